@@ -104,11 +104,6 @@ class FirstMatch:
         return int(np.count_nonzero((first != np.arange(len(first))) & (self._table > 0)))
 
 
-def first_match(keys: Int64, table: Int64) -> Int64:
-    """`FirstMatch(table).find(keys)`, for a table that is asked once."""
-    return FirstMatch(table).find(keys)
-
-
 def ordered(*keys: Int64) -> Int64 | None:
     """Order that sorts by the first key, then the next; None where the rows already stand so.
 

@@ -158,9 +158,6 @@ class SyncType(IntEnum):
     CONTEXT = 4
 
 
-START_END_RANGE = 60
-NVTXT_START_END_RANGE = 71
-
 PID_MASK = ~0xFFFFFF
 """globalTid is `<hw:8><vm:8><pid:24><tid:24>`; globalPid is the same with tid 0."""
 

@@ -47,10 +47,6 @@ class Placed:
     y: float
     row: float
 
-    @property
-    def bottom(self) -> float:
-        return self.y + self.row * self.lane.rows
-
 
 def placed(scene: Scene) -> tuple[list[Placed], float]:
     """Every lane's place, and the height of the whole."""

@@ -7,6 +7,7 @@ from ..summary import Steady
 from ..validity import Level
 from .base import Column, Report, Table, Value
 from .tables import name_of
+from .tables.place import OF_TRACE
 
 
 def calibration(report: Report) -> Table:
@@ -36,8 +37,7 @@ def calibration(report: Report) -> Table:
         "calibration",
         "What the profiler added, and idle per step without it (busy taken as recorded)",
         (
-            Column("strategy", "strategy"),
-            Column("trace", "trace"),
+            *OF_TRACE,
             Column("profiled_step_ns", "profiled µs", "us"),
             Column("unprofiled_step_ns", "without µs", "us"),
             Column("profiler_added_share", "added", "percent"),

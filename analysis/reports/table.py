@@ -41,11 +41,22 @@ def drawn(tables: Sequence[Table], lines: Sequence[tuple[str, str]], terminal: T
 
     Lines of style "bold" are commands: they are never folded, so that they can be copied.
     """
-    from rich.console import Console
     from rich.text import Text
 
     file = io.StringIO()
-    console = Console(
+    console = open_console(file, terminal)
+    for table in tables:
+        _draw(console, table, terminal.width)
+    for line, style in lines:
+        console.print(Text(line, style=style), soft_wrap=style == "bold")
+    return "\n".join(line.rstrip() for line in file.getvalue().split("\n"))
+
+
+def open_console(file: io.StringIO, terminal: Terminal) -> Console:
+    """A console that writes to `file` as this terminal wants it, and reads no markup."""
+    from rich.console import Console
+
+    return Console(
         file=file,
         width=terminal.width,
         force_terminal=terminal.color,
@@ -55,11 +66,6 @@ def drawn(tables: Sequence[Table], lines: Sequence[tuple[str, str]], terminal: T
         markup=False,
         emoji=False,
     )
-    for table in tables:
-        _draw(console, table, terminal.width)
-    for line, style in lines:
-        console.print(Text(line, style=style), soft_wrap=style == "bold")
-    return "\n".join(line.rstrip() for line in file.getvalue().split("\n"))
 
 
 def _draw(console: Console, table: Table, width: int) -> None:

@@ -8,7 +8,51 @@ from typing import Any
 
 import click
 
-from .gaps import StepSlice
+
+class Instant(click.ParamType):
+    """A time in the report: `1.25s`, `340ms`, `900us`, or plain nanoseconds."""
+
+    name = "TIME"
+    _units = (("ns", 1), ("us", 10**3), ("µs", 10**3), ("ms", 10**6), ("s", 10**9))
+
+    def convert(self, value: object, param: object, ctx: object) -> int:
+        from decimal import Decimal, InvalidOperation
+
+        if isinstance(value, int):
+            return value
+        text = str(value).strip()
+        number, scale = text, 1
+        for unit, factor in self._units:
+            if text.endswith(unit):
+                number, scale = text[: -len(unit)], factor
+                break
+        try:
+            time = Decimal(number)
+            # Compared before it is multiplied or made an integer: 1e999999999 has many digits.
+            if not -(2**60) < time < 2**60 or not -(2**60) < time * scale < 2**60:
+                self.fail(f"{text!r} lies beyond any trace")
+            return int(time * scale)
+        except (InvalidOperation, ValueError):
+            self.fail(f"{text!r} is no time; use for example 1.25s, 340ms, 900us or 1500ns")
+
+
+class StepSlice(click.ParamType):
+    """`30:50`, `30:` or `:50`: step numbers, half-open."""
+
+    name = "FIRST:LAST"
+
+    def convert(self, value: object, param: object, ctx: object) -> tuple[int | None, int | None]:
+        if isinstance(value, tuple):
+            return value
+        first, colon, last = str(value).partition(":")
+        parts = [part.strip() for part in (first, last)]
+        if not colon or any(part and not (part.isdecimal() and len(part) < 19) for part in parts):
+            self.fail(f"{value!r} is no range of steps; use for example 30:50, 30: or :50")
+        lo, hi = (int(part) if part else None for part in parts)
+        if lo is not None and hi is not None and hi <= lo:
+            self.fail(f"{value!r} holds no step: the end is not included")
+        return lo, hi
+
 
 _STEP = click.option(
     "--step",
@@ -29,13 +73,16 @@ _COMMON = [
         "--infer-steps",
         "infer",
         is_flag=True,
-        help="Find the steps by the period of the launches, where no range names them.",
+        help="Without ranges: find the steps from the repeating launches, or say why not.",
     ),
     click.option("--device", type=int, metavar="N", help="Only this GPU."),
     click.option("--nsys", metavar="PATH", help="The nsys that exports .nsys-rep files."),
 ]
 _SLICE = click.option(
-    "--steps", type=StepSlice(), metavar="A:B", help="Only steps A up to, not with, B."
+    "--steps",
+    type=StepSlice(),
+    metavar="A:B",
+    help="Only steps A up to, not with, B, by the number in their name.",
 )
 
 
@@ -49,9 +96,11 @@ def trace_options(*, names_steps: bool = True) -> Callable[[Callable[..., Any]],
         @functools.wraps(function)
         def wrapped(**values: Any) -> Any:
             if values["infer"] and (values.get("globs") or values["regexes"]):
-                raise click.UsageError(
-                    "--infer-steps finds steps without ranges, --step and --step-regex name "
-                    "ranges; give one of them"
+                from ..errors import UsageError
+
+                raise UsageError(
+                    "--infer-steps finds steps without ranges, --step and --step-regex name ranges",
+                    remedy="give one of them",
                 )
             if "steps" in values:
                 values["steps"] = values["steps"] or (None, None)

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from .gaps import StepSlice
+from ._trace_options import StepSlice
 
 
 @click.command("predict")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import click
 
-from ._trace_options import trace_options
-from .gaps import Instant
+from ._trace_options import Instant, trace_options
 
 
 @click.command("report", short_help="One web page with verdict, charts and timelines.")

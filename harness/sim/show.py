@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from analysis.reports.base import Table, Terminal, Value, plain, shown
+from analysis.reports.table import open_console
 
 FORMATS = ("table", "json", "csv", "md")
 GIVES_WAY = ("tokens_per_s", "floor_ns", "idle_share", "inter_step_idle_ns", "gpu_busy_ns")
@@ -103,21 +104,11 @@ def _fitting(table: Table, cells: list[list[str]], width: int) -> list[int]:
 
 def _table(outcome: Outcome, terminal: Terminal) -> str:
     from rich import box
-    from rich.console import Console
     from rich.table import Table as Grid
     from rich.text import Text
 
     file = io.StringIO()
-    console = Console(
-        file=file,
-        width=terminal.width,
-        force_terminal=terminal.color,
-        no_color=not terminal.color,
-        color_system="standard" if terminal.color else None,
-        highlight=False,
-        markup=False,
-        emoji=False,
-    )
+    console = open_console(file, terminal)
     for table in outcome.tables:
         console.print(Text(table.title, style="bold"))
         grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.arrays import factorize, first_match, ordered
+from analysis.arrays import FirstMatch, factorize, ordered
 
 ints = st.lists(st.one_of(st.integers(-3, 3), st.integers(-(2**62), 2**62)), max_size=60)
 
@@ -19,7 +19,7 @@ def test_factorize_gives_back_the_values(values: list[int]) -> None:
 
 @given(ints, ints)
 def test_first_match_is_list_index(keys: list[int], table: list[int]) -> None:
-    found = first_match(np.array(keys, np.int64), np.array(table, np.int64))
+    found = FirstMatch(np.array(table, np.int64)).find(np.array(keys, np.int64))
     assert found.tolist() == [table.index(k) if k in table else -1 for k in keys]
 
 

@@ -9,7 +9,7 @@ from ...attribute import Attribution
 from ...gaps import DeviceGaps, GapKind, gap_kinds
 from ...intervals import Int64
 from ..base import Column, Report, Table, Value, plain
-from .place import WHERE, believed, each, name_of, place
+from .place import OF_DEVICE, WHERE, believed, each, name_of, place
 
 
 def steps(report: Report, worst: int = 0) -> Table:
@@ -81,9 +81,7 @@ def by_cause(report: Report) -> Table:
         "by_cause",
         "Idle time by cause, whole window",
         (
-            Column("strategy", "strategy"),
-            Column("trace", "trace"),
-            Column("device", "GPU", "int"),
+            *OF_DEVICE,
             Column("cause", "cause"),
             Column("idle_ns", "idle ms", "ms"),
             Column("share_of_idle", "of idle", "percent"),
@@ -117,9 +115,7 @@ def top_gaps(report: Report, count: int) -> Table:
         "top_gaps",
         f"The {count} longest gaps of each GPU",
         (
-            Column("strategy", "strategy"),
-            Column("trace", "trace"),
-            Column("device", "GPU", "int"),
+            *OF_DEVICE,
             Column("start_ns", "start ms", "ms"),
             Column("length_ns", "length µs", "us"),
             Column("kind", "kind"),

@@ -9,7 +9,7 @@ from ...intervals import complement, union
 from ...schema import pid_of
 from ...stats import Quantiles
 from ..base import Column, Report, Table, Value
-from .place import believed, name_of
+from .place import OF_DEVICE, OF_TRACE, believed, name_of
 
 
 def devices(report: Report) -> Table:
@@ -60,9 +60,7 @@ def devices(report: Report) -> Table:
         "devices",
         "Each GPU over the whole window",
         (
-            Column("strategy", "strategy"),
-            Column("trace", "trace"),
-            Column("device", "GPU", "int"),
+            *OF_DEVICE,
             Column("device_name", "name"),
             Column("device_uuid", "uuid"),
             Column("window_ns", "window ms", "ms"),
@@ -104,8 +102,7 @@ def host_steps(report: Report) -> Table:
         "host_steps",
         "Step times on the host (no GPU activity in the trace)",
         (
-            Column("strategy", "strategy"),
-            Column("trace", "trace"),
+            *OF_TRACE,
             Column("pid", "pid", "int"),
             Column("tid", "tid", "int"),
             Column("pattern", "pattern"),
@@ -157,9 +154,7 @@ def by_stream(report: Report) -> Table:
         "by_stream",
         "Each stream on its own (a stream's idle time is not the device's)",
         (
-            Column("strategy", "strategy"),
-            Column("trace", "trace"),
-            Column("device", "GPU", "int"),
+            *OF_DEVICE,
             Column("pid", "pid", "int"),
             Column("stream", "stream", "int"),
             Column("operations", "ops", "int"),
@@ -197,9 +192,7 @@ def definitions(report: Report) -> Table:
         "definitions",
         "The same trace under other definitions of idle",
         (
-            Column("strategy", "strategy"),
-            Column("trace", "trace"),
-            Column("device", "GPU", "int"),
+            *OF_DEVICE,
             Column("definition", "definition"),
             Column("idle_ns", "idle ms", "ms"),
             Column("idle_share", "idle", "percent"),

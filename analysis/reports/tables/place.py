@@ -9,10 +9,10 @@ from ...summary import SeriesSummary
 from ...validity import Level
 from ..base import Column, Report, Value
 
+OF_TRACE = (Column("strategy", "strategy"), Column("trace", "trace"))
+OF_DEVICE = (*OF_TRACE, Column("device", "GPU", "int"))
 WHERE = (
-    Column("strategy", "strategy"),
-    Column("trace", "trace"),
-    Column("device", "GPU", "int"),
+    *OF_DEVICE,
     Column("pid", "pid", "int"),
     Column("tid", "tid", "int"),
     Column("pattern", "pattern"),
