@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from . import __version__
-from .errors import TraceError
+from .exits import exit_code_of
 
 COMMANDS = Path(__file__).parent / "commands"
 
@@ -41,37 +41,21 @@ def cli() -> None:
     """
 
 
+_UNEXPECTED = (
+    "harness: internal error: {kind}: {first}; "
+    "run again with HARNESS_DEBUG=1 for the traceback, and please report it"
+)
+
+
 def main() -> None:
     """Run the command line; every failure ends in one line on stderr and an exit code."""
+    sys.exit(exit_code_of(_run, _UNEXPECTED))
+
+
+def _run() -> object:
     try:
-        code = cli.main(prog_name="harness", standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        code = error.exit_code
-    except click.exceptions.Exit as error:
-        code = error.exit_code
-    except TraceError as error:
-        click.echo(f"harness: error: {error}", err=True)
-        code = error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("harness: interrupted", err=True)
-        code = 130
+        return cli.main(prog_name="harness", standalone_mode=False)
     except BrokenPipeError:
         # The reader went away (`| head`): not our failure, and nothing more can be said.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 141
-    except OSError as error:
-        name = f"{error.filename}: " if error.filename else ""
-        click.echo(f"harness: error: {name}{error.strerror or error}", err=True)
-        code = 1
-    except Exception as error:  # the last line of defence: a traceback helps nobody at two o'clock
-        if os.environ.get("HARNESS_DEBUG"):
-            raise
-        kind = type(error).__name__
-        click.echo(
-            f"harness: internal error: {kind}: {str(error).splitlines()[0] if str(error) else ''}; "
-            "run again with HARNESS_DEBUG=1 for the traceback, and please report it",
-            err=True,
-        )
-        code = 1
-    sys.exit(code if isinstance(code, int) else 0)
+        return 141

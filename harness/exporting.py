@@ -13,7 +13,7 @@ from analysis.exports.base import exporters
 from analysis.memory import reuse_freed_memory
 
 from .errors import HarnessError, UsageError
-from .files import write_chunks
+from .files import refuse_existing, write_chunks
 from .gaps import GapsRequest, collect
 
 
@@ -38,8 +38,8 @@ def run_export(request: GapsRequest, to: str | None, rows: str | None) -> None:
             remedy=f"add -o FILE{exporter.suffixes[0]}"
             + (", or send it to a pipe" if exporter.text else ""),
         )
-    if output is not None and output.exists() and not request.force:
-        raise HarnessError(f"{output} exists", remedy="add --force to overwrite it")
+    if output is not None:
+        refuse_existing(output, force=request.force)
     reuse_freed_memory()
     report = collect(request)
     if report.failures:

@@ -10,6 +10,16 @@ from pathlib import Path
 from .errors import HarnessError
 
 
+def refuse_existing(path: str | os.PathLike[str], *, force: bool) -> None:
+    """Raise before the work what the write would raise after it."""
+    if not force and Path(path).exists():
+        raise _exists(path)
+
+
+def _exists(path: str | os.PathLike[str]) -> HarnessError:
+    return HarnessError(f"{os.fspath(path)} exists", remedy="add --force to overwrite it")
+
+
 def write_text(path: Path, text: str, *, force: bool = False) -> None:
     """Write beside the final name, then rename. Raises HarnessError where the file exists."""
     write_bytes(path, text.encode("utf-8"), force=force)
@@ -41,6 +51,6 @@ def write_chunks(path: Path, chunks: Iterable[bytes], *, force: bool = False) ->
             try:
                 os.link(part, path)  # fails where the name exists, even by a race
             except FileExistsError:
-                raise HarnessError(f"{path} exists", remedy="add --force to overwrite it") from None
+                raise _exists(path) from None
     finally:
         part.unlink(missing_ok=True)

@@ -20,7 +20,7 @@ from analysis.steps import DEFAULT_STEP, StepPattern
 
 from . import __version__
 from .errors import HarnessError, UsageError
-from .files import write_text
+from .files import refuse_existing, write_text
 
 MIN_WIDTH = 40
 """Columns below which no table can be drawn."""
@@ -52,24 +52,15 @@ class GapsRequest:
 
 def run_gaps(request: GapsRequest) -> None:
     """Analyse and print. Raises HarnessError at the end where a trace failed or said nothing."""
-    if request.labels and len(request.labels) != len(request.traces):
-        raise UsageError(
-            f"--label was given {len(request.labels)} times for {len(request.traces)} traces",
-            remedy="repeat it once for each trace, in the same order",
-        )
+    check_labels(request)
     name = format_of(request.format_name, request.output)
     if request.plot and (name != "table" or request.output):
         raise UsageError(
             "--plot draws in the terminal, below the table",
             remedy="leave out -o and --format, or use `harness report` for a page with charts",
         )
-    if request.infer and (request.globs or request.regexes):
-        raise UsageError(
-            "--infer-steps finds steps without ranges, --step and --step-regex name ranges",
-            remedy="give one of them",
-        )
-    if request.output and Path(request.output).exists() and not request.force:
-        raise HarnessError(f"{request.output} exists", remedy="add --force to overwrite it")
+    if request.output:
+        refuse_existing(request.output, force=request.force)
     reuse_freed_memory()
     report = collect(request)
     text = reporter(name).render(report, terminal(to_file=request.output is not None))
@@ -91,6 +82,15 @@ def run_gaps(request: GapsRequest) -> None:
         raise HarnessError(
             f"{done} of {len(request.traces)} traces could be analysed",
             remedy=f"{names}: no figure of it can be believed" if silent else None,
+        )
+
+
+def check_labels(request: GapsRequest) -> None:
+    """Raises UsageError where labels are given, but not one for each trace."""
+    if request.labels and len(request.labels) != len(request.traces):
+        raise UsageError(
+            f"--label was given {len(request.labels)} times for {len(request.traces)} traces",
+            remedy="repeat it once for each trace, in the same order",
         )
 
 

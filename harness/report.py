@@ -10,22 +10,17 @@ from analysis.memory import reuse_freed_memory
 from analysis.reports.base import Terminal, reporters
 
 from .errors import HarnessError, UsageError
-from .files import write_text
-from .gaps import GapsRequest, collect
+from .files import refuse_existing, write_text
+from .gaps import GapsRequest, check_labels, collect
 
 
 def run_report(request: GapsRequest) -> None:
     """Write the page. Raises HarnessError where it could not be written or a trace failed."""
-    if request.labels and len(request.labels) != len(request.traces):
-        raise UsageError(
-            f"--label was given {len(request.labels)} times for {len(request.traces)} traces",
-            remedy="repeat it once for each trace, in the same order",
-        )
+    check_labels(request)
     output = Path(request.output or "report.html")
     if output.suffix.lower() not in reporters()["html"].suffixes:
         raise UsageError(f"{output}: a report is a web page", remedy="let its name end in .html")
-    if output.exists() and not request.force:
-        raise HarnessError(f"{output} exists", remedy="add --force to overwrite it")
+    refuse_existing(output, force=request.force)
     reuse_freed_memory()
     report = collect(request)
     for failure in report.failures:

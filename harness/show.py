@@ -17,7 +17,7 @@ from analysis.moments import Moment, step_moment
 from analysis.reports.base import Report, Terminal, plain
 
 from .errors import HarnessError, UsageError
-from .files import write_bytes
+from .files import refuse_existing, write_bytes
 from .gaps import GapsRequest, collect, terminal
 
 MOST_TIMELINES = 1
@@ -48,8 +48,8 @@ def run_show(request: ShowRequest) -> None:
         raise UsageError(
             f"{request.output}: no figure ends with {suffix!r}", remedy="use .svg, .png or .txt"
         )
-    if request.output and Path(request.output).exists() and not request.force:
-        raise HarnessError(f"{request.output} exists", remedy="add --force to overwrite it")
+    if request.output:
+        refuse_existing(request.output, force=request.force)
     report = collect(
         GapsRequest(
             (request.trace,),

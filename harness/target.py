@@ -6,6 +6,7 @@ the allocator's environment variable was set, since CUDA reads that once.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import sys
@@ -16,6 +17,8 @@ import click
 
 from .decode.workload import Workload
 from .errors import HarnessError, UsageError
+from .exits import exit_code_of
+from .files import write_text
 from .options import strategy_option, workload_options
 
 
@@ -80,45 +83,16 @@ def _write(result: dict[str, Any], name: str) -> None:
     if name == "-":
         click.echo(line)
         return
-    part = Path(f"{name}.{os.getpid()}.part")
-    try:
-        part.write_text(line + "\n")
-        os.replace(part, name)
-    finally:
-        part.unlink(missing_ok=True)
+    write_text(Path(name), line + "\n", force=True)
+
+
+_UNEXPECTED = "harness: error: {kind}: {first}; run again with HARNESS_DEBUG=1 for the traceback"
 
 
 def main(command: click.Command = target, name: str = "python -m harness.target") -> None:
     """Exit codes: 0; 1 for an error, one line on stderr; 2 for a wrong command line; 130 for ^C."""
-    code: Any = 0
-    try:
-        code = command.main(prog_name=name, standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        code = error.exit_code
-    except click.exceptions.Exit as error:
-        code = error.exit_code
-    except HarnessError as error:
-        click.echo(f"harness: error: {error}", err=True)
-        code = error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("harness: interrupted", err=True)
-        code = 130
-    except OSError as error:
-        name = f"{error.filename}: " if error.filename else ""
-        click.echo(f"harness: error: {name}{error.strerror or error}", err=True)
-        code = 1
-    except Exception as error:
-        if os.environ.get("HARNESS_DEBUG"):
-            raise
-        first = (str(error).strip().splitlines() or [""])[0]
-        click.echo(
-            f"harness: error: {type(error).__name__}: {first}; "
-            "run again with HARNESS_DEBUG=1 for the traceback",
-            err=True,
-        )
-        code = 1
-    sys.exit(code if isinstance(code, int) else 0)
+    run = functools.partial(command.main, prog_name=name, standalone_mode=False)
+    sys.exit(exit_code_of(run, _UNEXPECTED))
 
 
 if __name__ == "__main__":

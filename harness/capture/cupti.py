@@ -21,7 +21,8 @@ from .base import (
     TargetFailed,
     register,
 )
-from .processes import Ended, supervise
+from .processes import Ended
+from .targets import run_target
 
 ROADS = ("shim", "torch")
 ROAD_VARIABLE = "HARNESS_CUPTI_ROAD"
@@ -100,14 +101,8 @@ class CuptiBackend:
         described.write_text(json.dumps(session))
         progress.stage("recording")
         launcher = Path(__file__).resolve().parent.parent / "launcher.py"
-        ended = supervise(
-            (*target.interpreter, str(launcher), str(described), "--", *target.words),
-            env={**os.environ, **dict(config.env)},
-            on_output=progress.output,
-            on_tick=progress.tick,
-            grace_s=config.grace_s,
-            signal_group=True,
-        )
+        argv = (*target.interpreter, str(launcher), str(described), "--", *target.words)
+        ended = run_target(config, argv, progress)
         host = _host(config.workdir)
         _refuse_empty(config, ended, host, level)
         assert host is not None

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import signal
-
-from .base import Availability, CaptureConfig, CaptureResult, Interrupted, Progress, register
-from .processes import supervise
+from .base import Availability, CaptureConfig, CaptureResult, Progress, register
+from .targets import refuse_interrupted, run_target
 
 
 class NullBackend:
@@ -24,17 +21,8 @@ class NullBackend:
     def record(self, config: CaptureConfig, progress: Progress) -> CaptureResult:
         """Run the target to its end."""
         progress.stage("running without a profiler")
-        ended = supervise(
-            config.argv,
-            env={**os.environ, **dict(config.env)},
-            on_output=progress.output,
-            on_tick=progress.tick,
-            grace_s=config.grace_s,
-            signal_group=True,
-        )
-        if ended.interrupted is not None:
-            number = signal.Signals[ended.interrupted]
-            raise Interrupted(f"interrupted by {ended.interrupted}", exit_code=128 + number)
+        ended = run_target(config, config.argv, progress)
+        refuse_interrupted(ended)
         return CaptureResult(
             backend=self.name,
             exit_code=ended.exit_code,

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +12,11 @@ from .base import (
     Availability,
     CaptureConfig,
     CaptureResult,
-    Interrupted,
     Progress,
     TargetFailed,
     register,
 )
-from .processes import supervise
+from .targets import refuse_interrupted, run_target
 
 DEFAULT_GPU = "l40s"
 """The article's."""
@@ -55,17 +52,8 @@ class SimBackend:
         gpu = load_gpu(config.gpu or DEFAULT_GPU)
         argv = _simulating(config)
         progress.stage(f"simulating on {gpu.name}")
-        ended = supervise(
-            argv,
-            env={**os.environ, **dict(config.env)},
-            on_output=progress.output,
-            on_tick=progress.tick,
-            grace_s=config.grace_s,
-            signal_group=True,
-        )
-        if ended.interrupted is not None:
-            number = signal.Signals[ended.interrupted]
-            raise Interrupted(f"interrupted by {ended.interrupted}", exit_code=128 + number)
+        ended = run_target(config, argv, progress)
+        refuse_interrupted(ended)
         trace = _trace(config)
         if not trace.exists():
             if ended.exit_code:

@@ -76,16 +76,16 @@ def command(ctx: click.Context, before: str, after: str, **values: Any) -> None:
       harness compare results.db#kv-cache results.db#pipelined
     """
     from ..comparison import patterns_of, render, run_compare
-    from ..errors import HarnessError, UsageError
-    from ..files import write_text
+    from ..errors import UsageError
+    from ..files import refuse_existing, write_text
     from ..gaps import format_of, terminal
 
     if not 0.5 <= values["confidence"] < 1:
         raise UsageError(f"--confidence is {values['confidence']:.0%}", remedy="use 50% to 99.9%")
     output: Path | None = values["output"]
     format_name = format_of(values["format_name"], str(output) if output else None)
-    if output is not None and output.exists() and not values["force"]:
-        raise HarnessError(f"{output} exists", remedy="add --force to overwrite it")
+    if output is not None:
+        refuse_existing(output, force=values["force"])
     found = run_compare(
         before,
         after,

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from ..errors import HarnessError, UsageError
-from ..files import write_text
+from ..files import refuse_existing, write_text
 from ..gaps import terminal
 from .show import SUFFIXES, Outcome, render
 
@@ -158,8 +158,8 @@ def _sizes(text: str) -> tuple[int, ...]:
 
 def check_output(output: str | None, force: bool) -> None:
     """Say before any work that the output file exists."""
-    if output and Path(output).exists() and not force:
-        raise HarnessError(f"{output} exists", remedy="add --force to overwrite it")
+    if output:
+        refuse_existing(output, force=force)
 
 
 def publish(outcome: Outcome, chosen: str | None, output: str | None, *, force: bool) -> None:
