@@ -114,7 +114,7 @@ class Bench:
         warmup, stable = self._warm_up(decoder, protocol, first)
         measured = self._measure(decoder)
         work = None
-        if strategy.engine == "loop":
+        if strategy.engine != "hf":
             prompt = len(workload.prompt_tokens or ()) or workload.prompt_length
             work = dataclasses.asdict(
                 step_work(
