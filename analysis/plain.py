@@ -46,6 +46,8 @@ class PagePlan:
             raise NotPlain
         if table.among is not None and table.among[0] not in self._numbers:
             raise NotPlain
+        if not self._numbers:  # nothing to read but how many rows there are
+            raise NotPlain
         self._file = PageFile.of(path)
         root, found = positions(
             connection, actual, tuple(stored[name] for name in (*self._numbers, *texts))
