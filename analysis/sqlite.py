@@ -1,8 +1,8 @@
 """A SQLite file, read-only, as typed columns.
 
-The rows go through Arrow (adbc-driver-sqlite) because Python's own cursor costs about five times
-as much per value; the small questions (which tables, which columns) go through the standard
-library.
+Tables of integers are taken from the file's own pages (`plain`), all others come through Arrow
+(`queries`), because Python's own cursor costs about five times as much per value; the small
+questions (which tables, which columns) go through the standard library.
 """
 
 from __future__ import annotations
@@ -10,27 +10,21 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
-import numpy as np
-from numpy.typing import NDArray
-
-from .arrow import ArrowError, batches
-from .arrow import Column as ArrowColumn
 from .errors import TraceError
-from .schema import NULL, Column, Table
+from .pages import NotPlain
+from .plain import PagePlan
+from .queries import REEXPORT, QueryPlan, Stretch, say, term
+from .schema import Columns, Table
 
-Columns = dict[str, Any]
-"""Column name to int64 array of shape (rows,), or list of str for text columns."""
+__all__ = ["Columns", "Database", "open_database"]
 
 _MAGIC = b"SQLite format 3\x00"
-_BATCH_ROWS = "65536"
 _STRETCH = 1 << 18
 """Rowids that one query reads."""
 
@@ -42,10 +36,13 @@ class Database:
     run at once.
     """
 
-    def __init__(self, path: Path, uri: str, layout: dict[str, tuple[str, ...]]) -> None:
+    def __init__(
+        self, path: Path, uri: str, layout: dict[str, tuple[str, ...]], *, immutable: bool
+    ) -> None:
         self.path = path
         self.layout = layout
         self._uri = uri
+        self._immutable = immutable
 
     def has(self, table: Table) -> bool:
         """Whether the file holds this table, under any of its names."""
@@ -56,8 +53,7 @@ class Database:
         if name is not None and table.optional:
             present = self.layout[name]
             whole = all(
-                c.absent is not None or any(n in present for n in (c.name, *c.others))
-                for c in table.columns
+                c.absent is not None or c.stored(present) is not None for c in table.columns
             )
             return name if whole else None
         return name
@@ -70,158 +66,61 @@ class Database:
         return self.read_all((table,))[0]
 
     def read_all(self, tables: tuple[Table, ...]) -> list[Columns]:
-        """The same for several tables at once, on all cores: long tables are cut by rowid."""
-        plans = [self._plan(table) for table in tables]
-        jobs = [(plan, stretch) for plan in plans for stretch in plan.stretches]
-        if len(jobs) > 1:
-            with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-                list(pool.map(lambda job: self._fill(*job), jobs))
-        else:
-            for job in jobs:
-                self._fill(*job)
-        return [plan.columns() for plan in plans]
+        """The same for several tables at once, on all cores, long tables in many pieces."""
+        with _connect(self._uri) as connection:
+            plans = [self._plan(connection, table) for table in tables]
+            _carry_out(plans)
+            again = {
+                k: self._query(connection, plan.table)
+                for k, plan in enumerate(plans)
+                if isinstance(plan, PagePlan) and plan.refused
+            }
+        _carry_out(list(again.values()))
+        return [again.get(k, plan).columns() for k, plan in enumerate(plans)]
 
-    def _plan(self, table: Table) -> _Plan:
-        """How to read a table: one query a stretch of rowids, and room for what they give."""
+    def _plan(self, connection: sqlite3.Connection, table: Table) -> PagePlan | QueryPlan:
+        """How to read a table: from its pages where it is that plain and nobody writes to it."""
+        actual = self._actual(table)
+        if actual is not None and self._immutable:
+            try:
+                return PagePlan(self.path, connection, table, actual, self.layout[actual])
+            except (NotPlain, OSError, sqlite3.Error):
+                pass  # SQLite reads it, or says what is wrong
+        return self._query(connection, table)
+
+    def _query(self, connection: sqlite3.Connection, table: Table) -> QueryPlan:
+        """One query for a stretch of rowids, and room for what they give."""
         actual = self._actual(table)
         if actual is None:
-            return _Plan(table, "", [])
+            return QueryPlan(self._uri, self.path, table, "", [])
         present = self.layout[actual]
-        terms = ", ".join(_term(c, actual, present, self.path) for c in table.columns)
-        sql = f'SELECT {terms} FROM "{actual}" WHERE ({table.where or 1})'
-        with _connect(self._uri) as connection:
-            # Each on its own: asked for together, SQLite would walk the whole table.
-            edges = (f'SELECT {end}(rowid) FROM "{actual}"' for end in ("min", "max"))
-            try:
-                first, last = (connection.execute(edge).fetchone()[0] for edge in edges)
-            except sqlite3.Error as error:
-                raise TraceError(_say(self.path, actual, error), remedy=_REEXPORT) from error
+        terms = ", ".join(term(c, actual, present, self.path) for c in table.columns)
+        sql = f'SELECT {terms} FROM "{actual}" WHERE ({table.condition()})'
+        # Each on its own: asked for together, SQLite would walk the whole table.
+        edges = (f'SELECT {end}(rowid) FROM "{actual}"' for end in ("min", "max"))
+        try:
+            first, last = (connection.execute(edge).fetchone()[0] for edge in edges)
+        except sqlite3.Error as error:
+            raise TraceError(say(self.path, actual, error), remedy=REEXPORT) from error
         # Rows take 16 bytes or more: many more rowids than that have holes, and get no room.
         if first is None or last - first >= self.path.stat().st_size // 16:
-            return _Plan(table, actual, [_Stretch(sql, None)])
-        return _Plan(
-            table,
-            actual,
-            [
-                _Stretch(f"{sql} AND rowid >= {k} AND rowid < {k + _STRETCH}", k - first)
-                for k in range(first, last + 1, _STRETCH)
-            ],
-            room=last - first + 1,
-        )
-
-    def _fill(self, plan: _Plan, stretch: _Stretch) -> None:
-        """Run one query of a plan and keep its rows."""
-        import adbc_driver_manager
-        import adbc_driver_sqlite
-
-        try:
-            with (
-                adbc_driver_sqlite.connect(self._uri) as driver,
-                adbc_driver_manager.AdbcConnection(driver) as connection,
-                adbc_driver_manager.AdbcStatement(connection) as statement,
-            ):
-                statement.set_options(**{"adbc.sqlite.query.batch_rows": _BATCH_ROWS})
-                statement.set_sql_query(stretch.sql)
-                handle, _ = statement.execute_query()
-                for batch in batches(handle.address):
-                    plan.take(stretch, batch, self.path)
-        except (adbc_driver_manager.Error, ArrowError) as error:
-            raise TraceError(_say(self.path, plan.actual, error), remedy=_REEXPORT) from error
+            return QueryPlan(self._uri, self.path, table, actual, [Stretch(sql, None)])
+        stretches = [
+            Stretch(f"{sql} AND rowid >= {k} AND rowid < {k + _STRETCH}", k - first)
+            for k in range(first, last + 1, _STRETCH)
+        ]
+        return QueryPlan(self._uri, self.path, table, actual, stretches, room=last - first + 1)
 
 
-@dataclass
-class _Stretch:
-    """One query, where its rows go (None: nobody knows how many), and how many it has given."""
-
-    sql: str
-    at: int | None
-    rows: int = 0
-    texts: dict[str, list[str]] = field(default_factory=dict)
-    loose: dict[str, list[NDArray[np.int64]]] = field(default_factory=dict)
-
-
-class _Plan:
-    """The reading of one table: rows go straight to their place in arrays made beforehand.
-
-    Gathering batches and joining them afterwards would touch twice the memory.
-    """
-
-    def __init__(
-        self, table: Table, actual: str, stretches: list[_Stretch], *, room: int = 0
-    ) -> None:
-        self.table = table
-        self.actual = actual
-        self.stretches = stretches
-        self._numbers = {c.name: np.empty(room, np.int64) for c in table.columns if not c.text}
-
-    def take(self, stretch: _Stretch, batch: list[ArrowColumn], path: Path) -> None:
-        """Keep one batch."""
-        for column, values in zip(self.table.columns, batch, strict=True):
-            if column.text:
-                stretch.texts.setdefault(column.name, []).extend(values.texts())
-                continue
-            numbers = _numbers(values, column, self.actual, path)
-            if stretch.at is None:
-                stretch.loose.setdefault(column.name, []).append(numbers.copy())
-            else:
-                low = stretch.at + stretch.rows
-                self._numbers[column.name][low : low + values.length] = numbers
-        stretch.rows += batch[0].length
-
-    def columns(self) -> Columns:
-        """All rows, in the order of the stretches; gaps that rowids left are closed."""
-        ends = [(s.at or 0) + s.rows for s in self.stretches]
-        close = all(s.at == end for s, end in zip(self.stretches[1:], ends, strict=False))
-        result: Columns = {}
-        for column in self.table.columns:
-            name = column.name
-            if column.text:
-                result[name] = [text for s in self.stretches for text in s.texts.get(name, ())]
-            elif any(s.at is None for s in self.stretches):
-                loose = [part for s in self.stretches for part in s.loose.get(name, ())]
-                result[name] = np.concatenate(loose) if loose else np.empty(0, np.int64)
-            elif close:
-                result[name] = self._numbers[name][: ends[-1] if ends else 0]
-            else:
-                kept = [
-                    self._numbers[name][s.at : e] for s, e in zip(self.stretches, ends, strict=True)
-                ]
-                result[name] = np.concatenate(kept)
-        return result
-
-
-_REEXPORT = "export the report again with `nsys export --type sqlite`"
-
-
-def _term(column: Column, table: str, present: tuple[str, ...], path: Path) -> str:
-    name = next((n for n in (column.name, *column.others) if n in present), None)
-    if name is None:
-        if column.absent is None:
-            raise TraceError(
-                f"{path}: table {table} has no column {column.name} (it has {len(present)} others)",
-                remedy=_REEXPORT,
-            )
-        return f"'{column.absent}'" if column.text else str(column.absent)
-    # Text is cast so that a first batch of NULLs or numbers cannot set the column's type.
-    return f"CAST(COALESCE(\"{name}\", '') AS TEXT)" if column.text else f'"{name}"'
-
-
-def _numbers(values: ArrowColumn, column: Column, table: str, path: Path) -> NDArray[np.int64]:
-    if values.type != "int64":
-        raise TraceError(
-            f"{path}: column {table}.{column.name} holds {values.type} values, not integers",
-            remedy=_REEXPORT,
-        )
-    if values.valid is None:
-        return values.int64()
-    return np.where(values.valid, values.int64(), NULL)
-
-
-def _say(path: Path, table: str, error: Exception) -> str:
-    text = " ".join(str(error).split())
-    if "ype mismatch" in text or "expected" in text.lower():
-        return f"{path}: a column of {table} changes its type between rows ({text[:160]})"
-    return f"{path}: table {table} cannot be read ({text[:160]})"
+def _carry_out(plans: Sequence[PagePlan | QueryPlan]) -> None:
+    """Do all that these plans ask for, on all cores where it is more than one thing."""
+    jobs = [job for plan in plans for job in plan.jobs()]
+    if len(jobs) > 1:
+        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+            list(pool.map(lambda job: job(), jobs))
+    else:
+        for job in jobs:
+            job()
 
 
 def _check_file(path: Path) -> None:
@@ -235,23 +134,23 @@ def _check_file(path: Path) -> None:
     if not stat.S_ISREG(info.st_mode):
         raise TraceError(f"{path} is not a regular file", remedy="copy it to a file first")
     if info.st_size == 0:
-        raise TraceError(f"{path} is empty", remedy=_REEXPORT)
+        raise TraceError(f"{path} is empty", remedy=REEXPORT)
     try:
         with path.open("rb") as file:
             head = file.read(100)
     except OSError as error:
         raise TraceError(f"{path}: {error.strerror}") from error
     if not head.startswith(_MAGIC):
-        raise TraceError(f"{path} is not an SQLite file", remedy=_REEXPORT)
+        raise TraceError(f"{path} is not an SQLite file", remedy=REEXPORT)
     if len(head) < 100:
-        raise TraceError(f"{path} is truncated: {info.st_size} bytes", remedy=_REEXPORT)
+        raise TraceError(f"{path} is truncated: {info.st_size} bytes", remedy=REEXPORT)
     page = int.from_bytes(head[16:18], "big")
     page = 65536 if page == 1 else page
     pages = int.from_bytes(head[28:32], "big")
     # The page count is only kept by writers that also keep these two numbers equal.
     if head[24:28] == head[92:96] and pages * page > info.st_size:
         raise TraceError(
-            f"{path} is truncated: {info.st_size} of {pages * page} bytes", remedy=_REEXPORT
+            f"{path} is truncated: {info.st_size} of {pages * page} bytes", remedy=REEXPORT
         )
 
 
@@ -273,7 +172,8 @@ def open_database(path: str | os.PathLike[str]) -> Database:
     _check_file(file)
     wal = file.with_name(file.name + "-wal")
     # `immutable` spares locks and sidecar files, but would not see a writer's pending log.
-    mode = "mode=ro" if wal.exists() and wal.stat().st_size else "mode=ro&immutable=1"
+    immutable = not (wal.exists() and wal.stat().st_size)
+    mode = "mode=ro&immutable=1" if immutable else "mode=ro"
     uri = f"file:{quote(str(file.absolute()))}?{mode}"
     layout: dict[str, tuple[str, ...]] = {}
     try:
@@ -286,6 +186,6 @@ def open_database(path: str | os.PathLike[str]) -> Database:
                 rows = connection.execute(f'PRAGMA table_info("{quoted}")')
                 layout[name] = tuple(row[1] for row in rows)
     except sqlite3.Error as error:
-        raise TraceError(f"{file} cannot be read as SQLite ({error})", remedy=_REEXPORT) from error
+        raise TraceError(f"{file} cannot be read as SQLite ({error})", remedy=REEXPORT) from error
 
-    return Database(file, uri, layout)
+    return Database(file, uri, layout, immutable=immutable)
