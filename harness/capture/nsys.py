@@ -72,9 +72,11 @@ class NsysBackend:
         log = NsysLog()
         output = config.workdir / "report"
         ended = _run(features, options, output, config, log=log, progress=progress)
-        raw = _artefact(output)
+        # What a killed nsys was still writing may be half a file.
+        cut = ended.forced or ended.killed_by is not None
+        raw = None if cut else _artefact(output)
         if raw is None:
-            log.remove_temporary() if ended.forced else None
+            log.remove_temporary() if cut else None
             raise _nothing_recorded(features, config, ended, log)
         result = CaptureResult(
             backend=self.name,
@@ -139,6 +141,7 @@ def _run(
         on_interrupt=interrupted,
         grace_s=config.grace_s,
         helpers=HELPERS,
+        leave_orphans=False,
     )
 
 
@@ -207,6 +210,12 @@ def _nothing_recorded(
             f"interrupted by {ended.interrupted} before anything was recorded"
             + ("; nsys did not finish and was killed" if ended.forced else ""),
             exit_code=_exit_code(ended),
+        )
+    if ended.killed_by is not None:
+        return CaptureError(
+            f"nsys {features.version} was killed by {ended.killed_by}; its recording is lost, and "
+            "the target was stopped",
+            remedy="record again; SIGKILL often means that memory ran out",
         )
     if log.usage_error:
         return CaptureError(
