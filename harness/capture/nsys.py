@@ -121,9 +121,9 @@ def _run(
         # Otherwise only registered strings open the range, and C and torch do not register theirs.
         env["NSYS_NVTX_PROFILER_REGISTER_ONLY"] = "0"
 
-    def hear(piece: str) -> None:
-        own = log.take(piece)
-        if own is not None:
+    def hear(block: str) -> None:
+        own = log.take_block(block)
+        if own:
             progress.output(own)
 
     def interrupted(name: str) -> None:
@@ -136,7 +136,7 @@ def _run(
     return supervise(
         argv,
         env=env,
-        on_output=hear,
+        on_block=hear,
         on_tick=progress.tick,
         on_interrupt=interrupted,
         grace_s=config.grace_s,
