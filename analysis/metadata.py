@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .diagnostics import Diagnostic, read_diagnostics
 from .schema import ANALYSIS, EXPORT, NULL, SESSION
 from .sqlite import Database
 
@@ -33,6 +34,8 @@ class Source:
     """The JSON beside the trace; empty where there is none."""
     notes: tuple[str, ...] = ()
     """What was wrong with the metadata, for the validity report."""
+    diagnostics: tuple[Diagnostic, ...] = ()
+    """Warnings and errors of the profiler itself."""
 
     @property
     def graph_trace(self) -> str | None:
@@ -72,6 +75,7 @@ def read_source(database: Database) -> Source:
         duration_ns=int(duration[0]) if len(duration) and duration[0] != NULL else None,
         manifest=manifest,
         notes=notes,
+        diagnostics=read_diagnostics(database),
     )
 
 
