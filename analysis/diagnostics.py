@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from .errors import TraceError
 from .schema import DIAGNOSTIC
 from .sqlite import Database
 
@@ -46,7 +47,10 @@ def telling(severity: int, text: str) -> bool:
 
 def read_diagnostics(database: Database) -> tuple[Diagnostic, ...]:
     """Warnings and errors that bear on a figure, errors first, each text once."""
-    rows = database.read(DIAGNOSTIC)
+    try:
+        rows = database.read(DIAGNOSTIC)
+    except TraceError:
+        return ()  # a table of remarks is no reason to refuse the figures
     counts: dict[tuple[int, str], int] = {}
     for severity, raw in zip(rows["severity"].tolist(), rows["text"], strict=True):
         text = safe(raw)

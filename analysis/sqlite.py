@@ -44,6 +44,11 @@ class Database:
         self._uri = uri
         self._immutable = immutable
 
+    @property
+    def uri(self) -> str:
+        """How SQLite opens the file without writing to it."""
+        return self._uri
+
     def has(self, table: Table) -> bool:
         """Whether the file holds this table, under any of its names."""
         return self._actual(table) is not None
