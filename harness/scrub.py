@@ -173,16 +173,16 @@ class _Copy:
         names = [name for _, name, *_ in columns]
         terms = []
         for _, name, _, required, _, _ in columns:
-            quoted = quoted(name)
+            term = quoted(name)
             if table == "DIAGNOSTIC_EVENT" and name == "text" and "severity" in names:
                 terms.append('diagnostic("severity", "text")')
                 self._note_names(table, name)
             elif name in texts:
-                terms.append(quoted)
+                terms.append(term)
             else:
                 blank = "''" if required else "NULL"
-                number = f"typeof({quoted}) IN ('integer', 'real', 'null')"
-                terms.append(f"CASE WHEN {number} THEN {quoted} ELSE {blank} END")
+                number = f"typeof({term}) IN ('integer', 'real', 'null')"
+                terms.append(f"CASE WHEN {number} THEN {term} ELSE {blank} END")
                 self._note_names(table, name)
             if name in policy.REFERENCES and table != "StringIds":
                 self._referred.add((table, name))
@@ -230,8 +230,8 @@ class _Copy:
         called = names.index("name") if "name" in names else None
         for row in self._base.execute(f"SELECT * FROM old.{quoted(table)}"):
             label = str(row[called]) if called is not None and row[called] else table
-            for place_, value in enumerate(row):
-                if place_ != called and isinstance(value, (str, bytes)):
+            for at, value in enumerate(row):
+                if at != called and isinstance(value, (str, bytes)):
                     self._removed.secret(label, _text(value))
 
     def _note_names(self, table: str, column: str) -> None:
