@@ -8,6 +8,7 @@ that was left out.
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import shutil
 import sqlite3
@@ -48,6 +49,7 @@ def scrub(
     Raises HarnessError, with nothing written, where a value that was left out still stands in the
     copy. `allow` names variables and metadata whose values may.
     """
+    shown, output = output, Path(os.path.abspath(output))
     manifest = output.with_suffix(".json")
     check_folder(output)
     if output.exists() and output.samefile(trace):
@@ -69,8 +71,8 @@ def scrub(
         elif manifest.is_file() and b'"manifest_version"' in manifest.read_bytes():
             manifest.unlink()
     return Scrubbed(
-        output=output,
-        manifest=manifest if text is not None else None,
+        output=shown,
+        manifest=shown.with_suffix(".json") if text is not None else None,
         kept=tuple(done.kept),
         emptied=tuple(done.emptied),
         dropped=tuple(done.dropped),
@@ -117,6 +119,7 @@ class _Copy:
                 # New pages are zeroed: what memory held before must not get into their slack.
                 for pragma in ("secure_delete = ON", "journal_mode = OFF", "trusted_schema = OFF"):
                     base.execute(f"PRAGMA {pragma}")
+                base.execute(f"PRAGMA encoding = '{_encoding(self._uri)}'")
                 base.create_function("keeps_fact", 1, policy.keeps_fact, deterministic=True)
                 base.create_function("diagnostic", 2, policy.diagnostic, deterministic=True)
                 base.execute("ATTACH ? AS old", (self._uri,))
@@ -227,7 +230,7 @@ class _Copy:
 
     def _note_secrets(self, table: str, columns: list[tuple]) -> None:
         names = [name for _, name, *_ in columns]
-        called = names.index("name") if "name" in names else None
+        called = names.index("name") if {"name", "value"} <= {*names} else None
         for row in self._base.execute(f"SELECT * FROM old.{quoted(table)}"):
             label = str(row[called]) if called is not None and row[called] else table
             for at, value in enumerate(row):
@@ -240,6 +243,12 @@ class _Copy:
             for (value,) in self._base.execute(query):
                 if isinstance(value, (str, bytes)):
                     self._removed.name(table, _text(value))
+
+
+def _encoding(uri: str) -> str:
+    """Of a database: SQLite joins only those of one encoding."""
+    with contextlib.closing(sqlite3.connect(uri, uri=True)) as base:
+        return str(base.execute("PRAGMA encoding").fetchone()[0])
 
 
 def _text(value: object) -> str:
@@ -267,7 +276,8 @@ def told(done: Scrubbed) -> str:
     gone, all_ = done.strings
     lines += [
         f"Strings: {gone:,} of {all_:,} left out, which nothing kept refers to",
-        "Kept: times, ids, range names and payloads, kernel, API and thread names, GPU, versions",
+        "Kept: times, ids, names of ranges, kernels, API calls and threads, range",
+        "payloads, GPU, versions",
     ]
     if done.manifest:
         lines.append(f"{done.manifest}: the manifest, without command line, paths and notes")

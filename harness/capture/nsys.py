@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -33,6 +34,9 @@ from .nsys_features import (
 )
 from .nsys_log import NsysLog
 from .processes import Ended, supervise
+
+_ROOM = 1 << 20
+"""Bytes of free space below which a report may have been cut short."""
 
 # nsys's own processes, which may outlive it for a moment.
 HELPERS = ("nsys", "nsys-launcher", "nsys-tee")
@@ -90,6 +94,7 @@ class NsysBackend:
             notes=(*((note,) if note else ()), *_left_running(ended)),
             durations_s={"record": round(ended.wall_s, 3)},
         )
+        full = _disk_was_full(config.workdir, log)
         try:
             if raw.suffix == ".qdstrm":
                 result = _imported(features, result, raw, output, progress)
@@ -104,6 +109,12 @@ class NsysBackend:
                 exit_code=128 + number,
             )
         except ToolFailed as failed:
+            if full:
+                raise CaptureError(
+                    f"no space left in {config.workdir.parent}: what nsys could write cannot be "
+                    f"read ({failed})",
+                    remedy="free space there or choose another --output-dir",
+                ) from failed
             return dataclasses.replace(result, report=_artefact(output), failure=str(failed))
 
 
@@ -186,6 +197,12 @@ def _artefact(output: Path) -> Path | None:
     return None
 
 
+def _disk_was_full(folder: Path, log: NsysLog) -> bool:
+    """May nsys have found no room for the whole report? It says so at times, and at times not."""
+    said = any("No space left" in problem for problem in log.problems)
+    return said or shutil.disk_usage(folder).free < _ROOM
+
+
 def _exit_code(ended: Ended) -> int:
     # An interrupted nsys exits 0, 130 or 143, as its collection happened to stand.
     if ended.interrupted is not None:
@@ -232,6 +249,12 @@ def _nothing_recorded(
     if diverted is not None:
         return CaptureError(
             f"nsys could not write into {config.workdir.parent} and left its report at {diverted}"
+            + (f" ({said})" if said else ""),
+            remedy="free space there or choose another --output-dir",
+        )
+    if _disk_was_full(config.workdir, log):
+        return CaptureError(
+            f"no space left in {config.workdir.parent}: nsys could not write its report"
             + (f" ({said})" if said else ""),
             remedy="free space there or choose another --output-dir",
         )

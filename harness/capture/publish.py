@@ -50,14 +50,14 @@ def reserve(
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise _unwritable(folder, error) from error
+        raise unwritable(folder, error) from error
     with contextlib.ExitStack() as stack:
         stem = _hold(stack, folder, stem, force=force, number=number)
         _sweep(folder)
         try:
             workdir, fd = _private_folder(folder, f".{stem[:40]}{'-' if keep else _mark()}")
         except OSError as error:
-            raise _unwritable(folder, error) from error
+            raise unwritable(folder, error) from error
         stack.callback(os.close, fd)
         done = False
         try:
@@ -130,7 +130,7 @@ def _lock(folder: Path, name: str) -> tuple[int, Path] | None:
         try:
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
         except OSError as error:
-            raise _unwritable(folder, error) from error
+            raise unwritable(folder, error) from error
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -165,7 +165,7 @@ def publish(place: Place, files: Mapping[str, Path], *, force: bool = False) -> 
     try:
         old = _set_aside(place) if force else {}
     except OSError as error:
-        raise _unwritable(place.folder, error) from error
+        raise unwritable(place.folder, error) from error
     try:
         if force:
             place.final(".json").unlink(missing_ok=True)
@@ -185,7 +185,7 @@ def publish(place: Place, files: Mapping[str, Path], *, force: bool = False) -> 
                 f"{final[suffix]} appeared while recording; nothing was overwritten",
                 remedy="use --force, or another --name",
             ) from error
-        raise _unwritable(place.folder, error) from error
+        raise unwritable(place.folder, error) from error
     return final
 
 
@@ -214,7 +214,8 @@ def _move(source: Path, target: Path) -> None:
         os.replace(source, target)
 
 
-def _unwritable(folder: Path, error: OSError) -> CaptureError:
+def unwritable(folder: Path, error: OSError) -> CaptureError:
+    """The error for a folder that takes no more files."""
     return CaptureError(
         f"cannot write into {folder}: {error.strerror or error}",
         remedy="choose another --output-dir",

@@ -19,11 +19,15 @@ args = sys.argv[1:]
 output = "".join(arg[9:] for arg in args if arg.startswith("--output=")).replace("%%", "%")
 
 def slowly(path, data):
-    with open(path, "wb") as file:
-        for k in range({pieces}):
-            file.write(data[k * len(data) // {pieces} : (k + 1) * len(data) // {pieces}])
-            file.flush()
-            time.sleep(0.02)
+    try:
+        with open(path, "wb", buffering=0) as file:
+            for k in range({pieces}):
+                piece = data[k * len(data) // {pieces} : (k + 1) * len(data) // {pieces}]
+                if file.write(piece) < len(piece):
+                    raise OSError
+                time.sleep(0.02)
+    except OSError:
+        sys.exit("cut short")
 
 if args == ["--version"]:
     print("NVIDIA Nsight Systems version 2022.4.2.1-df9881f")

@@ -125,10 +125,9 @@ def at_moments(tmp_path: Path, program: str, victim: str, moments: int, together
         shutil.copytree(tmp_path / "whole", folder)
         (folder / "x.other").write_text("precious")
         before = contents(folder)
-        for name in ("x.nsys-rep", "x.sqlite", "x.json"):
-            (folder / name).rename(folder / f"precious{name[1:]}")
-        before = {name.replace("x.", "precious.", 1): data for name, data in before.items()}
-        before["x.other"] = before.pop("precious.other")
+        for old in ("x.nsys-rep", "x.sqlite", "x.json"):
+            (folder / old).rename(folder / f"precious{old[1:]}")
+            before[f"precious{old[1:]}"] = before.pop(old)
         run = start(tmp_path, *recording(program, folder))
         hit = kill_at(run, victim, program, after_s)
         run.wait()
