@@ -4,13 +4,16 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 
-.PHONY: demo test lint types docs benchmark clean
+.PHONY: demo test faults lint types docs benchmark clean
 
 demo: $(VENV)/.record
 	@$(BIN)/python scripts/demo.py
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest
+
+faults: $(VENV)/.dev
+	HARNESS_FAULTS=full $(BIN)/python -m pytest tests/faults -rP
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

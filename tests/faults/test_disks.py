@@ -118,12 +118,12 @@ def commands(trace: Path, folder: Path) -> list[list[object]]:
 
 
 @pytest.mark.parametrize("which", range(5), ids=["report", "gaps", "show", "export", "scrub"])
-def test_writing_on_a_full_disk(tmp_path, harness, which):
+def test_writing_on_a_full_disk(tmp_path, inside, which):
     trace = loop(tmp_path / "run.sqlite")
     with tmpfs(tmp_path / "disk", "size=64k") as disk:
         fill(disk, 0)
         before = contents(disk)
-        done = harness(*commands(trace, disk)[which])
+        done = inside(*commands(trace, disk)[which])
         assert done.returncode == 1, done.stderr
         last = done.stderr.strip().splitlines()[-1]
         assert last.startswith("harness: error: "), last
@@ -133,19 +133,19 @@ def test_writing_on_a_full_disk(tmp_path, harness, which):
 
 
 @pytest.mark.parametrize("which", range(5), ids=["report", "gaps", "show", "export", "scrub"])
-def test_writing_into_a_folder_that_cannot_be_written_or_is_not_there(tmp_path, harness, which):
+def test_writing_into_a_folder_that_cannot_be_written_or_is_not_there(tmp_path, inside, which):
     trace = loop(tmp_path / "run.sqlite")
     with tmpfs(tmp_path / "disk", "size=64k") as disk:
         subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
         assert not os.access(disk, os.W_OK)
-        done = harness(*commands(trace, disk)[which])
+        done = inside(*commands(trace, disk)[which])
         assert (done.returncode, "cannot write into" in done.stderr) == (1, True), done.stderr
         if which == 0:
-            recorded = harness("profile", "--capture", "null", "-o", disk, "--", "true")
+            recorded = inside("profile", "--capture", "null", "-o", disk, "--", "true")
             assert recorded.returncode == 125
             assert f"cannot write into {disk}: Read-only file system" in recorded.stderr
     trace.write_bytes(b"not a trace: it must not even be opened")
-    done = harness(*commands(trace, tmp_path / "nowhere")[which])
+    done = inside(*commands(trace, tmp_path / "nowhere")[which])
     assert done.returncode == 1
     assert done.stderr == (
         f"harness: error: {tmp_path / 'nowhere'} is no folder; create it first\n"

@@ -19,7 +19,7 @@ from .test_scrub import CANARY, ROOT, manifest, plant
 OUTPUTS = ("page.html", "gaps.json", "gaps.csv", "gaps.md", "one.svg", "rows.csv", "line.json")
 
 
-def test_no_report_holds_a_value_of_the_environment(harness, tmp_path):
+def test_no_report_holds_a_value_of_the_environment(inside, tmp_path):
     trace = loop(tmp_path / "run.sqlite", manifest=manifest() | {"environment": {"A": CANARY}})
     told = json.loads(trace.with_suffix(".json").read_text())
     # What the page shows on purpose is no secret: the rest of the planted manifest is.
@@ -42,7 +42,7 @@ def test_no_report_holds_a_value_of_the_environment(harness, tmp_path):
         ["compare", trace, trace],
     ]
     for command in commands:
-        done = harness(*command, **environment)
+        done = inside(*command, **environment)
         assert done.returncode == 0, done.stderr
         assert CANARY not in done.stdout + done.stderr, command
     for name in OUTPUTS:
@@ -61,20 +61,16 @@ def test_no_recording_of_ours_holds_a_value_of_the_environment(harness, tmp_path
 
 
 HARD = [
-    "with space",
     'it\'s "quoted" `id` $(id) $HOME ;&|',
     "two\nlines",
-    "-dash",
+    "-dash 100%",
     "--force",
-    "100%",
-    "wie ö ü",
-    "*?[a]",
-    "a#b?c=d",
+    "wie ö ü *?[a]#b?c=d",
 ]
 
 
 @pytest.mark.parametrize("name", HARD)
-def test_hard_paths(harness, tmp_path, name):
+def test_hard_paths(inside, tmp_path, name):
     folder = tmp_path / name
     folder.mkdir()
     trace = loop(folder / f"{name}.sqlite", manifest={"origin": "synthetic", "strategy": "s"})
@@ -87,21 +83,21 @@ def test_hard_paths(harness, tmp_path, name):
         ["scrub", "-o", f"{name}/clean.sqlite", "--", path],
         ["profile", "--capture", "null", "-o", f"{name}/out", "--name", "x", "--", "echo", name],
     ):
-        done = harness(*command)
+        done = inside(*command)
         assert done.returncode == 0, done.stderr
-        assert "Traceback" not in done.stderr
+        assert "internal error" not in done.stderr
     assert {path.name for path in folder.iterdir()} == {
         trace.name, f"{name}.json", "gaps.json", "page.html", "figure.svg", "rows.csv",
         "clean.sqlite", "clean.json", "out",
     }  # fmt: skip
     assert json.loads((folder / "out" / "x.json").read_text())["argv"] == ["echo", name]
-    missing = harness("gaps", "--", f"{name}/{name}-missing.sqlite")
+    missing = inside("gaps", "--", f"{name}/{name}-missing.sqlite")
     assert missing.returncode == 1
-    assert "Traceback" not in missing.stderr
+    assert "internal error" not in missing.stderr
 
 
 @pytest.mark.nsys
-@pytest.mark.parametrize("name", ["two\nlines", 'it\'s a "q" $HOME', "-dash 100%"])
+@pytest.mark.parametrize("name", ["two\nlines", '-dash it\'s a "q" $HOME 100%'])
 def test_hard_paths_reach_the_real_nsys(harness, tmp_path, name):
     if shutil.which("nsys") is None:
         pytest.skip("nsys is not on PATH: hard paths under the real one not checked")

@@ -221,8 +221,8 @@ def test_a_leak_in_the_bytes_is_found_and_nothing_is_written(trace, tmp_path, mo
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run.json", "run.sqlite"]
 
 
-def figures(harness, trace: Path, *options: str) -> dict:
-    done = harness("gaps", trace, "--format", "json", *options)
+def figures(inside, trace: Path, *options: str) -> dict:
+    done = inside("gaps", trace, "--format", "json", *options)
     found = json.loads(done.stdout) if done.stdout else {"exit": done.returncode}
     for one in found.get("traces", []):
         one.pop("path")
@@ -237,13 +237,13 @@ def traces() -> list[Path]:
 
 
 @pytest.mark.parametrize("path", traces(), ids=lambda path: path.stem)
-def test_every_figure_stays(path, harness, tmp_path):
+def test_every_figure_stays(path, inside, tmp_path):
     clean = tmp_path / "clean" / path.name
     clean.parent.mkdir()
     before = raw(path)
     scrub(path, clean)
     assert raw(path) == before
-    assert figures(harness, clean) == figures(harness, path)
+    assert figures(inside, clean) == figures(inside, path)
     again = tmp_path / "again" / path.name
     again.parent.mkdir()
     scrub(clean, again)
