@@ -1,6 +1,6 @@
 """kill -9 of the harness, of nsys and of the target, at twenty moments each.
 
-The stand-in for nsys takes its time and writes in pieces; the real one is killed at two moments
+The stand-in for nsys takes its time and writes in pieces; the real one is killed at one moment
 each, at twenty with HARNESS_FAULTS=full (`make faults`).
 """
 
@@ -152,7 +152,7 @@ def test_moments_of_the_real_one(tmp_path, victim):
     nsys = shutil.which("nsys")
     if nsys is None:
         pytest.skip("nsys is not on PATH: kills of the real one not checked (.ci/install-nsys)")
-    moments = MOMENTS if FULL else 2
+    moments = MOMENTS if FULL else 1
     hits = at_moments(tmp_path, nsys, victim, moments, together=2)
     print(f"{victim}: {hits} of {moments} kills found it alive")
-    assert hits >= moments // 2
+    assert hits >= max(1, moments // 2)

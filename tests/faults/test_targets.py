@@ -92,6 +92,17 @@ def test_a_crowd_is_ended_by_ctrl_c_twice(recorder, tmp_path):
     assert "interrupted by SIGINT" in run.words()[-1]
 
 
+def test_a_keeper_that_is_killed_takes_everything_with_it(recorder, tmp_path):
+    run = start(tmp_path, *recorder, *python(CROWD, 100))
+    until_said(run, "crowded")
+    run.kill(run.find("keeper.py", but=("-m harness",)))
+    assert len(run.killed) == 1
+    assert run.wait() == 125
+    assert all_gone(run.mark, seconds=5) == {}
+    assert "the process that watches over the recording was killed" in run.words()[-1]
+    assert contents(tmp_path / "traces") == {}
+
+
 def test_what_a_target_leaves_on_purpose_is_named_and_not_waited_for(recorder, tmp_path):
     run = start(tmp_path, *recorder, *python(CROWD, 0))
     assert run.wait() == 0, run.words()

@@ -5,11 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
-import string
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from analysis.diagnostics import safe
@@ -290,7 +289,8 @@ def test_the_search_finds_a_value_anywhere(tmp_path, at):
     assert found_in(path, [CANARY]) == set()
 
 
-@given(st.lists(st.text(string.ascii_letters + "é=", min_size=8, max_size=12)), st.binary())
+@settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.text("abé=", min_size=8, max_size=10), max_size=4), st.binary(max_size=40))
 def test_the_search_agrees_with_in(tmp_path_factory, values, noise):
     path = tmp_path_factory.getbasetemp() / "searched"
     data = noise + b"".join(value.encode() for value in values[::2]) + noise
