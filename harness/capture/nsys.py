@@ -152,7 +152,6 @@ def _run(
         on_interrupt=interrupted,
         grace_s=config.grace_s,
         helpers=HELPERS,
-        leave_orphans=False,
     )
 
 

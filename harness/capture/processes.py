@@ -68,7 +68,6 @@ def supervise(
     grace_s: float = 60.0,
     helpers: Sequence[str] = (),
     signal_group: bool = False,
-    leave_orphans: bool = True,
 ) -> Ended:
     """Run `argv` to its end; OSError when it cannot be started.
 
@@ -78,9 +77,9 @@ def supervise(
     may take `grace_s` to finish; a second signal, or the end of that time, kills the whole tree.
     `on_interrupt` is told the first signal's name.
     After an interruption nothing of the tree is left. After a normal end, processes named in
-    `helpers` (the profiler's own) are ended, and others that the target left are let alone; without
-    `leave_orphans`, a leader that a signal ended takes them with it. When this process is killed,
-    the whole tree is ended.
+    `helpers` (the profiler's own) are ended, and others that the target left are let alone. A
+    leader that a signal ended, or that reports so of its child (a code of 128 + N), left nothing on
+    purpose: the rest of its tree is ended. So it is when this process is killed.
     Raises CaptureError where somebody killed the keeper.
     """
     with _reaping_orphans(), _catching_signals() as signals:
@@ -105,8 +104,8 @@ def supervise(
                 )
             code = os.waitstatus_to_exitcode(status)
             came = signal.Signals(signals.came[0]).name if signals.came else None
-            everything = came is not None or (code < 0 and not leave_orphans)
-            left = _clear(run.tree, helpers, everything=everything)
+            killed = code < 0 or 128 < code <= 128 + signal.NSIG
+            left = _clear(run.tree, helpers, everything=came is not None or killed)
         except BaseException:
             run.tree.end()
             raise

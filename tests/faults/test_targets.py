@@ -41,6 +41,8 @@ if os.fork() == 0:
     os._exit(0)
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 print("crowded", flush=True)
+if sys.argv[1] == "die":
+    os.kill(os.getpid(), signal.SIGKILL)
 time.sleep(float(sys.argv[1]))
 """
 
@@ -90,6 +92,13 @@ def test_a_crowd_is_ended_by_ctrl_c_twice(recorder, tmp_path):
     assert run.wait() == 130
     assert all_gone(run.mark, seconds=5) == {}
     assert "interrupted by SIGINT" in run.words()[-1]
+
+
+def test_a_target_that_is_killed_takes_its_crowd_with_it(recorder, tmp_path):
+    run = start(tmp_path, *recorder, *python(CROWD, "die"))
+    assert run.wait() == 137, run.words()
+    assert all_gone(run.mark, seconds=5) == {}
+    assert json.loads((tmp_path / "traces" / "x.json").read_text())["exit_code"] == 137
 
 
 def test_a_keeper_that_is_killed_takes_everything_with_it(recorder, tmp_path):
