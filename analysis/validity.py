@@ -295,7 +295,7 @@ def _diagnostics(trace: Trace) -> list[Verdict]:
         Verdict(
             "all",
             Level.DEGRADED,
-            "profiler-errors" if errors else "profiler-warnings",
+            "profiler-diagnostics",
             f"the profiler itself {'reported errors' if errors else 'warned'}: {shown}{more}",
             "see the diagnostics of the report in the Nsight GUI; record again if events were lost",
         )

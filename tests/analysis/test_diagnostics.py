@@ -29,12 +29,12 @@ def said(path: Path, *messages: tuple[object, object]) -> list[Verdict]:
         base.executemany("INSERT INTO DIAGNOSTIC_EVENT VALUES (1, 1, 3, ?, ?, NULL)", messages)
         base.commit()
     found = analyze(trace, Options()).verdicts
-    return [verdict for verdict in found if verdict.code.startswith("profiler-")]
+    return [verdict for verdict in found if verdict.code == "profiler-diagnostics"]
 
 
 def test_a_warning(tmp_path: Path) -> None:
     (verdict,) = said(tmp_path, (WARNING, "Not all CUDA events might have been collected."))
-    assert verdict.code == "profiler-warnings"
+    assert verdict.code == "profiler-diagnostics"
     assert (verdict.figures, verdict.level) == ("all", Level.DEGRADED)
     assert verdict.reason == (
         "the profiler itself warned: 'Not all CUDA events might have been collected.'"
@@ -47,7 +47,7 @@ def test_errors_come_first_each_text_once_and_three_at_most(tmp_path: Path) -> N
         *((WARNING, f"warning {k}") for k in range(3)),
         *((ERROR, "42 events were dropped") for _ in range(7)),
     )
-    assert verdict.code == "profiler-errors"
+    assert verdict.code == "profiler-diagnostics"
     assert verdict.reason == (
         "the profiler itself reported errors: '42 events were dropped' (7 times); 'warning 0'; "
         "'warning 1' and 1 more"
