@@ -89,21 +89,27 @@ class Database:
         present = self.layout[actual]
         terms = ", ".join(_term(c, actual, present, self.path) for c in table.columns)
         sql = f'SELECT {terms} FROM "{actual}" WHERE ({table.where or 1})'
+        taken = {name.lower() for name in present}
+        rowid = next((n for n in ("rowid", "_rowid_", "oid") if n not in taken), None)
+        if rowid is None:  # columns of the table have all its names
+            return _Plan(table, actual, [_Stretch(sql, None)])
         with _connect(self._uri) as connection:
             # Each on its own: asked for together, SQLite would walk the whole table.
-            edges = (f'SELECT {end}(rowid) FROM "{actual}"' for end in ("min", "max"))
+            edges = (f'SELECT {end}({rowid}) FROM "{actual}"' for end in ("min", "max"))
             try:
                 first, last = (connection.execute(edge).fetchone()[0] for edge in edges)
-            except sqlite3.Error as error:
+            except _UNREADABLE as error:
                 raise TraceError(_say(self.path, actual, error), remedy=_REEXPORT) from error
         # Rows take 16 bytes or more: many more rowids than that have holes, and get no room.
         if first is None or last - first >= self.path.stat().st_size // 16:
             return _Plan(table, actual, [_Stretch(sql, None)])
+        if last < first:
+            raise _out_of_order(self.path, actual)
         return _Plan(
             table,
             actual,
             [
-                _Stretch(f"{sql} AND rowid >= {k} AND rowid < {k + _STRETCH}", k - first)
+                _Stretch(f"{sql} AND {rowid} >= {k} AND {rowid} < {k + _STRETCH}", k - first)
                 for k in range(first, last + 1, _STRETCH)
             ],
             room=last - first + 1,
@@ -152,6 +158,7 @@ class _Plan:
         self.table = table
         self.actual = actual
         self.stretches = stretches
+        self._room = room
         self._numbers = {c.name: np.empty(room, np.int64) for c in table.columns if not c.text}
 
     def take(self, stretch: _Stretch, batch: list[ArrowColumn], path: Path) -> None:
@@ -165,6 +172,9 @@ class _Plan:
                 stretch.loose.setdefault(column.name, []).append(numbers.copy())
             else:
                 low = stretch.at + stretch.rows
+                # A sound table cannot have more rows between two rowids than rowids.
+                if stretch.rows + values.length > min(_STRETCH, self._room - stretch.at):
+                    raise _out_of_order(path, self.actual)
                 self._numbers[column.name][low : low + values.length] = numbers
         stretch.rows += batch[0].length
 
@@ -191,6 +201,16 @@ class _Plan:
 
 
 _REEXPORT = "export the report again with `nsys export --type sqlite`"
+
+
+_UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
+"""What the standard library raises for a damaged file: SQLite quotes names that are no UTF-8."""
+
+
+def _out_of_order(path: Path, table: str) -> TraceError:
+    return TraceError(
+        f"{path} is damaged: the rows of table {table} are out of order", remedy=_REEXPORT
+    )
 
 
 def _term(column: Column, table: str, present: tuple[str, ...], path: Path) -> str:
@@ -285,7 +305,8 @@ def open_database(path: str | os.PathLike[str]) -> Database:
                 quoted = name.replace('"', '""')
                 rows = connection.execute(f'PRAGMA table_info("{quoted}")')
                 layout[name] = tuple(row[1] for row in rows)
-    except sqlite3.Error as error:
-        raise TraceError(f"{file} cannot be read as SQLite ({error})", remedy=_REEXPORT) from error
+    except _UNREADABLE as error:
+        said = str(error) if isinstance(error, sqlite3.Error) else "its schema is no text"
+        raise TraceError(f"{file} cannot be read as SQLite ({said})", remedy=_REEXPORT) from error
 
     return Database(file, uri, layout)

@@ -41,6 +41,8 @@ _KEYS: dict[str, dict[str, float]] = {
         "range_ns": 0,
     },
 }  # fmt: skip
+_MOST_NS, _MOST = 1e12, 1e18
+"""A thousand seconds, and a rate that no machine has: beyond them times no longer add up in int64."""
 _FRACTIONS = {("rates", "efficiency"), ("memory", "efficiency")}
 
 
@@ -125,7 +127,7 @@ def read_gpu(path: Path) -> Gpu:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise HarnessError(f"{path}: {error.strerror or error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # tomllib's own error is a ValueError too
         raise HarnessError(f"{path} is no TOML: {str(error).splitlines()[0]}") from error
     if data.get("schema") != SCHEMA:
         raise HarnessError(
@@ -152,10 +154,13 @@ def read_gpu(path: Path) -> Gpu:
         for key, least in keys.items():
             where = f"{path}: [{section}] {key}"
             value, source = _entry(where, table, key, known_sources)
-            high = 1.0 if (section, key) in _FRACTIONS else math.inf
+            high = _MOST_NS if key.endswith("_ns") else _MOST
+            if (section, key) in _FRACTIONS:
+                high = 1.0
             if not least <= value <= high:
-                limit = f"{least:g} to {high:g}" if high < math.inf else f"at least {least:g}"
-                raise HarnessError(f"{where} is {value:g}", remedy=f"it must be {limit}")
+                raise HarnessError(
+                    f"{where} is {value:g}", remedy=f"it must be {least:g} to {high:g}"
+                )
             values[section, key] = value
             sources[section, key] = source
     return Gpu(path.stem, name, tuple(matches), values, sources, path)
