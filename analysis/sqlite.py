@@ -71,7 +71,8 @@ class Database:
 
     def read_all(self, tables: tuple[Table, ...]) -> list[Columns]:
         """The same for several tables at once, on all cores: long tables are cut by rowid."""
-        plans = [self._plan(table) for table in tables]
+        with _connect(self._uri) as connection:
+            plans = [self._plan(table, connection) for table in tables]
         jobs = [(plan, stretch) for plan in plans for stretch in plan.stretches]
         if len(jobs) > 1:
             with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
@@ -81,7 +82,7 @@ class Database:
                 self._fill(*job)
         return [plan.columns() for plan in plans]
 
-    def _plan(self, table: Table) -> _Plan:
+    def _plan(self, table: Table, connection: sqlite3.Connection) -> _Plan:
         """How to read a table: one query a stretch of rowids, and room for what they give."""
         actual = self._actual(table)
         if actual is None:
@@ -93,13 +94,12 @@ class Database:
         rowid = next((n for n in ("rowid", "_rowid_", "oid") if n not in taken), None)
         if rowid is None:  # columns of the table have all its names
             return _Plan(table, actual, [_Stretch(sql, None)])
-        with _connect(self._uri) as connection:
-            # Each on its own: asked for together, SQLite would walk the whole table.
-            edges = (f'SELECT {end}({rowid}) FROM "{actual}"' for end in ("min", "max"))
-            try:
-                first, last = (connection.execute(edge).fetchone()[0] for edge in edges)
-            except _UNREADABLE as error:
-                raise TraceError(_say(self.path, actual, error), remedy=_REEXPORT) from error
+        # Each on its own: asked for together, SQLite would walk the whole table.
+        edges = (f'SELECT {end}({rowid}) FROM "{actual}"' for end in ("min", "max"))
+        try:
+            first, last = (connection.execute(edge).fetchone()[0] for edge in edges)
+        except _UNREADABLE as error:
+            raise TraceError(_say(self.path, actual, error), remedy=_REEXPORT) from error
         # Rows take 16 bytes or more: many more rowids than that have holes, and get no room.
         if first is None or last - first >= self.path.stat().st_size // 16:
             return _Plan(table, actual, [_Stretch(sql, None)])

@@ -42,7 +42,7 @@ _KEYS: dict[str, dict[str, float]] = {
     },
 }  # fmt: skip
 _MOST_NS, _MOST = 1e12, 1e18
-"""A thousand seconds, and a rate that no machine has: beyond them times no longer add up in int64."""
+"""A thousand seconds, and a rate that no machine has: beyond, times do not add up in int64."""
 _FRACTIONS = {("rates", "efficiency"), ("memory", "efficiency")}
 
 

@@ -20,7 +20,9 @@ from analysis.writer import TraceBuilder
 
 Change = Callable[[sqlite3.Connection, Random], None]
 
-OPERATIONS = tuple(f"CUPTI_ACTIVITY_KIND_{t}" for t in ("KERNEL", "MEMCPY", "MEMSET", "GRAPH_TRACE"))
+OPERATIONS = tuple(
+    f"CUPTI_ACTIVITY_KIND_{t}" for t in ("KERNEL", "MEMCPY", "MEMSET", "GRAPH_TRACE")
+)
 TIMED = (*OPERATIONS, "CUPTI_ACTIVITY_KIND_RUNTIME", "CUPTI_ACTIVITY_KIND_SYNCHRONIZATION",
          "NVTX_EVENTS", "PROFILER_OVERHEAD")  # fmt: skip
 CORRELATED = TIMED[:6]

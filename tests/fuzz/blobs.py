@@ -88,7 +88,9 @@ def spoil_text(data: bytearray, random: Random) -> None:
     """Bytes that are no UTF-8, NULs and control characters amid the text."""
     for _ in range(random.choice((1, 3, 30))):
         at = _place(data, random)
-        data[at : at + 2] = random.choice((b"\xff\xfe", b"\xc0\x80", b"\xed\xa0", b"\x00", b"\x1b["))
+        data[at : at + 2] = random.choice(
+            (b"\xff\xfe", b"\xc0\x80", b"\xed\xa0", b"\x00", b"\x1b[")
+        )
 
 
 def swap_halves(data: bytearray, random: Random) -> None:

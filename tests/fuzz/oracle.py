@@ -10,9 +10,10 @@ import json
 import math
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import IntEnum
 from pathlib import Path
 
 from analysis.analyze import Options, TraceReport, analyze
@@ -27,6 +28,8 @@ from harness.show import heading, plot
 from tests.analysis.test_metamorphic import figures
 
 from .brute import Expected
+
+Figures = dict[str, object]
 
 SLOW_S = 10.0
 """CPU time that no small file may cost."""
@@ -79,19 +82,37 @@ def one_line(error: TraceError, path: Path) -> str:
     return text
 
 
-def judged(path: Path, expected: Expected | None, *, deep: bool) -> TraceReport:
-    """Analyse a mutant and hold the report to every law. Raises TraceError where it is refused."""
+class Depth(IntEnum):
+    """How much is asked of a mutant, since drawing costs more than reading."""
+
+    FIGURES = 0
+    TEXT = 1
+    """Also drawn by the reporters of text."""
+    ALL = 2
+    """By all reporters and exporters, and searched for steps by other rules."""
+
+
+def judged(
+    path: Path, expected: Expected | None, base: Callable[[TraceReport], Figures],
+    *, unseen: bool, depth: Depth,
+) -> Outcome:  # fmt: skip
+    """Analyse a mutant and hold the report to every law. Raises TraceError where it is refused.
+
+    `base` gives the figures of the sound file that the mutant came from.
+    """
     report = analyze(path)
     adds_up(report)
     if expected is not None:
         agrees(report, expected)
-    drawn(report, deep=deep)
-    if deep:
+    found = outcome(report, base(report), unseen=unseen)
+    if depth >= Depth.TEXT or found.kind != "same":
+        drawn(report, deep=depth is Depth.ALL)
+    if depth is Depth.ALL:
         anything = analyze(report.trace, Options(patterns=ANY_RANGE))
         adds_up(anything)
         drawn(anything, deep=False)
         _inferred(report)
-    return report
+    return found
 
 
 def _inferred(report: TraceReport) -> None:
@@ -102,7 +123,7 @@ def _inferred(report: TraceReport) -> None:
     adds_up(found)
 
 
-def outcome(report: TraceReport, base: dict[str, object], *, unseen: bool) -> Outcome:
+def outcome(report: TraceReport, base: Figures, *, unseen: bool) -> Outcome:
     """Compare with the figures of the trace that the mutant was made from."""
     found = figures(report)
     if found == base:
@@ -209,4 +230,3 @@ def finite(value: object) -> None:
     if isinstance(value, list):
         for item in value:
             finite(item)
-

@@ -1,7 +1,7 @@
 """Run mutants for as long as you like, on several processes, and say what broke.
 
-    python -m tests.fuzz.run --mutants 100000 --jobs 2     # or: make fuzz
-    python -m tests.fuzz.run --replay 4711                 # one mutant again, with its traceback
+python -m tests.fuzz.run --mutants 100000 --jobs 2     # or: make fuzz
+python -m tests.fuzz.run --replay 4711                 # one mutant again, with its traceback
 """
 
 from __future__ import annotations
@@ -68,7 +68,6 @@ def work(
 ) -> None:
     """Every `jobs`-th seed of a stretch, from `first + number` on."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    os.nice(10)
     lines = Lines()
     tally, last = Tally(), time.monotonic()
     for seed in range(first + number, stop, jobs):
@@ -156,7 +155,9 @@ def _run(asked: argparse.Namespace) -> int:
         if spent - shown > 10:
             shown = spent
             done = sum(total.counts.values())
-            print(f"{done} mutants, {done / spent:.0f}/s, {len(total.findings)} findings", flush=True)
+            print(
+                f"{done} mutants, {done / spent:.0f}/s, {len(total.findings)} findings", flush=True
+            )
         if spent > asked.seconds:
             for worker in workers:
                 worker.terminate()

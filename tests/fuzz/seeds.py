@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from random import Random
 
-from .oracle import Outcome
+from .oracle import Depth, Outcome
 from .targets import TARGETS, Target, run
 
-DEEP_EVERY = 40
-"""Of so many mutants one is also drawn by the slow reporters and searched for unmarked steps."""
+DRAWN_EVERY, DEEP_EVERY = 4, 152
+"""Of so many mutants one is also drawn, and one by the slow reporters too."""
 
 
 @dataclass(frozen=True)
@@ -19,11 +19,11 @@ class Mutant:
     target: Target
     mutator: str
     data: bytes
-    deep: bool
+    depth: Depth
 
     def run(self) -> Outcome:
         """Have it read and judged. Raises whatever is no refusal."""
-        return run(self.target, self.data, self.mutator, deep=self.deep)
+        return run(self.target, self.data, self.mutator, depth=self.depth)
 
 
 def mutant(seed: int, only: str | None = None) -> Mutant:
@@ -33,5 +33,6 @@ def mutant(seed: int, only: str | None = None) -> Mutant:
     chosen = random.choices(names, [TARGETS[name].weight for name in names])[0]
     target = TARGETS[only or chosen]
     mutator = random.choice(target.mutators)
-    deep = random.randrange(DEEP_EVERY) == 0
-    return Mutant(target, mutator, target.make(mutator, random), deep)
+    draw = random.randrange(DEEP_EVERY)
+    depth = Depth.ALL if draw == 0 else Depth(int(draw % DRAWN_EVERY == 0))
+    return Mutant(target, mutator, target.make(mutator, random), depth)

@@ -71,7 +71,9 @@ def _set(
         return
     column = random.choice(columns)
     for row in _rows(connection, table, random):
-        (old,) = connection.execute(f'SELECT "{column}" FROM "{table}" WHERE rowid = {row}').fetchone()
+        (old,) = connection.execute(
+            f'SELECT "{column}" FROM "{table}" WHERE rowid = {row}'
+        ).fetchone()
         connection.execute(
             f'UPDATE "{table}" SET "{column}" = ? WHERE rowid = {row}', (value(random, old),)
         )
@@ -142,7 +144,9 @@ def near_times(connection: Connection, random: Random) -> None:
 
 
 def scramble_ids(connection: Connection, random: Random) -> None:
-    pool = [random.choice((*EDGES, random.randrange(1, 50), random.randrange(2**48))) for _ in "abc"]
+    pool = [
+        random.choice((*EDGES, random.randrange(1, 50), random.randrange(2**48))) for _ in "abc"
+    ]
     _set(connection, random, lambda r, old: r.choice(pool), lambda name: name in _IDS)
 
 
@@ -168,9 +172,11 @@ def invalid_utf8(connection: Connection, random: Random) -> None:
     columns = [name for name in loosened(connection, table) if name in _TEXT_COLUMNS]
     for column in columns:
         for row in _rows(connection, table, random):
-            raw = random.choice(("ff", "c080", "eda080", "53746570203300ff", "00", "fffe", "80" * 99))
+            raw = random.choice(
+                ("ff", "c080", "eda080", "53746570203300ff", "00", "fffe", "80" * 99)
+            )
             connection.execute(
-                f"UPDATE \"{table}\" SET \"{column}\" = CAST(x'{raw}' AS TEXT) WHERE rowid = {row}"
+                f'UPDATE "{table}" SET "{column}" = CAST(x\'{raw}\' AS TEXT) WHERE rowid = {row}'
             )
 
 
@@ -209,8 +215,8 @@ def nest_ranges(connection: Connection, random: Random) -> None:
     """Ranges one in another, all the way down, or crossing, or open for ever."""
     if loosened(connection, "NVTX_EVENTS"):
         way = random.choice((
-            "start = rowid, end = 1000000000 - rowid", "start = rowid * 3, end = rowid * 3 + 1000000",
-            "end = NULL", "eventType = 60, endGlobalTid = globalTid + 1", "eventType = 70",
+            "start = rowid, end = 1000000000 - rowid",
+            "start = rowid * 3, end = rowid * 3 + 1000000", "end = NULL", "eventType = 60, endGlobalTid = globalTid + 1", "eventType = 70",
         ))  # fmt: skip
         connection.execute(f"UPDATE NVTX_EVENTS SET {way}")
 

@@ -1,4 +1,4 @@
-"""The readers under test: what mutants each one gets, and what is demanded of what it makes of them.
+"""The readers under test: the mutants of each one, and what is demanded of what it makes of them.
 
 A mutant is named by its target, its mutator and a source of choices, and nothing else decides what
 it is: `make(target, mutator, Random(7))` is the same bytes everywhere.
@@ -12,15 +12,16 @@ import math
 import os
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from random import Random
-from typing import Any
 
-from analysis.analyze import analyze
+from analysis.analyze import TraceReport, analyze
 from analysis.errors import TraceError
-from analysis.schema import MAX_TIME
+from analysis.metadata import read_source
+from analysis.schema import MAX_TIME, Table
+from analysis.sqlite import Columns, Database, open_database
 from analysis.trace import Trace
 from harness.manifest import RunManifest, read_manifest
 from harness.sim.gpu import read_gpu
@@ -28,10 +29,10 @@ from harness.sim.gpu_writer import to_toml
 from tests.analysis.test_metamorphic import figures
 
 from . import bases, blobs, brute, layouts, oracle, tables, toml_writer, trees
-from .oracle import Broken, Outcome, in_time
+from .oracle import Broken, Depth, Figures, Outcome, in_time
 
-Check = Callable[[Path, bool, bool], Outcome]
-"""The mutant's file, whether its change must not matter, whether to draw everything."""
+Check = Callable[[Path, bool, Depth], Outcome]
+"""The mutant's file, whether its change must not matter, how much to ask of it."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Target:
     unseen: frozenset[str] = frozenset()
 
 
-def run(target: Target, data: bytes, mutator: str, *, deep: bool = False) -> Outcome:
+def run(target: Target, data: bytes, mutator: str, *, depth: Depth = Depth.TEXT) -> Outcome:
     """Write the mutant, have it read, and judge. Raises whatever is no refusal."""
     with tempfile.TemporaryDirectory(dir=_fast()) as folder:
         path = Path(folder) / f"mutant{target.suffix}"
@@ -56,12 +57,12 @@ def run(target: Target, data: bytes, mutator: str, *, deep: bool = False) -> Out
         unseen = mutator in target.unseen
         with in_time():
             try:
-                found = target.check(path, unseen, deep)
+                found = target.check(path, unseen, depth)
             except TraceError as error:
                 if unseen:
                     raise Broken(f"what must not matter is refused: {error}") from error
                 found = Outcome("refused", oracle.one_line(error, path))
-        if target.name != "manifest" and sorted(p.name for p in path.parent.iterdir()) != before:
+        if sorted(p.name for p in path.parent.iterdir()) != before:
             raise Broken("something was written beside the file")
         return found
 
@@ -95,24 +96,27 @@ def _make_sqlite(mutator: str, random: Random) -> bytes:
 
 
 @cache
-def _figures_of(data: bytes, suffix: str) -> dict[str, object]:
+def _figures_of(data: bytes, suffix: str) -> Figures:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"base{suffix}"
         path.write_bytes(data)
         return figures(analyze(path))
 
 
-def _closest(report: Any, wanted: list[bytes], suffix: str) -> dict[str, object]:
-    """Figures of the base that the mutant came from: the one with the same figures, else any."""
+def _closest(wanted: list[bytes], suffix: str) -> Callable[[TraceReport], Figures]:
+    """Figures of the base that a mutant came from: the one with the same figures, else any."""
     known = [_figures_of(data, suffix) for data in wanted]
-    found = figures(report)
-    return next((one for one in known if one == found), known[0])
+
+    def choose(report: TraceReport) -> Figures:
+        found = figures(report)
+        return next((one for one in known if one == found), known[0])
+
+    return choose
 
 
-def _check_sqlite(path: Path, unseen: bool, deep: bool) -> Outcome:
-    report = oracle.judged(path, brute.of_sqlite(path), deep=deep)
-    wanted = [bases.sqlite_base(name) for name in bases.SQLITE]
-    return oracle.outcome(report, _closest(report, wanted, ".sqlite"), unseen=unseen)
+def _check_sqlite(path: Path, unseen: bool, depth: Depth) -> Outcome:
+    base = _closest([bases.sqlite_base(name) for name in bases.SQLITE], ".sqlite")
+    return oracle.judged(path, brute.of_sqlite(path), base, unseen=unseen, depth=depth)
 
 
 # torch.profiler's JSON
@@ -131,10 +135,9 @@ def _make_json(mutator: str, random: Random) -> bytes:
     return layouts.written(tree, random)
 
 
-def _check_json(path: Path, unseen: bool, deep: bool) -> Outcome:
-    report = oracle.judged(path, brute.of_json(path), deep=deep)
-    wanted = [bases.json_base(name) for name in bases.JSON]
-    return oracle.outcome(report, _closest(report, wanted, ".json"), unseen=unseen)
+def _check_json(path: Path, unseen: bool, depth: Depth) -> Outcome:
+    base = _closest([bases.json_base(name) for name in bases.JSON], ".json")
+    return oracle.judged(path, brute.of_json(path), base, unseen=unseen, depth=depth)
 
 
 # The manifest beside a trace
@@ -147,7 +150,7 @@ def _make_manifest(mutator: str, random: Random) -> bytes:
     return json.dumps(trees.mutate(base, mutator, random), indent=2).encode()
 
 
-def _check_manifest(path: Path, unseen: bool, deep: bool) -> Outcome:
+def _check_manifest(path: Path, unseen: bool, depth: Depth) -> Outcome:
     """By the strict reader; and beside a trace, whose figures it may not touch."""
     refusal = ""
     try:
@@ -158,10 +161,9 @@ def _check_manifest(path: Path, unseen: bool, deep: bool) -> Outcome:
         oracle.finite(json.loads(json.dumps(known.result or {}, default=str)))
     except TraceError as error:
         refusal = oracle.one_line(error, path)
-    trace = path.with_suffix(".sqlite")
-    trace.write_bytes(bases.sqlite_base("loop"))
-    report = analyze(_loop(trace))
-    oracle.drawn(report, deep=deep)
+    report = analyze(_loop(path.with_suffix(".sqlite")))
+    if depth >= Depth.TEXT:
+        oracle.drawn(report, deep=depth is Depth.ALL)
     base = _figures_of(bases.sqlite_base("loop"), ".sqlite")
     found = figures(report)
     for key in ("devices", "all", "host"):
@@ -176,12 +178,25 @@ def _check_manifest(path: Path, unseen: bool, deep: bool) -> Outcome:
 
 def _loop(path: Path) -> Trace:
     """The trace with its manifest; its rows, which are always the same, are read once."""
-    from dataclasses import replace
+    return replace(_rows_of_loop(), path=path, source=read_source(_Known(path)))
 
-    from analysis.metadata import read_source
-    from analysis.sqlite import open_database
 
-    return replace(_rows_of_loop(), path=path, source=read_source(open_database(path)))
+class _Known(Database):
+    """The tables of the loop, read once, at any path."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def read(self, table: Table) -> Columns:
+        return _table_of_loop(table)
+
+
+@cache
+def _table_of_loop(table: Table) -> Columns:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "loop.sqlite"
+        path.write_bytes(bases.sqlite_base("loop"))
+        return open_database(path).read(table)
 
 
 @cache
@@ -203,7 +218,7 @@ def _make_gpu(mutator: str, random: Random) -> bytes:
     )
 
 
-def _check_gpu(path: Path, unseen: bool, deep: bool) -> Outcome:
+def _check_gpu(path: Path, unseen: bool, depth: Depth) -> Outcome:
     gpu = read_gpu(path)
     for key, value in gpu.values.items():
         if not math.isfinite(value) or not 0 <= value < MAX_TIME * 1e6:
@@ -237,17 +252,17 @@ TARGETS: dict[str, Target] = {
     for target in (
         Target(
             "sqlite", ".sqlite", (*tables.MUTATORS, *_blob("bytes:")), _make_sqlite, _check_sqlite,
-            45, frozenset(tables.UNSEEN),
+            35, frozenset(tables.UNSEEN),
         ),
         Target(
             "json", ".json",
             (*layouts.MUTATORS, *trees.MUTATORS, *_blob("bytes:"), *_blob("gzip:")),
-            _make_json, _check_json, 30, frozenset(layouts.MUTATORS),
+            _make_json, _check_json, 35, frozenset(layouts.MUTATORS),
         ),
         Target(
             "manifest", ".json", (*trees.MUTATORS, *_blob("bytes:")), _make_manifest,
             _check_manifest, 12,
         ),
-        Target("gpu", ".toml", (*trees.MUTATORS, *_blob("bytes:")), _make_gpu, _check_gpu, 13),
+        Target("gpu", ".toml", (*trees.MUTATORS, *_blob("bytes:")), _make_gpu, _check_gpu, 18),
     )
 }  # fmt: skip

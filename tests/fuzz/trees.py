@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from itertools import pairwise
 from random import Random
 from typing import Any
 
@@ -58,7 +59,9 @@ def retype(tree: Tree, random: Random) -> None:
 def edge_numbers(tree: Tree, random: Random) -> None:
     for one, key in filter(_there, _some(tree, random)):
         if isinstance(one[key], int | float) or random.random() < 0.1:
-            one[key] = random.choice((*EDGES, 2**64, 10**30, -(10**30), 1.5, 1e-9, 1e18, 9.3e18))
+            one[key] = random.choice(
+                (*EDGES, 2**64, 10**30, 10**400, -(10**30), 1.5, 1e-9, 1e18, 9.3e18)
+            )
 
 
 def near_numbers(tree: Tree, random: Random) -> None:
@@ -77,12 +80,14 @@ def rename(tree: Tree, random: Random) -> None:
     for one, key in filter(_there, _some(tree, random)):
         if isinstance(one, dict):
             value = one.pop(key)
-            one[random.choice((str(key).upper(), f"{key} ", "", "ts", "cat", "args", "name"))] = value
+            one[random.choice((str(key).upper(), f"{key} ", "", "ts", "cat", "args", "name"))] = (
+                value
+            )
 
 
 def swap(tree: Tree, random: Random) -> None:
     found = _some(tree, random) + _some(tree, random)
-    for (a, k), (b, n) in zip(found, found[1:], strict=False):
+    for (a, k), (b, n) in pairwise(found):
         if _there((a, k)) and _there((b, n)) and not _inside(a[k], b) and not _inside(b[n], a):
             a[k], b[n] = b[n], a[k]
 
