@@ -31,6 +31,8 @@ Columns = dict[str, Any]
 
 _MAGIC = b"SQLite format 3\x00"
 _BATCH_ROWS = "65536"
+_ALONE_BYTES = 1 << 20
+"""Files up to this size are read by one thread: starting several takes longer."""
 _STRETCH = 1 << 18
 """Rowids that one query reads."""
 
@@ -74,7 +76,7 @@ class Database:
         with _connect(self._uri) as connection:
             plans = [self._plan(table, connection) for table in tables]
         jobs = [(plan, stretch) for plan in plans for stretch in plan.stretches]
-        if len(jobs) > 1:
+        if len(jobs) > 1 and self.path.stat().st_size > _ALONE_BYTES:
             with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
                 list(pool.map(lambda job: self._fill(*job), jobs))
         else:

@@ -189,4 +189,8 @@ def _entry(
     if not isinstance(source, str) or not source.strip():
         raise HarnessError(f"{where} has no source", remedy="say where the number is from")
     told = sources.get(source, source)
-    return float(value), str(told)
+    if not isinstance(told, str) or not told.strip():
+        raise HarnessError(
+            f"{where}: source {source!r} says nothing", remedy="write where it is from"
+        )
+    return float(value), told
