@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from .arrow import ArrowError, batches
 from .arrow import Column as ArrowColumn
+from .btree import Pages
 from .errors import TraceError
 from .schema import NULL, Column, Table
 
@@ -33,6 +34,10 @@ _MAGIC = b"SQLite format 3\x00"
 _BATCH_ROWS = "65536"
 _ALONE_BYTES = 1 << 20
 """Files up to this size are read by one thread: starting several takes longer."""
+_FEW_ROWS, _SMALL_BYTES = "256", 16 << 20
+"""Rows of text at a time from files up to that size: damage can give each the whole file's text."""
+_MOST_TEXT = 4
+"""Bytes of text that a byte of the file may give: an integer can be read as text, too."""
 _STRETCH = 1 << 18
 """Rowids that one query reads."""
 
@@ -40,14 +45,19 @@ _STRETCH = 1 << 18
 class Database:
     """One SQLite file, opened so that nothing can be written to it or beside it.
 
-    `layout`: the columns of each table. Every read has a connection of its own, so that several
+    `layout`: the columns of each table. `shown`: the file's name in messages; `path` is where its
+    manifest would lie beside it. Every read has a connection of its own, so that several
     run at once.
     """
 
-    def __init__(self, path: Path, uri: str, layout: dict[str, tuple[str, ...]]) -> None:
-        self.path = path
+    def __init__(
+        self, path: Path, uri: str, layout: dict[str, tuple[str, ...]], trees: _Trees
+    ) -> None:
+        self.path = self.shown = path
         self.layout = layout
+        self._trees = trees
         self._uri = uri
+        self._size = path.stat().st_size
 
     def has(self, table: Table) -> bool:
         """Whether the file holds this table, under any of its names."""
@@ -76,7 +86,7 @@ class Database:
         with _connect(self._uri) as connection:
             plans = [self._plan(table, connection) for table in tables]
         jobs = [(plan, stretch) for plan in plans for stretch in plan.stretches]
-        if len(jobs) > 1 and self.path.stat().st_size > _ALONE_BYTES:
+        if len(jobs) > 1 and self._size > _ALONE_BYTES:
             with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
                 list(pool.map(lambda job: self._fill(*job), jobs))
         else:
@@ -89,6 +99,7 @@ class Database:
         actual = self._actual(table)
         if actual is None:
             return _Plan(table, "", [])
+        self._trees.check(actual)
         present = self.layout[actual]
         terms = ", ".join(_term(c, actual, present, self.path) for c in table.columns)
         sql = f'SELECT {terms} FROM "{actual}" WHERE ({table.where or 1})'
@@ -103,7 +114,7 @@ class Database:
         except _UNREADABLE as error:
             raise TraceError(_say(self.path, actual, error), remedy=_REEXPORT) from error
         # Rows take 16 bytes or more: many more rowids than that have holes, and get no room.
-        if first is None or last - first >= self.path.stat().st_size // 16:
+        if first is None or last - first >= self._size // 16:
             return _Plan(table, actual, [_Stretch(sql, None)])
         if last < first:
             raise _out_of_order(self.path, actual)
@@ -128,11 +139,20 @@ class Database:
                 adbc_driver_manager.AdbcConnection(driver) as connection,
                 adbc_driver_manager.AdbcStatement(connection) as statement,
             ):
-                statement.set_options(**{"adbc.sqlite.query.batch_rows": _BATCH_ROWS})
+                rows = _FEW_ROWS if plan.has_text and self._size <= _SMALL_BYTES else _BATCH_ROWS
+                statement.set_options(**{"adbc.sqlite.query.batch_rows": rows})
                 statement.set_sql_query(stretch.sql)
                 handle, _ = statement.execute_query()
+                text = 0
                 for batch in batches(handle.address):
                     plan.take(stretch, batch, self.path)
+                    text += sum(column.text_bytes for column in batch)
+                    if text > _MOST_TEXT * self._size + _SMALL_BYTES:
+                        raise TraceError(
+                            f"{self.path} is damaged: table {plan.actual} holds more text than "
+                            f"its {self._size} bytes can",
+                            remedy=_REEXPORT,
+                        )
         except (adbc_driver_manager.Error, ArrowError) as error:
             raise TraceError(_say(self.path, plan.actual, error), remedy=_REEXPORT) from error
 
@@ -161,6 +181,7 @@ class _Plan:
         self.actual = actual
         self.stretches = stretches
         self._room = room
+        self.has_text = any(c.text for c in table.columns)
         self._numbers = {c.name: np.empty(room, np.int64) for c in table.columns if not c.text}
 
     def take(self, stretch: _Stretch, batch: list[ArrowColumn], path: Path) -> None:
@@ -277,6 +298,32 @@ def _check_file(path: Path) -> None:
         )
 
 
+def _page_size(path: Path) -> int:
+    with path.open("rb") as file:
+        size = int.from_bytes(file.read(18)[16:18], "big")
+    return 65536 if size == 1 else size
+
+
+@dataclass
+class _Trees:
+    """The b-trees of a file's tables; `pages` is None where a write-ahead log holds newer pages."""
+
+    path: Path
+    roots: dict[str, int]
+    pages: Pages | None
+
+    def check_schema(self) -> None:
+        """Raises TraceError where the table of tables is no tree."""
+        if self.pages is not None:
+            self.pages.check(1, "the table of tables")
+
+    def check(self, table: str) -> None:
+        """Raises TraceError where a table's pages are no tree."""
+        root = self.roots.get(table)
+        if self.pages is not None and isinstance(root, int):
+            self.pages.check(root, f"table {table}")
+
+
 @contextmanager
 def _connect(uri: str) -> Iterator[sqlite3.Connection]:
     connection = sqlite3.connect(uri, uri=True)
@@ -295,15 +342,19 @@ def open_database(path: str | os.PathLike[str]) -> Database:
     _check_file(file)
     wal = file.with_name(file.name + "-wal")
     # `immutable` spares locks and sidecar files, but would not see a writer's pending log.
-    mode = "mode=ro" if wal.exists() and wal.stat().st_size else "mode=ro&immutable=1"
+    wal_in_use = wal.exists() and wal.stat().st_size > 0
+    mode = "mode=ro" if wal_in_use else "mode=ro&immutable=1"
     uri = f"file:{quote(str(file.absolute()))}?{mode}"
+    trees = _Trees(file, {}, None if wal_in_use else Pages(file, _page_size(file)))
+    trees.check_schema()
     layout: dict[str, tuple[str, ...]] = {}
     try:
         with _connect(uri) as connection:
             connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
             # Views are left out: a trace has none, and a hostile one could run for ever.
-            names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-            for (name,) in names.fetchall():
+            query = "SELECT name, rootpage FROM sqlite_master WHERE type = 'table'"
+            for name, root in connection.execute(query).fetchall():
+                trees.roots[name] = root
                 quoted = name.replace('"', '""')
                 rows = connection.execute(f'PRAGMA table_info("{quoted}")')
                 layout[name] = tuple(row[1] for row in rows)
@@ -311,4 +362,4 @@ def open_database(path: str | os.PathLike[str]) -> Database:
         said = str(error) if isinstance(error, sqlite3.Error) else "its schema is no text"
         raise TraceError(f"{file} cannot be read as SQLite ({said})", remedy=_REEXPORT) from error
 
-    return Database(file, uri, layout)
+    return Database(file, uri, layout, trees)

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from analysis.writer import TraceBuilder
 
-SMALL = 1 << 20
+SMALL = 512 << 10
 """Bytes: what the promise of ten seconds calls a small file."""
 
-ROWS = 4000
+ROWS = 3700
 
 
 def _sqlite(fill: Callable[[sqlite3.Connection], None], page: int = 4096) -> bytes:
@@ -90,6 +90,26 @@ def a_thread_and_device_each() -> bytes:
     return _loop(thread="k + 1", device="k")
 
 
+def a_thread_each_without_steps() -> bytes:
+    return _loop(thread="k + 1", step="'x' || k")
+
+
+def a_process_each_without_steps() -> bytes:
+    return _loop(process="k + 1", step="'x' || k")
+
+
+def as_many_devices_as_allowed() -> bytes:
+    return _loop(device="k % 64", step="'x' || k")
+
+
+def as_many_pairs_as_allowed() -> bytes:
+    return _loop(thread="k % 16 + 1", device="k / 16 % 8")
+
+
+def as_many_series_as_allowed() -> bytes:
+    return _loop(thread="k % 128 + 1")
+
+
 def a_name_each() -> bytes:
     return _loop(name="k + 10", step="'range ' || char(97 + k % 26) || k")
 
@@ -127,7 +147,7 @@ def crossing_ranges() -> bytes:
 def one_long_name() -> bytes:
     def fill(c: sqlite3.Connection) -> None:
         c.execute("CREATE TABLE NVTX_EVENTS(start, end, eventType, globalTid, textId)")
-        c.execute("INSERT INTO StringIds VALUES (99, ?)", ("Step " + "9" * 900_000,))
+        c.execute("INSERT INTO StringIds VALUES (99, ?)", ("Step " + "9" * 450_000,))
         c.execute(f"INSERT INTO NVTX_EVENTS VALUES (1, 9, 59, {100 << 24 | 100}, 99)")
 
     return _sqlite(fill)
@@ -135,7 +155,7 @@ def one_long_name() -> bytes:
 
 def many_tables() -> bytes:
     def fill(c: sqlite3.Connection) -> None:
-        for k in range(1500):
+        for k in range(700):
             c.execute(f"CREATE TABLE NVTX_EVENTS_{k}(start, end)")
         c.execute("CREATE TABLE NVTX_EVENTS(start, end, eventType, globalTid, text)")
 
@@ -214,7 +234,7 @@ def shared_pages_of_strings() -> bytes:
 
 def shared_texts() -> bytes:
     """Thousands of rows whose long texts lie on the same overflow pages."""
-    page, rows, size = 4096, 3000, 600_000
+    page, rows, size = 4096, 3000, 200_000
 
     def fill(c: sqlite3.Connection) -> None:
         c.execute("CREATE TABLE NVTX_EVENTS(start, end, eventType, globalTid, text)")
@@ -262,7 +282,7 @@ def _events(events: Iterator[str]) -> bytes:
 def a_track_each() -> bytes:
     return _events(
         f'{{"ph":"X","cat":"cpu_op","name":"a","pid":{k},"tid":{k},"ts":{k},"dur":1}}'
-        for k in range(14_000)
+        for k in range(6_500)
     )
 
 
@@ -270,7 +290,7 @@ def a_process_each_in_json() -> bytes:
     return _events(
         f'{{"ph":"X","cat":"{cat}","name":"Step {k}","pid":{k},"tid":1,"ts":{k},"dur":1,'
         f'"args":{{"correlation":{k},"device":0}}}}'
-        for k in range(3000)
+        for k in range(1300)
         for cat in ("cuda_runtime", "kernel", "user_annotation")
     )
 
@@ -279,7 +299,7 @@ def a_device_each_in_json() -> bytes:
     return _events(
         f'{{"ph":"X","cat":"{cat}","name":"Step {k}","pid":1,"tid":{k},"ts":{k},"dur":1,'
         f'"args":{{"correlation":{k},"device":{k}}}}}'
-        for k in range(3000)
+        for k in range(1300)
         for cat in ("cuda_runtime", "kernel", "user_annotation")
     )
 
@@ -287,32 +307,32 @@ def a_device_each_in_json() -> bytes:
 def long_numbers() -> bytes:
     return _events(
         f'{{"ph":"X","cat":"kernel","name":"a","pid":0,"tid":7,"ts":{"9" * 4000}.5,"dur":1e9999}}'
-        for k in range(200)
+        for k in range(100)
     )
 
 
 def one_long_number() -> bytes:
     return _events(
-        f'{{"ph":"X","cat":"kernel","name":"a","pid":{"9" * 400_000},"tid":7,"ts":{"9" * 400_000}'
+        f'{{"ph":"X","cat":"kernel","name":"a","pid":{"9" * 200_000},"tid":7,"ts":{"9" * 200_000}'
         f'.5,"dur":1}}'
         for k in range(1)
     )
 
 
 def many_heads() -> bytes:
-    return b'{"a":' + b'[{"traceEvents":[],"b":' * 30_000
+    return b'{"a":' + b'[{"traceEvents":[],"b":' * 20_000
 
 
 def deep() -> bytes:
-    return b'{"traceEvents":[' + b"[" * 900_000
+    return b'{"traceEvents":[' + b"[" * 450_000
 
 
 def backslashes() -> bytes:
-    return b'{"traceEvents":[{"name":"' + b"\\" * 900_000
+    return b'{"traceEvents":[{"name":"' + b"\\" * 450_000
 
 
 def blanks() -> bytes:
-    return b'{"traceEvents":[' + b" " * 900_000
+    return b'{"traceEvents":[' + b" " * 450_000
 
 
 def quotes() -> bytes:
@@ -320,7 +340,7 @@ def quotes() -> bytes:
 
 
 def bare_words() -> bytes:
-    return b'{"traceEvents":[{"a": ' + b'"b": nan' * 100_000
+    return b'{"traceEvents":[{"a": ' + b'"b": nan' * 60_000
 
 
 def _gzipped(data: bytes) -> bytes:
@@ -328,31 +348,31 @@ def _gzipped(data: bytes) -> bytes:
 
 
 def zipped_blanks() -> bytes:
-    return _gzipped(b'{"traceEvents":[' + b" " * (900 << 20))
+    return _gzipped(b'{"traceEvents":[' + b" " * (450 << 20))
 
 
 def zipped_brackets() -> bytes:
-    return _gzipped(b'{"traceEvents":[' + b"[" * (900 << 20))
+    return _gzipped(b'{"traceEvents":[' + b"[" * (450 << 20))
 
 
 def zipped_braces() -> bytes:
-    return _gzipped(b"[" + b"{" * (900 << 20))
+    return _gzipped(b"[" + b"{" * (450 << 20))
 
 
 def zipped_backslashes() -> bytes:
-    return _gzipped(b'{"traceEvents":[{"name":"' + b"\\" * (900 << 20))
+    return _gzipped(b'{"traceEvents":[{"name":"' + b"\\" * (450 << 20))
 
 
 def zipped_events() -> bytes:
-    return _gzipped(b'{"traceEvents":[' + b"{}," * (300 << 20) + b"{}]}")
+    return _gzipped(b'{"traceEvents":[' + b"{}," * (150 << 20) + b"{}]}")
 
 
 def zipped_tail() -> bytes:
-    return _gzipped(b'{"traceEvents":[],"a":"' + b"x" * (900 << 20) + b'"}')
+    return _gzipped(b'{"traceEvents":[],"a":"' + b"x" * (450 << 20) + b'"}')
 
 
 def zipped_head() -> bytes:
-    return _gzipped(b'{"a":"' + b"x" * (900 << 20))
+    return _gzipped(b'{"a":"' + b"x" * (450 << 20))
 
 
 def deep_values() -> bytes:
@@ -365,7 +385,8 @@ def deep_values() -> bytes:
 
 SQLITE: tuple[Callable[[], bytes], ...] = (
     a_device_each, a_stream_each, a_thread_each, a_process_each, a_process_and_device_each,
-    a_thread_and_device_each, a_name_each, every_step_on_every_device, nested_ranges,
+    a_thread_and_device_each, a_thread_each_without_steps, a_process_each_without_steps,
+    as_many_devices_as_allowed, as_many_pairs_as_allowed, as_many_series_as_allowed, a_name_each, every_step_on_every_device, nested_ranges,
     crossing_ranges, one_long_name, many_tables, many_columns, shared_pages,
     shared_pages_without_a_row, shared_pages_of_strings, shared_texts,
 )  # fmt: skip

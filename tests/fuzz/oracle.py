@@ -208,7 +208,7 @@ def drawn(report: TraceReport, *, deep: bool) -> None:
                 raise Broken(f"{name} prints {odd!r}")
     if deep:
         for exporter in exporters().values():
-            for rows in ROWS if exporter.tabular else ("gaps",):
+            for rows in ROWS if exporter.tabular and report.series else ("gaps",):
                 sum(map(len, exporter.chunks((report,), rows)))
         plot(Report((report,)), Terminal())
         for entry in entries_of((report,)):

@@ -251,17 +251,17 @@ TARGETS: dict[str, Target] = {
     for target in (
         Target(
             "sqlite", ".sqlite", (*tables.MUTATORS, *_blob("bytes:")), _make_sqlite, _check_sqlite,
-            15, frozenset(tables.UNSEEN),
+            10, frozenset(tables.UNSEEN),
         ),
         Target(
             "json", ".json",
             (*layouts.MUTATORS, *trees.MUTATORS, *_blob("bytes:"), *_blob("gzip:")),
-            _make_json, _check_json, 40, frozenset(layouts.MUTATORS),
+            _make_json, _check_json, 35, frozenset(layouts.MUTATORS),
         ),
         Target(
             "manifest", ".json", (*trees.MUTATORS, *_blob("bytes:")), _make_manifest,
             _check_manifest, 15,
         ),
-        Target("gpu", ".toml", (*trees.MUTATORS, *_blob("bytes:")), _make_gpu, _check_gpu, 30),
+        Target("gpu", ".toml", (*trees.MUTATORS, *_blob("bytes:")), _make_gpu, _check_gpu, 40),
     )
 }  # fmt: skip
