@@ -118,6 +118,9 @@ class Database:
             return _Plan(table, actual, [_Stretch(sql, None)])
         if last < first:
             raise _out_of_order(self.path, actual)
+        if last - first < _STRETCH:
+            # Without a condition on rowids, which a search would meet too early in a damaged table.
+            return _Plan(table, actual, [_Stretch(sql, 0)], room=last - first + 1)
         return _Plan(
             table,
             actual,

@@ -15,7 +15,7 @@ WATCHED = (
     "analysis/kineto_stream.py", "analysis/formats.py", "analysis/calibration.py",
     "harness/manifest.py", "harness/sim/gpu.py",
 )  # fmt: skip
-EVERY = 50
+EVERY = 250
 
 
 def _new() -> Coverage:
