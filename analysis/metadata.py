@@ -80,12 +80,20 @@ def _text(value: object) -> str:
     return str(value).encode("utf-8", "replace").decode("utf-8")
 
 
+def _no_number(text: str) -> None:
+    raise ValueError(f"{text} is no JSON")
+
+
 def _manifest(trace: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
     path = trace.with_suffix(".json")
     if path == trace or not path.is_file():
         return {}, ()
     try:
-        loaded = json.loads(path.read_text("utf-8"))
+        text = path.read_text("utf-8")
+        loaded = json.loads(text, parse_constant=_no_number)
+        if "\\u" in text:  # half a surrogate pair is JSON, but no text that could be printed
+            whole = json.dumps(loaded, ensure_ascii=False).encode("utf-8", "replace")
+            loaded = json.loads(whole)
     except (OSError, ValueError, RecursionError) as error:
         return {}, (f"manifest {path.name} cannot be read ({type(error).__name__}); ignored",)
     if not isinstance(loaded, dict) or "manifest_version" not in loaded:

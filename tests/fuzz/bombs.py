@@ -261,7 +261,9 @@ def shared_texts() -> bytes:
                 assert size_of
             else:
                 leaves.append(number)
-    assert root and long_page and len(long_cell) < page
+    assert root
+    assert long_page
+    assert len(long_cell) < page
     # In the leaf of the long text, every cell pointer comes to mean that one cell.
     at = (long_page - 1) * page
     place = data[at + 8 : at + 10]
@@ -386,8 +388,8 @@ def deep_values() -> bytes:
 SQLITE: tuple[Callable[[], bytes], ...] = (
     a_device_each, a_stream_each, a_thread_each, a_process_each, a_process_and_device_each,
     a_thread_and_device_each, a_thread_each_without_steps, a_process_each_without_steps,
-    as_many_devices_as_allowed, as_many_pairs_as_allowed, as_many_series_as_allowed, a_name_each, every_step_on_every_device, nested_ranges,
-    crossing_ranges, one_long_name, many_tables, many_columns, shared_pages,
+    as_many_devices_as_allowed, as_many_pairs_as_allowed, as_many_series_as_allowed, a_name_each,
+    every_step_on_every_device, nested_ranges, crossing_ranges, one_long_name, many_tables, many_columns, shared_pages,
     shared_pages_without_a_row, shared_pages_of_strings, shared_texts,
 )  # fmt: skip
 JSON: tuple[Callable[[], bytes], ...] = (

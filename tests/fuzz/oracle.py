@@ -209,7 +209,11 @@ def drawn(report: TraceReport, *, deep: bool) -> None:
     if deep:
         for exporter in exporters().values():
             for rows in ROWS if exporter.tabular and report.series else ("gaps",):
-                sum(map(len, exporter.chunks((report,), rows)))
+                try:
+                    sum(map(len, exporter.chunks((report,), rows)))
+                except TraceError as error:
+                    if "there are no" not in str(error):
+                        raise
         plot(Report((report,)), Terminal())
         for entry in entries_of((report,)):
             for moment in entry.moments():

@@ -216,7 +216,8 @@ def nest_ranges(connection: Connection, random: Random) -> None:
     if loosened(connection, "NVTX_EVENTS"):
         way = random.choice((
             "start = rowid, end = 1000000000 - rowid",
-            "start = rowid * 3, end = rowid * 3 + 1000000", "end = NULL", "eventType = 60, endGlobalTid = globalTid + 1", "eventType = 70",
+            "start = rowid * 3, end = rowid * 3 + 1000000", "end = NULL",
+            "eventType = 60, endGlobalTid = globalTid + 1", "eventType = 70",
         ))  # fmt: skip
         connection.execute(f"UPDATE NVTX_EVENTS SET {way}")
 

@@ -59,8 +59,8 @@ def test_a_little_gzip_is_not_a_lot_of_json(tmp_path: Path, content: bytes, says
 def test_sound_files_of_every_page_size_are_trees(tmp_path: Path, page: int, table: str) -> None:
     import sqlite3
 
-    from analysis.sqlite import open_database
     from analysis.schema import NVTX, STRINGS
+    from analysis.sqlite import open_database
 
     path = tmp_path / "sound.sqlite"
     path.write_bytes(bombs._loop(2000))

@@ -41,14 +41,14 @@ def json_with(tmp_path: Path, change: Callable[[dict[str, Any]], None]) -> Trace
     return Trace.open(path)
 
 
-@pytest.mark.parametrize("marks", ["'text'", "x'00'", "NULL", "1", "7 - 2 * rowid"])
+@pytest.mark.parametrize("marks", ["'text'", "x'00'", "NULL", "1", "7 - 2 * start"])
 def test_a_column_named_rowid_is_not_the_rowid(tmp_path: Path, marks: str) -> None:
     before = sqlite_with(tmp_path)
     after = sqlite_with(
         tmp_path,
         f"CREATE TABLE moving AS SELECT * FROM {KERNEL}",
         f"DROP TABLE {KERNEL}",
-        f"CREATE TABLE {KERNEL} AS SELECT *, {marks.replace('rowid', 'start')} AS rowid FROM moving",
+        f"CREATE TABLE {KERNEL} AS SELECT *, {marks} AS rowid FROM moving",
         "DROP TABLE moving",
     )
     assert figures(after) == figures(before)
@@ -64,7 +64,7 @@ def test_columns_with_all_three_names_of_the_rowid(tmp_path: Path) -> None:
 
 
 def test_rows_out_of_order_are_damage(tmp_path: Path) -> None:
-    """A page that holds the rows of another: more rows than there are rowids between the edges."""
+    """More rows than there are rowids between the first and the last."""
     path = tmp_path / "t.sqlite"
     path.write_bytes(bases.sqlite_base("loop"))
     with closing(sqlite3.connect(path)) as connection:
@@ -91,7 +91,7 @@ def test_a_schema_that_is_no_text(tmp_path: Path) -> None:
     path.write_bytes(
         data.replace(b"CREATE TABLE NVTX_EVENTS", b"CREATE TABLE \xff\xfe\x80X_EVENTS")
     )
-    with pytest.raises(TraceError, match="t.sqlite"):
+    with pytest.raises(TraceError, match=r"t\.sqlite"):
         analyze(path)
 
 
@@ -138,6 +138,21 @@ def test_numbers_of_a_gpu(tmp_path: Path, value: str, says: str) -> None:
     path.write_text(head + before + value + rest[rest.index(",") :])
     with pytest.raises(HarnessError, match=says):
         read_gpu(path)
+
+
+@pytest.mark.parametrize("value", ['"\\ud800"', '"a\\udfffb"', "NaN", "-Infinity", "1e999"])
+def test_a_manifest_that_nothing_could_print(tmp_path: Path, value: str) -> None:
+    from analysis.reports.base import Report, Terminal, reporters
+
+    (tmp_path / "t.json").write_text(
+        f'{{"manifest_version": 1, "origin": "measured", "calibration": {{"method": {value}}}}}'
+    )
+    report = sqlite_with(tmp_path)
+    for name, reporter in reporters().items():
+        text = reporter.render(Report((report,)), Terminal())
+        assert text.encode("utf-8")
+        if name == "json":
+            json.loads(text, parse_constant=pytest.fail)
 
 
 def test_a_source_that_says_nothing(tmp_path: Path) -> None:
