@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -80,8 +81,10 @@ def _text(value: object) -> str:
     return str(value).encode("utf-8", "replace").decode("utf-8")
 
 
-def _no_number(text: str) -> None:
-    raise ValueError(f"{text} is no JSON")
+def _finite(text: str) -> float | None:
+    """None for what no double holds: a figure without a value, as NaN is one."""
+    value = float(text)
+    return value if math.isfinite(value) else None
 
 
 def _manifest(trace: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -90,7 +93,7 @@ def _manifest(trace: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
         return {}, ()
     try:
         text = path.read_text("utf-8")
-        loaded = json.loads(text, parse_constant=_no_number)
+        loaded = json.loads(text, parse_constant=lambda _: None, parse_float=_finite)
         if "\\u" in text:  # half a surrogate pair is JSON, but no text that could be printed
             whole = json.dumps(loaded, ensure_ascii=False).encode("utf-8", "replace")
             loaded = json.loads(whole)

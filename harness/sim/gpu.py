@@ -43,6 +43,8 @@ _KEYS: dict[str, dict[str, float]] = {
 _MOST_NS, _MOST = 1e12, 1e18
 """A thousand seconds, and a rate that no machine has: beyond, times do not add up in int64."""
 _NO_NUMBER = 1e300
+_MOST_BYTES = 1 << 16
+"""A GPU file has a few KiB; what TOML takes in a large one can take minutes to read."""
 _FRACTIONS = {("rates", "efficiency"), ("memory", "efficiency")}
 
 
@@ -124,7 +126,14 @@ def find_gpu(driver_name: str) -> Gpu | None:
 def read_gpu(path: Path) -> Gpu:
     """Read and check a file; HarnessError, one line, says what is wrong with it."""
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            raw = file.read(_MOST_BYTES + 1)
+        if len(raw) > _MOST_BYTES:
+            raise HarnessError(
+                f"{path} has more than {_MOST_BYTES} bytes: no GPU file",
+                remedy="copy a built-in one",
+            )
+        data = tomllib.loads(raw.decode("utf-8"))
     except OSError as error:
         raise HarnessError(f"{path}: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:  # tomllib's own error is a ValueError too
@@ -137,6 +146,8 @@ def read_gpu(path: Path) -> Gpu:
     name = data.get("name")
     if not isinstance(name, str) or not name:
         raise HarnessError(f"{path} has no name", remedy='add name = "..."')
+    if not name.isprintable():
+        raise HarnessError(f"{path}: the name {name[:40]!r} does not fit a line")
     matches = data.get("matches", [])
     if not isinstance(matches, list) or not all(isinstance(part, str) for part in matches):
         raise HarnessError(f"{path}: matches is no list of texts", remedy='write matches = ["..."]')

@@ -155,8 +155,8 @@ def one_long_name() -> bytes:
 
 def many_tables() -> bytes:
     def fill(c: sqlite3.Connection) -> None:
-        for k in range(700):
-            c.execute(f"CREATE TABLE NVTX_EVENTS_{k}(start, end)")
+        made = "; ".join(f"CREATE TABLE NVTX_EVENTS_{k}(start, end)" for k in range(700))
+        c.executescript(f"BEGIN; {made}; COMMIT")
         c.execute("CREATE TABLE NVTX_EVENTS(start, end, eventType, globalTid, text)")
 
     return _sqlite(fill, 512)
@@ -389,7 +389,8 @@ SQLITE: tuple[Callable[[], bytes], ...] = (
     a_device_each, a_stream_each, a_thread_each, a_process_each, a_process_and_device_each,
     a_thread_and_device_each, a_thread_each_without_steps, a_process_each_without_steps,
     as_many_devices_as_allowed, as_many_pairs_as_allowed, as_many_series_as_allowed, a_name_each,
-    every_step_on_every_device, nested_ranges, crossing_ranges, one_long_name, many_tables, many_columns, shared_pages,
+    every_step_on_every_device, nested_ranges, crossing_ranges, one_long_name,
+    many_tables, many_columns, shared_pages,
     shared_pages_without_a_row, shared_pages_of_strings, shared_texts,
 )  # fmt: skip
 JSON: tuple[Callable[[], bytes], ...] = (

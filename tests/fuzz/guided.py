@@ -81,7 +81,8 @@ def main() -> None:
     one = of_structure if asked.structure else of_bytes
     words = [
         sys.argv[0], f"-max_total_time={asked.seconds}", "-timeout=60", "-rss_limit_mb=4096",
-        f"-artifact_prefix={folder}/", "-max_len=65536", "-len_control=0", *(asked.files or [str(folder)]),
+        f"-artifact_prefix={folder}/", "-max_len=65536", "-len_control=0",
+        *(asked.files or [str(folder)]),
     ]  # fmt: skip
     atheris.Setup(words, lambda data: one(target, data))
     atheris.Fuzz()

@@ -155,6 +155,13 @@ def test_a_manifest_that_nothing_could_print(tmp_path: Path, value: str) -> None
             json.loads(text, parse_constant=pytest.fail)
 
 
+def test_a_name_that_does_not_fit_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(bases.gpu_base().decode().replace('name = "', 'name = "a\\u001b[31m', 1))
+    with pytest.raises(HarnessError, match="does not fit a line"):
+        read_gpu(path)
+
+
 def test_a_source_that_says_nothing(tmp_path: Path) -> None:
     import re
 

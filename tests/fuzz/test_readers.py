@@ -13,7 +13,7 @@ from .oracle import Depth
 from .seeds import mutant
 from .targets import TARGETS, run
 
-EXAMPLES = {"sqlite": 60, "json": 130, "manifest": 60, "gpu": 130}
+EXAMPLES = {"sqlite": 30, "json": 70, "manifest": 40, "gpu": 80}
 """Mutants in each run of the tests; `make fuzz` runs as many as you like."""
 
 
@@ -36,7 +36,7 @@ def test_no_mutant_breaks_a_reader(name: str) -> None:
 def test_what_must_not_matter(name: str) -> None:
     target = TARGETS[name]
     for mutator in sorted(target.unseen):
-        for seed in range(2):
+        for seed in range(1):
             made = target.make(mutator, Random(seed))
             assert run(target, made, mutator, depth=Depth.FIGURES).kind == "same", mutator
 
