@@ -100,6 +100,10 @@ class FirstMatch:
 
     def repeats(self) -> int:
         """How many rows repeat a positive value that stands further up."""
+        if self._position is None:
+            return 0
+        if self._ranked is None and np.count_nonzero(self._position) == len(self._table):
+            return 0  # as many places are taken as there are rows
         first = self.find(self._table)
         return int(np.count_nonzero((first != np.arange(len(first))) & (self._table > 0)))
 

@@ -14,8 +14,9 @@ from .arrays import Code, factorize
 from .causes import Cause, Phase, causes
 from .causes.base import GapContext, ThreadRows
 from .causes.calls import synchronizing
-from .gaps import DeviceGaps
+from .gaps import DeviceGaps, known
 from .intervals import Int64, Intervals, complement, pieces
+from .memory import lazy_zeros
 from .timeline import Timeline, build_timeline, innermost
 from .trace import Trace
 
@@ -64,56 +65,63 @@ def attribute(trace: Trace, gaps: DeviceGaps) -> Attribution:
     """Split every gap of one device by cause, and name what drained the queue before it."""
     registry = causes()
     position = {cause.name: k for k, cause in enumerate(registry)}
-    time = np.zeros((len(registry), len(gaps)), np.int64)
-    operations, calls = trace.operations, trace.calls
-
-    launch = np.where(gaps.after >= 0, operations.launch[gaps.after], -1)
-    before = np.where(gaps.before >= 0, operations.launch[gaps.before], -1)
-    known = np.flatnonzero(launch >= 0)
-    call = launch[known]
-    begin = gaps.start.copy()
-    finish = gaps.start.copy()
-    skew = calls.start[call] - operations.start[gaps.after[known]] if len(known) else call
-    begin[known] = calls.start[call] - np.maximum(skew, 0)
-    finish[known] = calls.end[call]
-    begin = np.clip(begin, gaps.start, gaps.end)
-    finish = np.clip(finish, begin, gaps.end)
+    time = lazy_zeros(len(registry), len(gaps))
+    given: set[int] = set()
+    """Positions of the causes that got any time."""
+    launch = known(trace.operations.launch, gaps.after)
+    before = known(trace.operations.launch, gaps.before)
+    begin, finish, skew = _launches(trace, gaps, launch)
 
     orphans = np.flatnonzero(launch < 0)
     followed = gaps.after[orphans] >= 0
     for name, rows in (("tail", orphans[~followed]), ("unknown", orphans[followed])):
         time[position[name], rows] = gaps.length[rows]
+        given.add(position[name])
     phases = {
-        Phase.BEFORE: np.where(launch >= 0, begin - gaps.start, 0),
-        Phase.LAUNCH: np.where(launch >= 0, finish - begin, 0),
-        Phase.AFTER: np.where(launch >= 0, gaps.end - finish, 0),
+        Phase.BEFORE: begin - gaps.start,
+        Phase.LAUNCH: finish - begin,
+        Phase.AFTER: gaps.end - finish,
     }
-    waiting = known[begin[known] > gaps.start[known]]
+    phases[Phase.AFTER][orphans] = 0
+    waiting = np.flatnonzero(phases[Phase.BEFORE])
     by_rows = [c for c in registry if c.rows is not None]
     timelines = {}
-    for thread, rows in _by_thread(calls.thread[launch[waiting]]):
+    for thread, rows in _by_thread(trace.calls.thread[launch[waiting]]):
         mine = waiting[rows]
         timeline = _timeline(trace, thread, Intervals(gaps.start[mine], begin[mine]))
         timelines[thread] = timeline
         spent = timeline.spent(gaps.start[mine], begin[mine])
         for k, cause in enumerate(by_rows):
-            time[position[cause.name], mine] = spent[k]
+            if spent[k].any():
+                time[position[cause.name], mine] = spent[k]
+                given.add(position[cause.name])
         phases[Phase.BEFORE][mine] -= spent.sum(axis=0)
+    contexts: dict[Phase, tuple[Int64, GapContext]] = {}
     for cause in registry:
         if cause.rows is not None or cause.phase is Phase.NONE:
             continue
         left = phases[cause.phase]
         if cause.claims is None:
             time[position[cause.name]] += left
+            given.add(position[cause.name])
             continue
-        rows = np.flatnonzero(left)
-        if len(rows) == 0:
-            continue
-        context = GapContext(trace, gaps.after[rows], launch[rows], before[rows])
-        taken = rows[cause.claims(context)]
-        time[position[cause.name], taken] += left[taken]
-        left[taken] = 0
-    assert np.array_equal(time.sum(axis=0), gaps.length)
+        if cause.phase not in contexts:
+            rows = np.flatnonzero(left)
+            contexts[cause.phase] = (
+                rows,
+                GapContext(trace, gaps.after[rows], launch[rows], before[rows]),
+            )
+        rows, context = contexts[cause.phase]
+        taken = rows[cause.claims(context)] if len(rows) else rows
+        if len(taken):
+            time[position[cause.name], taken] += left[taken]
+            given.add(position[cause.name])
+            left[taken] = 0
+            del contexts[cause.phase]
+    total = np.zeros(len(gaps), np.int64)
+    for k in given:
+        total += time[k]
+    assert np.array_equal(total, gaps.length)
     return Attribution(
         causes=registry,
         time=time,
@@ -126,8 +134,36 @@ def attribute(trace: Trace, gaps: DeviceGaps) -> Attribution:
     )
 
 
+def _launches(trace: Trace, gaps: DeviceGaps, launch: Int64) -> tuple[Int64, Int64, Int64]:
+    """(where in each gap its launch began and ended, by how much each gap's clocks disagree).
+
+    A gap without a known launch has both at its start, and no part in the third.
+    """
+    calls, operations = trace.calls, trace.operations
+    rows: Int64 | slice = slice(None)
+    if bool((launch < 0).any()):
+        rows = np.flatnonzero(launch >= 0)
+    call, after = launch[rows], gaps.after[rows]
+    if len(call) == 0:
+        return gaps.start.copy(), gaps.start.copy(), call
+    called = calls.start[call]
+    skew = called - operations.start[after]
+    # An operation that starts before its launch call was launched as it started.
+    called -= np.maximum(skew, 0)
+    if isinstance(rows, slice):
+        begin, finish = called, calls.end[call]
+    else:
+        begin, finish = gaps.start.copy(), gaps.start.copy()
+        begin[rows], finish[rows] = called, calls.end[call]
+    np.clip(begin, gaps.start, gaps.end, out=begin)
+    np.clip(finish, begin, gaps.end, out=finish)
+    return begin, finish, skew
+
+
 def _by_thread(thread: Code) -> list[tuple[int, Int64]]:
     """Each thread that occurs, and the positions at which it does."""
+    if len(thread) and bool((thread == thread[0]).all()):
+        return [(int(thread[0]), np.arange(len(thread)))]
     distinct = factorize(thread.astype(np.int64))[1].tolist()
     return [(index, np.flatnonzero(thread == index)) for index in distinct]
 
@@ -174,15 +210,13 @@ def _drained_by(trace: Trace, gaps: DeviceGaps, launch: Int64) -> Int64:
     the launch: the call that let the queue run dry."""
     calls = trace.calls
     result = np.full(len(gaps), -1, np.int64)
-    known = np.flatnonzero(launch >= 0)
-    # Only where the launch began inside the gap could a call return between the two.
-    known = known[calls.start[launch[known]] >= gaps.start[known]]
     sync = np.flatnonzero(synchronizing(trace))
-    if len(known) == 0 or len(sync) == 0:
+    if len(sync) == 0:
         return result
-    thread = calls.thread[launch[known]]
-    for index in np.unique(thread).tolist():
-        mine = known[thread == index]
+    # Only where the launch began inside the gap could a call return between the two.
+    inside = np.flatnonzero((launch >= 0) & (calls.start[launch] >= gaps.start))
+    for index, rows in _by_thread(calls.thread[launch[inside]]):
+        mine = inside[rows]
         own = sync[calls.thread[sync] == index]
         own = own[np.argsort(calls.end[own], kind="stable")]
         if len(own) == 0:
@@ -222,7 +256,7 @@ def host_by_range(trace: Trace, gaps: DeviceGaps, attribution: Attribution) -> d
         stretches, names = thread_ranges(trace, own)
         begin, stop, _, which = pieces(idle, stretches)
         total[OUTSIDE] += idle.total - int((stop - begin).sum())
-        ids, inverse = np.unique(names[which], return_inverse=True)
+        inverse, ids = factorize(names[which])
         sums = np.bincount(inverse, weights=stop - begin, minlength=len(ids))
         for string_id, ns in zip(ids.tolist(), sums.tolist(), strict=True):
             total[family(trace.strings[string_id])] += int(ns)
@@ -246,13 +280,13 @@ def handoff_threads(trace: Trace, gaps: DeviceGaps, attribution: Attribution) ->
 
 def thread_ranges(trace: Trace, thread: int) -> tuple[Intervals, Int64]:
     """Stretches of a thread by its innermost NVTX range, and that range's string id."""
-    known = _range_cache.setdefault(trace, {})
-    if thread not in known:
+    cached = _range_cache.setdefault(trace, {})
+    if thread not in cached:
         ranges = trace.ranges
         mine = np.flatnonzero((ranges.thread == thread) & (ranges.end_thread == thread))
         stretches, owner = innermost(ranges.start[mine], ranges.end[mine])
-        known[thread] = stretches, ranges.name[mine[owner]]
-    return known[thread]
+        cached[thread] = stretches, ranges.name[mine[owner]]
+    return cached[thread]
 
 
 def drained_names(trace: Trace, rows: Int64, ns: Int64) -> dict[str, int]:
@@ -264,20 +298,20 @@ def drained_names(trace: Trace, rows: Int64, ns: Int64) -> dict[str, int]:
     total: Counter[str] = Counter()
     calls = trace.calls
     threads = calls.thread[rows[drained]]
-    for thread in np.unique(threads).tolist():
-        mine = drained[threads == thread]
+    for thread, positions in _by_thread(threads):
+        mine = drained[positions]
         at = calls.start[rows[mine]]
         stretches, names = thread_ranges(trace, thread)
         k = np.searchsorted(stretches.start, at, side="right") - 1
         inside = (k >= 0) & (stretches.end[np.maximum(k, 0)] > at) if len(names) else k >= 0
         string = np.where(inside, names[np.maximum(k, 0)], 0) if len(names) else np.zeros_like(k)
-        pair, inverse = np.unique(
-            np.stack((string, inside.astype(np.int64), calls.name[rows[mine]])),
-            axis=1,
-            return_inverse=True,
-        )
-        sums = np.bincount(inverse.ravel(), weights=ns[mine], minlength=pair.shape[1])
-        for (string_id, named, call), spent in zip(pair.T.tolist(), sums.tolist(), strict=True):
-            where = f"{family(trace.strings[string_id])} · " if named else ""
+        codes, ids = factorize(string)
+        # One number for (range, whether there is one, call): ordered as the three are.
+        keys = (codes.astype(np.int64) * 2 + inside) * len(calls.names) + calls.name[rows[mine]]
+        inverse, distinct = factorize(keys)
+        sums = np.bincount(inverse, weights=ns[mine], minlength=len(distinct))
+        for key, spent in zip(distinct.tolist(), sums.tolist(), strict=True):
+            code, call = divmod(key, len(calls.names))
+            where = f"{family(trace.strings[int(ids[code // 2])])} · " if code % 2 else ""
             total[where + calls.names[call]] += int(spent)
     return dict(total.most_common())

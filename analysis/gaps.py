@@ -5,15 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .arrays import Bool
 from .errors import TraceError
-from .intervals import Int64, Intervals, complement, union
+from .intervals import Int64, Intervals, union
 from .steps import StepSeries
 from .trace import Device, Trace
+
+_T = TypeVar("_T", np.int64, np.int32)
 
 
 class GapKind(IntEnum):
@@ -76,6 +79,16 @@ class DeviceGaps:
     def length(self) -> Int64:
         return self.end - self.start
 
+    def inside(self, lo: int, hi: int) -> slice:
+        """The gaps that lie whole in `[lo, hi)`, but for those at the window's edges."""
+        first = int(np.searchsorted(self.start, lo))
+        stop = int(np.searchsorted(self.end, hi, side="right"))
+        if first == 0 and len(self) and self.boundary[0]:
+            first = 1
+        if stop == len(self) and len(self) and self.boundary[-1]:
+            stop -= 1
+        return slice(first, max(first, stop))
+
 
 def find_gaps(trace: Trace, window: Window | None = None) -> tuple[DeviceGaps, ...]:
     """The gaps of every device; devices without an operation in the window are left out.
@@ -110,23 +123,27 @@ def device_gaps(trace: Trace, device: Device, window: Window) -> DeviceGaps | No
             start, end = start[inside], end[inside]
     if len(start) == 0:
         return None
+    reach = np.maximum.accumulate(end)
     lo = int(start[0]) if lo is None else lo
-    hi = int(end.max()) if hi is None else hi
-    busy = union(np.maximum(start, lo), np.minimum(end, hi))
-    idle = complement(busy, lo, hi)
+    hi = int(reach[-1]) if hi is None else hi
+    # Operations are sorted by (start, correlationId): the first at a gap's end is the one meant.
+    heads = np.flatnonzero(start[1:] > reach[:-1]) + 1
+    starts = np.concatenate((start[:1], start[heads]))
+    ends = np.concatenate((reach[heads - 1], reach[-1:]))
+    starts[0], ends[-1] = max(starts[0], lo), min(ends[-1], hi)
+    busy = Intervals(starts, ends)
+    # The gaps lie between, and at the edges where the window reaches beyond the work.
+    first, stop = int(lo == starts[0]), len(starts) + int(hi != ends[-1])
+    idle = Intervals(
+        np.concatenate(([lo], ends))[first:stop], np.concatenate((starts, [hi]))[first:stop]
+    )
     assert busy.total + idle.total == hi - lo
 
-    # The operation that ends last so far, at every position: ties keep the earlier one.
-    reach = np.maximum.accumulate(end)
-    rises = np.ones(len(end), np.bool_)
-    np.greater(end[1:], reach[:-1], out=rises[1:])
-    leader = np.maximum.accumulate(np.where(rises, np.arange(len(end)), 0))
-    after = np.searchsorted(start, idle.end, side="left")
-    # Operations are sorted by (start, correlationId): the first at the gap's end is the one meant.
-    has_before, has_after = after > 0, after < len(start)
-    row_number = _row_numbers(rows, len(start))
-    before = np.where(has_before, row_number[leader[np.maximum(after - 1, 0)]], -1)
-    following = np.where(has_after, row_number[np.minimum(after, len(start) - 1)], -1)
+    before = np.concatenate(([-1], _leaders(end, reach, heads)))[first:stop]
+    following = np.concatenate(([0], heads, [-1]))[first:stop]
+    if not isinstance(rows, slice):
+        before = np.where(before >= 0, rows[before], -1)
+        following = np.where(following >= 0, rows[following], -1)
     return DeviceGaps(
         device=device,
         window_start=lo,
@@ -141,8 +158,16 @@ def device_gaps(trace: Trace, device: Device, window: Window) -> DeviceGaps | No
     )
 
 
-def _row_numbers(rows: Int64 | slice, n: int) -> Int64:
-    return np.arange(n, dtype=np.int64) if isinstance(rows, slice) else rows
+def _leaders(end: Int64, reach: Int64, heads: Int64) -> Int64:
+    """The operation that ends last before each head, and of all: ties keep the earlier one."""
+    last: Int64 = np.append(heads - 1, len(end) - 1)
+    if bool((end[1:] > reach[:-1]).all()):
+        return last
+    rises = np.ones(len(end), np.bool_)
+    np.greater(end[1:], reach[:-1], out=rises[1:])
+    leader = np.maximum.accumulate(np.where(rises, np.arange(len(end)), 0))
+    leading: Int64 = leader[last]
+    return leading
 
 
 def _edges(trace: Trace, window: Window) -> tuple[int | None, int | None]:
@@ -160,17 +185,27 @@ def _edges(trace: Trace, window: Window) -> tuple[int | None, int | None]:
     return lo, hi
 
 
+def known(values: NDArray[_T], rows: Int64) -> NDArray[_T]:
+    """The value of each row, -1 where the row is -1; shape of `rows`."""
+    if len(values) == 0:
+        return np.full(len(rows), -1, values.dtype)
+    found = values[rows]
+    found[rows < 0] = -1
+    return found
+
+
 def gap_kinds(gaps: DeviceGaps, series: StepSeries) -> tuple[NDArray[np.int8], Int64]:
     """Kind of each gap for one series, and the step it belongs to (that of the operation after).
 
     Shapes (gaps,); the step is -1 for unassigned and boundary gaps.
     """
-    step_before = np.where(gaps.before >= 0, series.step_of[gaps.before], -1)
-    step_after = np.where(gaps.after >= 0, series.step_of[gaps.after], -1)
-    kind = np.where(step_before == step_after, GapKind.INTRA, GapKind.INTER).astype(np.int8)
+    step_before = known(series.step_of, gaps.before)
+    step_after = known(series.step_of, gaps.after)
+    kind = (step_before == step_after).astype(np.int8)  # INTRA is 1, INTER 0
     kind[(step_before < 0) | (step_after < 0)] = GapKind.UNASSIGNED
     kind[gaps.boundary] = GapKind.BOUNDARY
-    step = np.where(kind <= GapKind.INTRA, step_after, -1).astype(np.int64)
+    step = step_after.astype(np.int64)
+    step[kind > GapKind.INTRA] = -1
     return kind, step
 
 
@@ -179,6 +214,8 @@ def idle_everywhere(gaps: tuple[DeviceGaps, ...]) -> tuple[int, int]:
     if not gaps:
         return 0, 0
     lo, hi = min(g.window_start for g in gaps), max(g.window_end for g in gaps)
+    if len(gaps) == 1:
+        return hi - lo, gaps[0].idle_ns
     busy = union(
         np.concatenate([g.busy.start for g in gaps]), np.concatenate([g.busy.end for g in gaps])
     )

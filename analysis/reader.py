@@ -69,7 +69,13 @@ class _Reader:
         self.nvtx_name = _range_names(self.nvtx, values)
         self.strings = Strings(values)
         self.overhead = {k: np.concatenate([t[k] for t in overheads]) for k in overheads[0]}
-        callers = factorize(self.runtime["globalTid"] & PID_MASK)[1]
+        # Few threads make many rows: what holds for the rows is found out on the threads.
+        tables = (
+            self.runtime["globalTid"], self.nvtx["globalTid"], self.nvtx["endGlobalTid"],
+        )  # fmt: skip
+        self.calling, *others = (factorize(tids) for tids in tables)
+        opening, closing = (distinct for _, distinct in others)
+        callers = np.unique(self.calling[1] & PID_MASK)
         if len(callers) == 1:
             # An export that names no process for its GPU rows, and holds the calls of one.
             for columns in (self.raw.columns, self.sync):
@@ -77,14 +83,13 @@ class _Reader:
                 if nameless.any():
                     columns["globalPid"] = np.where(nameless, callers[0], columns["globalPid"])
         pids = [
-            self.raw.columns["globalPid"],
-            self.runtime["globalTid"] & PID_MASK,
-            self.nvtx["globalTid"][self.nvtx["globalTid"] != NULL] & PID_MASK,
-            self.sync["globalPid"],
+            factorize(self.raw.columns["globalPid"])[1],
+            callers,
+            opening[opening != NULL] & PID_MASK,
+            factorize(self.sync["globalPid"])[1],
         ]
-        self.pids = np.unique(np.concatenate([factorize(p)[1] for p in pids]))
-        tids = (self.runtime["globalTid"], self.nvtx["globalTid"], self.nvtx["endGlobalTid"])
-        tid_values = np.unique(np.concatenate([factorize(t)[1] for t in tids]))
+        self.pids = np.unique(np.concatenate(pids))
+        tid_values = np.unique(np.concatenate((self.calling[1], opening, closing)))
         self.tids = tid_values[tid_values != NULL]
 
     def trace(self) -> Trace:
@@ -110,40 +115,38 @@ class _Reader:
 
     def _index(self, values: Int64, among: Int64) -> Code:
         """Index of each value among a few sorted ones, -1 where it is none of them."""
-        if len(among) == 0:  # overhead rows alone make no thread known
-            return np.full(len(values), -1, np.int32)
         codes, distinct = factorize(values)
-        at = np.searchsorted(among, distinct)
-        found = np.full(len(distinct), -1, np.int32)
-        hit = (at < len(among)) & (among[np.minimum(at, len(among) - 1)] == distinct)
-        found[hit] = at[hit]
-        return found[codes]
+        return _each(codes, _among(distinct, among))
 
     def _calls(self) -> tuple[Calls, int]:
         rows = self.runtime
         start, end = rows["start"], rows["end"]
+        caller, distinct = self.calling
         # A call that never returned has no end: it holds its thread for no time we know of.
         if not all_sane(start, end):
             usable = sane(start) & (sane(end) | (end == NULL))
             rows = {name: column[usable] for name, column in rows.items()}
-            start, end = rows["start"], rows["end"]
+            start, end, caller = rows["start"], rows["end"], caller[usable]
             end = np.where(end == NULL, start, end)
-        end = np.maximum(end, start)
-        thread = self._index(rows["globalTid"], self.tids)
-        order = _by_thread(thread, start, -end)
+        if bool((end < start).any()):
+            end = np.maximum(end, start)
+        thread = _each(caller, _among(distinct, self.tids))
+        order = _by_thread(thread, start, end)
         if order is not None:
-            start, end, thread = start[order], end[order], thread[order]
+            start, end, thread, caller = start[order], end[order], thread[order], caller[order]
             rows = {name: column[order] for name, column in rows.items()}
         codes, ids = factorize(rows["nameId"])
         names = [schema.api_name(self.strings[i]) or "unknown" for i in ids.tolist()]
+        failed = rows["returnValue"] != 0
+        failed &= rows["returnValue"] != NULL
         calls = Calls(
             start=start,
             end=end,
             thread=thread,
-            process=self._index(rows["globalTid"] & PID_MASK, self.pids),
+            process=_each(caller, _among(distinct & PID_MASK, self.pids)),
             correlation=rows["correlationId"],
             name=codes,
-            failed=(rows["returnValue"] != 0) & (rows["returnValue"] != NULL),
+            failed=failed,
             names=tuple(names),
         )
         self.calls_by_id = [
@@ -234,7 +237,7 @@ class _Reader:
         }
         if not usable.all():
             table = {key: column[usable] for key, column in table.items()}
-        order = _by_thread(table["thread"], table["start"], -table["end"])
+        order = _by_thread(table["thread"], table["start"], table["end"])
         if order is not None:
             table = {key: column[order] for key, column in table.items()}
         return Ranges(**table)
@@ -293,6 +296,22 @@ def _range_names(rows: Columns, strings: dict[int, str]) -> Int64:
     return ids
 
 
+def _among(distinct: Int64, among: Int64) -> Code:
+    """Index of each value among some sorted ones, -1 where it is none of them."""
+    found = np.full(len(distinct), -1, np.int32)
+    if len(among) == 0:  # overhead rows alone make no thread known
+        return found
+    at = np.searchsorted(among, distinct)
+    hit = (at < len(among)) & (among[np.minimum(at, len(among) - 1)] == distinct)
+    found[hit] = at[hit]
+    return found
+
+
+def _each(codes: Code, table: Code) -> Code:
+    """The table's value for each code; a table of one is not looked up a million times."""
+    return np.full(len(codes), table[0], np.int32) if len(table) == 1 else table[codes]
+
+
 _FEW = 8
 """Processes up to which a pass over the rows for each costs less than sorting them."""
 
@@ -308,11 +327,11 @@ def _by_value(codes: Code, distinct: int) -> list[slice | Int64]:
     return [order[low:high] for low, high in pairwise(edges.tolist())]
 
 
-def _by_thread(thread: Code, start: Int64, tie: Int64) -> Int64 | None:
-    """Order by (thread, start, tie), or None where the rows stand so."""
+def _by_thread(thread: Code, start: Int64, end: Int64) -> Int64 | None:
+    """Order by (thread, start, -end), or None where the rows stand so."""
     if len(thread) and (thread == thread[0]).all():
-        return ordered(start, tie)
-    return np.lexsort((tie, start, thread))
+        return None if bool((start[1:] > start[:-1]).all()) else ordered(start, -end)
+    return np.lexsort((-end, start, thread))
 
 
 _COPIES = {

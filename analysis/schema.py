@@ -10,6 +10,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
+
+Columns = dict[str, Any]
+"""Column name to int64 array of shape (rows,), or list of str for text columns."""
 
 NULL = -(2**63)
 """Stands for SQL NULL in an int64 column."""
@@ -29,6 +33,10 @@ class Column:
 
     text: bool = False
 
+    def stored(self, present: tuple[str, ...]) -> str | None:
+        """The name under which a table with these columns has it, if it does."""
+        return next((name for name in (self.name, *self.others) if name in present), None)
+
 
 @dataclass(frozen=True)
 class Table:
@@ -37,9 +45,20 @@ class Table:
     name: str
     columns: tuple[Column, ...]
     where: str = ""
+    """A condition in SQL that rows must meet."""
+    among: tuple[str, tuple[int, ...]] | None = None
+    """A column of `columns` and the values that rows may have in it."""
     others: tuple[str, ...] = ()
     optional: bool = False
     """Without a needed column the table counts as absent, instead of the file as unreadable."""
+
+    def condition(self) -> str:
+        """`where` and `among` in SQL; 1 where neither is given."""
+        parts = [f"({self.where})"] if self.where else []
+        if self.among:
+            name, values = self.among
+            parts.append(f'"{name}" IN ({", ".join(map(str, values))})')
+        return " AND ".join(parts) or "1"
 
 
 def _columns(*names: str) -> tuple[Column, ...]:
@@ -91,7 +110,7 @@ NVTX = Table(
         Column("textId", absent=NULL),
         Column("text", absent="", text=True),
     ),
-    where="eventType IN (59, 60, 70, 71)",
+    among=("eventType", (59, 60, 70, 71)),
 )
 PROFILER_OVERHEAD = Table(
     "PROFILER_OVERHEAD", (*_columns("start", "end", "globalTid"), Column("nameId", absent=NULL))

@@ -1,8 +1,8 @@
 """A SQLite file, read-only, as typed columns.
 
-The rows go through Arrow (adbc-driver-sqlite) because Python's own cursor costs about five times
-as much per value; the small questions (which tables, which columns) go through the standard
-library.
+Tables of integers are taken from the file's own pages (`plain`), all others come through Arrow
+(`queries`), because Python's own cursor costs about five times as much per value; the small
+questions (which tables, which columns) go through the standard library.
 """
 
 from __future__ import annotations
@@ -10,36 +10,34 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
-import numpy as np
-from numpy.typing import NDArray
-
-from .arrow import ArrowError, batches
-from .arrow import Column as ArrowColumn
 from .btree import Pages
 from .errors import TraceError
-from .schema import NULL, Column, Table
+from .pages import NotPlain
+from .plain import PagePlan
+from .queries import (
+    REEXPORT,
+    STRETCH,
+    UNREADABLE,
+    QueryPlan,
+    Stretch,
+    free_rowid,
+    out_of_order,
+    say,
+    term,
+)
+from .schema import Columns, Table
 
-Columns = dict[str, Any]
-"""Column name to int64 array of shape (rows,), or list of str for text columns."""
+__all__ = ["Columns", "Database", "open_database"]
 
 _MAGIC = b"SQLite format 3\x00"
-_BATCH_ROWS = "65536"
-_ALONE_BYTES = 1 << 20
-"""Files up to this size are read by one thread: starting several takes longer."""
-_FEW_ROWS, _SMALL_BYTES = "256", 16 << 20
-"""Rows of text at a time from files up to that size: damage can give each the whole file's text."""
-_MOST_TEXT = 4
-"""Bytes of text that a byte of the file may give: an integer can be read as text, too."""
-_STRETCH = 1 << 18
-"""Rowids that one query reads."""
+_STRETCH = STRETCH
 
 
 class Database:
@@ -57,7 +55,7 @@ class Database:
         self.layout = layout
         self._trees = trees
         self._uri = uri
-        self._size = path.stat().st_size
+        self._immutable = trees.pages is not None
 
     def has(self, table: Table) -> bool:
         """Whether the file holds this table, under any of its names."""
@@ -68,8 +66,7 @@ class Database:
         if name is not None and table.optional:
             present = self.layout[name]
             whole = all(
-                c.absent is not None or any(n in present for n in (c.name, *c.others))
-                for c in table.columns
+                c.absent is not None or c.stored(present) is not None for c in table.columns
             )
             return name if whole else None
         return name
@@ -82,192 +79,71 @@ class Database:
         return self.read_all((table,))[0]
 
     def read_all(self, tables: tuple[Table, ...]) -> list[Columns]:
-        """The same for several tables at once, on all cores: long tables are cut by rowid."""
+        """The same for several tables at once, on all cores, long tables in many pieces."""
         with _connect(self._uri) as connection:
-            plans = [self._plan(table, connection) for table in tables]
-        jobs = [(plan, stretch) for plan in plans for stretch in plan.stretches]
-        if len(jobs) > 1 and self._size > _ALONE_BYTES:
-            with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-                list(pool.map(lambda job: self._fill(*job), jobs))
-        else:
-            for job in jobs:
-                self._fill(*job)
-        return [plan.columns() for plan in plans]
+            plans = [self._plan(connection, table) for table in tables]
+            _carry_out(plans)
+            again = {
+                k: self._query(connection, plan.table)
+                for k, plan in enumerate(plans)
+                if isinstance(plan, PagePlan) and plan.refused
+            }
+        _carry_out(list(again.values()))
+        return [again.get(k, plan).columns() for k, plan in enumerate(plans)]
 
-    def _plan(self, table: Table, connection: sqlite3.Connection) -> _Plan:
-        """How to read a table: one query a stretch of rowids, and room for what they give."""
+    def _plan(self, connection: sqlite3.Connection, table: Table) -> PagePlan | QueryPlan:
+        """How to read a table: from its pages where it is that plain and nobody writes to it."""
+        actual = self._actual(table)
+        if actual is not None and self._immutable:
+            try:
+                return PagePlan(self.path, connection, table, actual, self.layout[actual])
+            except (NotPlain, OSError, *UNREADABLE):
+                pass  # SQLite reads it, or says what is wrong
+        return self._query(connection, table)
+
+    def _query(self, connection: sqlite3.Connection, table: Table) -> QueryPlan:
+        """One query for a stretch of rowids, and room for what they give."""
         actual = self._actual(table)
         if actual is None:
-            return _Plan(table, "", [])
+            return QueryPlan(self._uri, self.path, table, "", [])
         self._trees.check(actual)
         present = self.layout[actual]
-        terms = ", ".join(_term(c, actual, present, self.path) for c in table.columns)
-        sql = f'SELECT {terms} FROM "{actual}" WHERE ({table.where or 1})'
-        taken = {name.lower() for name in present}
-        rowid = next((n for n in ("rowid", "_rowid_", "oid") if n not in taken), None)
+        terms = ", ".join(term(c, actual, present, self.path) for c in table.columns)
+        sql = f'SELECT {terms} FROM "{actual}" WHERE ({table.condition()})'
+        rowid = free_rowid(present)
         if rowid is None:  # columns of the table have all its names
-            return _Plan(table, actual, [_Stretch(sql, None)])
+            return QueryPlan(self._uri, self.path, table, actual, [Stretch(sql, None)])
         # Each on its own: asked for together, SQLite would walk the whole table.
         edges = (f'SELECT {end}({rowid}) FROM "{actual}"' for end in ("min", "max"))
         try:
             first, last = (connection.execute(edge).fetchone()[0] for edge in edges)
-        except _UNREADABLE as error:
-            raise TraceError(_say(self.path, actual, error), remedy=_REEXPORT) from error
+        except UNREADABLE as error:
+            raise TraceError(say(self.path, actual, error), remedy=REEXPORT) from error
         # Rows take 16 bytes or more: many more rowids than that have holes, and get no room.
-        if first is None or last - first >= self._size // 16:
-            return _Plan(table, actual, [_Stretch(sql, None)])
+        if first is None or last - first >= self.path.stat().st_size // 16:
+            return QueryPlan(self._uri, self.path, table, actual, [Stretch(sql, None)])
         if last < first:
-            raise _out_of_order(self.path, actual)
+            raise out_of_order(self.path, actual)
         if last - first < _STRETCH:
             # Without a condition on rowids, which a search would meet too early in a damaged table.
-            return _Plan(table, actual, [_Stretch(sql, 0)], room=last - first + 1)
-        return _Plan(
-            table,
-            actual,
-            [
-                _Stretch(f"{sql} AND {rowid} >= {k} AND {rowid} < {k + _STRETCH}", k - first)
-                for k in range(first, last + 1, _STRETCH)
-            ],
-            room=last - first + 1,
-        )
-
-    def _fill(self, plan: _Plan, stretch: _Stretch) -> None:
-        """Run one query of a plan and keep its rows."""
-        import adbc_driver_manager
-        import adbc_driver_sqlite
-
-        try:
-            with (
-                adbc_driver_sqlite.connect(self._uri) as driver,
-                adbc_driver_manager.AdbcConnection(driver) as connection,
-                adbc_driver_manager.AdbcStatement(connection) as statement,
-            ):
-                rows = _FEW_ROWS if plan.has_text and self._size <= _SMALL_BYTES else _BATCH_ROWS
-                statement.set_options(**{"adbc.sqlite.query.batch_rows": rows})
-                statement.set_sql_query(stretch.sql)
-                handle, _ = statement.execute_query()
-                text = 0
-                for batch in batches(handle.address):
-                    plan.take(stretch, batch, self.path)
-                    text += sum(column.text_bytes for column in batch)
-                    if text > _MOST_TEXT * self._size + _SMALL_BYTES:
-                        raise TraceError(
-                            f"{self.path} is damaged: table {plan.actual} holds more text than "
-                            f"its {self._size} bytes can",
-                            remedy=_REEXPORT,
-                        )
-        except (adbc_driver_manager.Error, ArrowError) as error:
-            raise TraceError(_say(self.path, plan.actual, error), remedy=_REEXPORT) from error
+            whole = [Stretch(sql, 0)]
+            return QueryPlan(self._uri, self.path, table, actual, whole, room=last - first + 1)
+        stretches = [
+            Stretch(f"{sql} AND {rowid} >= {k} AND {rowid} < {k + _STRETCH}", k - first)
+            for k in range(first, last + 1, _STRETCH)
+        ]
+        return QueryPlan(self._uri, self.path, table, actual, stretches, room=last - first + 1)
 
 
-@dataclass
-class _Stretch:
-    """One query, where its rows go (None: nobody knows how many), and how many it has given."""
-
-    sql: str
-    at: int | None
-    rows: int = 0
-    texts: dict[str, list[str]] = field(default_factory=dict)
-    loose: dict[str, list[NDArray[np.int64]]] = field(default_factory=dict)
-
-
-class _Plan:
-    """The reading of one table: rows go straight to their place in arrays made beforehand.
-
-    Gathering batches and joining them afterwards would touch twice the memory.
-    """
-
-    def __init__(
-        self, table: Table, actual: str, stretches: list[_Stretch], *, room: int = 0
-    ) -> None:
-        self.table = table
-        self.actual = actual
-        self.stretches = stretches
-        self._room = room
-        self.has_text = any(c.text for c in table.columns)
-        self._numbers = {c.name: np.empty(room, np.int64) for c in table.columns if not c.text}
-
-    def take(self, stretch: _Stretch, batch: list[ArrowColumn], path: Path) -> None:
-        """Keep one batch."""
-        for column, values in zip(self.table.columns, batch, strict=True):
-            if column.text:
-                stretch.texts.setdefault(column.name, []).extend(values.texts())
-                continue
-            numbers = _numbers(values, column, self.actual, path)
-            if stretch.at is None:
-                stretch.loose.setdefault(column.name, []).append(numbers.copy())
-            else:
-                low = stretch.at + stretch.rows
-                # A sound table cannot have more rows between two rowids than rowids.
-                if stretch.rows + values.length > min(_STRETCH, self._room - stretch.at):
-                    raise _out_of_order(path, self.actual)
-                self._numbers[column.name][low : low + values.length] = numbers
-        stretch.rows += batch[0].length
-
-    def columns(self) -> Columns:
-        """All rows, in the order of the stretches; gaps that rowids left are closed."""
-        ends = [(s.at or 0) + s.rows for s in self.stretches]
-        close = all(s.at == end for s, end in zip(self.stretches[1:], ends, strict=False))
-        result: Columns = {}
-        for column in self.table.columns:
-            name = column.name
-            if column.text:
-                result[name] = [text for s in self.stretches for text in s.texts.get(name, ())]
-            elif any(s.at is None for s in self.stretches):
-                loose = [part for s in self.stretches for part in s.loose.get(name, ())]
-                result[name] = np.concatenate(loose) if loose else np.empty(0, np.int64)
-            elif close:
-                result[name] = self._numbers[name][: ends[-1] if ends else 0]
-            else:
-                kept = [
-                    self._numbers[name][s.at : e] for s, e in zip(self.stretches, ends, strict=True)
-                ]
-                result[name] = np.concatenate(kept)
-        return result
-
-
-_REEXPORT = "export the report again with `nsys export --type sqlite`"
-
-
-_UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
-"""What the standard library raises for a damaged file: SQLite quotes names that are no UTF-8."""
-
-
-def _out_of_order(path: Path, table: str) -> TraceError:
-    return TraceError(
-        f"{path} is damaged: the rows of table {table} are out of order", remedy=_REEXPORT
-    )
-
-
-def _term(column: Column, table: str, present: tuple[str, ...], path: Path) -> str:
-    name = next((n for n in (column.name, *column.others) if n in present), None)
-    if name is None:
-        if column.absent is None:
-            raise TraceError(
-                f"{path}: table {table} has no column {column.name} (it has {len(present)} others)",
-                remedy=_REEXPORT,
-            )
-        return f"'{column.absent}'" if column.text else str(column.absent)
-    # Text is cast so that a first batch of NULLs or numbers cannot set the column's type.
-    return f"CAST(COALESCE(\"{name}\", '') AS TEXT)" if column.text else f'"{name}"'
-
-
-def _numbers(values: ArrowColumn, column: Column, table: str, path: Path) -> NDArray[np.int64]:
-    if values.type != "int64":
-        raise TraceError(
-            f"{path}: column {table}.{column.name} holds {values.type} values, not integers",
-            remedy=_REEXPORT,
-        )
-    if values.valid is None:
-        return values.int64()
-    return np.where(values.valid, values.int64(), NULL)
-
-
-def _say(path: Path, table: str, error: Exception) -> str:
-    text = " ".join(str(error).split())
-    if "ype mismatch" in text or "expected" in text.lower():
-        return f"{path}: a column of {table} changes its type between rows ({text[:160]})"
-    return f"{path}: table {table} cannot be read ({text[:160]})"
+def _carry_out(plans: Sequence[PagePlan | QueryPlan]) -> None:
+    """Do all that these plans ask for, on all cores where it is more than one thing."""
+    jobs = [job for plan in plans for job in plan.jobs()]
+    if len(jobs) > 1:
+        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+            list(pool.map(lambda job: job(), jobs))
+    else:
+        for job in jobs:
+            job()
 
 
 def _check_file(path: Path) -> None:
@@ -281,23 +157,23 @@ def _check_file(path: Path) -> None:
     if not stat.S_ISREG(info.st_mode):
         raise TraceError(f"{path} is not a regular file", remedy="copy it to a file first")
     if info.st_size == 0:
-        raise TraceError(f"{path} is empty", remedy=_REEXPORT)
+        raise TraceError(f"{path} is empty", remedy=REEXPORT)
     try:
         with path.open("rb") as file:
             head = file.read(100)
     except OSError as error:
         raise TraceError(f"{path}: {error.strerror}") from error
     if not head.startswith(_MAGIC):
-        raise TraceError(f"{path} is not an SQLite file", remedy=_REEXPORT)
+        raise TraceError(f"{path} is not an SQLite file", remedy=REEXPORT)
     if len(head) < 100:
-        raise TraceError(f"{path} is truncated: {info.st_size} bytes", remedy=_REEXPORT)
+        raise TraceError(f"{path} is truncated: {info.st_size} bytes", remedy=REEXPORT)
     page = int.from_bytes(head[16:18], "big")
     page = 65536 if page == 1 else page
     pages = int.from_bytes(head[28:32], "big")
     # The page count is only kept by writers that also keep these two numbers equal.
     if head[24:28] == head[92:96] and pages * page > info.st_size:
         raise TraceError(
-            f"{path} is truncated: {info.st_size} of {pages * page} bytes", remedy=_REEXPORT
+            f"{path} is truncated: {info.st_size} of {pages * page} bytes", remedy=REEXPORT
         )
 
 
@@ -311,7 +187,6 @@ def _page_size(path: Path) -> int:
 class _Trees:
     """The b-trees of a file's tables; `pages` is None where a write-ahead log holds newer pages."""
 
-    path: Path
     roots: dict[str, int]
     pages: Pages | None
 
@@ -345,11 +220,11 @@ def open_database(path: str | os.PathLike[str]) -> Database:
     _check_file(file)
     wal = file.with_name(file.name + "-wal")
     # `immutable` spares locks and sidecar files, but would not see a writer's pending log.
-    wal_in_use = wal.exists() and wal.stat().st_size > 0
-    mode = "mode=ro" if wal_in_use else "mode=ro&immutable=1"
-    uri = f"file:{quote(str(file.absolute()))}?{mode}"
-    trees = _Trees(file, {}, None if wal_in_use else Pages(file, _page_size(file)))
+    immutable = not (wal.exists() and wal.stat().st_size)
+    trees = _Trees({}, Pages(file, _page_size(file)) if immutable else None)
     trees.check_schema()
+    mode = "mode=ro&immutable=1" if immutable else "mode=ro"
+    uri = f"file:{quote(str(file.absolute()))}?{mode}"
     layout: dict[str, tuple[str, ...]] = {}
     try:
         with _connect(uri) as connection:
@@ -361,8 +236,8 @@ def open_database(path: str | os.PathLike[str]) -> Database:
                 quoted = name.replace('"', '""')
                 rows = connection.execute(f'PRAGMA table_info("{quoted}")')
                 layout[name] = tuple(row[1] for row in rows)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         said = str(error) if isinstance(error, sqlite3.Error) else "its schema is no text"
-        raise TraceError(f"{file} cannot be read as SQLite ({said})", remedy=_REEXPORT) from error
+        raise TraceError(f"{file} cannot be read as SQLite ({said})", remedy=REEXPORT) from error
 
     return Database(file, uri, layout, trees)

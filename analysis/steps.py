@@ -161,18 +161,18 @@ def _outermost(trace: Trace, rows: Int64) -> Int64:
     return np.concatenate(kept) if kept else rows
 
 
-def _assign(trace: Trace, chosen: Int64) -> tuple[Int64, Bool, Bool]:
+def _assign(trace: Trace, chosen: Int64) -> tuple[Code, Bool, Bool]:
     """Owner of each operation as a position in `chosen` (-1 none), by time or not, ambiguous."""
     operations, calls, ranges = trace.operations, trace.calls, trace.ranges
     n = len(operations)
-    owner = np.full(n, -1, np.int64)
+    owner = np.full(n, -1, np.int32)
     by_time = np.zeros(n, np.bool_)
     ambiguous = np.zeros(n, np.bool_)
     launched = operations.launch >= 0
     if len(calls) == 0 or not launched.any():
         return owner, by_time, ambiguous
     own_thread = ranges.thread[chosen] == ranges.end_thread[chosen]
-    step_of_call = np.full(len(calls), -1, np.int64)
+    step_of_call = np.full(len(calls), -1, np.int32)
     several = np.zeros(len(calls), np.bool_)
     for thread in np.unique(ranges.thread[chosen]).tolist():
         # Calls are sorted by (thread, start): those of one thread stand together.
@@ -181,14 +181,14 @@ def _assign(trace: Trace, chosen: Int64) -> tuple[Int64, Bool, Bool]:
         found, crowded = _open_at_calls(
             calls.start[lo:hi], ranges.start[chosen[mine]], ranges.end[chosen[mine]]
         )
-        step_of_call[lo:hi] = np.where(found >= 0, mine[found], -1) if len(mine) else -1
+        if 0 < len(mine) < len(chosen):
+            found = np.where(found >= 0, mine[found], -1)
+        step_of_call[lo:hi] = found
         several[lo:hi] = crowded
-    whole = bool(launched.all())
-    rows = slice(None) if whole else np.flatnonzero(launched)
-    launch = operations.launch[rows]
-    owner[rows] = step_of_call[launch]
-    ambiguous[rows] = several[launch]
-
+    owner = step_of_call[operations.launch]
+    owner[~launched] = -1
+    if several.any():
+        ambiguous = several[operations.launch] & launched
     rest = np.flatnonzero(launched & (owner < 0) & ~ambiguous)
     if len(rest):
         process_of_thread = _process_of_thread(trace)
@@ -219,7 +219,7 @@ def _open_at_calls(calls: Int64, start: Int64, end: Int64) -> tuple[Int64, Bool]
     if (start[1:] >= end[:-1]).all():
         edges = np.empty(2 * len(start) + 1, np.int64)
         edges[0:-1:2], edges[1::2], edges[-1] = lo, hi, n
-        ids = np.full(2 * len(start) + 1, -1, np.int64)
+        ids = np.full(2 * len(start) + 1, -1, np.int32)
         ids[1::2] = np.arange(len(start))
         return np.repeat(ids, np.diff(edges, prepend=0)), np.zeros(n, np.bool_)
     return _open_at(calls, start, end)
@@ -243,7 +243,7 @@ def _process_of_thread(trace: Trace) -> Int64:
 
 
 def _split(
-    trace: Trace, pattern: StepPattern, chosen: Int64, owner: Int64, by_time: Bool
+    trace: Trace, pattern: StepPattern, chosen: Int64, owner: Code, by_time: Bool
 ) -> list[StepSeries]:
     ranges, operations = trace.ranges, trace.operations
     thread = ranges.thread[chosen]
@@ -252,8 +252,11 @@ def _split(
     for index in np.unique(thread).tolist():
         mine = np.flatnonzero(thread == index)
         first, stop = int(mine[0]), int(mine[-1]) + 1  # `chosen` is grouped by thread
-        inside = (owner >= first) & (owner < stop)
-        step_of = np.where(inside, owner - first, -1).astype(np.int32)
+        if (first, stop) == (0, len(chosen)):
+            inside, step_of = owner >= 0, owner
+        else:
+            inside = (owner >= first) & (owner < stop)
+            step_of = np.where(inside, owner - first, -1).astype(np.int32)
         timed = inside & by_time
         launchers = trace.calls.thread[operations.launch[timed]]
         counts = {int(t): int(np.count_nonzero(launchers == t)) for t in np.unique(launchers)}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .arrays import Code8, factorize
+from .arrays import Code8
 from .attribute import Attribution, drained_names, handoff_threads, host_by_range
 from .causes.calls import synchronizing
 from .gaps import DeviceGaps, GapKind, gap_kinds
@@ -177,28 +177,27 @@ def summarize_device(trace: Trace, gaps: DeviceGaps, attribution: Attribution) -
     )
 
 
-def _of_window(trace: Trace, gaps: DeviceGaps) -> tuple[Int64, Int64, Int64]:
+def _of_window(trace: Trace, gaps: DeviceGaps) -> tuple[Int64, Int64]:
     operations = trace.operations
     start = np.maximum(operations.start[gaps.rows], gaps.window_start)
     end = np.minimum(operations.end[gaps.rows], gaps.window_end)
-    return start, end, operations.kind[gaps.rows].astype(np.int64)
+    return start, end
 
 
 def _communication(trace: Trace, gaps: DeviceGaps) -> int:
-    codes, ids = factorize(trace.operations.name[gaps.rows])
-    hit = np.array([bool(COMMUNICATION.search(trace.strings[i])) for i in ids.tolist()], np.bool_)
-    if not hit.any():
+    ids = [i for i, text in trace.strings.values.items() if COMMUNICATION.search(text)]
+    if not ids:
         return 0
-    start, end, _ = _of_window(trace, gaps)
-    mask = hit[codes]
+    start, end = _of_window(trace, gaps)
+    mask = np.isin(trace.operations.name[gaps.rows], ids)
     return union(start[mask], end[mask]).total
 
 
 def _only_graph_level(trace: Trace, gaps: DeviceGaps) -> int:
-    start, end, kind = _of_window(trace, gaps)
-    graph = kind == Kind.GRAPH
+    graph = trace.operations.kind[gaps.rows] == Kind.GRAPH
     if not graph.any():
         return 0
+    start, end = _of_window(trace, gaps)
     return gaps.busy_ns - union(start[~graph], end[~graph]).total
 
 
@@ -211,9 +210,9 @@ def summarize_series(
     if len(positions) == 0:
         return None
     kind, step = gap_kinds(gaps, series)
-    length = gaps.length
-    sums = np.bincount(kind, weights=length, minlength=4).astype(np.int64).tolist()
-    table = _step_table(trace, gaps, series, kind, step)
+    table = _step_table(trace, gaps, series, positions, kind, step)
+    inter, intra = int(table.inter.sum()), int(table.intra.sum())
+    boundary = int(gaps.length[gaps.boundary].sum())
     alive = np.flatnonzero(table.operations > 0)
     interior = table.interior
     overlap = np.maximum(table.gpu_end[alive[:-1]] - table.gpu_start[alive[1:]], 0)
@@ -223,15 +222,15 @@ def summarize_series(
         tid=series.thread.tid,
         thread_name=series.thread.name,
         device=gaps.device.index,
-        inter_ns=sums[GapKind.INTER],
-        intra_ns=sums[GapKind.INTRA],
-        unassigned_ns=sums[GapKind.UNASSIGNED],
-        boundary_ns=sums[GapKind.BOUNDARY],
+        inter_ns=inter,
+        intra_ns=intra,
+        unassigned_ns=int(gaps.length[kind == GapKind.UNASSIGNED].sum()),
+        boundary_ns=boundary,
         idle_per_step=Quantiles.of(table.idle[interior]),
         inter_per_step=Quantiles.of(table.inter[interior]),
         step_gpu=Quantiles.of((table.gpu_end - table.gpu_start)[interior]),
         hull_overlap_ns=int(overlap.sum()),
-        steady=_steady(trace, gaps, attribution, series, kind, alive),
+        steady=_steady(trace, gaps, attribution, series, positions, kind, alive),
         dead_steps=tuple(series.number[table.operations == 0].tolist()),
         by_time=series.by_time,
         other_threads={trace.threads[t].label: n for t, n in series.other_threads.items()},
@@ -240,13 +239,17 @@ def summarize_series(
 
 
 def _step_table(
-    trace: Trace, gaps: DeviceGaps, series: StepSeries, kind: Code8, step: Int64
+    trace: Trace,
+    gaps: DeviceGaps,
+    series: StepSeries,
+    mine: Int64,
+    kind: Code8,
+    step: Int64,
 ) -> StepTable:
+    """`mine`: positions in `gaps.rows` of the series' operations."""
     operations = trace.operations
     n = len(series)
-    step_of = series.step_of[gaps.rows]
-    mine = np.flatnonzero(step_of >= 0)
-    owner = step_of[mine]
+    owner = series.step_of[gaps.rows][mine]
     start, end = operations.start[gaps.rows][mine], operations.end[gaps.rows][mine]
     gpu_start = np.full(n, np.iinfo(np.int64).max)
     gpu_end = np.full(n, np.iinfo(np.int64).min)
@@ -256,8 +259,10 @@ def _step_table(
     gpu_start[count == 0] = 0
     gpu_end[count == 0] = 0
 
+    owned = np.flatnonzero(step >= 0)
+
     def per_step(which: GapKind) -> Int64:
-        chosen = np.flatnonzero((kind == which) & (step >= 0))
+        chosen = owned[kind[owned] == which]
         total = np.zeros(n, np.int64)
         np.add.at(total, step[chosen], gaps.length[chosen])
         return total
@@ -280,29 +285,28 @@ def _steady(
     gaps: DeviceGaps,
     attribution: Attribution,
     series: StepSeries,
+    mine: Int64,
     kind: Code8,
     alive: Int64,
 ) -> Steady | None:
     if len(alive) < 3:
         return None
     operations, calls = trace.operations, trace.calls
-    step_of = series.step_of[gaps.rows]
+    owner = series.step_of[gaps.rows][mine]
     start = operations.start[gaps.rows]
     end = operations.end[gaps.rows]
-    second = int(np.argmax(step_of == alive[1]))
-    last = int(np.argmax(step_of == alive[-1]))
+    second, last = (int(mine[np.argmax(owner == alive[k])]) for k in (1, -1))
     if not 0 < second < last:
         return None
     lo, hi = (int(min(end[:k].max(), start[k])) for k in (second, last))
     steps = len(alive) - 2
     # The gap before an operation counts where the operation stands: from the second step's first
     # operation up to, not with, the last step's.
-    inside = (gaps.start >= lo) & (gaps.end <= hi) & ~gaps.boundary
-    chosen = np.flatnonzero(inside)
-    length = gaps.length[chosen]
+    chosen = gaps.inside(lo, hi)
+    length, kinds = gaps.length[chosen], kind[chosen]
     idle = int(length.sum())
     period = (hi - lo) / steps
-    by_kind = np.bincount(kind[chosen], weights=length, minlength=4) / steps
+    by_kind = [float(length[kinds == k].sum()) / steps for k in GapKind]
     host_lo, host_hi = int(series.start[alive[1]]), int(series.start[alive[-1]])
     first, stop = np.searchsorted(calls.thread, [series.thread_index, series.thread_index + 1])
     waits = first + np.flatnonzero(synchronizing(trace)[first:stop])
@@ -319,9 +323,9 @@ def _steady(
         period_ns=period,
         busy_ns=busy,
         idle_ns=idle / steps,
-        inter_ns=float(by_kind[GapKind.INTER]),
-        intra_ns=float(by_kind[GapKind.INTRA]),
-        unassigned_ns=float(by_kind[GapKind.UNASSIGNED]),
+        inter_ns=by_kind[GapKind.INTER],
+        intra_ns=by_kind[GapKind.INTRA],
+        unassigned_ns=by_kind[GapKind.UNASSIGNED],
         host_ns=host,
         causes={k: v / steps for k, v in attribution.by_name(chosen).items()},
         drained_by={k: v / steps for k, v in drained_names(trace, drained, length).items()},

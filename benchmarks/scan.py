@@ -13,7 +13,8 @@ from contextlib import closing
 
 import adbc_driver_manager
 import adbc_driver_sqlite
-import nanoarrow
+
+from analysis.arrow import batches
 
 QUERIES = {
     "CUPTI_ACTIVITY_KIND_KERNEL": "start, end, deviceId, streamId, correlationId, globalPid, "
@@ -43,7 +44,7 @@ def main(path: str) -> None:
                 statement.set_options(**{"adbc.sqlite.query.batch_rows": "65536"})
                 statement.set_sql_query(f"SELECT {QUERIES[table]} FROM {table}")
                 handle, _ = statement.execute_query()
-                rows += sum(batch.length for batch in nanoarrow.c_array_stream(handle))
+                rows += sum(columns[0].length for columns in batches(handle.address))
     print(rows)
 
 

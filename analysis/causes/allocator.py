@@ -9,7 +9,7 @@ from .calls import allocating, thread_rows
 
 
 def _rows(trace: Trace, calls: Int64) -> ThreadRows:
-    return thread_rows(trace.calls, calls[allocating(trace.calls)[calls]])
+    return thread_rows(trace.calls, calls[allocating(trace.calls, calls)])
 
 
 CAUSE = Cause(

@@ -9,7 +9,8 @@ from .calls import allocating, synchronizing, thread_rows
 
 
 def _rows(trace: Trace, calls: Int64) -> ThreadRows:
-    return thread_rows(trace.calls, calls[~(allocating(trace.calls) | synchronizing(trace))[calls]])
+    others = ~(allocating(trace.calls, calls) | synchronizing(trace)[calls])
+    return thread_rows(trace.calls, calls[others])
 
 
 CAUSE = Cause(

@@ -50,14 +50,12 @@ HOST_FUNCTION = frozenset(
 )
 
 
-def matching(calls: Calls, pattern: re.Pattern[str]) -> Bool:
-    """Mask of the calls whose name matches."""
-    return calls.named({name for name in calls.names if pattern.match(name)})
-
-
-def allocating(calls: Calls) -> Bool:
-    """cudaMalloc, cudaFree and kin, the virtual-memory calls of expandable segments included."""
-    return matching(calls, _ALLOCATOR)
+def allocating(calls: Calls, rows: Int64 | slice = slice(None)) -> Bool:
+    """Which of these calls, or of all, are cudaMalloc, cudaFree and kin, the virtual-memory calls
+    of expandable segments included."""
+    wanted = np.array([_ALLOCATOR.match(name) is not None for name in calls.names], np.bool_)
+    names = calls.name[rows]
+    return wanted[names] if len(wanted) else np.zeros(len(names), np.bool_)
 
 
 _known: WeakKeyDictionary[Trace, Bool] = WeakKeyDictionary()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..arrays import Bool
+from ..arrays import Bool, Code, factorize
 from ..intervals import Int64
+from ..schema import NULL
 from ..trace import Trace
 from .base import Cause, GapContext, Phase
 from .calls import HOST_FUNCTION, STREAM_WAIT
@@ -26,32 +27,55 @@ def _after_stream_wait(trace: Trace, after: Int64) -> Bool:
     operations, calls = trace.operations, trace.calls
     held = np.zeros(len(after), np.bool_)
     # By the call's name: real exports store the type of a stream wait for cudaStreamSynchronize.
-    chosen = waits.call >= 0
-    chosen[chosen] = calls.named(STREAM_WAIT)[waits.call[chosen]]
-    if not chosen.any():
+    chosen = np.flatnonzero(waits.call >= 0)
+    chosen = chosen[calls.named(STREAM_WAIT)[waits.call[chosen]]]
+    if len(chosen) == 0:
         return held
-    for process, stream in set(
-        zip(waits.process[chosen].tolist(), waits.stream[chosen].tolist(), strict=True)
-    ):
-        mine = (operations.process[after] == process) & (operations.stream[after] == stream)
-        if not mine.any():
+    streams = np.unique(waits.stream[chosen])
+
+    def place(process: Code, stream: Int64) -> Int64:
+        """A number for each (process, stream), -1 for a stream on which nobody waited."""
+        at = np.minimum(np.searchsorted(streams, stream), len(streams) - 1)
+        number = process.astype(np.int64) * len(streams) + at
+        return np.where(streams[at] == stream, number, -1)
+
+    queued = place(waits.process[chosen], waits.stream[chosen])
+    mine = place(operations.process, operations.stream)
+    launched = np.flatnonzero((mine >= 0) & (operations.launch >= 0))
+    asked = np.flatnonzero(mine[after] >= 0)
+    wait_at = _by_number(queued, calls.start[waits.call[chosen]])
+    launch_at = _by_number(mine[launched], calls.start[operations.launch[launched]])
+    for number, rows in _groups(mine[after[asked]]):
+        if number not in wait_at:
             continue
-        queued = np.sort(
-            calls.start[waits.call[chosen & (waits.process == process) & (waits.stream == stream)]]
+        at = calls.start[operations.launch[after[asked[rows]]]]
+        waited = _last_before(np.sort(wait_at[number]), at)
+        held[asked[rows]] = (waited > NULL) & (
+            waited >= _last_before(np.sort(launch_at[number]), at)
         )
-        on_stream = np.flatnonzero(
-            (operations.process == process)
-            & (operations.stream == stream)
-            & (operations.launch >= 0)
-        )
-        launched = np.sort(calls.start[operations.launch[on_stream]])
-        mine_at = calls.start[operations.launch[after[mine]]]
-        last_wait = np.searchsorted(queued, mine_at) - 1
-        last_launch = np.searchsorted(launched, mine_at) - 1
-        wait_at = np.where(last_wait >= 0, queued[np.maximum(last_wait, 0)], -1)
-        launch_at = np.where(last_launch >= 0, launched[np.maximum(last_launch, 0)], -1)
-        held[mine] = (last_wait >= 0) & (wait_at >= launch_at)
     return held
+
+
+def _groups(numbers: Int64) -> list[tuple[int, Int64]]:
+    """Each number that occurs, and its positions, ascending. O(n log n), whatever their count."""
+    codes, distinct = factorize(numbers)
+    if len(codes) == 0:
+        return []
+    # Sixteen bits, where they are enough, are sorted by counting.
+    narrow = codes.astype(np.int16) if len(distinct) < 2**15 else codes
+    order = np.argsort(narrow, kind="stable")
+    edges = np.cumsum(np.bincount(codes, minlength=len(distinct)))[:-1]
+    return list(zip(distinct.tolist(), np.split(order, edges), strict=True))
+
+
+def _by_number(numbers: Int64, values: Int64) -> dict[int, Int64]:
+    return {number: values[rows] for number, rows in _groups(numbers)}
+
+
+def _last_before(times: Int64, at: Int64) -> Int64:
+    """The last of the sorted times before each instant, NULL where none is."""
+    k = np.searchsorted(times, at) - 1
+    return np.where(k >= 0, times[np.maximum(k, 0)], NULL)
 
 
 def _after_host_function(trace: Trace, launch: Int64) -> Bool:

@@ -14,7 +14,10 @@ from pathlib import Path
 from .. import nvtx
 from ..errors import CaptureError
 
-_STEP = re.compile(re.escape(nvtx.STEP).replace(r"\{\}", r"\d+") + r"\Z")
+_STEP, _SPAN = (
+    re.compile(re.escape(form).replace(r"\{\}", r"(\d+)") + r"\Z")
+    for form in (nvtx.STEP, nvtx.SPAN)
+)
 _GPU_TABLES = (
     "CUPTI_ACTIVITY_KIND_KERNEL",
     "CUPTI_ACTIVITY_KIND_MEMCPY",
@@ -26,7 +29,8 @@ _PUSH_POP, _START_END = 59, 60
 
 @dataclass(frozen=True)
 class Contents:
-    """Counts of closed NVTX ranges (all, and the harness's own `Step N`) and of GPU rows.
+    """Counts of closed NVTX ranges, of the steps that the harness's own stand for (one a `Step N`,
+    B - A a `Steps A:B`), and of GPU rows.
 
     `names` are the most frequent range names with their counts, digits in them shown as N.
     """
@@ -56,11 +60,17 @@ def look_into(sqlite: Path) -> Contents:
         patterns[pattern] = patterns.get(pattern, 0) + count
     names = sorted(patterns.items(), key=lambda item: (-item[1], item[0]))[:5]
     return Contents(
-        steps=sum(count for name, count in counts.items() if _STEP.match(name)),
+        steps=sum(count * _steps_of(name) for name, count in counts.items()),
         ranges=sum(counts.values()),
         gpu_rows=gpu_rows,
         names=tuple(names),
     )
+
+
+def _steps_of(name: str) -> int:
+    if span := _SPAN.match(name):
+        return int(span[2]) - int(span[1])
+    return 1 if _STEP.match(name) else 0
 
 
 def _range_counts(base: sqlite3.Connection) -> dict[str, int]:

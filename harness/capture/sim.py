@@ -127,13 +127,10 @@ def _notes(gpu: str, told: dict[str, Any]) -> tuple[str, ...]:
 
 def without_simulation() -> dict[str, str]:
     """Strategies that cannot be simulated, with the reason."""
+    from ..decode.availability import not_simulated
     from ..decode.registry import strategies
 
-    return {
-        found.name: "transformers waits for events of its own, which are not simulated"
-        for found in strategies()
-        if found.engine == "hf" and found.stop_check == "deferred"
-    }
+    return {found.name: reason for found in strategies() if (reason := not_simulated(found))}
 
 
 register(SimBackend())

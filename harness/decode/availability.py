@@ -35,6 +35,17 @@ def _compiler(device: str) -> str | None:
     return None
 
 
+def _conditional_graphs(device: str) -> str | None:
+    import torch
+
+    if not all(map(importlib.util.find_spec, ("cuda", "cuda.bindings"))):
+        return "needs the cuda-bindings package (pip install cuda-bindings)"
+    have = torch.version.cuda or "0.0"
+    if tuple(map(int, have.split(".")[:2])) < (12, 4):
+        return f"needs CUDA 12.4 or newer for conditional graph nodes, PyTorch has {have}"
+    return None
+
+
 def _deferred_stop_check(device: str) -> str | None:
     import torch
 
@@ -51,6 +62,7 @@ def _deferred_stop_check(device: str) -> str | None:
 REQUIREMENTS = {
     "cuda": _cuda,
     "compiler": _compiler,
+    "conditional-graphs": _conditional_graphs,
     "deferred-stop-check": _deferred_stop_check,
 }
 
@@ -68,4 +80,13 @@ def unavailable_reason(strategy: Strategy, device: str = "auto") -> str | None:
         reason = REQUIREMENTS[need](device)
         if reason:
             return reason
+    return None
+
+
+def not_simulated(strategy: Strategy) -> str | None:
+    """Why a simulated GPU cannot run it, or None."""
+    if strategy.engine == "hf" and strategy.stop_check == "deferred":
+        return "transformers waits for events of its own"
+    if strategy.engine == "device-loop":
+        return "a simulated device launches nothing by itself"
     return None

@@ -80,6 +80,7 @@ class CudaGraph(Execution):
     summary = "the whole step replayed as one CUDA graph"
     needs = ("cuda",)
     needs_fixed_shapes = True
+    warm_ups = GRAPH_WARMUPS
 
     def record(
         self,
@@ -91,7 +92,7 @@ class CudaGraph(Execution):
         step = make_step(contextlib.nullcontext())
 
         def warm_up() -> None:
-            for _ in range(GRAPH_WARMUPS):
+            for _ in range(self.warm_ups):
                 rewind()
                 step(1)
 

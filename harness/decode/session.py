@@ -38,9 +38,11 @@ def _silent(_: str) -> None:
 def make_decoder(
     model: Any, workload: Workload, runtime: Runtime, ranges: Ranges, strategy: Strategy
 ) -> Any:
-    """The decoder of `strategy`: a `loop.Decoder` or, for engine "hf", an `hf.HfDecoder`."""
+    """The decoder of `strategy`: a `loop.Decoder`, or that of its engine."""
     if strategy.engine == "hf":
         from .hf import HfDecoder as Engine
+    elif strategy.engine == "device-loop":
+        from .device_loop import DeviceLoopDecoder as Engine
     else:
         Engine = Decoder
     setup = Setup(

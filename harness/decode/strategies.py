@@ -30,7 +30,7 @@ def resolve(workload: Workload) -> Strategy:
         return preset
     if preset.engine != "loop" and set(changed) != {"allocator"}:
         raise UsageError(
-            f"{preset.name} is transformers' own loop and takes no --{_option(min(changed))}",
+            f"{preset.name} is not the harness's own loop and takes no --{_option(min(changed))}",
             remedy="leave the choice out, or choose another strategy",
         )
     wanted = dataclasses.replace(preset, **changed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-ENGINES = ("loop", "hf")
+ENGINES = ("loop", "hf", "device-loop")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +35,8 @@ class HostSyncs:
 
 @dataclasses.dataclass(frozen=True)
 class Strategy:
-    """A named combination of the four choices, or transformers' own `generate` (engine "hf").
+    """A named combination of the four choices, or a loop that is not ours (engine "hf":
+    transformers' own `generate`) or not the host's (engine "device-loop").
 
     `requires` names what the strategy needs beyond what its choices need (a key of
     `availability.REQUIREMENTS`). `order` places it in listings.
@@ -82,6 +83,8 @@ class Strategy:
 
         if self.engine == "hf":
             return HostSyncs(reads=None, event_waits=None)
+        if self.engine == "device-loop":
+            return HostSyncs()  # one read when all is over
         stop = choice_class("stop_check", self.stop_check).host_syncs(every_k)
         hidden = choice_class("cache", self.cache).reads_per_step
         if self.execution != "eager":

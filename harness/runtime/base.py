@@ -81,6 +81,13 @@ class Graph(Protocol):
         """Queue it again on the current stream, with the same addresses."""
 
 
+class Loop(Protocol):
+    """A recorded step that the device repeats by itself."""
+
+    def run(self) -> None:
+        """Queue it: steps follow one another until the flag is set or the limit is reached."""
+
+
 class Runtime(Protocol):
     """A device, its queues, and the host's few ways of waiting for it."""
 
@@ -111,6 +118,18 @@ class Runtime(Protocol):
 
         `step` must keep its addresses and never wait. Recording runs nothing on a real device;
         warming up does, so whatever it changes is the caller's to reset afterwards.
+        """
+
+    def capture_loop(
+        self,
+        step: Callable[[], None],
+        warm_up: Callable[[], None],
+        finished: torch.Tensor,
+        position: torch.Tensor,
+        limit: torch.Tensor,
+    ) -> Loop:
+        """As `capture_graph`, for a loop: `step` again and again while not `finished` (bool, zero
+        dimensions) and `position < limit` (int64, one element each), all looked at by the device.
         """
 
     def synchronize(self) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from ..errors import HarnessError
-from .base import Counters, Graph
+from .base import Counters, Graph, Loop
 
 
 class CpuStream:
@@ -127,6 +127,18 @@ class CpuRuntime:
     def capture_graph(self, step: Callable[[], None], warm_up: Callable[[], None]) -> Graph:
         raise HarnessError(
             "a CPU has no CUDA graphs", remedy="run on a GPU, or choose --execution eager"
+        )
+
+    def capture_loop(
+        self,
+        step: Callable[[], None],
+        warm_up: Callable[[], None],
+        finished: torch.Tensor,
+        position: torch.Tensor,
+        limit: torch.Tensor,
+    ) -> Loop:
+        raise HarnessError(
+            "a CPU has no CUDA graphs", remedy="run on a GPU, or choose another strategy"
         )
 
     def synchronize(self) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from ..errors import HarnessError
-from .base import Counters, Graph
+from .base import Counters, Graph, Loop
 
 _MEMORY_KEYS = {
     "allocated_bytes.all.peak": "peak_allocated_bytes",
@@ -99,13 +99,33 @@ class CudaRuntime:
         return bool(value.item())
 
     def capture_graph(self, step: Callable[[], None], warm_up: Callable[[], None]) -> Graph:
+        return self._captured(step, warm_up, torch.cuda.CUDAGraph())
+
+    def capture_loop(
+        self,
+        step: Callable[[], None],
+        warm_up: Callable[[], None],
+        finished: torch.Tensor,
+        position: torch.Tensor,
+        limit: torch.Tensor,
+    ) -> Loop:
+        from .while_graph import WhileGraph
+
+        graph = self._captured(step, warm_up, torch.cuda.CUDAGraph(keep_graph=True))
+        return WhileGraph(graph, finished, position, limit)
+
+    def _captured(
+        self,
+        step: Callable[[], None],
+        warm_up: Callable[[], None],
+        graph: torch.cuda.CUDAGraph,
+    ) -> torch.cuda.CUDAGraph:
         here = self.current_stream()
         side = self.new_stream()
         side.wait_stream(here)
         with torch.cuda.stream(side):
             warm_up()
         here.wait_stream(side)
-        graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
             step()
         return graph

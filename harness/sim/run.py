@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from ..decode import session
+from ..decode.availability import not_simulated
 from ..decode.models import find_eos, load_model
 from ..decode.strategies import resolve
 from ..decode.workload import Workload
@@ -90,10 +91,11 @@ def simulate(
     Raises HarnessError where the strategy cannot be simulated.
     """
     strategy = resolve(workload)
-    if strategy.engine == "hf" and strategy.stop_check == "deferred":
+    reason = not_simulated(strategy)
+    if reason:
         raise HarnessError(
-            f"{strategy.name} cannot be simulated: transformers waits for events of its own",
-            remedy="choose deferred, the harness's own loop with the same idea",
+            f"{strategy.name} cannot be simulated: {reason}",
+            remedy="choose deferred or cuda-graph-deferred, which hide the same check",
         )
     if values not in VALUES:
         raise UsageError(f"--values is {values!r}", remedy=f"use {', '.join(VALUES)}")

@@ -53,6 +53,19 @@ class FakeGraphRuntime(CpuRuntime):
 
         return Recorded()
 
+    def capture_loop(self, step, warm_up, finished, position, limit):
+        warm_up()
+        self.log.append("captured loop")
+        log = self.log
+
+        class Repeated:
+            def run(self):
+                log.append("loop")
+                while not finished and position < limit:
+                    step()
+
+        return Repeated()
+
     def profiler_start(self):
         self.log.append("profiler start")
 

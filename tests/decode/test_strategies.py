@@ -34,6 +34,7 @@ PRESETS = {
     "no-stop-check": ("dynamic", "eager", "never", "default"),
     "cuda-graph": ("static", "cuda-graph", "sync", "default"),
     "cuda-graph-deferred": ("static", "cuda-graph", "deferred", "default"),
+    "device-loop": ("static", "cuda-graph", "sync", "default"),
     "hf-generate": ("dynamic", "eager", "sync", "default"),
     "hf-generate-deferred": ("dynamic", "eager", "deferred", "default"),
 }

@@ -7,6 +7,7 @@ import pytest
 pytest.importorskip("torch", reason="simulating needs torch (pip install '.[record]')")
 
 from analysis.analyze import analyze
+from harness.decode.availability import not_simulated
 from harness.decode.registry import strategies, strategy_names
 from harness.errors import HarnessError
 from harness.sim.figures import steady_of
@@ -14,7 +15,7 @@ from harness.sim.gpu import load_gpu
 
 from .conftest import changed, run
 
-SIMULATED = [s.name for s in strategies() if not (s.engine == "hf" and s.stop_check == "deferred")]
+SIMULATED = [s.name for s in strategies() if not not_simulated(s)]
 LOOPS = [s for s in strategies() if s.engine == "loop"]
 EXAMPLES = (
     "deferred", "pipelined", "every-k", "no-stop-check", "static-cache", "baseline",
@@ -55,9 +56,10 @@ def test_every_strategy_makes_a_trace_that_adds_up(name, tmp_path):
 
 def test_what_cannot_be_simulated_says_so():
     left_out = set(strategy_names()) - set(SIMULATED)
-    assert left_out == {"hf-generate-deferred"}
-    with pytest.raises(HarnessError, match="cannot be simulated"):
-        run("hf-generate-deferred")
+    assert left_out == {"hf-generate-deferred", "device-loop"}
+    for name in left_out:
+        with pytest.raises(HarnessError, match="cannot be simulated"):
+            run(name)
 
 
 @pytest.mark.parametrize("strategy", LOOPS, ids=lambda s: s.name)

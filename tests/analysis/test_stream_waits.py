@@ -1,0 +1,51 @@
+"""Which operations a stream wait held back, against the definition word by word."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from analysis.causes.dependency import _after_stream_wait
+from analysis.trace import Trace
+
+from .build import builder
+
+EVENTS = st.lists(
+    st.tuples(st.sampled_from(["launch", "wait", "other"]), st.integers(1, 4)),
+    min_size=1,
+    max_size=30,
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(events=EVENTS)
+def test_held_is_what_follows_a_wait_on_its_own_stream(
+    tmp_path_factory, events: list[tuple[str, int]]
+) -> None:
+    path: Path = tmp_path_factory.mktemp("waits") / "t.sqlite"
+    trace, thread = builder()
+    process = trace.process(100)
+    waiting: set[int] = set()
+    held = []
+    for k, (what, stream) in enumerate(events):
+        at = (k + 1) * 100
+        name = {"launch": "cudaLaunchKernel", "wait": "cudaStreamWaitEvent"}.get(what, "cudaX")
+        correlation = trace.api(at, at + 10, name, thread=thread)
+        if what == "launch":
+            trace.kernel(
+                at + 50, at + 60, name="k", correlation=correlation, process=process, stream=stream
+            )
+            held.append(stream in waiting)
+            waiting.discard(stream)
+            continue
+        trace.synchronization(
+            at + 2, at + 5, correlation=correlation, process=process, sync_type=2, stream=stream
+        )
+        if what == "wait":
+            waiting.add(stream)
+    trace.write(path)
+    read = Trace.open(path)
+    operations = read.operations.launch.argsort()
+    assert _after_stream_wait(read, operations).tolist() == held
