@@ -232,6 +232,8 @@ def open_database(path: str | os.PathLike[str]) -> Database:
             # Views are left out: a trace has none, and a hostile one could run for ever.
             query = "SELECT name, rootpage FROM sqlite_master WHERE type = 'table'"
             for name, root in connection.execute(query).fetchall():
+                if not isinstance(name, str):  # bytes, in a damaged row: no table that is asked for
+                    continue
                 trees.roots[name] = root
                 quoted = name.replace('"', '""')
                 rows = connection.execute(f'PRAGMA table_info("{quoted}")')

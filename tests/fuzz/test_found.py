@@ -95,6 +95,16 @@ def test_a_schema_that_is_no_text(tmp_path: Path) -> None:
         analyze(path)
 
 
+def test_a_table_whose_name_is_bytes(tmp_path: Path) -> None:
+    before = sqlite_with(tmp_path)
+    after = sqlite_with(
+        tmp_path,
+        "PRAGMA writable_schema = ON",
+        "UPDATE sqlite_master SET name = CAST(name AS BLOB) WHERE name = 'PROCESSES'",
+    )
+    assert figures(after) == figures(before)
+
+
 @pytest.mark.parametrize("odd", [[], {}, [1, {"a": None}], {"b": []}], ids=repr)
 @pytest.mark.parametrize("key", ["pid", "tid", "name"])
 def test_lists_and_objects_where_json_should_have_a_word(
