@@ -11,7 +11,7 @@ from .attribute import Attribution, attribute
 from .errors import TraceError
 from .gaps import DeviceGaps, Window, find_gaps, idle_everywhere
 from .schema import MAX_TIME as NEVER
-from .steps import DEFAULT_STEP, StepPattern, Steps, StepSeries, find_steps
+from .steps import DEFAULT_STEP, MAX_SERIES, StepPattern, Steps, StepSeries, find_steps
 from .summary import (
     DeviceSummary,
     HostSeries,
@@ -89,6 +89,7 @@ def analyze(source: Trace | str | os.PathLike[str], options: Options | None = No
         if not gaps:
             there = ", ".join(map(str, known)) or "none"
             raise TraceError(f"{trace.path} has no work on device {options.device} (has: {there})")
+    _check_pairs(trace, steps)
     attributions = tuple(attribute(trace, g) for g in gaps)
     series = tuple(
         found
@@ -113,6 +114,18 @@ def analyze(source: Trace | str | os.PathLike[str], options: Options | None = No
         attributions=attributions,
         steps=steps,
     )
+
+
+def _check_pairs(trace: Trace, steps: Steps) -> None:
+    """Raises TraceError where steps of many threads ran on many devices each."""
+    device = trace.operations.device
+    pairs = sum(len(np.unique(device[one.step_of >= 0])) for one in steps.series)
+    if pairs > MAX_SERIES:
+        raise TraceError(
+            f"{trace.path}: {len(steps.series)} threads with steps on {len(trace.devices)} GPUs "
+            f"are {pairs} pairs, more than the {MAX_SERIES} that can be told apart",
+            remedy="choose ranges of fewer threads with --step, or one GPU with --device",
+        )
 
 
 def _steps(trace: Trace, options: Options) -> tuple[Steps, tuple[Verdict, ...]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -84,12 +85,22 @@ def _text(value: object) -> str:
     return str(value).encode("utf-8", "replace").decode("utf-8")
 
 
+def _finite(text: str) -> float | None:
+    """None for what no double holds: a figure without a value, as NaN is one."""
+    value = float(text)
+    return value if math.isfinite(value) else None
+
+
 def _manifest(trace: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
     path = trace.with_suffix(".json")
     if path == trace or not path.is_file():
         return {}, ()
     try:
-        loaded = json.loads(path.read_text("utf-8"))
+        text = path.read_text("utf-8")
+        loaded = json.loads(text, parse_constant=lambda _: None, parse_float=_finite)
+        if "\\u" in text:  # half a surrogate pair is JSON, but no text that could be printed
+            whole = json.dumps(loaded, ensure_ascii=False).encode("utf-8", "replace")
+            loaded = json.loads(whole)
     except (OSError, ValueError, RecursionError) as error:
         return {}, (f"manifest {path.name} cannot be read ({type(error).__name__}); ignored",)
     if not isinstance(loaded, dict) or "manifest_version" not in loaded:
