@@ -19,6 +19,9 @@ lint: $(VENV)/.dev
 types: $(VENV)/.dev
 	$(BIN)/mypy analysis
 
+docs: $(VENV)/.dev
+	$(BIN)/python scripts/reference.py
+
 benchmark: $(VENV)/.dev
 	$(BIN)/python benchmarks/gaps_vs_peers.py
 
