@@ -30,7 +30,7 @@ class Printed:
     @property
     def words(self) -> list[str]:
         """As a shell splits them; what a pipe leads to is left out."""
-        words = shlex.split(self.line, comments=True)
+        words = shlex.split(self.line)
         return words[: words.index("|")] if "|" in words else words
 
 
