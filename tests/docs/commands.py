@@ -10,8 +10,8 @@ from ..conftest import ROOT
 from .pages import FENCE, pages
 
 PROGRAMS = (
-    "harness", "pip", "make", "python", "torchrun", "srun", "nsys", "apt-get", "sh", "pytest",
-    "timeout", "QdstrmImporter",
+    "harness", "pip", "make", "python", "python3", "torchrun", "srun", "nsys",
+    "apt-get", "sh", "pytest", "timeout", "QdstrmImporter",
 )  # fmt: skip
 _START = rf"(?:{'|'.join(PROGRAMS)})"
 _NAMES = ("harness capture",)
@@ -74,7 +74,7 @@ def _blocks(text: str) -> list[str]:
 
 def _in_blocks(text: str) -> list[tuple[str, bool]]:
     lines = [line for block in _blocks(text) for line in block.splitlines()]
-    found = (re.match(rf"\s*(?:\$ )?({_START} .*)$", line) for line in lines)
+    found = (re.match(rf"\s*(?:\$ )?((?:{_START}|\.) .*)$", line) for line in lines)
     return [(_tidy(match[1]), True) for match in found if match]
 
 

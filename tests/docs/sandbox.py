@@ -68,7 +68,7 @@ def build(folder: Path) -> None:
     shutil.copy(KINETO, folder / "trace.json.gz")
     shutil.copy(KINETO, folder / "run.json.gz")
     (folder / "trace.json").write_bytes(gzip.decompress(KINETO.read_bytes()))
-    for name in ("my_loop.py", "train.py"):
+    for name in ("my_loop.py", "train.py", "loop.py"):
         (folder / name).write_text(_LOOP)
     (folder / "my-model").mkdir()
     (folder / "my-model" / "config.json").write_text(json.dumps(_TINY))
@@ -164,6 +164,20 @@ def copy(template: Path, folder: Path) -> None:
         (shutil.copy if source.endswith(".db") else os.link)(source, target)
 
     shutil.copytree(template, folder, copy_function=link, dirs_exist_ok=True)
+
+
+def call(words: list[str]) -> int:
+    """`harness WORDS` in this process; its exit code."""
+    from harness.cli import main
+
+    argv, sys.argv = sys.argv, ["harness", *words]
+    try:
+        main()
+    except SystemExit as ended:
+        return int(ended.code or 0)
+    finally:
+        sys.argv = argv
+    raise AssertionError("harness ended without an exit code")
 
 
 def simulate_here(config: Any, argv: tuple[str, ...], progress: Any) -> Ended:

@@ -13,7 +13,6 @@ import re
 import shlex
 import shutil
 import subprocess
-import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,6 +57,8 @@ ELSEWHERE = {
     "harness doctor --nsys /opt/nvidia/nsight-systems/2025.5.1/bin/nsys": "the same",
     "harness profile --strategy kv-cache --calibrate":
         "needs a GPU or nsys, and three runs more; tests/bench/test_calibrate.py runs it",
+    "python3 -m venv .venv": "scripts/stranger.py does it",
+    ". .venv/bin/activate": "the same",
     "apt-get install nsight-systems": "needs root; .ci/install-nsys does it",
     "python -m harness.target --strategy deferred --model tiny --device cpu --force-eos-at 60 "
     "--result -": "tests/decode/test_docs.py runs it",
@@ -76,6 +77,8 @@ PARTS = re.compile(
 """In sentences: other programs' commands without what they work on."""
 
 COMMANDS = printed()
+_TUTORIAL = {line for page, line, _ in shown() if page == "docs/tutorial.md"}
+"""Run one after the other by test_tutorial.py."""
 _SHOWN = {line for _, line, _ in shown()}
 _ran: set[tuple[str, ...]] = set()
 
@@ -92,7 +95,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 contextlib.redirect_stdout(io.StringIO()),
                 contextlib.redirect_stderr(io.StringIO()),
             ):
-                assert call(shlex.split(words)) == 0
+                assert sandbox.call(shlex.split(words)) == 0
     (folder / "traces" / "pipelined.nsys-rep").write_bytes(b"a report")
     return folder
 
@@ -116,23 +119,10 @@ def _at_home(patch: pytest.MonkeyPatch, folder: Path) -> None:
     patch.setattr("harness.bench.pool.Worker", sandbox.WorkerHere)
 
 
-def call(words: list[str]) -> int:
-    """`harness WORDS` in this process; its exit code."""
-    from harness.cli import main
-
-    argv, sys.argv = sys.argv, ["harness", *words]
-    try:
-        with pytest.raises(SystemExit) as ended:
-            main()
-    finally:
-        sys.argv = argv
-    return int(ended.value.code or 0)
-
-
 def run(words: list[str], capfd: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
     """The same: exit code, standard output, standard error."""
     capfd.readouterr()
-    code = call(words)
+    code = sandbox.call(words)
     return (code, *capfd.readouterr())
 
 
@@ -162,10 +152,10 @@ def ready(one: Printed) -> list[str]:
 
 
 def of(program: str) -> list[Printed]:
-    return [
-        one for one in COMMANDS if one.words[0] == program and one.line not in ELSEWHERE
-        and not PARTS.match(one.line)
-    ]  # fmt: skip
+    """The commands of a program that are run here."""
+    elsewhere = {*ELSEWHERE, *_TUTORIAL}
+    mine = (one for one in COMMANDS if one.words[0] == program and one.line not in elsewhere)
+    return [one for one in mine if not PARTS.match(one.line)]
 
 
 def runs(one: Printed) -> bool:
@@ -212,7 +202,7 @@ def resumable(one: Printed, place: Path) -> Iterator[None]:
 
         (place / "results.db").unlink()
         words = "bench --strategy kv-cache --device cpu --model tiny --max-seqlen 8 --rounds 1"
-        assert call([*shlex.split(words), "--batch-size=1"]) == 0
+        assert sandbox.call([*shlex.split(words), "--batch-size=1"]) == 0
         with Store.writing(place / "results.db") as store:
             store.change("sessions", store.session()["id"], status="interrupted")
     yield
@@ -281,7 +271,7 @@ def test_no_command_is_left_out() -> None:
     tested = {
         one.line for p in ("harness", "torchrun", "srun", "make", "pip", "nsys") for one in of(p)
     }
-    unseen = {line for line in lines - tested - set(ELSEWHERE) if not PARTS.match(line)}
+    unseen = {line for line in lines - tested - _TUTORIAL - set(ELSEWHERE) if not PARTS.match(line)}
     assert not unseen
     assert set(ELSEWHERE) <= lines
     assert len(lines) > 100, "the pages print many: were they not found?"
@@ -290,7 +280,11 @@ def test_no_command_is_left_out() -> None:
             assert (ROOT / path).is_file(), path
 
 
-@pytest.mark.parametrize(("page", "line", "output"), shown(), ids=lambda value: str(value)[:60])
+@pytest.mark.parametrize(
+    ("page", "line", "output"),
+    [one for one in shown() if one[1] not in _TUTORIAL],
+    ids=lambda value: str(value)[:60],
+)
 def test_output_shown_is_output_given(
     page: str, line: str, output: str, place: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
