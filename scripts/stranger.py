@@ -1,11 +1,11 @@
 #!/usr/bin/env python
-"""Follow the README as a stranger: a fresh clone, an empty home and cache, nothing in the environment.
+"""Follow the README as a stranger: a fresh clone, an empty home and cache, no environment.
 
-`make demo`, then the commands that the README shows, in the clone; and `pip install .` alone into an
-environment of its own, which must read traces without torch. Takes as long as pip does.
+`make demo`, then the commands that the README shows, in the clone; and `pip install .` alone into
+an environment of its own, which must read traces without torch. Takes as long as pip does.
 
     python scripts/stranger.py            # all of it
-    python scripts/stranger.py --light    # only `pip install .`, with packages that are here already
+    python scripts/stranger.py --light    # only `pip install .`, with packages that are here
 """
 
 from __future__ import annotations
