@@ -80,15 +80,10 @@ class Desk:
     def install(self, light: bool) -> Path:
         """`pip install .` into an environment of its own; returns its `harness`."""
         place = self.folder / "alone"
-        self.run(python(), "-m", "venv", place, says="")
-        pip = [
-            place / "bin" / "python",
-            "-m",
-            "pip",
-            "--disable-pip-version-check",
-            "-q",
-            "install",
-        ]
+        target = place / "bin" / "python"
+        self.run(python(), "-m", "venv", *(["--without-pip"] if light else []), place, says="")
+        pip = [sys.executable if light else target, "-m", "pip", "--disable-pip-version-check"]
+        pip += [*(["--python", target] if light else []), "-q", "install"]
         if light:
             here = sysconfig.get_path("purelib", vars={"base": str(place)})
             paths = [path for path in sys.path if "site-packages" in path]
@@ -98,7 +93,7 @@ class Desk:
         else:
             self.run(*pip, "-c", "constraints.txt", ".", says="")
             check = "import importlib.util as u; print('torch', u.find_spec('torch'))"
-            self.run(place / "bin" / "python", "-c", check, says="torch None")
+            self.run(target, "-c", check, says="torch None")
         return place / "bin" / "harness"
 
     def read_traces(self, harness: Path) -> None:
