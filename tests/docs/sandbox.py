@@ -49,7 +49,7 @@ def build(folder: Path) -> None:
     traces = folder / "traces"
     traces.mkdir(parents=True)
     for path in TRACES.iterdir():
-        if path.suffix in (".sqlite", ".json"):
+        if path.suffix in (".sqlite", ".json", ".db"):
             shutil.copy(path, traces)
     copies = {
         "example-sync": ("before", "main/loop", "traces/run-a"),

@@ -69,11 +69,18 @@ ELSEWHERE = {
     "python scripts/make_examples.py --force": "tests/writer/test_examples.py runs it",
     "pytest tests/cupti": "it is among these tests",
     "sh tests/gpu/smoke.sh FOLDER": "needs a GPU",
+    "sh tests/gpu/fetch_wheels.sh": "for a GPU machine",
+    "sh tests/gpu/bench.sh results 540": "needs a GPU",
+    "python tests/gpu/evidence.py": "needs a GPU",
+    "python tests/gpu/evidence.py results": "needs a GPU",
+    "python tests/gpu/stale_flags.py": "needs a GPU",
+    "python tests/gpu/stale_flags.py results": "needs a GPU",
 }  # fmt: skip
 """Commands that are not run here, and why."""
 
 PARTS = re.compile(
-    r"nsys (stats|profile|recipe|export)\b|QdstrmImporter|pip install$|python (SCRIPT|-m harness\.target)$"
+    r"nsys (stats|profile|recipe|export)\b|QdstrmImporter|pip install$"
+    r"|python (SCRIPT|-m harness\.target)$"
     r"|timeout 600 harness profile \.\.\.$"
 )
 """In sentences: other programs' commands without what they work on."""
