@@ -24,6 +24,8 @@ types: $(VENV)/.dev
 
 fuzz: $(VENV)/.dev
 	$(BIN)/python -m tests.fuzz.run $(FUZZ)
+docs: $(VENV)/.dev
+	$(BIN)/python scripts/reference.py
 
 benchmark: $(VENV)/.dev
 	$(BIN)/python benchmarks/gaps_vs_peers.py
