@@ -55,6 +55,10 @@ def bad() -> dict[str, bytes]:
     }
 
 
+SOUND = {"other.sqlite", "no-column.sqlite", "words-for-times.sqlite"}
+"""Databases in order, whatever they hold: enough for a copy, though for no figure."""
+
+
 def _other_database() -> bytes:
     with closing(sqlite3.connect(":memory:")) as connection:
         connection.execute("CREATE TABLE recipes(name TEXT)")
@@ -71,6 +75,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "show to a file": ("show", "BAD", "-o", "out.svg"),
     "export": ("export", "BAD", "-o", "out.csv"),
     "export to Perfetto": ("export", "BAD", "-o", "out.json.gz", "--to", "perfetto"),
+    "scrub": ("scrub", "BAD", "-o", "out.sqlite"),
     "compare": ("compare", "BAD", "GOOD"),
     "compare the other way": ("compare", "GOOD", "BAD", "-o", "out.json"),
     "results": ("results", "BAD"),
@@ -133,6 +138,8 @@ def inside(
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_bad_file(tmp_path: Path, inside, command: str) -> None:
     for name in bad():
+        if command == "scrub" and name in SOUND:
+            continue
         before = lay_out(tmp_path, name)
         code, stderr = inside(arguments(name, command))
         refused(stderr, code, (name, command))
