@@ -68,7 +68,7 @@ def _trace(report: TraceReport) -> dict[str, Any]:
                 "device": gaps.device.ordinal,
                 "name": gaps.device.name,
                 "uuid": gaps.device.uuid,
-                "gap_count": len(gaps) if valid else None,
+                "gap_count": figures.gap_count if valid else None,
                 **known,
             }
         )
