@@ -30,7 +30,7 @@ _ENDINGS = ("_pqtdir", "_arwdir", ".parquetdir", ".arrowdir")
 
 _PARQUET, _ARROW_FILE, _ARROW_STREAM = b"PAR1", b"ARROW1", b"\xff\xff\xff\xff"
 _REEXPORT = "export the report again with `nsys export --type parquetdir` (or arrowdir, or sqlite)"
-_CONDITION = re.compile(r"(\w+) IN \(([\d, ]+)\)")
+_CONDITION = re.compile(r"(\w+) IN \(([\w', ]+)\)")
 
 
 def is_columnar(path: Path) -> bool:
@@ -268,13 +268,17 @@ def _integers(values: Any, where: str) -> NDArray[np.int64]:
 
 
 def _filtered(columns: Columns, where: str) -> Columns:
-    """The rows for which a table's condition holds, `COLUMN IN (numbers)`."""
+    """The rows for which a table's condition holds: `COLUMN IN (numbers, or 'texts')`."""
     if not where:
         return columns
     found = _CONDITION.fullmatch(where)
     assert found is not None, where
-    wanted = np.array([int(part) for part in found[2].split(",")], np.int64)
-    keep = np.isin(columns[found[1]], wanted)
+    name, wanted = found[1], {part.strip() for part in found[2].split(",")}
+    column = columns[name]
+    if isinstance(column, list):
+        keep = np.array([repr(text) in wanted for text in column], np.bool_)
+    else:
+        keep = np.isin(column, np.array([int(part) for part in wanted], np.int64))
     if keep.all():
         return columns
     rows = np.flatnonzero(keep)

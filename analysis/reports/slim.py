@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..analyze import TraceReport
+from ..collectives import rank_steps
 from ..intervals import Intervals
 from ..trace import Strings
 from .base import Request
@@ -55,6 +56,8 @@ _NONE = np.empty(0, np.int64)
 def _views(request: Request) -> dict[str, Callable[[TraceReport], Any]]:
     """How to draw each view that the request asks for and that a slim report could not."""
     found: dict[str, Callable[[TraceReport], Any]] = {}
+    if request.by in (None, "rank"):
+        found["ranks"] = rank_steps
     if request.by == "cause":
         found["by_cause"] = cause_rows
     if request.by == "stream":
