@@ -85,15 +85,16 @@ def command(
 ):
     """Say how long the GPU idles between steps, and what it waited for.
 
-    TRACE is an SQLite export of Nsight Systems (`nsys export --type sqlite`), a .nsys-rep report
-    (exported first, into a cache), a trace recorded by `harness profile`, or torch.profiler's
-    trace.json or trace.json.gz.
+    TRACE is an export of Nsight Systems (`nsys export --type sqlite`, parquetdir or arrowdir), a
+    .nsys-rep report (exported first, into a cache), a trace recorded by `harness profile`, or
+    torch.profiler's trace.json or trace.json.gz.
 
     \b
     Examples:
       harness gaps traces/*.sqlite
       harness gaps run.sqlite --step 'Step *' --by cause
       harness gaps run.sqlite --step-regex '^train_step' --top 5
+      harness gaps run-rank*.sqlite --by rank
       harness gaps run.nsys-rep --start 1.2s --end 1.9s --definitions
       harness gaps trace.json.gz --infer-steps
       harness gaps traces/*.sqlite --format json -o gaps.json
