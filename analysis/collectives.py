@@ -45,12 +45,12 @@ class RankSteps:
     """Busy with communication kernels alone."""
     causes: dict[str, Int64]
     """Idle time by cause."""
-    step: Int64
+    step: Code
     """Index of each collective kernel's step, shape (m,); in order of start."""
     names: tuple[str, ...]
     name: Code
     """Index into `names`, shape (m,)."""
-    ordinal: Int64
+    ordinal: Code
     """Which one of its name it is in its step, from 0; shape (m,)."""
     duration: Int64
     """Length of the kernel, ns, shape (m,)."""
@@ -117,7 +117,7 @@ def _of_series(report: TraceReport, summary: SeriesSummary) -> RankSteps | None:
         compute=compute,
         communication=busy - compute,
         causes=causes,
-        step=step[chosen],
+        step=step[chosen].astype(np.int32),
         names=tuple(texts[k] for k in used.tolist()),
         name=name.astype(np.int32),
         ordinal=_ordinals(step[chosen], codes[chosen]),
@@ -131,14 +131,14 @@ def _between(before: Int64) -> Int64:
     return np.diff(before)[1:]
 
 
-def _ordinals(step: Int64, name: Code) -> Int64:
+def _ordinals(step: Int64, name: Code) -> Code:
     """The how-manieth of its step and name each row is, in the order of the rows."""
     if len(step) == 0:
-        return np.empty(0, np.int64)
+        return np.empty(0, np.int32)
     order = np.lexsort((np.arange(len(step)), name, step))
     new: Bool = np.ones(len(order), np.bool_)
     new[1:] = (np.diff(step[order]) != 0) | (np.diff(name[order]) != 0)
     first = np.maximum.accumulate(np.where(new, np.arange(len(order)), 0))
-    result = np.empty(len(order), np.int64)
+    result = np.empty(len(order), np.int32)
     result[order] = np.arange(len(order)) - first
     return result

@@ -244,11 +244,12 @@ def _figures(
     shortest_two = np.partition(duration, 1, axis=0)[:2]
     alone = shortest_two[1] - shortest_two[0]
     parts = [_parts(m.figures, rows) for m, rows in zip(members, matched.rows, strict=True)]
+    table = np.array([list(own.values()) for own in parts])
     result = []
     for k, (member, (number, source)) in enumerate(zip(members, numbers, strict=True)):
         mine = (last == k) & waited
         own = parts[k]
-        rest = [part for j, part in enumerate(parts) if j != k]
+        others = np.median(np.delete(table, k, axis=0), axis=0).tolist()
         result.append(
             RankFigures(
                 member=member,
@@ -264,7 +265,7 @@ def _figures(
                 last_share=float(mine.sum() / waited.sum()) if waited.any() else None,
                 made_wait_ns=float(wait[:, mine].sum()) / (ranks - 1) / steps,
                 alone_ns=float(alone[mine].sum()) / steps,
-                extra={n: ns - float(np.median([o[n] for o in rest])) for n, ns in own.items()},
+                extra={n: own[n] - median for n, median in zip(own, others, strict=True)},
             )
         )
     return tuple(result)

@@ -9,6 +9,9 @@ from ..base import Column, Report, Table, Value, plain
 from .kept import rows_of
 from .place import believed, name_of
 
+SPOKEN_OF = 3
+"""Jobs whose straggler the main view names."""
+
 
 def jobs_of(report: Report) -> tuple[JobRanks, ...]:
     """The jobs whose ranks these traces are; traces without communication are of none."""
@@ -99,16 +102,25 @@ def rank_lines(report: Report) -> list[str]:
             "another in what these traces show."
         ]
     lines = []
-    for job in found:
+    shown = found if asked else _worst(found)
+    for job in shown:
         where = f"{plain(job.name, 60)}: " if len(found) > 1 else ""
         if job.reason:
             lines += [f"{where}ranks not compared: {plain(job.reason, 300)}."] if asked else []
             continue
-        if asked or job.straggler is not None:
-            lines.append(where + headline(job))
+        lines.append(where + headline(job))
         if asked:
             lines += [f"{where}{plain(note, 300)}." for note in job.notes]
+    late = sum(job.straggler is not None for job in found)
+    if late > len(shown):
+        lines.append(f"{late - len(shown)} more jobs have a late rank: --by rank names them.")
     return lines
+
+
+def _worst(found: tuple[JobRanks, ...]) -> list[JobRanks]:
+    """The few jobs whose straggler takes the largest share of a step."""
+    late = [(one.made_wait_ns / one.period_ns, job) for job in found if (one := job.straggler)]
+    return [job for _, job in sorted(late, key=lambda pair: -pair[0])[:SPOKEN_OF]]
 
 
 def headline(job: JobRanks) -> str:
