@@ -17,7 +17,7 @@ from analysis.analyze import analyze
 from analysis.collectives import rank_steps
 from analysis.launchers import rank_in_path
 from analysis.reports.base import Report, Request
-from analysis.reports.tables.ranks import headline, jobs_of
+from analysis.reports.tables.ranks import headline, jobs_of, rank_lines
 from analysis.stragglers import JobRanks
 from analysis.writer import TraceBuilder
 
@@ -260,3 +260,16 @@ def test_what_a_user_sees(harness, tmp_path: Path) -> None:
     assert "ranks not compared: one rank has nobody to wait for it" in " ".join(
         alone.stdout.split()
     )
+
+
+def test_the_main_view_names_only_the_worst_jobs(tmp_path: Path) -> None:
+    traces = []
+    for number in range(5):
+        late = steady([10, 30 + 10 * number])
+        traces += job(tmp_path / f"job{number}", late, steady([85, 85]))
+    reports = tuple(analyze(path) for path in traces)
+    lines = rank_lines(Report(reports))
+    assert [line.partition("/")[0] for line in lines[:3]] == ["job4", "job3", "job2"]
+    assert lines[3:] == ["2 more jobs have a late rank: --by rank names them."]
+    assert len(rank_lines(Report(reports, (), Request(by="rank")))) == 5
+    assert rank_lines(Report(reports, (), Request(by="cause"))) == []
