@@ -29,7 +29,7 @@ from . import __version__
 if TYPE_CHECKING:
     from .gaps import GapsRequest
 
-SMALL_BYTES = 16 << 20
+SMALL_BYTES = 64 << 20
 """Input below which starting processes takes longer than it saves."""
 
 
@@ -111,8 +111,7 @@ def _size(path: Path) -> int:
 
 def _lost(job: Job) -> Failure:
     error = TraceError(
-        f"{job.path}: the process that analysed it was killed, twice, the second time with the "
-        "machine to itself",
+        f"{job.path}: the process that analysed it was killed, though it had the machine to itself",
         remedy="if memory ran out, give it a machine with more, or only some steps (--steps A:B)",
     )
     return Failure(job.path, str(error))

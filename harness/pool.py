@@ -5,12 +5,15 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import connection
+from contextlib import contextmanager
+from multiprocessing import connection, forkserver
+from types import ModuleType
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -45,6 +48,7 @@ def _until_one_dies(
     """Do what is to do; gives back what was in work when a process died, if one did."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(_PRELOADED)
+    _start_server()
     others = set(multiprocessing.active_children())
     executor = ProcessPoolExecutor(processes, context, initializer=_begin, initargs=(processes,))
     flying: dict[Future[R], tuple[int, T]] = {}
@@ -54,9 +58,12 @@ def _until_one_dies(
             while todo and len(flying) < processes:
                 item = todo.popleft()
                 try:
-                    flying[executor.submit(work, item[1])] = item
+                    with _no_main(), _later():
+                        flying[executor.submit(work, item[1])] = item
                 except BrokenProcessPool:
                     todo.appendleft(item)
+                    if not flying:
+                        return []
                     break
             done, _ = wait(flying, return_when=FIRST_COMPLETED)
             broken = False
@@ -78,12 +85,53 @@ def _until_one_dies(
     return []
 
 
+def _start_server() -> None:
+    """Start what starts the processes deaf to ^C, and they are so from their first moment on.
+
+    ^C goes to all processes of a terminal: the parent's word counts, and it kills them.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _no_main() -> Iterator[None]:
+    """Processes started meanwhile do not run the program again that started them, which they would
+    where it does not look at its own `__name__` (a wrapper of two lines, for example)."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+
+
+@contextmanager
+def _later() -> Iterator[None]:
+    """^C waits until the end of the block: a process half started is one that nobody can kill."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if came and callable(before):
+        before(signal.SIGINT, None)
+
+
 def _begin(processes: int) -> None:
     """What every process does first."""
     from analysis.cores import share, usable
     from analysis.memory import reuse_freed_memory
 
-    # ^C goes to all processes of a terminal: the parent's word counts, and it kills us.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     share(usable() // processes)

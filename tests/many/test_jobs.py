@@ -147,6 +147,18 @@ def test_a_killed_parent_leaves_nobody(links, tmp_path: Path) -> None:
     gone(children)
 
 
+def test_a_program_without_a_guard_may_start_them(some: list[str], tmp_path: Path) -> None:
+    """Each process would run the program again, were it told what the program is."""
+    program = tmp_path / "wrapper.py"
+    program.write_text("from harness.cli import main\nmain()\n")
+    run = subprocess.run(
+        [sys.executable, "wrapper.py", "gaps", "a.sqlite", "b.sqlite", "--jobs", "2"],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
+        timeout=120, check=False,
+    )  # fmt: skip
+    assert (run.returncode, run.stderr) == (0, "")
+
+
 def test_places_that_exclude_one_another(harness) -> None:
     for args in (("--jobs", "2", "--dask", "tcp://x"), ("--jobs", "2", "--plot")):
         run = harness("gaps", "a.sqlite", *args)

@@ -24,6 +24,7 @@ def test_an_item_that_killed_once_is_done_again(tmp_path: Path) -> None:
     folders = [str(tmp_path / name) for name in "ab"]
     for folder in folders:
         Path(folder).mkdir()
+    (tmp_path / "b" / "first").touch()  # this one only stands beside the other
     assert dict(spread(die_once, folders, 2, lost)) == dict(enumerate(folders))
 
 
