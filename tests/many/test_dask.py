@@ -108,7 +108,7 @@ def test_another_version_on_a_worker_is_refused(harness, cluster: Cluster, links
 def test_a_worker_killed_half_way_costs_nothing_but_time(
     harness, cluster: Cluster, links: Callable, tmp_path: Path
 ) -> None:
-    names = links(30)
+    names = links(20)
     args = ("gaps", *names, "--by", "strategy", "--format", "csv")
     here = harness(*args, "--jobs", "1")
     process = subprocess.Popen(

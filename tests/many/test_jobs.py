@@ -118,7 +118,7 @@ def gone(processes: list[psutil.Process]) -> None:
 
 
 def test_a_killed_process_costs_nothing_but_time(harness, links, tmp_path: Path) -> None:
-    names = links(40)
+    names = links(24)
     known = harness("gaps", *names, "--by", "strategy", "--format", "csv", "--jobs", "1")
     process = start(tmp_path, *names, "--by", "strategy", "--format", "csv", "--jobs", "2")
     time.sleep(0.3)
