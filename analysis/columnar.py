@@ -7,7 +7,6 @@ that it has in the SQLite export: names are ids into StringIds, enums are intege
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import TraceError
-from .schema import NULL, Column, Table
-from .sqlite import Columns, Database
+from .schema import NULL, Columns, Table
+from .sqlite import Database
 from .trace import Trace
 
 if TYPE_CHECKING:
@@ -30,7 +29,6 @@ _ENDINGS = ("_pqtdir", "_arwdir", ".parquetdir", ".arrowdir")
 
 _PARQUET, _ARROW_FILE, _ARROW_STREAM = b"PAR1", b"ARROW1", b"\xff\xff\xff\xff"
 _REEXPORT = "export the report again with `nsys export --type parquetdir` (or arrowdir, or sqlite)"
-_CONDITION = re.compile(r"(\w+) IN \(([\w', ]+)\)")
 
 
 def is_columnar(path: Path) -> bool:
@@ -93,7 +91,7 @@ class ColumnarTables(Database):
         actual = self._actual(table)
         if actual is None:
             return {c.name: [] if c.text else np.empty(0, np.int64) for c in table.columns}
-        names = {c: _present(c, self.layout[actual]) for c in table.columns}
+        names = {c: c.stored(self.layout[actual]) for c in table.columns}
         for column, name in names.items():
             if name is None and column.absent is None:
                 others = len(self.layout[actual])
@@ -117,7 +115,7 @@ class ColumnarTables(Database):
             else:
                 where = f"{self._shown}: column {actual}.{name}"
                 result[column.name] = _integers(rows[name], where)
-        return _filtered(result, table.where)
+        return _filtered(result, table)
 
 
 class _Source:
@@ -214,10 +212,6 @@ def _damaged(file: Path, error: Exception) -> TraceError:
     return TraceError(f"{file} cannot be read ({said})", remedy=_REEXPORT)
 
 
-def _present(column: Column, names: tuple[str, ...]) -> str | None:
-    return next((n for n in (column.name, *column.others) if n in names), None)
-
-
 def _plain(values: Any) -> Any:
     """One array without dictionary encoding."""
     import pyarrow as pa
@@ -267,18 +261,13 @@ def _integers(values: Any, where: str) -> NDArray[np.int64]:
     return result
 
 
-def _filtered(columns: Columns, where: str) -> Columns:
-    """The rows for which a table's condition holds: `COLUMN IN (numbers, or 'texts')`."""
-    if not where:
+def _filtered(columns: Columns, table: Table) -> Columns:
+    """The rows that the table's description asks for."""
+    assert not table.where, f"{table.name}: SQL is not understood here"
+    if table.among is None:
         return columns
-    found = _CONDITION.fullmatch(where)
-    assert found is not None, where
-    name, wanted = found[1], {part.strip() for part in found[2].split(",")}
-    column = columns[name]
-    if isinstance(column, list):
-        keep = np.array([repr(text) in wanted for text in column], np.bool_)
-    else:
-        keep = np.isin(column, np.array([int(part) for part in wanted], np.int64))
+    name, wanted = table.among
+    keep = np.isin(columns[name], np.array(wanted, np.int64))
     if keep.all():
         return columns
     rows = np.flatnonzero(keep)

@@ -149,7 +149,6 @@ SESSION = Table("TARGET_INFO_SESSION_START_TIME", _columns("utcEpochNs"), option
 SYSTEM_ENV = Table(
     "TARGET_INFO_SYSTEM_ENV",
     (Column("name", text=True), Column("value", text=True)),
-    where="name IN ('DeviceEnvironment')",
     optional=True,
 )
 ANALYSIS = Table("ANALYSIS_DETAILS", (Column("duration", absent=NULL),))
