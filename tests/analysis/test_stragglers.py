@@ -94,7 +94,7 @@ def test_nobody_waits_where_all_come_together(tmp_path: Path) -> None:
 small = st.integers(0, 400)
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data(), ranks=st.integers(2, 4), steps=st.integers(4, 7))
 def test_laws(data, ranks: int, steps: int, tmp_path_factory) -> None:
     """What a rank waits is what the arrivals say; all that is waited is somebody's doing; parts
