@@ -75,13 +75,8 @@ class ColumnarTables(Database):
             stem = stem.removesuffix(ending)
         self.path = path.with_name(f"{stem}.sqlite") if path.is_dir() and stem else path
         self.layout = {name: source.columns for name, source in tables.items()}
-        self._shown = path
+        self.shown = path
         self._tables = tables
-
-    @property
-    def shown(self) -> Path:
-        """The folder or file that was named."""
-        return self._shown
 
     def read_all(self, tables: tuple[Table, ...]) -> list[Columns]:
         """Every declared column of these tables; empty columns where one is absent."""
@@ -96,7 +91,7 @@ class ColumnarTables(Database):
             if name is None and column.absent is None:
                 others = len(self.layout[actual])
                 raise TraceError(
-                    f"{self._shown}: table {actual} has no column {column.name} "
+                    f"{self.shown}: table {actual} has no column {column.name} "
                     f"(it has {others} others)",
                     remedy=_REEXPORT,
                 )
@@ -113,7 +108,7 @@ class ColumnarTables(Database):
             elif column.text:
                 result[column.name] = _texts(rows[name])
             else:
-                where = f"{self._shown}: column {actual}.{name}"
+                where = f"{self.shown}: column {actual}.{name}"
                 result[column.name] = _integers(rows[name], where)
         return _filtered(result, table)
 

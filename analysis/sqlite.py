@@ -63,11 +63,6 @@ class Database:
         """How SQLite opens the file without writing to it."""
         return self._uri
 
-    @property
-    def shown(self) -> Path:
-        """What the user calls it."""
-        return self.path
-
     def has(self, table: Table) -> bool:
         """Whether the file holds this table, under any of its names."""
         return self._actual(table) is not None
