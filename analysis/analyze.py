@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -60,6 +62,9 @@ class TraceReport:
     gaps: tuple[DeviceGaps, ...] = field(repr=False)
     attributions: tuple[Attribution, ...] = field(repr=False)
     steps: Steps = field(repr=False)
+    kept: Mapping[str, tuple[Any, ...]] | None = field(default=None, repr=False)
+    """None: the trace is whole. Else its arrays are empty, and this holds the rows of the views
+    that need them, by name (see `reports.slim`)."""
 
     @property
     def empty(self) -> bool:

@@ -56,7 +56,11 @@ def read_kineto(path: Path) -> Trace:
     label = trace.source.label
     if rank and not trace.source.manifest.get("label"):
         label = f"{label} ({rank})"
-    return replace(trace, path=path, source=replace(trace.source, label=label))
+    source = replace(trace.source, label=label)
+    if rank and source.rank is None:
+        number = stream.metadata["distributedInfo"]["rank"]
+        source = replace(source, rank=number, rank_from="distributedInfo")
+    return replace(trace, path=path, source=source)
 
 
 class _Tables(Database):

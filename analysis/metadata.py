@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from .diagnostics import Diagnostic, read_diagnostics
-from .schema import ANALYSIS, EXPORT, NULL, SESSION
+from .launchers import rank_variable
+from .schema import ANALYSIS, EXPORT, NULL, SESSION, SYSTEM_ENV
 from .sqlite import Database
 
 ORIGINS = ("measured", "simulated", "synthetic")
@@ -37,6 +38,10 @@ class Source:
     """What was wrong with the metadata, for the validity report."""
     diagnostics: tuple[Diagnostic, ...] = ()
     """Warnings and errors of the profiler itself."""
+    rank: int | None = None
+    """Of the recorded process among several, where the manifest or the environment says."""
+    rank_from: str = ""
+    """`manifest`, the environment variable, or `distributedInfo` of a torch.profiler trace."""
 
     @property
     def graph_trace(self) -> str | None:
@@ -64,6 +69,7 @@ def read_source(database: Database) -> Source:
         origin = manifest["origin"]
     session = database.read(SESSION)["utcEpochNs"]
     duration = database.read(ANALYSIS)["duration"]
+    rank, rank_from = _rank(manifest, database)
     strategy = manifest.get("strategy") or meta.get("HARNESS_STRATEGY") or database.path.stem
     return Source(
         producer=product,
@@ -77,7 +83,25 @@ def read_source(database: Database) -> Source:
         manifest=manifest,
         notes=notes,
         diagnostics=read_diagnostics(database),
+        rank=rank,
+        rank_from=rank_from,
     )
+
+
+def _rank(manifest: dict[str, Any], database: Database) -> tuple[int | None, str]:
+    """The rank of what was recorded, and who says so. Of the environment that nsys keeps, only the
+    launchers' variables are looked at."""
+    told = manifest.get("rank")
+    if isinstance(told, int) and not isinstance(told, bool) and told >= 0:
+        return told, "manifest"
+    rows = database.read(SYSTEM_ENV)
+    for name, value in zip(rows["name"], rows["value"], strict=True):
+        if name == "DeviceEnvironment":
+            pairs = (entry.partition("=") for entry in value.split("\0"))
+            found = rank_variable({key: text for key, _, text in pairs})
+            if found is not None:
+                return found[1], found[0]
+    return None, ""
 
 
 def _text(value: object) -> str:

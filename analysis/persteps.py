@@ -48,7 +48,7 @@ def step_figures(
     # Ascending by length: the last one written is the longest; ties keep the earliest.
     order = np.lexsort((-mine, length))
     longest[owner[order]] = mine[order]
-    alive, quiet = _quiet_moments(trace, gaps, series)
+    alive, quiet = quiet_moments(trace, gaps, series)
     period = np.full(n, -1, np.int64)
     if len(alive) > 1:
         period[alive[:-1]] = np.diff(quiet)
@@ -57,7 +57,7 @@ def step_figures(
     return StepFigures(series.number, period, by_cause.sum(axis=0), by_cause, longest, interior)
 
 
-def _quiet_moments(trace: Trace, gaps: DeviceGaps, series: StepSeries) -> tuple[Int64, Int64]:
+def quiet_moments(trace: Trace, gaps: DeviceGaps, series: StepSeries) -> tuple[Int64, Int64]:
     """(steps with GPU work, when the device fell quiet before each one's first operation)."""
     step_of = series.step_of[gaps.rows]
     positions = np.flatnonzero(step_of >= 0)

@@ -9,6 +9,7 @@ import numpy as np
 
 from . import schema
 from .arrays import Code, FirstMatch, factorize, ordered
+from .columnar import is_columnar, read_columnar
 from .devices import physical_devices
 from .errors import TraceError
 from .formats import is_json
@@ -43,10 +44,16 @@ def read_trace(path: Path) -> Trace:
         from .kineto import read_kineto
 
         return read_kineto(path)
-    database = open_database(path)
+    if is_columnar(path):
+        return read_columnar(path)
+    return read_database(open_database(path))
+
+
+def read_database(database: Database) -> Trace:
+    """The trace of an export. Raises TraceError where no table holds CUDA or NVTX rows."""
     if not any(database.has(table) for table in _EVENT_TABLES):
         raise TraceError(
-            f"{path} holds no CUDA or NVTX rows ({len(database.layout)} tables, none of "
+            f"{database.shown} holds no CUDA or NVTX rows ({len(database.layout)} tables, none of "
             "CUPTI_ACTIVITY_KIND_* or NVTX_EVENTS)",
             remedy="record with `nsys profile --trace=cuda,nvtx` and export again",
         )

@@ -146,6 +146,11 @@ DIAGNOSTIC = Table(
     "DIAGNOSTIC_EVENT", (Column("severity"), Column("text", text=True)), optional=True
 )
 SESSION = Table("TARGET_INFO_SESSION_START_TIME", _columns("utcEpochNs"), optional=True)
+SYSTEM_ENV = Table(
+    "TARGET_INFO_SYSTEM_ENV",
+    (Column("name", text=True), Column("value", text=True)),
+    optional=True,
+)
 ANALYSIS = Table("ANALYSIS_DETAILS", (Column("duration", absent=NULL),))
 
 OPERATIONS = (KERNEL, MEMCPY, MEMSET, GRAPH_TRACE)

@@ -18,6 +18,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from .btree import Pages
+from .cores import threads
 from .errors import TraceError
 from .pages import NotPlain
 from .plain import PagePlan
@@ -144,7 +145,7 @@ def _carry_out(plans: Sequence[PagePlan | QueryPlan]) -> None:
     """Do all that these plans ask for, on all cores where it is more than one thing."""
     jobs = [job for plan in plans for job in plan.jobs()]
     if len(jobs) > 1:
-        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        with ThreadPoolExecutor(threads()) as pool:
             list(pool.map(lambda job: job(), jobs))
     else:
         for job in jobs:

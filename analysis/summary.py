@@ -33,6 +33,7 @@ class DeviceSummary:
     busy_ns: int
     idle_ns: int
     operations: int
+    gap_count: int
     gaps: Quantiles | None
     causes: dict[str, int]
     """Idle ns by cause; sums to idle_ns."""
@@ -167,6 +168,7 @@ def summarize_device(trace: Trace, gaps: DeviceGaps, attribution: Attribution) -
         busy_ns=gaps.busy_ns,
         idle_ns=gaps.idle_ns,
         operations=count,
+        gap_count=len(gaps),
         gaps=Quantiles.of(gaps.length),
         causes=attribution.total,
         drained_by=drained_names(trace, attribution.drained_by, gaps.length),

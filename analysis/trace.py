@@ -212,8 +212,9 @@ class Trace:
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Trace:
-        """Read an SQLite export of nsys (schema 3.0 to 3.28) or of one of our own backends, or the
-        JSON of torch.profiler, plain or gzipped; the content decides, not the name.
+        """Read an export of nsys (SQLite of schema 3.0 to 3.28, a folder of Parquet or Arrow
+        tables, an Arrow file), a file of one of our own backends, or the JSON of torch.profiler,
+        plain or gzipped; the content decides, not the name.
 
         Raises TraceError, one line, where the file cannot be read as a trace.
         """

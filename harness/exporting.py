@@ -12,9 +12,10 @@ import click
 from analysis.exports.base import exporters
 from analysis.memory import reuse_freed_memory
 
+from .collect import collect
 from .errors import HarnessError, UsageError
 from .files import refuse_existing, write_chunks
-from .gaps import GapsRequest, collect
+from .gaps import GapsRequest
 
 
 def run_export(request: GapsRequest, to: str | None, rows: str | None) -> None:

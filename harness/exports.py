@@ -7,6 +7,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+import time
 from pathlib import Path
 
 import click
@@ -17,6 +18,8 @@ from .files import write_bytes
 
 KEEP = 20
 """Exports kept; the ones used longest ago go first."""
+IN_USE_S = 900
+"""An export used less than this ago stays: another process may still be reading it."""
 
 
 def cache_folder() -> Path:
@@ -91,6 +94,7 @@ def _carry_manifest(report: Path, sqlite: Path) -> None:
 def _prune(keep: Path) -> None:
     folders = [p for p in cache_folder().iterdir() if p.is_dir() and not p.name.startswith(".")]
     folders.sort(key=lambda p: p.stat().st_mtime, reverse=True)
+    recent = time.time() - IN_USE_S
     for old in folders[KEEP:]:
-        if old != keep:
+        if old != keep and old.stat().st_mtime < recent:
             shutil.rmtree(old, ignore_errors=True)

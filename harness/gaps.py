@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import shutil
 import sys
 from dataclasses import dataclass
@@ -11,14 +10,10 @@ from pathlib import Path
 
 import click
 
-from analysis.analyze import Options, TraceReport, analyze
-from analysis.errors import TraceError
-from analysis.gaps import Window
 from analysis.memory import reuse_freed_memory
-from analysis.reports.base import Failure, Report, Request, Terminal, reporter, reporters
-from analysis.steps import DEFAULT_STEP, StepPattern
+from analysis.reports.base import Terminal, reporter, reporters
 
-from . import __version__
+from .collect import collect
 from .errors import HarnessError, UsageError
 from .files import refuse_existing, write_text
 
@@ -48,12 +43,17 @@ class GapsRequest:
     force: bool = False
     nsys: str | None = None
     plot: bool = False
+    jobs: int | None = None
+    """Processes that share the traces; None: one a core, where there is enough to do."""
+    dask: str | None = None
+    """Address of a Dask scheduler whose workers analyse the traces."""
 
 
 def run_gaps(request: GapsRequest) -> None:
     """Analyse and print. Raises HarnessError at the end where a trace failed or said nothing."""
     check_labels(request)
     name = format_of(request.format_name, request.output)
+    check_places(request)
     if request.plot and (name != "table" or request.output):
         raise UsageError(
             "--plot draws in the terminal, below the table",
@@ -62,7 +62,7 @@ def run_gaps(request: GapsRequest) -> None:
     if request.output:
         refuse_existing(request.output, force=request.force)
     reuse_freed_memory()
-    report = collect(request)
+    report = collect(request, whole=request.plot)
     text = reporter(name).render(report, terminal(to_file=request.output is not None))
     if report.traces:
         if request.output:
@@ -94,6 +94,20 @@ def check_labels(request: GapsRequest) -> None:
         )
 
 
+def check_places(request: GapsRequest) -> None:
+    """Raises UsageError where options that say where to analyse exclude one another."""
+    if request.dask is not None and request.jobs is not None:
+        raise UsageError(
+            "--jobs counts processes of this machine, --dask names a cluster that has its own",
+            remedy="give one of them",
+        )
+    if request.plot and (request.dask is not None or request.jobs is not None):
+        raise UsageError(
+            "--plot draws from whole traces, which --jobs and --dask leave where they were read",
+            remedy="leave one of them out",
+        )
+
+
 def format_of(chosen: str | None, output: str | None) -> str:
     """The format asked for, else the one that the output's ending names, else the table."""
     if chosen or output is None:
@@ -104,42 +118,6 @@ def format_of(chosen: str | None, output: str | None) -> str:
             return known.name
     endings = ", ".join(sorted(s for r in reporters().values() for s in r.suffixes))
     raise UsageError(f"{output}: no format ends with {suffix!r}", remedy=f"use {endings}")
-
-
-def collect(request: GapsRequest) -> Report:
-    """Analyse every trace; what cannot be read becomes a `Failure` and the others go on."""
-    patterns = (
-        *(StepPattern.glob(text) for text in request.globs),
-        *(StepPattern.of_regex(text) for text in request.regexes),
-    ) or (DEFAULT_STEP,)
-    window = Window(request.start, request.end, request.capture)
-    done: list[TraceReport] = []
-    failed: list[Failure] = []
-    for k, path in enumerate(request.traces):
-        _progress(k, len(request.traces), path)
-        label = request.labels[k] if request.labels else None
-        options = Options(
-            patterns, window, request.steps, request.device, label, path, request.infer
-        )
-        try:
-            done.append(analyze(sqlite_of(path, request.nsys), options))
-        except TraceError as error:
-            failed.append(Failure(path, str(error)))
-        except OSError as error:
-            failed.append(Failure(path, str(TraceError(f"{path}: {error.strerror or error}"))))
-    _progress(None, len(request.traces), "")
-    asked = Request(
-        by=request.by,
-        top=request.top,
-        definitions=request.definitions,
-        step_options=(
-            *(["--infer-steps"] if request.infer else []),
-            *(f"--step {shlex.quote(text)}" for text in request.globs),
-            *(f"--step-regex {shlex.quote(text)}" for text in request.regexes),
-        ),
-        tool_version=__version__,
-    )
-    return Report(tuple(done), tuple(failed), asked)
 
 
 def sqlite_of(path: str, nsys: str | None) -> Path:
@@ -159,11 +137,3 @@ def terminal(*, to_file: bool) -> Terminal:
         return Terminal(max(int(columns), MIN_WIDTH) if known else 80, color=False)
     color = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     return Terminal(max(shutil.get_terminal_size((80, 24)).columns, MIN_WIDTH), color)
-
-
-def _progress(done: int | None, total: int, path: str) -> None:
-    """A counter on stderr, for a person who waits for many traces."""
-    if total < 3 or not sys.stderr.isatty():
-        return
-    text = "" if done is None else f"analysing {done + 1}/{total}  {Path(path).name[:50]}"
-    click.echo(f"\r\x1b[K{text}", err=True, nl=False)

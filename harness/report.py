@@ -9,9 +9,10 @@ import click
 from analysis.memory import reuse_freed_memory
 from analysis.reports.base import Terminal, reporters
 
+from .collect import collect
 from .errors import HarnessError, UsageError
 from .files import refuse_existing, write_text
-from .gaps import GapsRequest, check_labels, collect
+from .gaps import GapsRequest, check_labels
 
 
 def run_report(request: GapsRequest) -> None:

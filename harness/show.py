@@ -16,9 +16,10 @@ from analysis.figures.units import human
 from analysis.moments import Moment, step_moment
 from analysis.reports.base import Report, Terminal, plain
 
+from .collect import collect
 from .errors import HarnessError, UsageError
 from .files import refuse_existing, write_bytes
-from .gaps import GapsRequest, collect, terminal
+from .gaps import GapsRequest, terminal
 
 MOST_TIMELINES = 1
 """Timelines that `gaps --plot` draws: of the trace that idles most."""

@@ -7,11 +7,13 @@ from dataclasses import asdict
 from typing import Any
 
 from ..analyze import TraceReport
+from ..stragglers import JobRanks
 from ..summary import SeriesSummary
 from .base import Report, Reporter, Table, Terminal
 from .calibrated import calibration
-from .tables import by_cause, by_stream, definitions, pooled, steps, top_gaps
+from .tables import by_cause, by_rank, by_stream, definitions, pooled, steps, top_gaps
 from .tables.place import believed
+from .tables.ranks import jobs_of
 
 SCHEMA_VERSION = 1
 """Raised when a name changes its meaning or goes away; new names do not raise it."""
@@ -40,6 +42,9 @@ def document(report: Report) -> dict[str, Any]:
         result["by_cause"] = _rows(by_cause(report))
     if request.by == "stream":
         result["by_stream"] = _rows(by_stream(report))
+    if request.by == "rank":
+        result["by_rank"] = _rows(by_rank(report))
+        result["stragglers"] = [_job(job) for job in jobs_of(report)]
     if request.top:
         result["top_gaps"] = _rows(top_gaps(report, request.top))
     if request.definitions:
@@ -68,7 +73,7 @@ def _trace(report: TraceReport) -> dict[str, Any]:
                 "device": gaps.device.ordinal,
                 "name": gaps.device.name,
                 "uuid": gaps.device.uuid,
-                "gap_count": len(gaps) if valid else None,
+                "gap_count": figures.gap_count if valid else None,
                 **known,
             }
         )
@@ -95,6 +100,24 @@ def _trace(report: TraceReport) -> dict[str, Any]:
         "ambiguous_operations": report.steps.ambiguous,
         "duplicate_api_rows": trace.duplicate_calls,
         "rows_dropped": asdict(trace.dropped),
+    }
+
+
+def _job(job: JobRanks) -> dict[str, Any]:
+    worst = job.straggler
+    mostly = worst.mostly if worst else None
+    return {
+        "job": job.name,
+        "pattern": job.pattern,
+        "ranks": len(job.ranks),
+        "steps": job.ranks[0].steps if job.ranks else 0,
+        "steps_left_out": job.steps_left_out,
+        "straggler": worst.rank if worst else None,
+        "made_wait_ns": worst.made_wait_ns if worst else None,
+        "extra_cause": mostly[0] if mostly else None,
+        "extra_ns": mostly[1] if mostly else None,
+        "reason": job.reason or None,
+        "notes": list(job.notes),
     }
 
 

@@ -10,7 +10,7 @@ from .base import Report, Table, plain
 
 _NOT_MEASURED = ("(simulated)", "(synthetic)")
 _ALWAYS_HIDDEN = frozenset({"device_uuid"})
-_HIDE_WHEN_SAME = frozenset({"device", "trace"})
+_HIDE_WHEN_SAME = frozenset({"device", "trace", "job", "rank_from"})
 _HIDE_WHEN_ONE_A_TRACE = frozenset({"pid", "tid", "pattern"})
 _HIDE_WHEN_ONE_TRACE = frozenset({"by_step", "by_cause", "top_gaps", "definitions", "by_stream"})
 _HIDE_WHEN_EMPTY = frozenset(
@@ -26,6 +26,8 @@ _HIDE_WHEN_EMPTY = frozenset(
         "recorded_idle_ns",
         "corrected_idle_ns",
         "corrected_idle_share",
+        "extra_cause",
+        "extra_ns",
     }
 )
 
@@ -51,7 +53,12 @@ def legible(table: Table) -> Table:
             if name.endswith(_NOT_MEASURED):
                 title += f" · {plain(name, 60)}"
             continue
-        if column.name == "trace" and _told_apart(table):
+        if column.name == "strategy" and table.name == "by_rank":
+            # The rank tells the rows apart; what was not measured still says so.
+            marks = {mark for mark in _NOT_MEASURED for v in values if str(v).endswith(mark)}
+            title += "".join(f" {mark}" for mark in sorted(marks))
+            continue
+        if column.name == "trace" and (table.name == "by_rank" or _told_apart(table)):
             continue
         if column.name in _HIDE_WHEN_EMPTY and not any(distinct):
             continue

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from .base import Report, Reporter, Table, Terminal, Value, plain, shown
 from .layout import caveats, legible, verdict_lines
-from .tables import tables
+from .tables import rank_lines, tables
 
 
 def render(report: Report, terminal: Terminal) -> str:
     """Every table as GitHub Markdown, then the verdicts."""
     del terminal
     parts = [markdown(legible(table)) for table in tables(report)]
-    notes = [f"- {escape(line)}" for line in (*verdict_lines(report), *caveats(report))]
+    notes = [
+        f"- {escape(line)}"
+        for line in (*rank_lines(report), *verdict_lines(report), *caveats(report))
+    ]
     if notes:
         parts.append("\n".join(notes) + "\n")
     return "\n".join(parts)

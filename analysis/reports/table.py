@@ -10,7 +10,7 @@ from ..validity import Level
 from .base import Report, Reporter, Table, Terminal, Value, shown
 from .grid import grid_of
 from .layout import caveats, legible, verdict_lines
-from .tables import tables
+from .tables import rank_lines, tables
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,6 +23,10 @@ _GIVES_WAY = (
     "communication_ns", "gap_max_ns", "drained_by", "gpu_ns", "window_ns",
     "before",
 )  # fmt: skip
+_OF_RANKS = (
+    "trace", "pattern", "pid", "device", "rank_from", "collectives", "alone_ns", "compute_ns",
+    "communication_ns", "extra_ns", "steps", "last_share", "extra_cause", "idle_ns", "job",
+)  # fmt: skip
 
 
 def render(report: Report, terminal: Terminal) -> str:
@@ -31,6 +35,7 @@ def render(report: Report, terminal: Terminal) -> str:
         (f"! {line}", "red" if " invalid)" in line or line.startswith("failed") else "yellow")
         for line in verdict_lines(report)
     ]
+    lines = [(line, "") for line in rank_lines(report)] + lines
     lines += [(line, "dim") for line in caveats(report)]
     lines += [(line, "bold") for line in next_steps(report)]
     return drawn([legible(table) for table in tables(report)], lines, terminal)
@@ -88,6 +93,8 @@ def _draw(console: Console, table: Table, width: int) -> None:
 
 def _giving_way(table: Table) -> Sequence[str]:
     """Columns in the order in which they are left out; of causes, the smallest first."""
+    if table.name == "by_rank":
+        return _OF_RANKS
     if table.name != "causes":
         return _GIVES_WAY
     sums = {

@@ -6,15 +6,10 @@ import re
 import socket
 from collections.abc import Mapping
 
+from analysis.launchers import rank_variable
+
 from ..errors import UsageError
 
-# Launchers tell a process its place; the first that is set counts. (rank, number of ranks)
-_RANKS = (
-    ("RANK", "WORLD_SIZE"),  # torchrun
-    ("SLURM_PROCID", "SLURM_NTASKS"),
-    ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),
-    ("PMI_RANK", "PMI_SIZE"),
-)
 _LONGEST = 180  # bytes: leaves room for suffixes and temporary names within 255
 
 
@@ -47,10 +42,8 @@ def expand(template: str, env: Mapping[str, str]) -> str:
 
 def rank(env: Mapping[str, str]) -> int | None:
     """This process's rank among several, from its launcher's variables; None where it is alone."""
-    for name, size in _RANKS:
-        if env.get(name, "").isdecimal() and env.get(size, "1").isdecimal():
-            return int(env[name]) if int(env.get(size, "1")) > 1 else None
-    return None
+    found = rank_variable(env)
+    return found[1] if found else None
 
 
 def checked(name: str) -> str:

@@ -15,7 +15,7 @@ from ._trace_options import Instant, trace_options, window_option
 @window_option
 @click.option(
     "--by",
-    type=click.Choice(["step", "cause", "strategy", "stream"]),
+    type=click.Choice(["step", "cause", "strategy", "stream", "rank"]),
     help="Break the figures down.",
 )
 @click.option(
@@ -49,6 +49,18 @@ from ._trace_options import Instant, trace_options, window_option
     help="Write to a file instead; its ending picks the format.",
 )
 @click.option("--force", is_flag=True, help="Overwrite the output file.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    default=None,
+    metavar="N",
+    help="Processes that share many traces. Default: one a core.",
+)
+@click.option(
+    "--dask",
+    metavar="ADDRESS",
+    help="A Dask scheduler whose workers read and analyse the traces: tcp://host:8786.",
+)
 def command(
     traces,
     globs,
@@ -68,18 +80,21 @@ def command(
     output,
     force,
     nsys,
+    jobs,
+    dask,
 ):
     """Say how long the GPU idles between steps, and what it waited for.
 
-    TRACE is an SQLite export of Nsight Systems (`nsys export --type sqlite`), a .nsys-rep report
-    (exported first, into a cache), a trace recorded by `harness profile`, or torch.profiler's
-    trace.json or trace.json.gz.
+    TRACE is an export of Nsight Systems (`nsys export --type sqlite`, parquetdir or arrowdir), a
+    .nsys-rep report (exported first, into a cache), a trace recorded by `harness profile`, or
+    torch.profiler's trace.json or trace.json.gz.
 
     \b
     Examples:
       harness gaps traces/*.sqlite
       harness gaps run.sqlite --step 'Step *' --by cause
       harness gaps run.sqlite --step-regex '^train_step' --top 5
+      harness gaps run-rank*.sqlite --by rank
       harness gaps run.nsys-rep --start 1.2s --end 1.9s --definitions
       harness gaps trace.json.gz --infer-steps
       harness gaps traces/*.sqlite --format json -o gaps.json
@@ -92,5 +107,6 @@ def command(
             steps=steps, start=start, end=end, capture=window == "capture",
             device=device, by=by, top=top or 0, definitions=definitions, labels=labels,
             format_name=format_name, output=output, force=force, nsys=nsys, plot=plot,
+            jobs=jobs, dask=dask,
         )
     )  # fmt: skip

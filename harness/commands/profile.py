@@ -146,7 +146,8 @@ def _summary(recordings: Any) -> None:
 
     from analysis.reports.base import reporters
 
-    from ..gaps import GapsRequest, collect, terminal
+    from ..collect import collect
+    from ..gaps import GapsRequest, terminal
 
     try:
         report = collect(GapsRequest(traces=traces))

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,27 @@ def test_a_cached_export_needs_neither_nsys_nor_a_cache_that_can_be_written(
     with refused.context() as patch:
         patch.setattr(exports.os, "utime", deny)
         assert exports.exported(report, "/nowhere/nsys").name == "run.sqlite"
+
+
+def test_exports_that_another_process_may_be_reading_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from harness import exports
+
+    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path))
+    now = time.time()
+    for age, kind in ((0, "new"), (exports.IN_USE_S + 60, "old")):
+        for number in range(exports.KEEP):
+            folder = tmp_path / "exports" / f"{kind}{number}"
+            folder.mkdir(parents=True)
+            os.utime(folder, (now - age - number,) * 2)
+    exports._prune(keep=tmp_path)
+    left = sorted(p.name for p in (tmp_path / "exports").iterdir())
+    assert left == sorted(f"new{number}" for number in range(exports.KEEP))
+    for number in range(exports.KEEP):
+        (tmp_path / "exports" / f"more{number}").mkdir()
+    exports._prune(keep=tmp_path)
+    assert len(list((tmp_path / "exports").iterdir())) == 2 * exports.KEEP
 
 
 def test_no_nsys_is_one_line_and_other_traces_go_on(harness, report: Path, tmp_path: Path) -> None:

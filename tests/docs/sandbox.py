@@ -17,6 +17,7 @@ from typing import Any
 
 from harness.capture.processes import Ended
 
+from ..analysis import columnar, ranks
 from ..bench import sessions
 from ..capture import fake_nsys
 from ..conftest import ROOT
@@ -65,6 +66,12 @@ def build(folder: Path) -> None:
     shutil.copy(TRACES / "example-sync.sqlite", folder / "run.sqlite")
     _other_names(folder / "run.sqlite")
     (folder / "run.nsys-rep").write_bytes(b"a report")
+    for name in ("job", "run"):
+        names = [f"{name}-rank{rank}.sqlite" for rank in range(3)]
+        ranks.job(folder, [[10] * 14, [10] * 14, [60] * 14], [[85] * 14] * 3, names=names)
+    (folder / "runs").mkdir()
+    shutil.copy(TRACES / "example-sync.sqlite", folder / "runs" / "a.sqlite")
+    columnar.folder_of(TRACES / "example-sync.sqlite", folder / "run_pqtdir")
     shutil.copy(KINETO, folder / "trace.json.gz")
     shutil.copy(KINETO, folder / "run.json.gz")
     (folder / "trace.json").write_bytes(gzip.decompress(KINETO.read_bytes()))

@@ -266,6 +266,12 @@ def verdicts(tmp_path: Path) -> None:
     says("Verdicts", "it is " + lost(2)[0].replace("1.00%", "1%"))
 
 
+def _ranks(folder: Path) -> None:
+    from ..analysis.test_stragglers import test_the_example_of_the_definitions
+
+    test_the_example_of_the_definitions(folder)
+
+
 EXAMPLES: dict[str, Callable[[Path], None]] = {
     "Busy and idle": busy_and_idle,
     "Window": window,
@@ -278,6 +284,7 @@ EXAMPLES: dict[str, Callable[[Path], None]] = {
     "Drained by": drained,
     "Limiter and recoverable time": limiter,
     "Other people's definitions": other_definitions,
+    "Ranks and stragglers": _ranks,
     "Verdicts": verdicts,
 }
 

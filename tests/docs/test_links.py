@@ -16,7 +16,10 @@ LINK = re.compile(r"\[[^\]\[]+\]\(([^()\s]+)\)")
 SOURCE = re.compile(r'(?:src|srcset)="([^"]+)"')
 ADDRESS = re.compile(r"https?://[^\s<>()\"'`\]]+")
 
-HOSTS = {"developer.nvidia.com", "github.com", "ui.perfetto.dev", "www.sqlite.org"}
+HOSTS = {
+    "developer.nvidia.com", "distributed.dask.org", "github.com", "ui.perfetto.dev",
+    "www.sqlite.org",
+}  # fmt: skip
 """Where the pages may point to. A new one is looked at by a person, then added."""
 
 PATH = re.compile(r"`((?:analysis|harness|scripts|tests|traces|docs|benchmarks|\.ci)/[\w./-]*)`")

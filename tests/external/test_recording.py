@@ -171,3 +171,15 @@ def test_a_report_is_exported_into_a_cache_and_read(recording: Recording, tmp_pa
     trace = report(copy, XDG_CACHE_HOME=str(tmp_path / "cache"))
     assert trace["host_series"] == report(recording.sqlite)["host_series"]
     assert [path.name for path in alone.iterdir()] == ["run.nsys-rep"]
+
+
+def test_the_arrow_export_of_the_same_report_says_the_same(recording: Recording) -> None:
+    """nsys 2022.4 writes no folders of tables, but the same tables into one Arrow file."""
+    arrow = recording.report.with_suffix(".arrow")
+    command = ["nsys", "export", "--type", "arrow", "-o", str(arrow), str(recording.report)]
+    subprocess.run(command, capture_output=True, check=True, timeout=60)
+    traces = [report(path) for path in (arrow, recording.sqlite)]
+    for trace in traces:
+        del trace["path"]
+    assert traces[0] == traces[1]
+    assert traces[0]["host_series"][0]["steps"] == STEPS

@@ -9,10 +9,12 @@ from .details import by_cause, steps, top_gaps
 from .device import by_stream, definitions, devices, host_steps
 from .figures import drained, idle_causes, overview, pooled
 from .place import name_of
+from .ranks import by_rank, rank_lines
 
 __all__ = [
     "VIEWS",
     "by_cause",
+    "by_rank",
     "by_stream",
     "definitions",
     "devices",
@@ -22,12 +24,13 @@ __all__ = [
     "name_of",
     "overview",
     "pooled",
+    "rank_lines",
     "steps",
     "tables",
     "top_gaps",
 ]
 
-VIEWS = ("step", "cause", "strategy", "stream")
+VIEWS = ("step", "cause", "strategy", "stream", "rank")
 
 
 def tables(report: Report) -> list[Table]:
@@ -51,6 +54,8 @@ def _main(report: Report) -> Iterator[Table]:
         yield by_cause(report)
     elif by == "stream":
         yield by_stream(report)
+    elif by == "rank":
+        yield by_rank(report)
     elif by == "strategy":
         yield pooled(report)
     else:

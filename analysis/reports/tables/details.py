@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from ...analyze import TraceReport
@@ -9,6 +11,7 @@ from ...attribute import Attribution
 from ...gaps import DeviceGaps, GapKind, gap_kinds
 from ...intervals import Int64
 from ..base import Column, Report, Table, Value, plain
+from .kept import rows_of
 from .place import OF_DEVICE, WHERE, believed, each, name_of, place
 
 
@@ -50,33 +53,7 @@ def steps(report: Report, worst: int = 0) -> Table:
 
 def by_cause(report: Report) -> Table:
     """Idle time of each device by cause, with what each cause means."""
-    rows: list[tuple[Value, ...]] = []
-    for trace in report.traces:
-        if not believed(trace, "causes"):
-            continue
-        for gaps, device, split in zip(trace.gaps, trace.devices, trace.attributions, strict=True):
-            touched = (split.time > 0).sum(axis=1).tolist()
-            named = {"host": device.host_ranges, "handoff": device.handoffs}
-            for k, cause in sorted(
-                enumerate(split.causes), key=lambda pair: -device.causes[pair[1].name]
-            ):
-                ns = device.causes[cause.name]
-                if not ns:
-                    continue
-                rows.append(
-                    (
-                        name_of(trace),
-                        trace.path,
-                        gaps.device.ordinal,
-                        cause.name,
-                        ns,
-                        ns / device.idle_ns,
-                        touched[k],
-                        _mostly(named.get(cause.name, {})),
-                        cause.meaning,
-                        cause.remedy,
-                    )
-                )
+    rows = [row for trace in report.traces for row in rows_of(trace, "by_cause", cause_rows)]
     return Table(
         "by_cause",
         "Idle time by cause, whole window",
@@ -94,6 +71,33 @@ def by_cause(report: Report) -> Table:
     )
 
 
+def cause_rows(trace: TraceReport) -> Iterator[tuple[Value, ...]]:
+    """One row a device and cause of one trace, the largest first."""
+    if not believed(trace, "causes"):
+        return
+    for gaps, device, split in zip(trace.gaps, trace.devices, trace.attributions, strict=True):
+        touched = (split.time > 0).sum(axis=1).tolist()
+        named = {"host": device.host_ranges, "handoff": device.handoffs}
+        for k, cause in sorted(
+            enumerate(split.causes), key=lambda pair: -device.causes[pair[1].name]
+        ):
+            ns = device.causes[cause.name]
+            if not ns:
+                continue
+            yield (
+                name_of(trace),
+                trace.path,
+                gaps.device.ordinal,
+                cause.name,
+                ns,
+                ns / device.idle_ns,
+                touched[k],
+                _mostly(named.get(cause.name, {})),
+                cause.meaning,
+                cause.remedy,
+            )
+
+
 def _mostly(parts: dict[str, int]) -> str:
     total = sum(parts.values())
     top = [f"{plain(name, 60)} {ns / total:.0%}" for name, ns in list(parts.items())[:2]]
@@ -102,15 +106,11 @@ def _mostly(parts: dict[str, int]) -> str:
 
 def top_gaps(report: Report, count: int) -> Table:
     """The longest gaps, with the operations on both sides."""
-    rows: list[tuple[Value, ...]] = []
-    for trace in report.traces:
-        if not believed(trace):
-            continue
-        for gaps, split in zip(trace.gaps, trace.attributions, strict=True):
-            kinds = [gap_kinds(gaps, one) for one in trace.steps.series]
-            for k in _longest(gaps.length, count):
-                kind, step = _of_step(trace, kinds, k)
-                rows.append(_gap_row(trace, gaps, split, k, kind, step))
+    rows = [
+        row
+        for trace in report.traces
+        for row in rows_of(trace, "top_gaps", lambda whole: longest_rows(whole, count))
+    ]
     return Table(
         "top_gaps",
         f"The {count} longest gaps of each GPU",
@@ -127,6 +127,17 @@ def top_gaps(report: Report, count: int) -> Table:
         ),
         tuple(rows),
     )
+
+
+def longest_rows(trace: TraceReport, count: int) -> Iterator[tuple[Value, ...]]:
+    """One row for each of the longest gaps of each device of one trace."""
+    if not believed(trace):
+        return
+    for gaps, split in zip(trace.gaps, trace.attributions, strict=True):
+        kinds = [gap_kinds(gaps, one) for one in trace.steps.series]
+        for k in _longest(gaps.length, count):
+            kind, step = _of_step(trace, kinds, k)
+            yield _gap_row(trace, gaps, split, k, kind, step)
 
 
 def _longest(length: Int64, count: int) -> list[int]:

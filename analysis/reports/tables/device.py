@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
+from ...analyze import TraceReport
 from ...definitions import compare_definitions, streams
 from ...intervals import complement, union
 from ...schema import pid_of
 from ...stats import Quantiles
 from ..base import Column, Report, Table, Value
+from .kept import rows_of
 from .place import OF_DEVICE, OF_TRACE, believed, name_of
 
 
@@ -31,7 +35,7 @@ def devices(report: Report) -> Table:
                     device.idle_ns if valid else None,
                     device.idle_ns / device.window_ns if valid else None,
                     device.communication_ns if valid else None,
-                    len(gaps) if valid else None,
+                    device.gap_count if valid else None,
                     q.p50_ns if q and valid else None,
                     q.p95_ns if q and valid else None,
                     q.p99_ns if q and valid else None,
@@ -123,33 +127,7 @@ def _quantiles(q: Quantiles | None) -> tuple[Value, Value, Value]:
 
 def by_stream(report: Report) -> Table:
     """Each stream on its own, inside the window: its idle time is not the device's."""
-    rows: list[tuple[Value, ...]] = []
-    for trace in report.traces:
-        if not believed(trace):
-            continue
-        operations, processes = trace.trace.operations, trace.trace.processes
-        for gaps in trace.gaps:
-            for process, number, mine in streams(trace.trace, gaps):
-                busy = union(
-                    np.maximum(operations.start[mine], gaps.window_start),
-                    np.minimum(operations.end[mine], gaps.window_end),
-                )
-                lo, hi = int(busy.start[0]), int(busy.end[-1])
-                idle = complement(busy, lo, hi)
-                rows.append(
-                    (
-                        name_of(trace),
-                        trace.path,
-                        gaps.device.ordinal,
-                        pid_of(processes[process]),
-                        number,
-                        len(mine),
-                        hi - lo,
-                        busy.total,
-                        idle.total,
-                        len(idle),
-                    )
-                )
+    rows = [row for trace in report.traces for row in rows_of(trace, "by_stream", stream_rows)]
     return Table(
         "by_stream",
         "Each stream on its own (a stream's idle time is not the device's)",
@@ -169,25 +147,9 @@ def by_stream(report: Report) -> Table:
 
 def definitions(report: Report) -> Table:
     """The same traces under other people's definitions."""
-    rows: list[tuple[Value, ...]] = []
-    for trace in report.traces:
-        if not believed(trace):
-            continue
-        for gaps in trace.gaps:
-            for one in compare_definitions(trace.trace, gaps):
-                share = one.idle_ns / one.window_ns if one.window_ns else None
-                rows.append(
-                    (
-                        name_of(trace),
-                        trace.path,
-                        gaps.device.ordinal,
-                        one.name,
-                        one.idle_ns,
-                        share,
-                        one.gaps,
-                        one.note,
-                    )
-                )
+    rows = [
+        row for trace in report.traces for row in rows_of(trace, "definitions", definition_rows)
+    ]
     return Table(
         "definitions",
         "The same trace under other definitions of idle",
@@ -201,3 +163,49 @@ def definitions(report: Report) -> Table:
         ),
         tuple(rows),
     )
+
+
+def stream_rows(trace: TraceReport) -> Iterator[tuple[Value, ...]]:
+    """One row a stream of one trace."""
+    if not believed(trace):
+        return
+    operations, processes = trace.trace.operations, trace.trace.processes
+    for gaps in trace.gaps:
+        for process, number, mine in streams(trace.trace, gaps):
+            busy = union(
+                np.maximum(operations.start[mine], gaps.window_start),
+                np.minimum(operations.end[mine], gaps.window_end),
+            )
+            lo, hi = int(busy.start[0]), int(busy.end[-1])
+            idle = complement(busy, lo, hi)
+            yield (
+                name_of(trace),
+                trace.path,
+                gaps.device.ordinal,
+                pid_of(processes[process]),
+                number,
+                len(mine),
+                hi - lo,
+                busy.total,
+                idle.total,
+                len(idle),
+            )
+
+
+def definition_rows(trace: TraceReport) -> Iterator[tuple[Value, ...]]:
+    """One row a device and definition of one trace."""
+    if not believed(trace):
+        return
+    for gaps in trace.gaps:
+        for one in compare_definitions(trace.trace, gaps):
+            share = one.idle_ns / one.window_ns if one.window_ns else None
+            yield (
+                name_of(trace),
+                trace.path,
+                gaps.device.ordinal,
+                one.name,
+                one.idle_ns,
+                share,
+                one.gaps,
+                one.note,
+            )

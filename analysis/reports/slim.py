@@ -1,0 +1,79 @@
+"""A trace's report without the trace: what `harness gaps` shows of it, at a few kilobytes.
+
+Five hundred traces cannot be held at once, nor sent from the process that read them. The figures
+are small; the views that need every operation or gap are drawn first, and their rows kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields, replace
+from typing import Any, TypeVar
+
+import numpy as np
+
+from ..analyze import TraceReport
+from ..collectives import rank_steps
+from ..intervals import Intervals
+from ..trace import Strings
+from .base import Request
+from .tables.details import cause_rows, longest_rows
+from .tables.device import definition_rows, stream_rows
+
+T = TypeVar("T")
+
+
+def slim(report: TraceReport, request: Request) -> TraceReport:
+    """The same report with empty arrays, fit for the tables, JSON, CSV and Markdown of `request`
+    alone. The steps' own table stays: quantiles pool over it.
+    """
+    trace = report.trace
+    return replace(
+        report,
+        trace=replace(
+            trace,
+            strings=Strings({}),
+            threads=(),
+            operations=_emptied(trace.operations),
+            calls=replace(_emptied(trace.calls), names=()),
+            synchronizations=_emptied(trace.synchronizations),
+            ranges=_emptied(trace.ranges),
+            overheads=_emptied(trace.overheads),
+        ),
+        gaps=tuple(
+            replace(_emptied(gaps), rows=_NONE, busy=Intervals(_NONE, _NONE))
+            for gaps in report.gaps
+        ),
+        attributions=(),
+        steps=replace(report.steps, series=()),
+        kept={name: tuple(draw(report)) for name, draw in _views(request).items()},
+    )
+
+
+_NONE = np.empty(0, np.int64)
+
+
+def _views(request: Request) -> dict[str, Callable[[TraceReport], Any]]:
+    """How to draw each view that the request asks for and that a slim report could not."""
+    found: dict[str, Callable[[TraceReport], Any]] = {}
+    if request.by in (None, "rank"):
+        found["ranks"] = rank_steps
+    if request.by == "cause":
+        found["by_cause"] = cause_rows
+    if request.by == "stream":
+        found["by_stream"] = stream_rows
+    if request.top:
+        found["top_gaps"] = lambda report: longest_rows(report, request.top)
+    if request.definitions:
+        found["definitions"] = definition_rows
+    return found
+
+
+def _emptied(columns: T) -> T:
+    """A dataclass of arrays with no rows."""
+    arrays = {
+        field.name: value[:0].copy()
+        for field in fields(columns)  # type: ignore[arg-type]
+        if isinstance(value := getattr(columns, field.name), np.ndarray)
+    }
+    return replace(columns, **arrays)  # type: ignore[type-var]

@@ -1,0 +1,149 @@
+"""Which rank makes the others wait: one row a rank, and the sentences that go with them."""
+
+from __future__ import annotations
+
+from ...collectives import rank_steps
+from ...figures.units import human, share
+from ...stragglers import JobRanks, Member, jobs
+from ..base import Column, Report, Table, Value, plain
+from .kept import rows_of
+from .place import believed, name_of
+
+SPOKEN_OF = 3
+"""Jobs whose straggler the main view names."""
+
+
+def jobs_of(report: Report) -> tuple[JobRanks, ...]:
+    """The jobs whose ranks these traces are; traces without communication are of none."""
+    members = []
+    for trace in report.traces:
+        source = trace.trace.source
+        told = source.manifest.get("label") or source.manifest.get("strategy")
+        members += [
+            Member(
+                name_of(trace), str(told or ""), source.rank, source.rank_from, source.origin, one
+            )
+            for one in rows_of(trace, "ranks", rank_steps)
+        ]
+    return jobs(members)
+
+
+def by_rank(report: Report) -> Table:
+    """One row a rank of each job whose ranks can be compared."""
+    split = {t.path: believed(t, "causes") for t in report.traces}
+    rows: list[tuple[Value, ...]] = []
+    for job in jobs_of(report):
+        for one in job.ranks:
+            mostly = one.mostly
+            if mostly is not None and mostly[0] != "compute" and not split[one.member.figures.path]:
+                mostly = None
+            rows.append(
+                (
+                    job.name,
+                    one.member.label,
+                    one.member.figures.path,
+                    job.pattern,
+                    one.rank,
+                    one.rank_from,
+                    one.member.figures.device,
+                    one.member.figures.pid,
+                    one.steps,
+                    one.collectives,
+                    one.period_ns,
+                    one.compute_ns,
+                    one.idle_ns,
+                    one.communication_ns,
+                    one.wait_ns,
+                    one.last_share,
+                    one.made_wait_ns,
+                    one.alone_ns,
+                    mostly[0] if mostly else None,
+                    mostly[1] if mostly else None,
+                )
+            )
+    return Table(
+        "by_rank",
+        "Who waits for whom, per step",
+        (
+            Column("job", "job"),
+            Column("strategy", "strategy"),
+            Column("trace", "trace"),
+            Column("pattern", "pattern"),
+            Column("rank", "rank", "int"),
+            Column("rank_from", "rank from"),
+            Column("device", "GPU", "int"),
+            Column("pid", "pid", "int"),
+            Column("steps", "steps", "int"),
+            Column("collectives", "collectives", "int"),
+            Column("period_ns", "step µs", "us"),
+            Column("compute_ns", "compute µs", "us"),
+            Column("idle_ns", "idle µs", "us"),
+            Column("communication_ns", "comm. µs", "us"),
+            Column("wait_ns", "waits µs", "us"),
+            Column("last_share", "last", "percent"),
+            Column("made_wait_ns", "others wait µs", "us"),
+            Column("alone_ns", "alone µs", "us"),
+            Column("extra_cause", "extra"),
+            Column("extra_ns", "extra µs", "us"),
+        ),
+        tuple(rows),
+    )
+
+
+def rank_lines(report: Report) -> list[str]:
+    """The straggler of each job; with `--by rank` also what cannot be said, and why."""
+    asked = report.request.by == "rank"
+    if report.request.by not in (None, "rank") or (report.request.top and not asked):
+        return []
+    found = jobs_of(report)
+    if asked and not found:
+        return [
+            "No trace ran a communication kernel (NCCL, RCCL) in its steps: no rank waits for "
+            "another in what these traces show."
+        ]
+    lines = []
+    shown = found if asked else _worst(found)
+    for job in shown:
+        where = f"{plain(job.name, 60)}: " if len(found) > 1 else ""
+        if job.reason:
+            lines += [f"{where}ranks not compared: {plain(job.reason, 300)}."] if asked else []
+            continue
+        lines.append(where + headline(job))
+        if asked:
+            lines += [f"{where}{plain(note, 300)}." for note in job.notes]
+    late = sum(job.straggler is not None for job in found)
+    if late > len(shown):
+        lines.append(f"{late - len(shown)} more jobs have a late rank: --by rank names them.")
+    return lines
+
+
+def _worst(found: tuple[JobRanks, ...]) -> list[JobRanks]:
+    """The few jobs whose straggler takes the largest share of a step."""
+    late = [(one.made_wait_ns / one.period_ns, job) for job in found if (one := job.straggler)]
+    return [job for _, job in sorted(late, key=lambda pair: -pair[0])[:SPOKEN_OF]]
+
+
+def headline(job: JobRanks) -> str:
+    """`rank 3 makes the others wait 1.2 ms per step; its extra time is host`."""
+    origins = sorted({one.member.origin for one in job.ranks} - {"measured"})
+    mark = f" ({', '.join(origins)})" if origins else ""
+    return _headline(job) + mark + "."
+
+
+def _headline(job: JobRanks) -> str:
+    worst = job.straggler
+    if worst is None:
+        most = max(job.ranks, key=lambda one: one.made_wait_ns)
+        return (
+            "No rank makes the others wait as much as 1% of a step: the most is "
+            f"{human(most.made_wait_ns)}, by rank {most.rank}"
+        )
+    text = (
+        f"Rank {worst.rank} makes the others wait {human(worst.made_wait_ns)} per step "
+        f"({share(worst.made_wait_ns / worst.period_ns)} of it)"
+    )
+    mostly = worst.mostly
+    if mostly is None:
+        return f"{text}; where its extra time goes cannot be told"
+    name = "its own kernels" if mostly[0] == "compute" else mostly[0]
+    return f"{text}; its extra time is {name} (+{human(mostly[1])})"

@@ -1,0 +1,206 @@
+"""Analyse traces, few or many, here or elsewhere, into one report whose order is that of the words.
+
+What comes back from each trace is the same whoever analysed it, so that the report is the same to
+the byte whatever `--jobs` and `--dask` say.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from analysis.analyze import Options, TraceReport, analyze
+from analysis.cores import usable
+from analysis.errors import TraceError
+from analysis.gaps import Window
+from analysis.reports.base import Failure, Report, Request
+from analysis.reports.slim import slim
+from analysis.steps import DEFAULT_STEP, StepPattern
+
+from . import __version__
+
+if TYPE_CHECKING:
+    from .gaps import GapsRequest
+
+SMALL_BYTES = 64 << 20
+"""Input below which starting processes takes longer than it saves."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One trace to analyse, wherever that happens."""
+
+    file: str
+    """The file to read."""
+    options: Options
+    nsys: str | None
+    keep: Request | None
+    """What will be shown of it; None keeps the trace whole."""
+    alone: bool
+    """The only trace: what nobody foresaw is raised, as everywhere else."""
+
+    @property
+    def path(self) -> str:
+        """The file as the user named it."""
+        return self.options.path or self.file
+
+
+Outcome = TraceReport | Failure
+
+
+def collect(request: GapsRequest, *, whole: bool = True) -> Report:
+    """Analyse every trace; what cannot be read becomes a `Failure` and the others go on.
+
+    `whole` keeps all rows of all traces in memory, for drawings and exports, and analyses them one
+    after another in this process. Otherwise each keeps only what `request` shows.
+    """
+    asked = request_of(request)
+    jobs = jobs_of(request, None if whole else asked)
+    found: list[Outcome | None] = [None] * len(jobs)
+    with Progress(len(jobs)) as progress:
+        for position, outcome in _outcomes(request, jobs):
+            found[position] = outcome
+            progress.done(jobs[position].path)
+    return Report(
+        tuple(one for one in found if isinstance(one, TraceReport)),
+        tuple(one for one in found if isinstance(one, Failure)),
+        asked,
+    )
+
+
+def _outcomes(request: GapsRequest, jobs: list[Job]) -> Iterable[tuple[int, Outcome]]:
+    """(position, outcome) of every job, as they come."""
+    if jobs and jobs[0].keep is not None:
+        if request.dask is not None:
+            from .dask_cluster import on_cluster
+
+            return on_cluster(request.dask, jobs)
+        processes = _processes(request, jobs)
+        if processes > 1:
+            from .pool import spread
+
+            return spread(analyse, jobs, processes, _lost)
+    return ((k, analyse(job)) for k, job in enumerate(jobs))
+
+
+def _processes(request: GapsRequest, jobs: list[Job]) -> int:
+    """How many processes: as asked, else one a core where the input is worth it."""
+    if request.jobs is not None:
+        return min(request.jobs, len(jobs))
+    if len(jobs) == 1 or sum(_size(Path(job.file)) for job in jobs) < SMALL_BYTES:
+        return 1
+    return min(usable(), len(jobs))
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file, or of the files of a folder; 0 where it cannot be told."""
+    try:
+        if path.is_dir():
+            return sum(entry.stat().st_size for entry in os.scandir(path))
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _lost(job: Job) -> Failure:
+    error = TraceError(
+        f"{job.path}: the process that analysed it was killed, though it had the machine to itself",
+        remedy="if memory ran out, give it a machine with more, or only some steps (--steps A:B)",
+    )
+    return Failure(job.path, str(error))
+
+
+def analyse(job: Job) -> Outcome:
+    """One trace: its figures, or why there are none. Runs wherever `collect` has it run."""
+    from .gaps import sqlite_of
+
+    try:
+        report = analyze(sqlite_of(job.file, job.nsys), job.options)
+        return report if job.keep is None else slim(report, job.keep)
+    except TraceError as error:
+        return Failure(job.path, str(error))
+    except OSError as error:
+        return Failure(job.path, str(TraceError(f"{job.path}: {error.strerror or error}")))
+    except MemoryError:
+        return Failure(job.path, str(TraceError(f"{job.path}: there is not enough memory for it")))
+    except Exception as error:
+        if job.alone or os.environ.get("HARNESS_DEBUG"):
+            raise
+        first = (str(error).strip().splitlines() or [""])[0]
+        said = TraceError(
+            f"{job.path}: internal error: {type(error).__name__}: {first}",
+            remedy="give it alone with HARNESS_DEBUG=1 for the traceback, and please report it",
+        )
+        return Failure(job.path, str(said))
+
+
+def request_of(request: GapsRequest) -> Request:
+    """What the reporters are asked for."""
+    return Request(
+        by=request.by,
+        top=request.top,
+        definitions=request.definitions,
+        step_options=(
+            *(["--infer-steps"] if request.infer else []),
+            *(f"--step {shlex.quote(text)}" for text in request.globs),
+            *(f"--step-regex {shlex.quote(text)}" for text in request.regexes),
+        ),
+        tool_version=__version__,
+    )
+
+
+def jobs_of(request: GapsRequest, keep: Request | None) -> list[Job]:
+    """One job a trace, in the order of the command line."""
+    patterns = (
+        *(StepPattern.glob(text) for text in request.globs),
+        *(StepPattern.of_regex(text) for text in request.regexes),
+    ) or (DEFAULT_STEP,)
+    options = Options(
+        patterns,
+        Window(request.start, request.end, request.capture),
+        request.steps,
+        request.device,
+        infer=request.infer,
+    )
+    labels = request.labels or (None,) * len(request.traces)
+    return [
+        Job(
+            path,
+            replace(options, label=label, path=path),
+            request.nsys,
+            keep,
+            alone=len(request.traces) == 1,
+        )
+        for path, label in zip(request.traces, labels, strict=True)
+    ]
+
+
+class Progress:
+    """A counter on stderr, for a person who waits for many traces; silent elsewhere."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._count = 0
+        self._shown = total >= 3 and sys.stderr.isatty()
+
+    def __enter__(self) -> Progress:
+        self._say(f"analysing {self._total} traces")
+        return self
+
+    def done(self, path: str) -> None:
+        self._count += 1
+        self._say(f"analysed {self._count}/{self._total}  {Path(path).name[:50]}")
+
+    def __exit__(self, *exception: object) -> None:
+        self._say("")
+
+    def _say(self, text: str) -> None:
+        if self._shown:
+            click.echo(f"\r\x1b[K{text}", err=True, nl=False)

@@ -1,0 +1,146 @@
+"""Work spread over processes: in any order, bounded, and whole when a process dies or ^C comes."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing import connection, forkserver
+from types import ModuleType
+from typing import TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_PRELOADED = ["harness.collect", "analysis.analyze", "analysis.reports.slim", "adbc_driver_sqlite"]
+"""What the server of new processes imports once, so that each starts in milliseconds."""
+
+
+def spread(
+    work: Callable[[T], R], items: Sequence[T], processes: int, lost: Callable[[T], R]
+) -> Iterator[tuple[int, R]]:
+    """(position, result) of every item, as they come; never more in work than there are processes.
+
+    `work` is a module's function that does not raise; items and results are pickled. Where a
+    process dies, what was in work is done again, one by one, each in a process of its own with the
+    machine to itself; where that dies too, `lost(item)` stands for its result. Leaving the iterator
+    early, by ^C too, kills the processes.
+    """
+    todo = deque(enumerate(items))
+    suspects: list[tuple[int, T]] = []
+    while todo:
+        suspects += yield from _until_one_dies(work, todo, min(processes, len(items)))
+    for position, item in sorted(suspects, key=lambda pair: pair[0]):
+        if (yield from _until_one_dies(work, deque([(position, item)]), 1)):
+            yield position, lost(item)
+
+
+def _until_one_dies(
+    work: Callable[[T], R], todo: deque[tuple[int, T]], processes: int
+) -> Iterator[tuple[int, R]]:
+    """Do what is to do; gives back what was in work when a process died, if one did."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(_PRELOADED)
+    _start_server()
+    others = set(multiprocessing.active_children())
+    executor = ProcessPoolExecutor(processes, context, initializer=_begin, initargs=(processes,))
+    flying: dict[Future[R], tuple[int, T]] = {}
+    finished = False
+    try:
+        while todo or flying:
+            while todo and len(flying) < processes:
+                item = todo.popleft()
+                try:
+                    with _no_main(), _later():
+                        flying[executor.submit(work, item[1])] = item
+                except BrokenProcessPool:
+                    todo.appendleft(item)
+                    if not flying:
+                        return []
+                    break
+            done, _ = wait(flying, return_when=FIRST_COMPLETED)
+            broken = False
+            for future in done:
+                try:
+                    result = future.result()
+                except BrokenProcessPool:
+                    broken = True
+                    continue
+                yield flying.pop(future)[0], result
+            if broken:
+                return list(flying.values())
+        finished = True
+    finally:
+        if not finished:
+            for child in set(multiprocessing.active_children()) - others:
+                child.kill()
+        executor.shutdown(wait=finished, cancel_futures=True)
+    return []
+
+
+def _start_server() -> None:
+    """Start what starts the processes deaf to ^C, and they are so from their first moment on.
+
+    ^C goes to all processes of a terminal: the parent's word counts, and it kills them.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _no_main() -> Iterator[None]:
+    """Processes started meanwhile do not run the program again that started them, which they would
+    where it does not look at its own `__name__` (a wrapper of two lines, for example)."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+
+
+@contextmanager
+def _later() -> Iterator[None]:
+    """^C waits until the end of the block: a process half started is one that nobody can kill."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if came and callable(before):
+        before(signal.SIGINT, None)
+
+
+def _begin(processes: int) -> None:
+    """What every process does first."""
+    from analysis.cores import share, usable
+    from analysis.memory import reuse_freed_memory
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    share(usable() // processes)
+    reuse_freed_memory()
+
+
+def _end_with_parent() -> None:
+    """A parent that was killed cannot end us: nobody wants what we are doing."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os._exit(1)

@@ -1,0 +1,37 @@
+"""Work for the pool's tests: functions that a process of its own can import."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+
+def double(item: int) -> int:
+    return 2 * item
+
+
+def nap(item: float) -> float:
+    time.sleep(item)
+    return item
+
+
+def die_on_seven(item: int) -> int:
+    """What the kernel does to a process when memory runs out."""
+    if item == 7:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return item
+
+
+def die_once(folder: str) -> str:
+    """Dies the first time, as where several processes together need too much."""
+    first = Path(folder) / "first"
+    if not first.exists():
+        first.touch()
+        os._exit(9)
+    return folder
+
+
+def lost(item: object) -> str:
+    return f"lost {item}"
