@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from .attribute import Attribution, attribute
+from .details import DeviceDetails, Wanted, device_details
 from .errors import TraceError
 from .gaps import DeviceGaps, Window, find_gaps, idle_everywhere
 from .schema import MAX_TIME as NEVER
@@ -60,6 +61,15 @@ class TraceReport:
     gaps: tuple[DeviceGaps, ...] = field(repr=False)
     attributions: tuple[Attribution, ...] = field(repr=False)
     steps: Steps = field(repr=False)
+    kept: tuple[DeviceDetails, ...] | None = field(default=None, repr=False)
+    """What was wanted of each device, where the report holds no rows to work it out from."""
+
+    def details(self, device: int, wanted: Wanted = Wanted()) -> DeviceDetails:  # noqa: B008
+        """What is wanted of the `device`-th entry of `gaps`."""
+        if self.kept is not None:
+            return self.kept[device]
+        split = self.attributions[device]
+        return device_details(self.trace, self.gaps[device], split, self.steps, wanted)
 
     @property
     def empty(self) -> bool:

@@ -42,11 +42,36 @@ class Source:
         return value if isinstance(value, str) else None
 
 
+@dataclass(frozen=True)
+class Metadata:
+    """What an export says about itself, whatever stands beside it."""
+
+    facts: dict[str, str]
+    session_start_utc_ns: int | None
+    duration_ns: int | None
+
+
 def read_source(database: Database) -> Source:
     """Metadata rows of the export, and the manifest beside it."""
+    return source_of(read_metadata(database), database.path)
+
+
+def read_metadata(database: Database) -> Metadata:
+    """Metadata rows of the export."""
     rows = database.read(EXPORT)
-    meta = dict(zip(rows["name"], rows["value"], strict=True))
-    manifest, notes = _manifest(database.path)
+    session = database.read(SESSION)["utcEpochNs"]
+    duration = database.read(ANALYSIS)["duration"]
+    return Metadata(
+        dict(zip(rows["name"], rows["value"], strict=True)),
+        int(session[0]) if len(session) and session[0] != NULL else None,
+        int(duration[0]) if len(duration) and duration[0] != NULL else None,
+    )
+
+
+def source_of(metadata: Metadata, path: Path) -> Source:
+    """The source of the trace at `path`, with the manifest that stands beside it now."""
+    meta = metadata.facts
+    manifest, notes = _manifest(path)
     product = meta.get("EXPORT_PRODUCT_NAME", "unknown")
     if "HARNESS_PRODUCER" in meta:
         product = f"harness {meta['HARNESS_PRODUCER']}"
@@ -58,9 +83,7 @@ def read_source(database: Database) -> Source:
     # A file that calls itself simulated stays so, whatever a manifest beside it says.
     if origin == "measured" and manifest.get("origin") in ORIGINS:
         origin = manifest["origin"]
-    session = database.read(SESSION)["utcEpochNs"]
-    duration = database.read(ANALYSIS)["duration"]
-    strategy = manifest.get("strategy") or meta.get("HARNESS_STRATEGY") or database.path.stem
+    strategy = manifest.get("strategy") or meta.get("HARNESS_STRATEGY") or path.stem
     return Source(
         producer=product,
         version=meta.get("EXPORT_PRODUCT_VERSION", ""),
@@ -68,8 +91,8 @@ def read_source(database: Database) -> Source:
         origin=origin,
         strategy=_text(strategy),
         label=_text(manifest.get("label") or strategy),
-        session_start_utc_ns=int(session[0]) if len(session) and session[0] != NULL else None,
-        duration_ns=int(duration[0]) if len(duration) and duration[0] != NULL else None,
+        session_start_utc_ns=metadata.session_start_utc_ns,
+        duration_ns=metadata.duration_ns,
         manifest=manifest,
         notes=notes,
     )

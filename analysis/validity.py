@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -16,7 +17,7 @@ from .intervals import clip, union
 from .schema import MAX_TIME, Kind
 from .steps import Steps
 from .summary import SeriesSummary
-from .trace import Trace
+from .trace import Strings, Trace
 
 _LAUNCH = re.compile(
     r"(cuda|hip)(Launch(Cooperative)?Kernel|GraphLaunch)|cu(LaunchKernel|GraphLaunch)"
@@ -50,20 +51,63 @@ class Verdict:
     remedy: str
 
 
+@dataclass(frozen=True)
+class Counted:
+    """What the verdicts need to know of all rows of a trace."""
+
+    operations: int
+    calls: int
+    graphs: int
+    """CUDA graphs recorded whole."""
+    missing: int
+    """Launches without GPU rows."""
+    launches: int
+    ranges: tuple[tuple[str, int], ...]
+    """The commonest families of NVTX ranges, and how many of the first ones are theirs."""
+
+
+def count_rows(trace: Trace) -> Counted:
+    """Count them in a trace that is in memory."""
+    missing, launches = missing_gpu_rows(trace)
+    return Counted(
+        operations=len(trace.operations),
+        calls=len(trace.calls),
+        graphs=int(np.count_nonzero(trace.operations.kind == Kind.GRAPH)),
+        missing=missing,
+        launches=launches,
+        ranges=common_ranges(trace.ranges.name[:LOOKED_AT].tolist(), trace.strings),
+    )
+
+
+LOOKED_AT = 100_000
+"""Ranges whose names are counted to propose a step pattern."""
+
+
+def common_ranges(names: list[int], strings: Strings) -> tuple[tuple[str, int], ...]:
+    """The commonest families of these names (string ids), and their number."""
+    ranges = Counter(family(strings[i])[:60] for i in names)
+    return tuple(ranges.most_common(3))
+
+
 def judge(
     trace: Trace,
-    gaps: tuple[DeviceGaps, ...],
-    attributions: tuple[Attribution, ...],
+    gaps: Sequence[DeviceGaps],
+    attributions: Sequence[Attribution],
     steps: Steps,
     series: tuple[SeriesSummary, ...],
+    counted: Counted | None = None,
 ) -> tuple[Verdict, ...]:
-    """Every verdict that applies; none means that all figures are ok."""
+    """Every verdict that applies; none means that all figures are ok.
+
+    `counted`: what was counted of the rows before, where the trace does not hold all of them.
+    """
+    counted = counted or count_rows(trace)
     found = [
-        *_activity(trace, gaps, steps),
-        *_completeness(trace),
+        *_activity(counted, gaps, steps),
+        *_completeness(trace, counted),
         *_rows(trace),
         *_identity(trace),
-        *_graph(trace),
+        *_graph(counted.graphs),
         *_overhead(trace, gaps),
         *_launches(gaps, attributions),
         *_steps(steps, series),
@@ -71,15 +115,15 @@ def judge(
     return tuple(found)
 
 
-def _activity(trace: Trace, gaps: tuple[DeviceGaps, ...], steps: Steps) -> list[Verdict]:
+def _activity(counted: Counted, gaps: Sequence[DeviceGaps], steps: Steps) -> list[Verdict]:
     found = []
     if not gaps:
         code, what = "host-only", "the trace holds no GPU operations"
-        if len(trace.operations):
+        if counted.operations:
             code, what = "empty-window", "no GPU operation lies in the chosen window"
-        elif len(trace.calls):
+        elif counted.calls:
             code = "gpu-rows-missing"
-            what = f"{len(trace.calls)} CUDA calls were recorded but not one GPU operation"
+            what = f"{counted.calls} CUDA calls were recorded but not one GPU operation"
         remedy = {
             "host-only": "record with --trace=cuda on a machine with a GPU; host step times follow",
             "empty-window": "widen --start/--end or --steps",
@@ -88,8 +132,7 @@ def _activity(trace: Trace, gaps: tuple[DeviceGaps, ...], steps: Steps) -> list[
         }[code]
         found.append(Verdict("device", Level.INVALID, code, what, remedy))
     if not steps.series:
-        ranges = Counter(family(trace.strings[i])[:60] for i in trace.ranges.name.tolist()[:100000])
-        common = ", ".join(f"'{name}' ({n})" for name, n in ranges.most_common(3))
+        common = ", ".join(f"'{name}' ({n})" for name, n in counted.ranges)
         reason = "no NVTX range matches the step pattern"
         if common:
             remedy = f"choose one with --step; most common here: {common}"
@@ -144,9 +187,9 @@ def _under_capture(trace: Trace) -> np.ndarray:
     return np.asarray(depth - base[calls.thread] > 0)
 
 
-def _completeness(trace: Trace) -> list[Verdict]:
+def _completeness(trace: Trace, counted: Counted) -> list[Verdict]:
     found = []
-    missing, launches = missing_gpu_rows(trace)
+    missing, launches = counted.missing, counted.launches
     if missing:
         share = missing / launches
         level = Level.INVALID if share >= MISSING_GPU_ROWS else Level.DEGRADED
@@ -244,8 +287,7 @@ def _identity(trace: Trace) -> list[Verdict]:
     ]
 
 
-def _graph(trace: Trace) -> list[Verdict]:
-    graphs = int(np.count_nonzero(trace.operations.kind == Kind.GRAPH))
+def _graph(graphs: int) -> list[Verdict]:
     if not graphs:
         return []
     return [
@@ -260,7 +302,7 @@ def _graph(trace: Trace) -> list[Verdict]:
     ]
 
 
-def _overhead(trace: Trace, gaps: tuple[DeviceGaps, ...]) -> list[Verdict]:
+def _overhead(trace: Trace, gaps: Sequence[DeviceGaps]) -> list[Verdict]:
     if not gaps or PROFILER.rows is None:
         return []
     rows = PROFILER.rows(trace, np.empty(0, np.int64))
@@ -280,7 +322,7 @@ def _overhead(trace: Trace, gaps: tuple[DeviceGaps, ...]) -> list[Verdict]:
     ]
 
 
-def _launches(gaps: tuple[DeviceGaps, ...], attributions: tuple[Attribution, ...]) -> list[Verdict]:
+def _launches(gaps: Sequence[DeviceGaps], attributions: Sequence[Attribution]) -> list[Verdict]:
     idle = sum(g.idle_ns for g in gaps)
     if not idle:
         return []

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
+from dataclasses import astuple
 
-from ...definitions import compare_definitions, streams
-from ...intervals import complement, union
-from ...schema import pid_of
+from ...details import Wanted
 from ...stats import Quantiles
 from ..base import Column, Report, Table, Value
 from .place import OF_DEVICE, OF_TRACE, believed, name_of
@@ -127,29 +125,9 @@ def by_stream(report: Report) -> Table:
     for trace in report.traces:
         if not believed(trace):
             continue
-        operations, processes = trace.trace.operations, trace.trace.processes
-        for gaps in trace.gaps:
-            for process, number, mine in streams(trace.trace, gaps):
-                busy = union(
-                    np.maximum(operations.start[mine], gaps.window_start),
-                    np.minimum(operations.end[mine], gaps.window_end),
-                )
-                lo, hi = int(busy.start[0]), int(busy.end[-1])
-                idle = complement(busy, lo, hi)
-                rows.append(
-                    (
-                        name_of(trace),
-                        trace.path,
-                        gaps.device.ordinal,
-                        pid_of(processes[process]),
-                        number,
-                        len(mine),
-                        hi - lo,
-                        busy.total,
-                        idle.total,
-                        len(idle),
-                    )
-                )
+        for k, gaps in enumerate(trace.gaps):
+            for one in trace.details(k, Wanted(streams=True)).streams:
+                rows.append((name_of(trace), trace.path, gaps.device.ordinal, *astuple(one)))
     return Table(
         "by_stream",
         "Each stream on its own (a stream's idle time is not the device's)",
@@ -173,8 +151,8 @@ def definitions(report: Report) -> Table:
     for trace in report.traces:
         if not believed(trace):
             continue
-        for gaps in trace.gaps:
-            for one in compare_definitions(trace.trace, gaps):
+        for k, gaps in enumerate(trace.gaps):
+            for one in trace.details(k, Wanted(definitions=True)).definitions:
                 share = one.idle_ns / one.window_ns if one.window_ns else None
                 rows.append(
                     (
