@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 
+from .arrays import Bool
 from .attribute import Attribution, attribute
 from .details import DeviceDetails, Wanted, device_details
 from .errors import TraceError
@@ -97,8 +99,7 @@ def analyze(source: Trace | str | os.PathLike[str], options: Options | None = No
         known = sorted({g.device.ordinal for g in gaps})
         gaps = tuple(g for g in gaps if g.device.ordinal == options.device)
         if not gaps:
-            there = ", ".join(map(str, known)) or "none"
-            raise TraceError(f"{trace.path} has no work on device {options.device} (has: {there})")
+            raise no_such_device(trace.path, options.device, known)
     attributions = tuple(attribute(trace, g) for g in gaps)
     series = tuple(
         found
@@ -142,15 +143,10 @@ def _narrow(trace: Trace, steps: Steps, options: Options) -> tuple[Window, Steps
     """The window asked for, and the steps that have something in it."""
     window = options.window
     if options.steps != (None, None):
-        kept = tuple(part for one in steps.series if len(part := _numbered(one, *options.steps)))
+        parts = (one.only(numbered(one, *options.steps)) for one in steps.series)
+        kept = tuple(part for part in parts if len(part))
         if not kept:
-            first, stop = options.steps
-            have = [f"{s.number.min()}..{s.number.max()}" for s in steps.series]
-            raise TraceError(
-                f"{trace.path} has no step in {'' if first is None else first}:"
-                f"{'' if stop is None else stop}"
-                + (f" (it has {', '.join(have)})" if have else " (it has no steps at all)")
-            )
+            raise no_such_steps(trace.path, steps.series, options.steps)
         steps = replace(steps, series=kept)
         edges = _gpu_extent(trace, kept, options.device)
         if edges is not None:
@@ -165,14 +161,32 @@ def _narrow(trace: Trace, steps: Steps, options: Options) -> tuple[Window, Steps
     return window, steps
 
 
-def _numbered(one: StepSeries, first: int | None, stop: int | None) -> StepSeries:
-    """The steps numbered from `first` up to, not with, `stop`."""
+def no_such_device(path: Path, wanted: int, known: list[int]) -> TraceError:
+    """A device was asked for that does nothing here."""
+    there = ", ".join(map(str, known)) or "none"
+    return TraceError(f"{path} has no work on device {wanted} (has: {there})")
+
+
+def no_such_steps(
+    path: Path, series: tuple[StepSeries, ...], wanted: tuple[int | None, int | None]
+) -> TraceError:
+    """Steps were asked for by numbers that none has."""
+    first, stop = ("" if number is None else str(number) for number in wanted)
+    have = [f"{one.number.min()}..{one.number.max()}" for one in series]
+    return TraceError(
+        f"{path} has no step in {first}:{stop}"
+        + (f" (it has {', '.join(have)})" if have else " (it has no steps at all)")
+    )
+
+
+def numbered(one: StepSeries, first: int | None, stop: int | None) -> Bool:
+    """Mask of the steps numbered from `first` up to, not with, `stop`."""
     wanted = np.ones(len(one), np.bool_)
     if first is not None:
         wanted &= one.number >= first
     if stop is not None:
         wanted &= one.number < stop
-    return one.only(wanted)
+    return wanted
 
 
 def _in_window(trace: Trace, one: StepSeries, window: Window) -> StepSeries:

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
 
-from .attribute import Attribution, family
+from .attribute import Attribution
 from .causes.profiler import CAUSE as PROFILER
+from .counted import Counted, count_rows
 from .gaps import DeviceGaps
 from .intervals import clip, union
-from .schema import MAX_TIME, Kind
 from .steps import Steps
 from .summary import SeriesSummary
-from .trace import Strings, Trace
-
-_LAUNCH = re.compile(
-    r"(cuda|hip)(Launch(Cooperative)?Kernel|GraphLaunch)|cu(LaunchKernel|GraphLaunch)"
-    r"|hip(Ext|ExtModule|HccModule|Module)Launch"
-)
+from .trace import Trace
 
 MIN_INTERIOR_STEPS = 10
 MISSING_GPU_ROWS = 0.01
@@ -49,44 +42,6 @@ class Verdict:
     code: str
     reason: str
     remedy: str
-
-
-@dataclass(frozen=True)
-class Counted:
-    """What the verdicts need to know of all rows of a trace."""
-
-    operations: int
-    calls: int
-    graphs: int
-    """CUDA graphs recorded whole."""
-    missing: int
-    """Launches without GPU rows."""
-    launches: int
-    ranges: tuple[tuple[str, int], ...]
-    """The commonest families of NVTX ranges, and how many of the first ones are theirs."""
-
-
-def count_rows(trace: Trace) -> Counted:
-    """Count them in a trace that is in memory."""
-    missing, launches = missing_gpu_rows(trace)
-    return Counted(
-        operations=len(trace.operations),
-        calls=len(trace.calls),
-        graphs=int(np.count_nonzero(trace.operations.kind == Kind.GRAPH)),
-        missing=missing,
-        launches=launches,
-        ranges=common_ranges(trace.ranges.name[:LOOKED_AT].tolist(), trace.strings),
-    )
-
-
-LOOKED_AT = 100_000
-"""Ranges whose names are counted to propose a step pattern."""
-
-
-def common_ranges(names: list[int], strings: Strings) -> tuple[tuple[str, int], ...]:
-    """The commonest families of these names (string ids), and their number."""
-    ranges = Counter(family(strings[i])[:60] for i in names)
-    return tuple(ranges.most_common(3))
 
 
 def judge(
@@ -144,47 +99,6 @@ def _activity(counted: Counted, gaps: Sequence[DeviceGaps], steps: Steps) -> lis
             )
         found.append(Verdict("steps", Level.INVALID, "device-only", reason, remedy))
     return found
-
-
-def missing_gpu_rows(trace: Trace) -> tuple[int, int]:
-    """(launches without GPU rows, launches): kernel and graph launches only.
-
-    Left out: failed calls, launches under stream capture, duplicate API rows, and the launches
-    after the last one that was seen to run: their work was still queued when recording ended.
-    """
-    calls, operations = trace.calls, trace.operations
-    launches = calls.named({name for name in calls.names if _LAUNCH.match(name)})
-    launches &= ~calls.failed & (calls.correlation > 0) & ~_under_capture(trace)
-    matched = np.zeros(len(calls), np.bool_)
-    matched[operations.launch[operations.launch >= 0]] = True
-    missing = total = 0
-    for process in range(len(trace.processes)):
-        rows = np.flatnonzero(launches & (calls.process == process))
-        seen = rows[matched[rows]]
-        # A process without any GPU row has lost what it launched while others were seen to work.
-        last = calls.start[seen].max() if len(seen) else operations.end.max(initial=-MAX_TIME)
-        rows = rows[calls.start[rows] <= last]
-        unique, found = len(rows), len(seen)
-        if trace.duplicate_calls:
-            # A repeated API row shares the correlationId of the one that was matched.
-            unique = len(np.unique(calls.correlation[rows]))
-            found = len(np.unique(calls.correlation[seen]))
-        total += unique
-        missing += unique - found
-    return missing, total
-
-
-def _under_capture(trace: Trace) -> np.ndarray:
-    """Calls made between cudaStreamBeginCapture and EndCapture of their thread."""
-    calls = trace.calls
-    begins = calls.named({"cudaStreamBeginCapture", "cuStreamBeginCapture"})
-    ends = calls.named({"cudaStreamEndCapture", "cuStreamEndCapture"})
-    if not begins.any():
-        return np.zeros(len(calls), np.bool_)
-    depth = np.cumsum(begins.astype(np.int64) - ends.astype(np.int64))
-    first = np.searchsorted(calls.thread, np.arange(len(trace.threads)))
-    base = np.where(first > 0, depth[np.maximum(first - 1, 0)], 0)
-    return np.asarray(depth - base[calls.thread] > 0)
 
 
 def _completeness(trace: Trace, counted: Counted) -> list[Verdict]:

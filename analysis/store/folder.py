@@ -62,7 +62,7 @@ class Writer:
                 self._types[key] = narrow(logical, low, high)
                 self._files[key] = (self.folder / f"{key}.bin").open("wb")
             values = np.ascontiguousarray(columns[name], self._types[key])
-            data = memoryview(values).cast("B") if len(values) else memoryview(b"")
+            data = values.view(np.uint8).data
             self._files[key].write(data)
             self._sums[f"{key}.bin"] = zlib.crc32(data, self._sums.get(f"{key}.bin", 0))
         self._rows[group] += len(columns["start"])
