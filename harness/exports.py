@@ -10,8 +10,8 @@ import tempfile
 from pathlib import Path
 
 import click
-import platformdirs
 
+from .cache import root
 from .errors import HarnessError
 from .files import write_bytes
 
@@ -21,9 +21,7 @@ KEEP = 20
 
 def cache_folder() -> Path:
     """Where exports live: the user's cache directory, or $HARNESS_CACHE."""
-    given = os.environ.get("HARNESS_CACHE")
-    root = Path(given) if given else Path(platformdirs.user_cache_dir("nsys-harness"))
-    return root / "exports"
+    return root() / "exports"
 
 
 def exported(report: Path, nsys: str | None = None) -> Path:

@@ -6,12 +6,13 @@ import os
 import shlex
 import shutil
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
 
-from analysis.analyze import Options, TraceReport, analyze
+from analysis.analyze import Options, TraceReport
+from analysis.details import Wanted
 from analysis.errors import TraceError
 from analysis.gaps import Window
 from analysis.memory import reuse_freed_memory
@@ -21,6 +22,7 @@ from analysis.steps import DEFAULT_STEP, StepPattern
 from . import __version__
 from .errors import HarnessError, UsageError
 from .files import refuse_existing, write_text
+from .look import Ways, look
 
 MIN_WIDTH = 40
 """Columns below which no table can be drawn."""
@@ -48,6 +50,16 @@ class GapsRequest:
     force: bool = False
     nsys: str | None = None
     plot: bool = False
+    memory: int | None = None
+    """Bytes that an analysis may take."""
+    keep: bool = True
+    """Use the cache of traces."""
+    figures: bool = False
+    """Only figures are asked for: the rows of a trace need not be in memory."""
+
+
+FIGURES = ("table", "json", "csv", "md")
+"""Formats that show figures alone."""
 
 
 def run_gaps(request: GapsRequest) -> None:
@@ -62,7 +74,7 @@ def run_gaps(request: GapsRequest) -> None:
     if request.output:
         refuse_existing(request.output, force=request.force)
     reuse_freed_memory()
-    report = collect(request)
+    report = collect(replace(request, figures=name in FIGURES and not request.plot))
     text = reporter(name).render(report, terminal(to_file=request.output is not None))
     if report.traces:
         if request.output:
@@ -113,6 +125,8 @@ def collect(request: GapsRequest) -> Report:
         *(StepPattern.of_regex(text) for text in request.regexes),
     ) or (DEFAULT_STEP,)
     window = Window(request.start, request.end, request.capture)
+    wanted = Wanted(request.top, request.by == "stream", request.definitions)
+    ways = Ways(request.memory, request.keep, rows=not request.figures)
     done: list[TraceReport] = []
     failed: list[Failure] = []
     for k, path in enumerate(request.traces):
@@ -122,7 +136,7 @@ def collect(request: GapsRequest) -> Report:
             patterns, window, request.steps, request.device, label, path, request.infer
         )
         try:
-            done.append(analyze(sqlite_of(path, request.nsys), options))
+            done.append(look(sqlite_of(path, request.nsys), options, wanted, ways))
         except TraceError as error:
             failed.append(Failure(path, str(error)))
         except OSError as error:

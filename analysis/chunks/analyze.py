@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from ..analyze import Options, TraceReport, no_such_device, no_such_steps, numbe
 from ..arrays import Bool
 from ..attribute import Attribution, largest_first
 from ..causes import causes
-from ..counted import Counted
+from ..counted import Counted, count_rows
 from ..details import DeviceDetails, StreamFigures, Wanted
 from ..errors import TraceError
 from ..gaps import Window, edges
@@ -22,13 +23,24 @@ from ..store.codec import decode, encode
 from ..store.folder import StoreError, read_checked, write_checked
 from ..store.opened import Store
 from ..summary import DeviceSummary, SeriesSummary, summarize_host
+from ..trace import Trace
 from ..validity import judge
-from .counted import Facts, facts_of
+from .counted import Facts, facts_of, released_in
 from .definitions import definitions
 from .outline import JudgedTrace, OutlinedGaps, OutlinedSplit, OutlinedTrace
 from .parts import Sizes, rows_in
 from .series import series_summary
-from .steps import Extent, Launched, Progress, Resident, StepWalk, resident_steps, walk_steps
+from .steps import (
+    Extent,
+    Launched,
+    Progress,
+    Resident,
+    StepWalk,
+    effective,
+    resident_steps,
+    walk_steps,
+    walk_whole,
+)
 from .totals import DeviceTotals, only
 from .walk import GapWalk, Narrowed, Totals
 
@@ -123,6 +135,20 @@ def known_steps(store: Store, resident: Resident, sizes: Sizes, progress: Progre
         found = walk_steps(store, resident, rows, None, None, sizes, progress)
         write_checked(path, encode(found))
     return found
+
+
+def keep_whole(folder: Path, trace: Trace, steps: Steps, options: Options) -> None:
+    """Beside a store, what its first analysis in memory found out about all of its rows.
+
+    `steps`: those of the report, kept only where nothing narrowed them.
+    """
+    if options.infer:
+        return
+    write_checked(folder / "facts.bin", encode(Facts(count_rows(trace), released_in(trace))))
+    window = options.window
+    if (options.steps, window.start, window.end) == ((None, None), None, None):
+        patterns = tuple(p.regex.pattern for p in effective(options.patterns, trace.source))
+        write_checked(folder / steps_file(patterns), encode(walk_whole(trace, steps)))
 
 
 def _all(resident: Resident, whole: StepWalk) -> Narrowed:

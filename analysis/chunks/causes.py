@@ -181,6 +181,9 @@ class Drains:
         key = (string, bool(inside), call)
         if key not in self._labels:
             where = f"{family(self._store.strings[string])} · " if inside else ""
-            self._labels[key] = len(self.names)
-            self.names.append(where + self._store.names[call])
+            name = where + self._store.names[call]
+            # `Step 1` and `Step 2` are one family, so several ranges may have one name.
+            if name not in self.names:
+                self.names.append(name)
+            self._labels[key] = self.names.index(name)
         return self._labels[key]

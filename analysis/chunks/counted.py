@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,7 @@ from ..schema import MAX_TIME, Kind
 from ..store.folder import Array
 from ..store.layout import FAILED, LAUNCHED, REPEATED
 from ..store.opened import Store
+from ..trace import Trace
 from .parts import Released, Sizes
 from .steps import Progress
 
@@ -43,7 +45,7 @@ def facts_of(store: Store, sizes: Sizes, progress: Progress) -> Facts:
         ranges=common_ranges(names, store.strings),
     )
     store.forget()
-    return Facts(counted, _released(store, sizes))
+    return Facts(counted, _released_of(store, sizes))
 
 
 def _stretches(rows: int, size: int) -> list[slice]:
@@ -133,35 +135,71 @@ def _distinct(parts: list[Int64]) -> int:
     return len(np.unique(np.concatenate(parts))) if parts else 0
 
 
-def _released(store: Store, sizes: Sizes) -> tuple[tuple[int, int, Int64], ...]:
-    """For each stream, the first launch after each wait that was queued on it."""
-    waits = store.synchronizations
-    known = waits.call >= 0
-    if not known.any():
-        return ()
-    rows = waits.call[known]
-    name, start = store.calls.one(rows, "name"), store.calls.one(rows, "start")
-    chosen = _named(store, STREAM_WAIT)[name]
-    if not chosen.any():
-        return ()
-    process, stream = waits.process[known][chosen], waits.stream[known][chosen]
-    queued = {}
+Queued = dict[tuple[int, int], Int64]
+"""(process, stream) to when waits were queued on it, ascending."""
+
+
+def _queued(process: Array, stream: Array, start: Int64) -> Queued:
+    found = {}
     for key in sorted(set(zip(process.tolist(), stream.tolist(), strict=True))):
         mine = (process == key[0]) & (stream == key[1])
-        queued[key] = np.unique(start[chosen][mine])
+        found[key] = np.unique(start[mine])
+    return found
+
+
+def released_in(trace: Trace) -> tuple[tuple[int, int, Int64], ...]:
+    """`Facts.released` of a trace that is in memory."""
+    waits, calls, operations = trace.synchronizations, trace.calls, trace.operations
+    rows = np.flatnonzero(waits.call >= 0)
+    rows = rows[calls.named(STREAM_WAIT)[waits.call[rows]]]
+    queued = _queued(waits.process[rows], waits.stream[rows], calls.start[waits.call[rows]])
     after = {key: np.full(len(times), MAX_TIME) for key, times in queued.items()}
-    for part in _stretches(store.operations.rows, sizes.operations):
+    if queued:
+        _earliest(
+            queued, after, operations.process, operations.stream, operations.launch,
+            lambda launch: calls.start[launch],
+        )  # fmt: skip
+    return _released(after)
+
+
+def _released_of(store: Store, sizes: Sizes) -> tuple[tuple[int, int, Int64], ...]:
+    """For each stream, the first launch after each wait that was queued on it."""
+    waits = store.synchronizations
+    rows = np.flatnonzero(waits.call >= 0)
+    rows = rows[_named(store, STREAM_WAIT)[store.calls.one(waits.call[rows], "name")]]
+    start = store.calls.one(waits.call[rows], "start")
+    queued = _queued(waits.process[rows], waits.stream[rows], start)
+    after = {key: np.full(len(times), MAX_TIME) for key, times in queued.items()}
+    for part in _stretches(store.operations.rows, sizes.operations) if queued else ():
         columns = store.operations.read(part, "process", "stream", "launch")
-        for (owner, number), times in queued.items():
-            mine = (columns["process"] == owner) & (columns["stream"] == number)
-            launch = columns["launch"][mine & (columns["launch"] >= 0)]
-            launched = np.sort(store.calls.one(launch, "start"))
-            if len(launched):
-                at = np.searchsorted(launched, times, side="right")
-                inside = at < len(launched)
-                found = after[owner, number]
-                found[inside] = np.minimum(found[inside], launched[at[inside]])
+        _earliest(
+            queued, after, columns["process"], columns["stream"], columns["launch"],
+            lambda launch: store.calls.one(launch, "start"),
+        )  # fmt: skip
         store.forget()
+    return _released(after)
+
+
+def _earliest(
+    queued: Queued,
+    after: Queued,
+    process: Array,
+    stream: Array,
+    launch: Int64,
+    start_of: Callable[[Int64], Int64],
+) -> None:
+    """Of each wait, the first launch on its stream that begins after it: the earlier of what
+    `after` has and of what these operations have."""
+    for (owner, number), times in queued.items():
+        mine = (process == owner) & (stream == number) & (launch >= 0)
+        launched = np.sort(start_of(launch[mine]))
+        at = np.searchsorted(launched, times, side="right")
+        inside = at < len(launched)
+        found = after[owner, number]
+        found[inside] = np.minimum(found[inside], launched[at[inside]])
+
+
+def _released(after: Queued) -> tuple[tuple[int, int, Int64], ...]:
     return tuple(
         (owner, number, np.unique(times[times < MAX_TIME]))
         for (owner, number), times in after.items()

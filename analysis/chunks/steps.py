@@ -10,6 +10,7 @@ import numpy as np
 
 from ..arrays import Code
 from ..intervals import Int64
+from ..metadata import Source
 from ..steps import DEFAULT_STEP, PROFILER_STEP, TORCH_PROFILER, StepPattern, Steps, find_steps
 from ..store.layout import GROUPS
 from ..store.opened import Store
@@ -67,10 +68,16 @@ class Resident:
     patterns: tuple[StepPattern, ...]
 
 
+def effective(patterns: tuple[StepPattern, ...], source: Source) -> tuple[StepPattern, ...]:
+    """As `find_steps` takes them: torch.profiler marks its own steps."""
+    if patterns == (DEFAULT_STEP,) and source.producer == TORCH_PROFILER:
+        return (PROFILER_STEP,)
+    return patterns
+
+
 def resident_steps(store: Store, patterns: tuple[StepPattern, ...], sizes: Sizes) -> Resident:
     """The steps of a store. Reads the names of all ranges, and all of those that match."""
-    if patterns == (DEFAULT_STEP,) and store.source.producer == TORCH_PROFILER:
-        patterns = (PROFILER_STEP,)
+    patterns = effective(patterns, store.source)
     kept: list[Int64] = []
     known: dict[int, bool] = {}
     names = store.ranges["name"]

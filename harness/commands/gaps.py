@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from ._trace_options import Instant, trace_options
+from ._trace_options import Instant, Memory, trace_options
 
 
 @click.command("gaps", short_help="Why the GPU idles between steps, from recorded traces.")
@@ -55,6 +55,13 @@ from ._trace_options import Instant, trace_options
     help="Write to a file instead; its ending picks the format.",
 )
 @click.option("--force", is_flag=True, help="Overwrite the output file.")
+@click.option(
+    "--memory",
+    type=Memory(),
+    metavar="SIZE",
+    help="Take no more memory than this: 2GB, 512MB. Default: half of what is free.",
+)
+@click.option("--no-cache", is_flag=True, help="Keep nothing of the trace for a second look.")
 def command(
     traces,
     globs,
@@ -73,6 +80,8 @@ def command(
     format_name,
     output,
     force,
+    memory,
+    no_cache,
     nsys,
 ):
     """Say how long the GPU idles between steps, and what it waited for.
@@ -89,6 +98,7 @@ def command(
       harness gaps run.nsys-rep --start 1.2s --end 1.9s --definitions
       harness gaps trace.json.gz --infer-steps
       harness gaps traces/*.sqlite --format json -o gaps.json
+      harness gaps huge.sqlite --memory 2GB
     """
     from ..gaps import GapsRequest, run_gaps
 
@@ -98,5 +108,6 @@ def command(
             steps=steps, start=start, end=end, capture=window == "capture",
             device=device, by=by, top=top or 0, definitions=definitions, labels=labels,
             format_name=format_name, output=output, force=force, nsys=nsys, plot=plot,
+            memory=memory, keep=not no_cache,
         )
     )  # fmt: skip
