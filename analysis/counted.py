@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .attribute import family
+from .intervals import Int64
 from .schema import MAX_TIME, Kind
 from .trace import Strings, Trace
 
@@ -48,13 +49,17 @@ def count_rows(trace: Trace) -> Counted:
         graphs=int(np.count_nonzero(trace.operations.kind == Kind.GRAPH)),
         missing=missing,
         launches=launches,
-        ranges=common_ranges(trace.ranges.name[:LOOKED_AT].tolist(), trace.strings),
+        ranges=common_ranges(trace.ranges.name[:LOOKED_AT], trace.strings),
     )
 
 
-def common_ranges(names: list[int], strings: Strings) -> tuple[tuple[str, int], ...]:
+def common_ranges(names: Int64, strings: Strings) -> tuple[tuple[str, int], ...]:
     """The commonest families of these names (string ids), and their number."""
-    ranges = Counter(family(strings[i])[:60] for i in names)
+    ids, first, count = np.unique(names, return_index=True, return_counts=True)
+    order = np.argsort(first)  # of equally common ones the first goes first
+    ranges: Counter[str] = Counter()
+    for string_id, number in zip(ids[order].tolist(), count[order].tolist(), strict=True):
+        ranges[family(strings[string_id])[:60]] += number
     return tuple(ranges.most_common(3))
 
 

@@ -1,7 +1,7 @@
 """The user's cache: where it is, how large it may grow, and which trace an entry belongs to.
 
-Entries of `traces/` are folders named by the identity of a trace: its place, inode, size and time of
-change, samples of its content, the version of this tool. Whatever of that changes, the entry is
+Entries of `traces/` are folders named by the identity of a trace: its place, inode, size and time
+of change, samples of its content, the version of this tool. Whatever of that changes, the entry is
 never found again, and goes when others need its room.
 """
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from ..arrays import Bool, factorize
+from ..arrays import Bool, distinct_rows, factorize
 from ..attribute import attribute, family, handoff_threads, host_by_range, thread_ranges
 from ..causes import Cause, causes
 from ..gaps import DeviceGaps
@@ -108,7 +108,7 @@ def _add(
     launches = launches[launches >= 0]
     # The call above a launch says what its thread did before it.
     needed = [launches, np.maximum(launches - 1, 0), *calls_touching(store, threads, *span)]
-    calls = np.unique(np.concatenate(needed)) if len(launches) else NO_ROWS
+    calls = distinct_rows(*needed)
     part = part_of(
         store,
         operations,
@@ -140,7 +140,8 @@ class Drains:
         known = np.flatnonzero(rows >= 0)
         if len(known) == 0:
             return result
-        distinct, inverse = np.unique(rows[known], return_inverse=True)
+        distinct = distinct_rows(rows[known])
+        inverse = np.searchsorted(distinct, rows[known])
         columns = self._store.calls.read(distinct, "start", "thread", "name")
         found = np.empty(len(distinct), np.int64)
         for thread in np.unique(columns["thread"]).tolist():

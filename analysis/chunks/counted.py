@@ -35,7 +35,7 @@ def facts_of(store: Store, sizes: Sizes, progress: Progress) -> Facts:
     """Count them: one or two passes over the calls, one over the operations."""
     graphs, last_end = _operations(store, sizes)
     missing, launches = _missing(store, sizes, last_end, progress)
-    names = store.ranges.one(slice(0, LOOKED_AT), "name").tolist()
+    names = store.ranges.one(slice(0, LOOKED_AT), "name")
     counted = Counted(
         operations=store.operations.rows,
         calls=store.calls.rows,

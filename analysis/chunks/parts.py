@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..arrays import Bool
+from ..arrays import Bool, distinct_rows
 from ..causes.calls import know_synchronizing
 from ..causes.dependency import know_stream_waits
 from ..intervals import Int64
@@ -67,12 +67,10 @@ def operations_of(store: Store, rows: Int64) -> Operations:
 def launches_of(operations: Operations) -> Int64:
     """Rows of the calls that launched them, ascending."""
     launch = operations.launch
-    # Most are in order already, which np.unique would not notice.
     launch = launch[launch >= 0]
     if len(launch) and (np.diff(launch) > 0).all():
         return launch
-    distinct: Int64 = np.unique(launch)
-    return distinct
+    return distinct_rows(launch)
 
 
 def part_of(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..arrays import Code
+from ..arrays import Code, factorize
 from ..intervals import Int64
 from ..metadata import Source
 from ..steps import DEFAULT_STEP, PROFILER_STEP, TORCH_PROFILER, StepPattern, Steps, find_steps
@@ -82,9 +82,7 @@ def resident_steps(store: Store, patterns: tuple[StepPattern, ...], sizes: Sizes
     known: dict[int, bool] = {}
     names = store.ranges["name"]
     for low in range(0, len(names), sizes.host_rows):
-        ids, codes = np.unique(
-            store.ranges.one(slice(low, low + sizes.host_rows), "name"), return_inverse=True
-        )
+        codes, ids = factorize(store.ranges.one(slice(low, low + sizes.host_rows), "name"))
         for string_id in ids.tolist():
             if string_id not in known:
                 text = store.strings[string_id]

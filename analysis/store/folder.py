@@ -14,7 +14,7 @@ import mmap
 import os
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,6 +101,25 @@ class Writer:
             return np.empty(0, self._types[key])
         return np.memmap(path, self._types[key], "w+", shape=(rows,))
 
+    def again(self, group: str, name: str) -> Array:
+        """A written column, to be changed in place."""
+        self._sums.pop(f"{group}.{name}.bin", None)
+        return self._mapped(group, name, "r+")
+
+    def written(self, group: str, name: str) -> Array:
+        """A written column, to be read."""
+        return self._mapped(group, name, "r")
+
+    def _mapped(self, group: str, name: str, mode: Literal["r", "r+"]) -> Array:
+        key = f"{group}.{name}"
+        if self._rows[group] == 0:
+            return np.empty(0, self._types[key])
+        return np.memmap(self.folder / f"{key}.bin", self._types[key], mode)
+
+    def rows(self, group: str) -> int:
+        """How many rows were appended."""
+        return self._rows[group]
+
     def finish(self, facts: dict[str, Any]) -> None:
         """Make it a store. `facts`: what else is to be kept, as JSON can hold it."""
         files = {}
@@ -159,6 +178,14 @@ def read_checked(path: Path) -> bytes:
     if said != f"{zlib.crc32(data):08x}".encode():
         raise StoreError(f"{path} is damaged")
     return data
+
+
+def forget(*arrays: Array) -> None:
+    """Give back the pages of mapped columns: what was written to them stays in the file."""
+    for array in arrays:
+        mapped = getattr(array, "_mmap", None)
+        if mapped is not None:
+            mapped.madvise(mmap.MADV_DONTNEED)
 
 
 class Table:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from ..arrays import FirstMatch
 from ..intervals import Int64
-
-from .folder import Array
+from .folder import Array, forget
 
 _SAMPLED = 64
 
@@ -24,12 +24,16 @@ class Side:
 
 
 def join_calls(
-    calls: Side, processes: int, most: int, asking: list[tuple[Side, Array]], repeated: Array
+    calls: Side,
+    processes: int,
+    most: int,
+    asking: list[tuple[Side, Array]],
+    repeated: Callable[[Int64], None],
 ) -> int:
     """Fill, for each asking side, the row of its call, the first of several, -1 where none.
 
-    Ids are gone through by ranges, so that about `most` calls are in memory at once. `repeated`,
-    shape (calls,), is set where a row shares its positive id. Returns how many rows repeat one.
+    Ids are gone through by ranges, so that about `most` calls are in memory at once. `repeated`
+    is told the rows that share a positive id. Returns how many rows repeat one.
     """
     for _, result in asking:
         result[:] = -1
@@ -43,8 +47,8 @@ def join_calls(
             mine = first.find(ids)
             again = np.flatnonzero((mine != np.arange(len(ids))) & (ids > 0))
             repeats += len(again)
-            repeated[rows[again]] = True
-            repeated[rows[mine[again]]] = True
+            repeated(rows[again])
+            repeated(rows[mine[again]])
             for side, result in asking:
                 for part in _stretches(len(side.process), most):
                     here = np.flatnonzero(side.process[part] == process)
@@ -54,6 +58,7 @@ def join_calls(
                     found = first.find(wanted)
                     hit = found >= 0
                     result[part.start + here[hit]] = rows[found[hit]]
+                    forget(side.process, side.correlation, result)
     return repeats
 
 
@@ -71,7 +76,7 @@ def _ranges(calls: Side, process: int, most: int) -> list[tuple[int, int]]:
         inner = np.sort(sample)[np.arange(1, parts) * len(sample) // parts]
         edges = np.unique(inner).tolist()
     edges = [-(2**63), *edges, 2**63 - 1]
-    return list(zip(edges[:-1], edges[1:], strict=True))
+    return list(pairwise(edges))
 
 
 def _chosen(calls: Side, process: int, low: int, high: int, most: int) -> tuple[Int64, Int64]:
@@ -83,4 +88,5 @@ def _chosen(calls: Side, process: int, low: int, high: int, most: int) -> tuple[
         inside = (found >= low) & (found < high)
         rows.append(part.start + here[inside])
         ids.append(found[inside])
+        forget(calls.process, calls.correlation)
     return np.concatenate(rows), np.concatenate(ids)

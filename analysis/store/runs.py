@@ -9,6 +9,7 @@ from typing import IO
 
 import numpy as np
 
+from ..arrays import factorize
 from ..intervals import Int64
 from .folder import Array
 from .layout import INT64, narrow
@@ -33,8 +34,12 @@ class Runs:
     order in which they were added.
     """
 
-    def __init__(self, folder: Path, name: str, key: tuple[str, str]) -> None:
+    def __init__(
+        self, folder: Path, name: str, key: tuple[str, str], distinct: tuple[str, ...] = ()
+    ) -> None:
         self._folder, self._name, self._key = folder, name, key
+        self.distinct: dict[str, set[int]] = {column: set() for column in distinct}
+        """The values of some columns."""
         self._files: dict[str, IO[bytes]] = {}
         self._runs: list[dict[str, _Piece]] = []
         self._samples: list[tuple[Int64, Int64]] = []
@@ -53,6 +58,8 @@ class Runs:
             order = np.lexsort((minor, major))
             major, minor = major[order], minor[order]
         self._samples.append((major[::_SAMPLED].copy(), minor[::_SAMPLED].copy()))
+        for name, seen in self.distinct.items():
+            seen.update(factorize(columns[name])[1].tolist())
         run = {}
         for name, column in columns.items():
             low, high = int(column.min()), int(column.max())

@@ -1,6 +1,9 @@
-"""Random traces with everything that makes chunks hard: times on a coarse grid, so that many are
-equal; several processes, threads, devices, streams; graphs, waits, captures, ranges that nest, cross
-or never close; rows that no call launched, rows that cannot be used, repeated ids."""
+"""Random traces with everything that makes chunks hard.
+
+Times on a coarse grid, so that many are equal; several processes, threads, devices, streams;
+graphs, waits, captures, ranges that nest, cross or never close; rows that no call launched, rows
+that cannot be used, repeated ids.
+"""
 
 from __future__ import annotations
 
