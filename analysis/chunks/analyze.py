@@ -18,7 +18,7 @@ from ..errors import TraceError
 from ..gaps import Window, edges
 from ..schema import MAX_TIME as NEVER
 from ..schema import pid_of
-from ..steps import Steps
+from ..steps import StepPattern, Steps
 from ..store.codec import decode, encode
 from ..store.folder import StoreError, read_checked, write_checked
 from ..store.opened import Store
@@ -37,6 +37,7 @@ from .steps import (
     Resident,
     StepWalk,
     effective,
+    matching_rows,
     resident_steps,
     walk_steps,
     walk_whole,
@@ -81,8 +82,7 @@ def analyze_store(
             remedy="name the steps with --step, or allow more with --memory",
         )
     facts = known_facts(store, sizes, progress)
-    resident = resident_steps(store, options.patterns, sizes)
-    whole = known_steps(store, resident, sizes, progress)
+    resident, whole = known_steps(store, options.patterns, sizes, progress)
     window, narrowed = _by_number(store, resident, whole, options)
     if options.window.start is not None or options.window.end is not None:
         narrowed = _by_window(store, resident, whole, narrowed, window, sizes, progress)
@@ -121,20 +121,27 @@ def steps_file(patterns: tuple[str, ...]) -> str:
     return f"steps-{hashlib.sha256(repr(patterns).encode()).hexdigest()[:16]}.bin"
 
 
-STEP_CLASSES = (StepWalk, Launched, Extent)
+_STEP_CLASSES = (StepWalk, Launched, Extent)
 
 
-def known_steps(store: Store, resident: Resident, sizes: Sizes, progress: Progress) -> StepWalk:
-    """What the steps launched in the whole trace, found now where the store has not kept it."""
-    patterns = tuple(pattern.regex.pattern for pattern in resident.patterns)
-    path = store.folder / steps_file(patterns)
+def known_steps(
+    store: Store, patterns: tuple[StepPattern, ...], sizes: Sizes, progress: Progress
+) -> tuple[Resident, StepWalk]:
+    """The steps, and what they launched in the whole trace: found now where the store has not kept
+    that."""
+    patterns = effective(patterns, store.source)
+    path = store.folder / steps_file(tuple(pattern.regex.pattern for pattern in patterns))
     try:
-        found: StepWalk = decode(read_checked(path), STEP_CLASSES)
+        matched, walked = decode(read_checked(path), _STEP_CLASSES)
+        return resident_steps(store, patterns, matched), walked
     except StoreError:
+        store.ranges.bytes_read += store.ranges["name"].nbytes
+        matched = matching_rows(store.ranges["name"], store.strings, patterns, sizes.host_rows)
+        resident = resident_steps(store, patterns, matched)
         rows = (0, store.operations.rows)
         found = walk_steps(store, resident, rows, None, None, sizes, progress)
-        write_checked(path, encode(found))
-    return found
+        write_checked(path, encode((matched, found)))
+        return resident, found
 
 
 def keep_whole(folder: Path, trace: Trace, steps: Steps, options: Options) -> None:
@@ -147,8 +154,11 @@ def keep_whole(folder: Path, trace: Trace, steps: Steps, options: Options) -> No
     write_checked(folder / "facts.bin", encode(Facts(count_rows(trace), released_in(trace))))
     window = options.window
     if (options.steps, window.start, window.end) == ((None, None), None, None):
-        patterns = tuple(p.regex.pattern for p in effective(options.patterns, trace.source))
-        write_checked(folder / steps_file(patterns), encode(walk_whole(trace, steps)))
+        patterns = effective(options.patterns, trace.source)
+        names = trace.ranges.name
+        matched = matching_rows(names, trace.strings, patterns, max(len(names), 1))
+        path = folder / steps_file(tuple(pattern.regex.pattern for pattern in patterns))
+        write_checked(path, encode((matched, walk_whole(trace, steps))))
 
 
 def _all(resident: Resident, whole: StepWalk) -> Narrowed:

@@ -12,9 +12,10 @@ from ..arrays import Code, factorize
 from ..intervals import Int64
 from ..metadata import Source
 from ..steps import DEFAULT_STEP, PROFILER_STEP, TORCH_PROFILER, StepPattern, Steps, find_steps
+from ..store.folder import Array
 from ..store.layout import GROUPS
 from ..store.opened import Store
-from ..trace import Ranges, Trace
+from ..trace import Ranges, Strings, Trace
 from .parts import NO_ROWS, Sizes, launches_of, no_operations, operations_of, part_of
 
 FAR = np.iinfo(np.int64).max
@@ -75,26 +76,28 @@ def effective(patterns: tuple[StepPattern, ...], source: Source) -> tuple[StepPa
     return patterns
 
 
-def resident_steps(store: Store, patterns: tuple[StepPattern, ...], sizes: Sizes) -> Resident:
-    """The steps of a store. Reads the names of all ranges, and all of those that match."""
-    patterns = effective(patterns, store.source)
-    kept: list[Int64] = []
+def matching_rows(
+    names: Array, strings: Strings, patterns: tuple[StepPattern, ...], size: int
+) -> Int64:
+    """Rows of the ranges whose name matches a pattern; `size` names are looked at at once."""
+    kept = [NO_ROWS]
     known: dict[int, bool] = {}
-    names = store.ranges["name"]
-    for low in range(0, len(names), sizes.host_rows):
-        codes, ids = factorize(store.ranges.one(slice(low, low + sizes.host_rows), "name"))
+    for low in range(0, len(names), size):
+        codes, ids = factorize(names[low : low + size].astype(np.int64))
         for string_id in ids.tolist():
             if string_id not in known:
-                text = store.strings[string_id]
+                text = strings[string_id]
                 known[string_id] = any(pattern.matches(text) for pattern in patterns)
         hit = np.array([known[i] for i in ids.tolist()], np.bool_)
         kept.append(low + np.flatnonzero(hit[codes]))
-        store.forget()
-    rows = np.concatenate(kept) if kept else NO_ROWS
-    matched = Ranges(**store.ranges.read(rows))
-    return Resident(
-        find_steps(part_of(store, no_operations(), NO_ROWS, matched), patterns), matched, patterns
-    )
+    return np.concatenate(kept)
+
+
+def resident_steps(store: Store, patterns: tuple[StepPattern, ...], matched: Int64) -> Resident:
+    """The steps of a store, from the rows of the ranges that match."""
+    ranges = Ranges(**store.ranges.read(matched))
+    part = part_of(store, no_operations(), NO_ROWS, ranges)
+    return Resident(find_steps(part, patterns), ranges, patterns)
 
 
 @dataclass(frozen=True)
