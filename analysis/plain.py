@@ -121,9 +121,9 @@ class PagePlan:
 
             decode(self._file, self._chunks[piece], self._wanted, self._texts, room)
             found.append(self._allowed(columns, texts))
-        rows = {
-            name: np.concatenate([columns[name] for columns in found]) for name in self._numbers
-        }
+        rows: Columns = {}
+        for name in self._numbers:
+            rows[name] = np.concatenate([columns[name] for columns in found])
         count = sum(len(columns[self._numbers[0]]) for columns in found)
         for column in self.table.columns:
             if column.name not in rows:

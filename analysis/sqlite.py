@@ -92,9 +92,9 @@ class Database:
         with _connect(self._uri) as connection:
             if self._immutable:
                 try:
-                    for done, rows in pages(
-                        self.path, connection, table, actual, self.layout[actual]
-                    ):
+                    present = self.layout[actual]
+                    for place, rows in pages(self.path, connection, table, actual, present):
+                        done = place
                         yield rows
                     return
                 except (NotPlain, OSError, sqlite3.Error):

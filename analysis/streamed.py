@@ -11,8 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
-
 from .errors import TraceError
 from .pages import NotPlain
 from .plain import PagePlan
@@ -68,9 +66,7 @@ def queries(
     """Rows of stretches behind the one that `pages` gave last, by SQL; `size` at most in each."""
 
     def fill(sql: str) -> Columns:
-        part = QueryPlan(
-            plan.uri, plan.path, plan.table, plan.actual, [Stretch(sql, 0)], room=size
-        )
+        part = QueryPlan(plan.uri, plan.path, plan.table, plan.actual, [Stretch(sql, 0)], room=size)
         for job in part.jobs():
             job()
         return part.columns()
@@ -88,7 +84,6 @@ def _pages(
     """Ranges of rowids that hold `size` rows or fewer, whatever holes there are."""
     name = plan.actual
     try:
-
 
         def ask(sql: str) -> int | None:
             found: int | None = connection.execute(sql).fetchone()[0]

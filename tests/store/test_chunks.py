@@ -134,9 +134,7 @@ def test_our_own_recordings(tmp_path: Path) -> None:
     limit=st.integers(1, 20),
     parts=st.integers(1, 5),
 )
-def test_quantiles_of_a_sample_that_nobody_holds(
-    values: list[int], limit: int, parts: int
-) -> None:
+def test_quantiles_of_a_sample_that_nobody_holds(values: list[int], limit: int, parts: int) -> None:
     values = [value // len(values) for value in values]  # their sum fits, as it does in any window
     sample = Sample(limit)
     for part in np.array_split(np.array(values, np.int64), parts):
