@@ -106,10 +106,20 @@ def _code() -> str:
 
 
 @contextlib.contextmanager
-def building() -> Iterator[Path]:
-    """An empty folder beside the entries; what is left of it afterwards is removed."""
-    traces_folder().mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=_BUILD, dir=traces_folder()))
+def building(*, kept: bool = True) -> Iterator[Path]:
+    """An empty folder beside the entries; what is left of it afterwards is removed.
+
+    In the system's temporary directory ($TMPDIR) where nothing is to be kept, or cannot be.
+    """
+    place = None
+    if kept:
+        with contextlib.suppress(OSError):
+            traces_folder().mkdir(parents=True, exist_ok=True)
+            place = traces_folder()
+    try:
+        work = Path(tempfile.mkdtemp(prefix=_BUILD, dir=place))
+    except OSError:
+        work = Path(tempfile.mkdtemp(prefix=_BUILD))
     try:
         yield work
     finally:
@@ -117,11 +127,18 @@ def building() -> Iterator[Path]:
 
 
 def publish(work: Path, name: str) -> Path:
-    """Make a built folder the entry of this name; an entry that cannot be believed gives way."""
+    """Make a built folder the entry of this name, and say where it is now.
+
+    An entry that could not be believed gives way; a folder that cannot be moved stays.
+    """
     final = traces_folder() / name
+    if work.parent != final.parent:
+        return work
     shutil.rmtree(final, ignore_errors=True)
-    with contextlib.suppress(OSError):  # another process was faster: its entry is as good
+    try:
         work.rename(final)
+    except OSError:  # another process was faster
+        return work
     return final
 
 

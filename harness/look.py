@@ -102,11 +102,13 @@ def _in_chunks(
     """A trace that is larger than memory: stored first, for this look alone where none is kept."""
     from analysis.store.build import build_store
 
-    with cache.building() as work:
+    with cache.building(kept=name is not None) as work:
         with told(path.name) as progress:
             build_store(path, work, budget, progress)
         (work / "trace.txt").write_text(str(path.resolve()))
-        folder = cache.publish(work, name) if name else work
+        folder = work
+        if name and cache.identity(path) == name:  # not written to while it was read
+            folder = cache.publish(work, name)
         store = Store(folder, path)
         report = _chunked(store, budget, options, wanted)
         if name:
@@ -133,7 +135,7 @@ class _Keeper(threading.Thread):
 
     def __init__(self, trace: Trace, name: str, options: Options, wanted: Wanted) -> None:
         super().__init__(name="harness-keeper", daemon=False)
-        self._trace, self._name, self._options, self._wanted = trace, name, options, wanted
+        self._trace, self._entry, self._options, self._wanted = trace, name, options, wanted
         self.report: TraceReport | None = None
         self.ready = threading.Event()
 
@@ -157,8 +159,8 @@ class _Keeper(threading.Thread):
                 answer = _answer(work, path, self._options, self._wanted)
                 _keep_answer(answer, self.report, self._wanted)
             (work / "trace.txt").write_text(str(path.resolve()))
-            if cache.identity(path) == self._name:  # not written to while it was read
-                cache.publish(work, self._name)
+            if cache.identity(path) == self._entry:  # not written to while it was read
+                cache.publish(work, self._entry)
         cache.prune()
 
 
