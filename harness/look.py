@@ -17,6 +17,7 @@ from analysis.analyze import Options, TraceReport, analyze
 from analysis.details import Wanted
 from analysis.errors import TraceError
 from analysis.formats import is_json
+from analysis.gaps import Window
 from analysis.store.folder import StoreError, read_checked, write_checked
 from analysis.store.opened import Store
 from analysis.trace import Trace
@@ -83,7 +84,12 @@ def _kept(store: Store, options: Options, wanted: Wanted, ways: Ways) -> TraceRe
     answer = _answer(store.folder, store.path, options, wanted)
     with contextlib.suppress(StoreError):
         return unpack(read_checked(answer), store, options)
-    report = _chunked(store, ways.memory or memory.available() // SHARE, options, wanted)
+    budget = ways.memory or memory.available() // SHARE
+    narrowed = options.steps != (None, None) or options.window != Window()
+    if not narrowed and memory.needed_by_rows(store) <= budget:
+        report = analyze(store.trace(), options)
+    else:
+        report = _chunked(store, budget, options, wanted)
     with contextlib.suppress(OSError):
         _keep_answer(answer, report, wanted)
     return report

@@ -6,17 +6,22 @@ import contextlib
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-_BYTES = {
-    # What one row of a table takes at the peak of an analysis in memory; see docs/big-traces.md.
-    "CUPTI_ACTIVITY_KIND_KERNEL": 320,
-    "CUPTI_ACTIVITY_KIND_MEMCPY": 320,
-    "CUPTI_ACTIVITY_KIND_MEMSET": 320,
-    "CUPTI_ACTIVITY_KIND_GRAPH_TRACE": 320,
-    "CUPTI_ACTIVITY_KIND_RUNTIME": 130,
-    "CUPTI_ACTIVITY_KIND_SYNCHRONIZATION": 130,
-    "NVTX_EVENTS": 250,
+if TYPE_CHECKING:
+    from analysis.store.opened import Store
+
+_OPERATION, _CALL, _RANGE = 320, 130, 250
+"""What one row takes at the peak of an analysis in memory, bytes; see docs/big-traces.md."""
+_TABLES = {
+    "CUPTI_ACTIVITY_KIND_KERNEL": _OPERATION,
+    "CUPTI_ACTIVITY_KIND_MEMCPY": _OPERATION,
+    "CUPTI_ACTIVITY_KIND_MEMSET": _OPERATION,
+    "CUPTI_ACTIVITY_KIND_GRAPH_TRACE": _OPERATION,
+    "CUPTI_ACTIVITY_KIND_RUNTIME": _CALL,
+    "CUPTI_ACTIVITY_KIND_SYNCHRONIZATION": _CALL,
+    "NVTX_EVENTS": _RANGE,
 }
 _FIXED = 150 * 10**6
 
@@ -53,7 +58,7 @@ def needed(trace: Path) -> int:
     total = _FIXED
     uri = f"file:{quote(str(trace.absolute()))}?mode=ro"
     with contextlib.suppress(sqlite3.Error), closing(sqlite3.connect(uri, uri=True)) as database:
-        for table, each in _BYTES.items():
+        for table, each in _TABLES.items():
             with contextlib.suppress(sqlite3.Error):
                 edges = (f"SELECT {end}(rowid) FROM {table}" for end in ("min", "max"))
                 first, last = (database.execute(edge).fetchone()[0] for edge in edges)
@@ -62,3 +67,10 @@ def needed(trace: Path) -> int:
                     total += each * min(last - first + 1, trace.stat().st_size // 16)
         return total
     return 0
+
+
+def needed_by_rows(store: Store) -> int:
+    """The same for a stored trace."""
+    rows = {group: table.rows for group, table in store.tables.items()}
+    calls = rows["calls"] + rows["synchronizations"]
+    return _FIXED + _OPERATION * rows["operations"] + _CALL * calls + _RANGE * rows["ranges"]
