@@ -92,6 +92,7 @@ def _kept(store: Store, options: Options, wanted: Wanted, ways: Ways) -> TraceRe
         report = _chunked(store, budget, options, wanted)
     with contextlib.suppress(OSError):
         _keep_answer(answer, report, wanted)
+        cache.prune()
     return report
 
 

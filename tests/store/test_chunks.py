@@ -77,7 +77,7 @@ def questions(random: Random) -> Options:
 
 
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(seed=st.integers(0, 2**32), data=st.data())
 def test_any_chunking_gives_the_same_figures(
