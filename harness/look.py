@@ -110,9 +110,17 @@ def _in_chunks(
     from analysis.store.build import build_store
 
     with cache.building(kept=name is not None) as work:
-        with told(path.name) as progress:
-            build_store(path, work, budget, progress)
-        (work / "trace.txt").write_text(str(path.resolve()))
+        try:
+            with told(path.name) as progress:
+                build_store(path, work, budget, progress)
+            (work / "trace.txt").write_text(str(path.resolve()))
+        except OSError as error:
+            raise TraceError(
+                f"{path}: its columns cannot be put aside in {work.parent} "
+                f"({error.strerror or error})",
+                remedy="make room for about the size of the trace there, or name another folder "
+                "in HARNESS_CACHE, or in TMPDIR with --no-cache",
+            ) from error
         folder = work
         if name and cache.identity(path) == name:  # not written to while it was read
             folder = cache.publish(work, name)
@@ -207,8 +215,12 @@ class _Told:
         self._said = False
 
     def __call__(self, what: str, done: int, total: int) -> None:
-        if self._shown and total:
-            text = f"{self._name}: {what} {done / total:4.0%} of {total / 1e6:,.1f}M rows"
+        if self._shown:
+            # How many rows a table has is not known before it was read.
+            share = (
+                f"{done / total:4.0%} of {total / 1e6:,.1f}M" if total else f"{done / 1e6:,.1f}M"
+            )
+            text = f"{self._name}: {what} {share} rows"
             click.echo(f"\r\x1b[K{text}", err=True, nl=False)
             self._said = True
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from dataclasses import replace
 from pathlib import Path
@@ -112,7 +113,7 @@ def known_facts(store: Store, sizes: Sizes, progress: Progress) -> Facts:
         found: Facts = decode(read_checked(path), (Facts, Counted))
     except StoreError:
         found = facts_of(store, sizes, progress)
-        write_checked(path, encode(found))
+        _keep(path, found)
     return found
 
 
@@ -140,8 +141,14 @@ def known_steps(
         resident = resident_steps(store, patterns, matched)
         rows = (0, store.operations.rows)
         found = walk_steps(store, resident, rows, None, None, sizes, progress)
-        write_checked(path, encode((matched, found)))
+        _keep(path, (matched, found))
         return resident, found
+
+
+def _keep(path: Path, value: object) -> None:
+    """Beside the columns, where there is room and permission; else it is found again next time."""
+    with contextlib.suppress(OSError):
+        write_checked(path, encode(value))
 
 
 def keep_whole(folder: Path, trace: Trace, steps: Steps, options: Options) -> None:

@@ -7,6 +7,7 @@ device's last operation stands alone, for the gap at the end of the window.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -83,6 +84,8 @@ class GapWalk:
         self.wanted, self.sizes = wanted, sizes
         self.has_graphs = facts.counted.graphs > 0
         count = len(causes())
+        # Beside the store there is room for large files; a cache may be read-only.
+        spills = str(store.folder) if os.access(store.folder, os.W_OK) else None
         self.totals = Totals(
             devices={
                 device: DeviceTotals(
@@ -92,7 +95,7 @@ class GapWalk:
                     walked.extents[device].operations,
                     np.zeros(count, np.int64),
                     np.zeros(count, np.int64),
-                    Sample(max(sizes.operations, 1 << 16), str(store.folder.parent)),
+                    Sample(max(sizes.operations, 1 << 16), spills),
                 )
                 for device in devices
             },

@@ -95,7 +95,7 @@ class _Builder:
     def _stream(self, table: schema.Table) -> Iterator[Columns]:
         done = 0
         for rows in self.database.stream(table):
-            self.progress(f"reading {table.name}", done, done + len(rows["start"]))
+            self.progress(f"reading {table.name}", done, 0)
             done += len(rows["start"])
             yield rows
 

@@ -19,6 +19,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import TraceError
 from ..intervals import Int64
 from .layout import BLOCK, FORMAT, GROUPS, INDEXED, narrow
 
@@ -27,7 +28,7 @@ HEAD = "store.json"
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
-class StoreError(Exception):
+class StoreError(TraceError):
     """The folder holds no store that can be believed; it is to be built again."""
 
 
