@@ -63,13 +63,13 @@ class TraceReport:
     gaps: tuple[DeviceGaps, ...] = field(repr=False)
     attributions: tuple[Attribution, ...] = field(repr=False)
     steps: Steps = field(repr=False)
-    kept: tuple[DeviceDetails, ...] | None = field(default=None, repr=False)
+    detailed: tuple[DeviceDetails, ...] | None = field(default=None, repr=False)
     """What was wanted of each device, where the report holds no rows to work it out from."""
 
     def details(self, device: int, wanted: Wanted = Wanted()) -> DeviceDetails:  # noqa: B008
         """What is wanted of the `device`-th entry of `gaps`."""
-        if self.kept is not None:
-            return self.kept[device]
+        if self.detailed is not None:
+            return self.detailed[device]
         split = self.attributions[device]
         return device_details(self.trace, self.gaps[device], split, self.steps, wanted)
 

@@ -312,7 +312,7 @@ def _report(
         gaps=gaps,
         attributions=(),
         steps=Steps((), whole.unassigned, whole.ambiguous),
-        kept=tuple(_details(store, t, totals, names, wanted) for t in found),
+        detailed=tuple(_details(store, t, totals, names, wanted) for t in found),
     )
 
 

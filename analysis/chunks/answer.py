@@ -44,7 +44,7 @@ def unpack(data: bytes, store: Store, options: Options) -> TraceReport:
         gaps=tuple(OutlinedGaps(store.devices[device], *rest) for device, *rest in gaps),
         attributions=(),
         steps=Steps((), unassigned, ambiguous),
-        kept=details,
+        detailed=details,
     )
 
 
