@@ -67,7 +67,7 @@ def look(path: Path, options: Options, wanted: Wanted, ways: Ways) -> TraceRepor
         return _and_keep(trace, name, options, wanted)
     if ways.rows or options.infer:
         raise TraceError(
-            f"{path}: this view holds all rows, about {shown_bytes(needs)} of memory, and "
+            f"{path}: what was asked for holds all rows, about {shown_bytes(needs)} of memory, and "
             f"{shown_bytes(budget)} may be taken",
             remedy="cut the trace with `nsys export --times`, or ask `harness gaps` for a table",
         )

@@ -12,7 +12,7 @@ from urllib.parse import quote
 if TYPE_CHECKING:
     from analysis.store.opened import Store
 
-_OPERATION, _CALL, _RANGE = 320, 130, 250
+_OPERATION, _CALL, _RANGE = 220, 90, 150
 """What one row takes at the peak of an analysis in memory, bytes; see docs/big-traces.md."""
 _TABLES = {
     "CUPTI_ACTIVITY_KIND_KERNEL": _OPERATION,
