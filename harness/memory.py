@@ -58,7 +58,10 @@ def needed(trace: Path) -> int:
     total = _FIXED
     uri = f"file:{quote(str(trace.absolute()))}?mode=ro"
     with contextlib.suppress(sqlite3.Error), closing(sqlite3.connect(uri, uri=True)) as database:
-        for table, each in _TABLES.items():
+        # A view may have a table's name, and a hostile one could run for ever.
+        there = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        for table in _TABLES.keys() & {name for (name,) in there}:
+            each = _TABLES[table]
             with contextlib.suppress(sqlite3.Error):
                 edges = (f"SELECT {end}(rowid) FROM {table}" for end in ("min", "max"))
                 first, last = (database.execute(edge).fetchone()[0] for edge in edges)
