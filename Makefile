@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 
-.PHONY: demo test lint types docs benchmark clean
+.PHONY: demo test faults lint types docs benchmark fuzz clean
 
 demo: $(VENV)/.record
 	@$(BIN)/python scripts/demo.py
@@ -12,12 +12,20 @@ demo: $(VENV)/.record
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest
 
+faults: $(VENV)/.dev
+	HARNESS_FAULTS=full $(BIN)/python -m pytest tests/faults -rP
+
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
 types: $(VENV)/.dev
 	$(BIN)/mypy analysis
+
+fuzz: $(VENV)/.dev
+	$(BIN)/python -m tests.fuzz.run $(FUZZ)
+docs: $(VENV)/.dev
+	$(BIN)/python scripts/reference.py
 
 benchmark: $(VENV)/.dev
 	$(BIN)/python benchmarks/gaps_vs_peers.py

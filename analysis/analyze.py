@@ -14,7 +14,7 @@ from .details import DeviceDetails, Wanted, device_details
 from .errors import TraceError
 from .gaps import DeviceGaps, Window, find_gaps, idle_everywhere
 from .schema import MAX_TIME as NEVER
-from .steps import DEFAULT_STEP, StepPattern, Steps, StepSeries, find_steps
+from .steps import DEFAULT_STEP, MAX_SERIES, StepPattern, Steps, StepSeries, find_steps
 from .summary import (
     DeviceSummary,
     HostSeries,
@@ -100,6 +100,7 @@ def analyze(source: Trace | str | os.PathLike[str], options: Options | None = No
         gaps = tuple(g for g in gaps if g.device.ordinal == options.device)
         if not gaps:
             raise no_such_device(trace.path, options.device, known)
+    _check_pairs(trace, steps)
     attributions = tuple(attribute(trace, g) for g in gaps)
     series = tuple(
         found
@@ -124,6 +125,23 @@ def analyze(source: Trace | str | os.PathLike[str], options: Options | None = No
         attributions=attributions,
         steps=steps,
     )
+
+
+def _check_pairs(trace: Trace, steps: Steps) -> None:
+    """Raises TraceError where steps of many threads ran on many devices each."""
+    device = trace.operations.device
+    pairs = sum(len(np.unique(device[one.step_of >= 0])) for one in steps.series)
+    check_pairs(trace, len(steps.series), pairs)
+
+
+def check_pairs(trace: Trace, series: int, pairs: int) -> None:
+    """Raises TraceError where there are too many pairs of a thread with steps and a device."""
+    if pairs > MAX_SERIES:
+        raise TraceError(
+            f"{trace.path}: {series} threads with steps on {len(trace.devices)} GPUs "
+            f"are {pairs} pairs, more than the {MAX_SERIES} that can be told apart",
+            remedy="choose ranges of fewer threads with --step, or one GPU with --device",
+        )
 
 
 def _steps(trace: Trace, options: Options) -> tuple[Steps, tuple[Verdict, ...]]:

@@ -75,7 +75,7 @@ class FirstMatch:
         if len(table) == 0:
             return
         self._low, self._high = int(table.min()), int(table.max())
-        if self._high - self._low < max(8 * len(table), 1 << 16):
+        if self._high - self._low < max(8 * len(table), 1 << 12):
             # Row + 1, so that the pages nobody writes stay zero and are never touched. Filled
             # backwards, so that of several rows the first is the one that stays.
             self._position = np.zeros(self._high - self._low + 1, np.int32)

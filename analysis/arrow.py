@@ -93,6 +93,16 @@ class Column:
         """Values of an int64 column, shape (length,); null slots hold anything."""
         return _view(self._array, 1, np.int64, self.length, self._array.offset)
 
+    @property
+    def text_bytes(self) -> int:
+        """Length of all values of a string column together; 0 for other columns."""
+        if self._format not in (b"u", b"U") or self.length == 0:
+            return 0
+        count, offset = self.length + 1, self._array.offset
+        if self._format == b"U":
+            return int(np.ptp(_view(self._array, 1, np.int64, count, offset)[[0, -1]]))
+        return int(np.ptp(_view(self._array, 1, np.int32, count, offset)[[0, -1]]))
+
     def texts(self) -> list[str]:
         """Values of a string column; undecodable bytes are replaced, nulls are empty."""
         count, offset = self.length + 1, self._array.offset

@@ -8,9 +8,13 @@ import numpy as np
 
 from . import schema
 from .arrays import Code
+from .errors import TraceError
 from .schema import NULL
 from .sqlite import Database
 from .trace import Device
+
+MAX_DEVICES = 64
+"""GPUs of one report: more than any machine has, and each costs milliseconds to account for."""
 
 _Gpu = tuple[int | None, str, str]
 """nsys's GPU id, name and uuid, as far as they are known."""
@@ -41,6 +45,12 @@ def physical_devices(
             devices.append(Device(len(devices), ordinal, name, uuid))
             ids.append(gpu_id)
         table[position] = known[identity]
+    if len(devices) > MAX_DEVICES:
+        raise TraceError(
+            f"{database.shown} names {len(devices)} GPUs, more than the {MAX_DEVICES} that are "
+            "taken for one machine's: it is damaged, or no trace",
+            remedy="export the report again",
+        )
     shared = any(len(pids) > 1 for pids in unmapped.values())
     return _numbered(devices, ids), table, shared
 

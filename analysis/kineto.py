@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -64,7 +64,7 @@ class _Tables(Database):
 
     def __init__(self, path: Path, rows: Rows, metadata: Mapping[str, Any]) -> None:
         # No connection: everything that the reader asks for is answered from the rows.
-        self.path = _manifest_place(path)
+        self.path, self.shown = _manifest_place(path), path
         self.layout = {}
         self._rows = rows
         self._zero = _zero(rows)
@@ -203,8 +203,13 @@ class _Tables(Database):
         result = np.full(len(correlation), pids[np.argmax(counts)], np.int64)
         if len(pids) > 1:
             called = calls["correlation"]
-            for pid in pids[np.argsort(counts, kind="stable")].tolist():
-                result[np.isin(correlation, called[owner == pid])] = pid
+            # Of several processes with this id, the one that made the most calls.
+            rank = np.empty(len(pids), np.int64)
+            rank[np.argsort(counts, kind="stable")] = np.arange(len(pids))
+            order = np.lexsort((rank[np.searchsorted(pids, owner)], called))
+            at = np.searchsorted(called[order], correlation, side="right") - 1
+            hit = (at >= 0) & (called[order][np.maximum(at, 0)] == correlation)
+            result[hit] = owner[order[at[hit]]]
         return result
 
 
@@ -239,7 +244,8 @@ def _fitted(values: list[object]) -> list[int]:
             spare -= 1
         given[value] = spare
         spare -= 1
-    return [value if isinstance(value, int) and value in fits else given[value] for value in values]
+    # A float may equal an id that fits: 7.0 is in {7}.
+    return [int(value) if value in fits else given[value] for value in values]
 
 
 def _worth_naming(rows: Rows) -> Int64:
@@ -254,15 +260,16 @@ def _worth_naming(rows: Rows) -> Int64:
     is_step = np.isin(notes["name"], np.array(sorted(steps), np.int64))
     columns = {name: notes[name] for name in ("thread", "start", "end")}
     kept = []
-    for index in np.unique(thread).tolist():
-        mine = np.flatnonzero(thread == index)
-        mine = mine[np.lexsort((-end[mine], start[mine]))]
+    distinct = np.unique(thread)
+    groups = zip(_rows_of(thread, distinct), _rows_of(columns["thread"], distinct), strict=True)
+    for rows_here, notes_here in groups:
+        mine = rows_here[np.lexsort((-end[rows_here], start[rows_here]))]
         reach = np.maximum.accumulate(end[mine])
         outer = np.ones(len(mine), np.bool_)
         outer[1:] = end[mine[1:]] > reach[:-1]
         mine = mine[outer]
-        own = np.flatnonzero(columns["thread"] == index)
-        own = own[np.lexsort((-columns["end"][own], columns["start"][own]))]
+        order = np.lexsort((-columns["end"][notes_here], columns["start"][notes_here]))
+        own = notes_here[order]
         stretches, owner = innermost(columns["start"][own], columns["end"][own])
         at = np.searchsorted(stretches.start, start[mine], side="right") - 1
         inside = at >= 0
@@ -271,6 +278,16 @@ def _worth_naming(rows: Rows) -> Int64:
         named[inside] = ~is_step[own[owner[at[inside]]]]
         kept.append(mine[~named])
     return np.sort(np.concatenate(kept)) if kept else np.empty(0, np.int64)
+
+
+def _rows_of(column: Int64, values: Int64) -> list[Int64]:
+    """The rows that hold each of some sorted values; one sort for all of them."""
+    order = np.argsort(column, kind="stable")
+    low, high = (np.searchsorted(column[order], values, side=side) for side in _SIDES)
+    return [order[a:b] for a, b in zip(low.tolist(), high.tolist(), strict=True)]
+
+
+_SIDES: tuple[Literal["left", "right"], ...] = ("left", "right")
 
 
 def _gpus(metadata: Mapping[str, Any]) -> list[tuple[int, str]]:

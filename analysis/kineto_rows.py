@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal, DecimalException
 
 import msgspec
 import numpy as np
@@ -45,7 +45,7 @@ def _rounded(text: bytes) -> int:
     """The slow way: exponents, more than three decimals, numbers inside quotes."""
     try:
         value = Decimal(text.decode("ascii", "replace").strip('"')) * 1000
-    except InvalidOperation:
+    except DecimalException:  # no number, or one that no Decimal holds
         return NULL
     if not value.is_finite():
         return NULL
@@ -195,7 +195,7 @@ class Rows:
         return self._integer(str(value).encode())
 
     def _thread(self, event: Event) -> int:
-        key = (event.pid, event.tid)
+        key = _track(event)
         found = self.threads.get(key)
         if found is None:
             found = self.threads[key] = len(self.threads)
@@ -218,7 +218,7 @@ class Rows:
         self.sets.add.append((*self._span_of(event), *self._place(event)))
 
     def _sync(self, event: Event) -> None:
-        kind = _SYNCS.get(event.name, 0)
+        kind = _SYNCS.get(str(event.name), 0)
         self.syncs.add.append((*self._span_of(event), *self._place(event), kind))
 
     def _call(self, event: Event) -> None:
@@ -235,7 +235,7 @@ class Rows:
         if str(event.name).startswith("ProfilerStep#"):
             self._annotation(event)  # what PyTorch before 1.12 called an operator too
             return
-        key = (event.pid, event.tid)
+        key = _track(event)
         start = nanoseconds(bytes(event.ts))
         last, reach = self._reach.get(key, (NULL, NULL))
         if last <= start < reach:
@@ -261,7 +261,7 @@ class Rows:
         elif event.ph == "M" and event.name == "thread_name" and event.args is not None:
             name = text_of(bytes(event.args.name))
             if name:
-                self.thread_names[event.pid, event.tid] = name
+                self.thread_names[_track(event)] = name
 
 
 _CALLS = (
@@ -289,6 +289,14 @@ _KINDS = {
 }  # fmt: skip
 _WORDS = re.compile(r"Copy(Host|Device|Peer)To(Host|Device|Peer)")
 _LETTERS = re.compile(r"\b([HDAP]to[HDAP])\b")
+
+
+def _track(event: Event) -> tuple[object, object]:
+    """The (pid, tid) of an event; lists and objects, which no profiler writes, by their text."""
+    pid, tid = event.pid, event.tid
+    if isinstance(pid, list | dict) or isinstance(tid, list | dict):
+        return str(pid), str(tid)
+    return pid, tid
 
 
 def copy_kind(name: object) -> int:

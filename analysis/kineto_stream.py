@@ -9,6 +9,7 @@ compared by benchmarks/kineto_parsers.py this one is the fastest that reads ever
 from __future__ import annotations
 
 import gzip
+import math
 import re
 import zlib
 from collections.abc import Iterator
@@ -23,7 +24,13 @@ from .formats import BOM, GZIP
 
 _BLOCK = 1 << 20
 _LARGEST = 256 << 20
-"""No header and no single event is larger; what is, is no trace."""
+"""No header and no tail is larger; what is, is no trace."""
+_LARGEST_EVENT = 8 << 20
+_DEEPEST = 1000
+"""Levels of nesting inside the events: the profiler writes five."""
+_EXPANSION, _FREE = 100, 8 << 20
+"""Times that gzip may have shrunk a trace, and bytes that are let pass in any case. Real traces
+shrink 10 to 30 times; what shrinks a thousand times repeats itself and is no trace."""
 _RETURNED = 8
 """Places that look like the start of the events before the search gives up."""
 
@@ -108,6 +115,8 @@ class EventStream:
                     raise self._malformed(error) from error
                 self._known_layout = False  # cut at the wrong place? then look at every brace
                 continue
+            if not any(event.ph for event in events):
+                raise self._malformed(f"{len(events)} events without a phase (`ph`)")
             self.count += len(events)
             self._rest = self._rest[cut:]
             yield events
@@ -168,7 +177,9 @@ class EventStream:
                 at = self._rest.rfind(_BOUNDARY)
                 if at >= 0:
                     return at + 4
-            cut, end = _scan(self._rest)
+            cut, end, deepest = _scan(self._rest)
+            if deepest > _DEEPEST:
+                raise self._malformed(f"something nested {deepest} levels deep")
             if cut:
                 return cut
             if end >= 0:
@@ -179,8 +190,8 @@ class EventStream:
                     "the export or a copy of it was cut short",
                     remedy="export or copy it again",
                 )
-            if len(self._rest) > _LARGEST:
-                raise self._malformed(f"an event of more than {_LARGEST >> 20} MiB")
+            if len(self._rest) > _LARGEST_EVENT:
+                raise self._malformed(f"an event of more than {_LARGEST_EVENT >> 20} MiB")
             self._rest += self._more(self._rest)
 
     def _more(self, have: bytes) -> bytes:
@@ -241,7 +252,16 @@ def _blocks(path: Path) -> Iterator[bytes]:
             zipped = raw.read(2) == GZIP
             raw.seek(0)
             file = gzip.GzipFile(fileobj=raw) if zipped else raw
+            most = _EXPANSION * path.stat().st_size + _FREE if zipped else math.inf
+            given = 0
             while block := file.read(_BLOCK):
+                given += len(block)
+                if given > most:
+                    raise TraceError(
+                        f"{path}: the gzip data expands more than {_EXPANSION} times: it repeats "
+                        "itself as no trace does",
+                        remedy="unpack it first if it is one",
+                    )
                 yield block
     except EOFError as error:
         raise TraceError(
@@ -256,8 +276,8 @@ def _blocks(path: Path) -> Iterator[bytes]:
         raise TraceError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
-def _scan(data: bytes) -> tuple[int, int]:
-    """(end of the last whole element of the array that `data` is inside of, its `]` or -1).
+def _scan(data: bytes) -> tuple[int, int, int]:
+    """(end of the last whole element of the array that `data` is inside of, its `]` or -1, depth).
 
     Quotes decide what is a string, braces and brackets outside strings the depth. O(n).
     """
@@ -282,4 +302,5 @@ def _scan(data: bytes) -> tuple[int, int]:
     if end >= 0:
         depth, change = depth[: closing[0]], change[: closing[0]]
     whole = np.flatnonzero((depth == 0) & (change < 0))
-    return (int(places[whole[-1]]) + 1 if len(whole) else 0), end
+    cut = int(places[whole[-1]]) + 1 if len(whole) else 0
+    return cut, end, int(depth.max(initial=0))

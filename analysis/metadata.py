@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .diagnostics import Diagnostic, read_diagnostics
 from .schema import ANALYSIS, EXPORT, NULL, SESSION
 from .sqlite import Database
 
@@ -33,6 +35,8 @@ class Source:
     """The JSON beside the trace; empty where there is none."""
     notes: tuple[str, ...] = ()
     """What was wrong with the metadata, for the validity report."""
+    diagnostics: tuple[Diagnostic, ...] = ()
+    """Warnings and errors of the profiler itself."""
 
     @property
     def graph_trace(self) -> str | None:
@@ -49,6 +53,7 @@ class Metadata:
     facts: dict[str, str]
     session_start_utc_ns: int | None
     duration_ns: int | None
+    diagnostics: tuple[Diagnostic, ...] = ()
 
 
 def read_source(database: Database) -> Source:
@@ -65,6 +70,7 @@ def read_metadata(database: Database) -> Metadata:
         dict(zip(rows["name"], rows["value"], strict=True)),
         int(session[0]) if len(session) and session[0] != NULL else None,
         int(duration[0]) if len(duration) and duration[0] != NULL else None,
+        read_diagnostics(database),
     )
 
 
@@ -95,6 +101,7 @@ def source_of(metadata: Metadata, path: Path) -> Source:
         duration_ns=metadata.duration_ns,
         manifest=manifest,
         notes=notes,
+        diagnostics=metadata.diagnostics,
     )
 
 
@@ -103,12 +110,22 @@ def _text(value: object) -> str:
     return str(value).encode("utf-8", "replace").decode("utf-8")
 
 
+def _finite(text: str) -> float | None:
+    """None for what no double holds: a figure without a value, as NaN is one."""
+    value = float(text)
+    return value if math.isfinite(value) else None
+
+
 def _manifest(trace: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
     path = trace.with_suffix(".json")
     if path == trace or not path.is_file():
         return {}, ()
     try:
-        loaded = json.loads(path.read_text("utf-8"))
+        text = path.read_text("utf-8")
+        loaded = json.loads(text, parse_constant=lambda _: None, parse_float=_finite)
+        if "\\u" in text:  # half a surrogate pair is JSON, but no text that could be printed
+            whole = json.dumps(loaded, ensure_ascii=False).encode("utf-8", "replace")
+            loaded = json.loads(whole)
     except (OSError, ValueError, RecursionError) as error:
         return {}, (f"manifest {path.name} cannot be read ({type(error).__name__}); ignored",)
     if not isinstance(loaded, dict) or "manifest_version" not in loaded:

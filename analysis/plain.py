@@ -58,7 +58,8 @@ class PagePlan:
         edges = (f'SELECT {end}(rowid) FROM "{actual}"' for end in ("min", "max"))
         self._first, last = (connection.execute(edge).fetchone()[0] for edge in edges)
         # Rows take 16 bytes or more: many more rowids than that have holes, and get no room.
-        if self._first is None or last - self._first >= path.stat().st_size // 16:
+        known = isinstance(self._first, int) and isinstance(last, int) and last >= self._first
+        if not known or last - self._first >= path.stat().st_size // 16:
             raise NotPlain
         self._room = last - self._first + 1
         if whole:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,6 +17,14 @@ from .errors import TraceError
 from .schema import NULL, Column, Columns, Table
 
 _BATCH_ROWS = "65536"
+STRETCH = 1 << 18
+"""Rowids that one query reads."""
+_FEW_ROWS, _SMALL_BYTES = "256", 16 << 20
+"""Rows of text at a time from files up to that size: damage can give each the whole file's text."""
+_MOST_TEXT = 4
+"""Bytes of text that a byte of the file may give: an integer can be read as text, too."""
+UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
+"""What the standard library raises for a damaged file: SQLite quotes names that are no UTF-8."""
 REEXPORT = "export the report again with `nsys export --type sqlite`"
 
 
@@ -51,6 +60,8 @@ class QueryPlan:
         self.table = table
         self.actual = actual
         self.stretches = stretches
+        self._room = room
+        self._size = path.stat().st_size if actual else 0
         self._numbers = {c.name: np.empty(room, np.int64) for c in table.columns if not c.text}
 
     def jobs(self) -> list[Callable[[], None]]:
@@ -68,11 +79,21 @@ class QueryPlan:
                 adbc_driver_manager.AdbcConnection(driver) as connection,
                 adbc_driver_manager.AdbcStatement(connection) as statement,
             ):
-                statement.set_options(**{"adbc.sqlite.query.batch_rows": _BATCH_ROWS})
+                few = self._size <= _SMALL_BYTES and any(c.text for c in self.table.columns)
+                rows = _FEW_ROWS if few else _BATCH_ROWS
+                statement.set_options(**{"adbc.sqlite.query.batch_rows": rows})
                 statement.set_sql_query(stretch.sql)
                 handle, _ = statement.execute_query()
+                text = 0
                 for batch in batches(handle.address):
                     self._take(stretch, batch)
+                    text += sum(column.text_bytes for column in batch)
+                    if text > _MOST_TEXT * self._size + _SMALL_BYTES:
+                        raise TraceError(
+                            f"{self.path} is damaged: table {self.actual} holds more text than "
+                            f"its {self._size} bytes can",
+                            remedy=REEXPORT,
+                        )
         except (adbc_driver_manager.Error, ArrowError) as error:
             raise TraceError(say(self.path, self.actual, error), remedy=REEXPORT) from error
 
@@ -87,6 +108,9 @@ class QueryPlan:
                 stretch.loose.setdefault(column.name, []).append(numbers.copy())
             else:
                 low = stretch.at + stretch.rows
+                # A sound table cannot have more rows between two rowids than rowids.
+                if stretch.rows + values.length > min(STRETCH, self._room - stretch.at):
+                    raise out_of_order(self.path, self.actual)
                 self._numbers[column.name][low : low + values.length] = numbers
         stretch.rows += batch[0].length
 
@@ -110,6 +134,19 @@ class QueryPlan:
                 ]
                 result[name] = np.concatenate(kept)
         return result
+
+
+def free_rowid(present: tuple[str, ...]) -> str | None:
+    """A name of the rowid that no column of the table has taken, None where all are."""
+    taken = {name.lower() for name in present}
+    return next((n for n in ("rowid", "_rowid_", "oid") if n not in taken), None)
+
+
+def out_of_order(path: Path, table: str) -> TraceError:
+    """The error for a table whose rows do not stand in the order of their rowids."""
+    return TraceError(
+        f"{path} is damaged: the rows of table {table} are out of order", remedy=REEXPORT
+    )
 
 
 def term(column: Column, table: str, present: tuple[str, ...], path: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -155,15 +156,15 @@ class _Reader:
         )
         self.calls_by_id = [
             (mine, FirstMatch(calls.correlation[mine]))
-            for mine in (_where(calls.process, k, len(self.pids)) for k in range(len(self.pids)))
+            for mine in _by_value(calls.process, len(self.pids))
         ]
         return calls, sum(ids.repeats() for _, ids in self.calls_by_id)
 
     def _match(self, process: Code, correlation: Int64) -> Int64:
         """The call of each (process, correlationId), the earliest of several, -1 where none."""
         result = np.full(len(correlation), -1, np.int64)
-        for index, (mine, ids) in enumerate(self.calls_by_id):
-            rows = _where(process, index, len(self.pids))
+        groups = _by_value(process, len(self.pids))
+        for rows, (mine, ids) in zip(groups, self.calls_by_id, strict=True):
             found = ids.find(correlation[rows])
             if isinstance(mine, slice):
                 result[rows] = found
@@ -321,8 +322,19 @@ def _each(codes: Code, table: Code) -> Code:
     return np.full(len(codes), table[0], np.int32) if len(table) == 1 else table[codes]
 
 
-def _where(codes: Code, index: int, distinct: int) -> slice | Int64:
-    return slice(None) if distinct == 1 else np.flatnonzero(codes == index)
+_FEW = 8
+"""Processes up to which a pass over the rows for each costs less than sorting them."""
+
+
+def _by_value(codes: Code, distinct: int) -> list[slice | Int64]:
+    """The rows of each code from 0 on, ascending."""
+    if distinct == 1:
+        return [slice(None)]
+    if distinct <= _FEW:
+        return [np.flatnonzero(codes == index) for index in range(distinct)]
+    order = np.argsort(codes, kind="stable")
+    edges = np.searchsorted(codes[order], np.arange(distinct + 1))
+    return [order[low:high] for low, high in pairwise(edges.tolist())]
 
 
 def _by_thread(thread: Code, start: Int64, end: Int64) -> Int64 | None:

@@ -142,6 +142,9 @@ EXPORT = Table(
     others=("EXPORT_META_DATA",),
     optional=True,
 )
+DIAGNOSTIC = Table(
+    "DIAGNOSTIC_EVENT", (Column("severity"), Column("text", text=True)), optional=True
+)
 SESSION = Table("TARGET_INFO_SESSION_START_TIME", _columns("utcEpochNs"), optional=True)
 ANALYSIS = Table("ANALYSIS_DETAILS", (Column("duration", absent=NULL),))
 

@@ -13,36 +13,54 @@ import stat
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from .btree import Pages
 from .errors import TraceError
 from .pages import NotPlain
 from .plain import PagePlan
-from .queries import REEXPORT, QueryPlan, Stretch, say, term
+from .queries import (
+    REEXPORT,
+    STRETCH,
+    UNREADABLE,
+    QueryPlan,
+    Stretch,
+    free_rowid,
+    out_of_order,
+    say,
+    term,
+)
 from .schema import Columns, Table
 
 __all__ = ["Columns", "Database", "open_database"]
 
 _MAGIC = b"SQLite format 3\x00"
-_STRETCH = 1 << 18
-"""Rowids that one query reads."""
+_STRETCH = STRETCH
 
 
 class Database:
     """One SQLite file, opened so that nothing can be written to it or beside it.
 
-    `layout`: the columns of each table. Every read has a connection of its own, so that several
+    `layout`: the columns of each table. `shown`: the file's name in messages; `path` is where its
+    manifest would lie beside it. Every read has a connection of its own, so that several
     run at once.
     """
 
     def __init__(
-        self, path: Path, uri: str, layout: dict[str, tuple[str, ...]], *, immutable: bool
+        self, path: Path, uri: str, layout: dict[str, tuple[str, ...]], trees: _Trees
     ) -> None:
-        self.path = path
+        self.path = self.shown = path
         self.layout = layout
+        self._trees = trees
         self._uri = uri
-        self._immutable = immutable
+        self._immutable = trees.pages is not None
+
+    @property
+    def uri(self) -> str:
+        """How SQLite opens the file without writing to it."""
+        return self._uri
 
     def has(self, table: Table) -> bool:
         """Whether the file holds this table, under any of its names."""
@@ -108,7 +126,7 @@ class Database:
         if actual is not None and self._immutable:
             try:
                 return PagePlan(self.path, connection, table, actual, self.layout[actual])
-            except (NotPlain, OSError, sqlite3.Error):
+            except (NotPlain, OSError, *UNREADABLE):
                 pass  # SQLite reads it, or says what is wrong
         return self._query(connection, table)
 
@@ -117,20 +135,30 @@ class Database:
         actual = self._actual(table)
         if actual is None:
             return QueryPlan(self._uri, self.path, table, "", [])
+        self._trees.check(actual)
         present = self.layout[actual]
         terms = ", ".join(term(c, actual, present, self.path) for c in table.columns)
         sql = f'SELECT {terms} FROM "{actual}" WHERE ({table.condition()})'
+        rowid = free_rowid(present)
+        if rowid is None:  # columns of the table have all its names
+            return QueryPlan(self._uri, self.path, table, actual, [Stretch(sql, None)])
         # Each on its own: asked for together, SQLite would walk the whole table.
-        edges = (f'SELECT {end}(rowid) FROM "{actual}"' for end in ("min", "max"))
+        edges = (f'SELECT {end}({rowid}) FROM "{actual}"' for end in ("min", "max"))
         try:
             first, last = (connection.execute(edge).fetchone()[0] for edge in edges)
-        except sqlite3.Error as error:
+        except UNREADABLE as error:
             raise TraceError(say(self.path, actual, error), remedy=REEXPORT) from error
         # Rows take 16 bytes or more: many more rowids than that have holes, and get no room.
         if first is None or last - first >= self.path.stat().st_size // 16:
             return QueryPlan(self._uri, self.path, table, actual, [Stretch(sql, None)])
+        if last < first:
+            raise out_of_order(self.path, actual)
+        if last - first < _STRETCH:
+            # Without a condition on rowids, which a search would meet too early in a damaged table.
+            whole = [Stretch(sql, 0)]
+            return QueryPlan(self._uri, self.path, table, actual, whole, room=last - first + 1)
         stretches = [
-            Stretch(f"{sql} AND rowid >= {k} AND rowid < {k + _STRETCH}", k - first)
+            Stretch(f"{sql} AND {rowid} >= {k} AND {rowid} < {k + _STRETCH}", k - first)
             for k in range(first, last + 1, _STRETCH)
         ]
         return QueryPlan(self._uri, self.path, table, actual, stretches, room=last - first + 1)
@@ -178,6 +206,31 @@ def _check_file(path: Path) -> None:
         )
 
 
+def _page_size(path: Path) -> int:
+    with path.open("rb") as file:
+        size = int.from_bytes(file.read(18)[16:18], "big")
+    return 65536 if size == 1 else size
+
+
+@dataclass
+class _Trees:
+    """The b-trees of a file's tables; `pages` is None where a write-ahead log holds newer pages."""
+
+    roots: dict[str, int]
+    pages: Pages | None
+
+    def check_schema(self) -> None:
+        """Raises TraceError where the table of tables is no tree."""
+        if self.pages is not None:
+            self.pages.check(1, "the table of tables")
+
+    def check(self, table: str) -> None:
+        """Raises TraceError where a table's pages are no tree."""
+        root = self.roots.get(table)
+        if self.pages is not None and isinstance(root, int):
+            self.pages.check(root, f"table {table}")
+
+
 @contextmanager
 def _connect(uri: str) -> Iterator[sqlite3.Connection]:
     connection = sqlite3.connect(uri, uri=True)
@@ -197,6 +250,8 @@ def open_database(path: str | os.PathLike[str]) -> Database:
     wal = file.with_name(file.name + "-wal")
     # `immutable` spares locks and sidecar files, but would not see a writer's pending log.
     immutable = not (wal.exists() and wal.stat().st_size)
+    trees = _Trees({}, Pages(file, _page_size(file)) if immutable else None)
+    trees.check_schema()
     mode = "mode=ro&immutable=1" if immutable else "mode=ro"
     uri = f"file:{quote(str(file.absolute()))}?{mode}"
     layout: dict[str, tuple[str, ...]] = {}
@@ -204,12 +259,16 @@ def open_database(path: str | os.PathLike[str]) -> Database:
         with _connect(uri) as connection:
             connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
             # Views are left out: a trace has none, and a hostile one could run for ever.
-            names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-            for (name,) in names.fetchall():
+            query = "SELECT name, rootpage FROM sqlite_master WHERE type = 'table'"
+            for name, root in connection.execute(query).fetchall():
+                if not isinstance(name, str):  # bytes, in a damaged row: no table that is asked for
+                    continue
+                trees.roots[name] = root
                 quoted = name.replace('"', '""')
                 rows = connection.execute(f'PRAGMA table_info("{quoted}")')
                 layout[name] = tuple(row[1] for row in rows)
-    except sqlite3.Error as error:
-        raise TraceError(f"{file} cannot be read as SQLite ({error})", remedy=REEXPORT) from error
+    except UNREADABLE as error:
+        said = str(error) if isinstance(error, sqlite3.Error) else "its schema is no text"
+        raise TraceError(f"{file} cannot be read as SQLite ({said})", remedy=REEXPORT) from error
 
-    return Database(file, uri, layout, immutable=immutable)
+    return Database(file, uri, layout, trees)

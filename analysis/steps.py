@@ -13,6 +13,8 @@ from .errors import TraceError
 from .intervals import Int64
 from .trace import Thread, Trace
 
+MAX_SERIES = 128
+"""Series of steps, and pairs of a series and a GPU, that one report is made for."""
 _MAX_NAME = 4096
 """Names are matched on their first characters, so that no hostile name can stall a regex."""
 
@@ -118,7 +120,15 @@ def find_steps(trace: Trace, patterns: tuple[StepPattern, ...] = (DEFAULT_STEP,)
     taken = np.zeros(len(trace.operations), np.bool_)
     doubtful = np.zeros(len(trace.operations), np.bool_)
     for pattern in patterns:
-        chosen = _outermost(trace, _matching(trace, pattern))
+        matching = _matching(trace, pattern)
+        threads = len(np.unique(trace.ranges.thread[matching]))
+        if len(series) + threads > MAX_SERIES:
+            raise TraceError(
+                f"{trace.path}: ranges on {len(series) + threads} threads match the step pattern, "
+                f"more than the {MAX_SERIES} that can be told apart",
+                remedy="choose ranges of fewer threads with --step",
+            )
+        chosen = _outermost(trace, matching)
         if len(chosen) == 0:
             continue
         owner, by_time, ambiguous = _assign(trace, chosen)

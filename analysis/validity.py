@@ -11,6 +11,7 @@ import numpy as np
 from .attribute import Attribution
 from .causes.profiler import CAUSE as PROFILER
 from .counted import Counted, count_rows
+from .diagnostics import ERROR
 from .gaps import DeviceGaps
 from .intervals import clip, union
 from .steps import Steps
@@ -64,6 +65,7 @@ def judge(
         *_identity(trace),
         *_graph(counted.graphs),
         *_overhead(trace, gaps),
+        *_diagnostics(trace),
         *_launches(gaps, attributions),
         *_steps(steps, series),
     ]
@@ -232,6 +234,26 @@ def _overhead(trace: Trace, gaps: Sequence[DeviceGaps]) -> list[Verdict]:
             "profiler-overhead",
             f"the profiler worked {spent / 1e6:.3f} ms inside the window ({share:.1%} of it)",
             "shorten the captured window, or trace less (--trace=cuda,nvtx)",
+        )
+    ]
+
+
+def _diagnostics(trace: Trace) -> list[Verdict]:
+    said = trace.source.diagnostics
+    if not said:
+        return []
+    shown = "; ".join(
+        f"'{d.text}'" + (f" ({d.count} times)" if d.count > 1 else "") for d in said[:3]
+    )
+    more = f" and {len(said) - 3} more" if len(said) > 3 else ""
+    errors = any(d.severity == ERROR for d in said)
+    return [
+        Verdict(
+            "all",
+            Level.DEGRADED,
+            "profiler-diagnostics",
+            f"the profiler itself {'reported errors' if errors else 'warned'}: {shown}{more}",
+            "see the diagnostics of the report in the Nsight GUI; record again if events were lost",
         )
     ]
 

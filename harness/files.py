@@ -11,9 +11,19 @@ from .errors import HarnessError
 
 
 def refuse_existing(path: str | os.PathLike[str], *, force: bool) -> None:
-    """Raise before the work what the write would raise after it."""
-    if not force and Path(path).exists():
+    """Raise before the work what the write would raise after it: a taken name, a missing folder."""
+    check_folder(path)
+    if not force and os.path.lexists(path):
         raise _exists(path)
+
+
+def check_folder(path: str | os.PathLike[str]) -> None:
+    """Raise HarnessError where the folder that a file is to be written into cannot take it."""
+    folder = Path(path).parent
+    if not folder.is_dir():
+        raise HarnessError(f"{folder} is no folder", remedy="create it first")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise HarnessError(f"cannot write into {folder}", remedy="name another folder with -o")
 
 
 def _exists(path: str | os.PathLike[str]) -> HarnessError:
@@ -32,8 +42,7 @@ def write_bytes(path: Path, data: bytes, *, force: bool = False) -> None:
 
 def write_chunks(path: Path, chunks: Iterable[bytes], *, force: bool = False) -> None:
     """The same for a file that comes in pieces, so that a large one is never held whole."""
-    if not path.parent.is_dir():
-        raise HarnessError(f"{path.parent} is no folder", remedy="create it first")
+    check_folder(path)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
     part = Path(name)
     try:
@@ -42,15 +51,20 @@ def write_chunks(path: Path, chunks: Iterable[bytes], *, force: bool = False) ->
                 file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        mask = os.umask(0)
-        os.umask(mask)
-        part.chmod(0o666 & ~mask)
-        if force:
-            part.replace(path)
-        else:
-            try:
-                os.link(part, path)  # fails where the name exists, even by a race
-            except FileExistsError:
-                raise _exists(path) from None
+        place(part, path, force=force)
     finally:
         part.unlink(missing_ok=True)
+
+
+def place(part: Path, path: Path, *, force: bool = False) -> None:
+    """Give a finished file of ours its final name, with the permissions of a new file."""
+    mask = os.umask(0)
+    os.umask(mask)
+    part.chmod(0o666 & ~mask)
+    if force:
+        part.replace(path)
+    else:
+        try:
+            os.link(part, path)  # fails where the name exists, even by a race
+        except FileExistsError:
+            raise _exists(path) from None

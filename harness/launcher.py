@@ -72,7 +72,6 @@ class Launcher:
             hooks |= dict.fromkeys(CUDA_PACKAGES, self._cuda_package_imported)
         self.hooks = helper("hooks").ImportHooks(hooks)
         self.owner = os.getpid()
-        self.saved_ranges = -1
 
     # The session, guarded: the target must not suffer for a recording that fails
 

@@ -34,6 +34,7 @@ class ShowRequest:
     regexes: tuple[str, ...] = ()
     infer: bool = False
     gap: str = "worst"
+    capture: bool = False
     device: int | None = None
     output: str | None = None
     dark: bool = False
@@ -56,6 +57,7 @@ def run_show(request: ShowRequest) -> None:
             globs=request.globs,
             regexes=request.regexes,
             infer=request.infer,
+            capture=request.capture,
             device=request.device,
             nsys=request.nsys,
         )

@@ -39,3 +39,27 @@ def harness(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
         )
 
     return run
+
+
+@pytest.fixture
+def inside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """The same in this process, in the same folder: for many commands, where only words matter."""
+    from harness.cli import _UNEXPECTED, cli
+    from harness.exits import exit_code_of
+
+    monkeypatch.chdir(tmp_path)
+
+    def run(*args: object, **env: str) -> subprocess.CompletedProcess[str]:
+        for name, value in env.items():
+            monkeypatch.setenv(name, value)
+        words = [str(word) for word in args]
+        capsys.readouterr()
+        code = exit_code_of(
+            lambda: cli.main(words, prog_name="harness", standalone_mode=False), _UNEXPECTED
+        )
+        said = capsys.readouterr()
+        return subprocess.CompletedProcess(words, code, said.out, said.err)
+
+    return run

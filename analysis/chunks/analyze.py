@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..analyze import Options, TraceReport, no_such_device, no_such_steps, numbered
+from ..analyze import Options, TraceReport, check_pairs, no_such_device, no_such_steps, numbered
 from ..arrays import Bool
 from ..attribute import Attribution, largest_first
 from ..causes import causes
@@ -98,6 +98,13 @@ def analyze_store(
         devices = tuple(d for d in devices if store.devices[d].ordinal == options.device)
         if not devices:
             raise no_such_device(store.path, options.device, there)
+    pairs = sum(
+        bool((launched.count[mask] > 0).any())
+        for place, mask in zip(narrowed.place, narrowed.wanted, strict=True)
+        for (one, _), launched in whole.launched.items()
+        if one == place
+    )
+    check_pairs(OutlinedTrace(store), len(narrowed.place), pairs)
     walk = GapWalk(
         store, resident, narrowed, replace(walked, launched=_launched(walked, narrowed)),
         facts, devices, (lo, hi), wanted, sizes,

@@ -33,7 +33,6 @@ class Timeline:
     summary: str
     parts: tuple[tuple[str, str, str, str, int], ...]
     """(cause, what, duration, share, ns) of the focused gap."""
-    length_ns: int
     step: int | None
     notes: tuple[str, ...]
 
@@ -96,7 +95,7 @@ def _timeline(entry: Entry, moment: Moment, key: str) -> Timeline:
     name = f"{plain(entry.title, 60)}: {heading.lower()}"
     drawing = stretched(fitted(moment.scene, DRAWN), name)
     notes = tuple(f"{lane.title}: {lane.note}" for lane in moment.scene.lanes if lane.note)
-    return Timeline(key, heading, drawing, summary, parts, moment.gap_ns, moment.step, notes)
+    return Timeline(key, heading, drawing, summary, parts, moment.step, notes)
 
 
 def _data(scene: Scene) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..diagnostics import Diagnostic
 from ..metadata import Metadata, source_of
 from ..trace import (
     Calls,
@@ -49,7 +50,9 @@ class Store:
         self.dropped = Dropped(**head["dropped"])
         self.duplicate_calls: int = head["duplicate_calls"]
         self.ambiguous_devices: bool = head["ambiguous_devices"]
-        self.source = source_of(Metadata(**head["metadata"]), path)
+        said = head["metadata"]
+        said["diagnostics"] = tuple(Diagnostic(**one) for one in said["diagnostics"])
+        self.source = source_of(Metadata(**said), path)
 
     @cached_property
     def strings(self) -> Strings:

@@ -27,6 +27,7 @@ class StepClock:
     def __init__(self, runtime: Runtime) -> None:
         self._now_ns = runtime.now_ns
         self._began: list[int] = []
+        self._ended = 0
         self._last_ns = 0
 
     def before(self, step: int) -> None:
@@ -35,6 +36,7 @@ class StepClock:
 
     def after(self, step: int) -> None:
         """Call after step `step`."""
+        self._ended += 1
         self._last_ns = self._now_ns()
 
     def close(self) -> None:
@@ -42,5 +44,8 @@ class StepClock:
 
     def steps_ns(self) -> NDArray[np.int64]:
         """Length of each decode step, int64 ns, shape (steps executed - 1,): from its start to the
-        next one's, the last one's to its end. Step 0, the prefill, is left out."""
+        next one's, the last one's to its end. Step 0, the prefill, is left out. Empty where one
+        launch made several steps: nobody saw when each began."""
+        if self._ended != len(self._began):
+            return np.empty(0, np.int64)
         return np.diff(np.array([*self._began[1:], self._last_ns], np.int64))

@@ -18,6 +18,7 @@ from analysis.bootstrap import (
 from analysis.compare import MIN_RUNS
 from analysis.ranks import rank_sum_p, signed_rank_p
 
+from ..errors import HarnessError
 from .floor import Floor, step_floor
 from .plan import Plan
 from .store import Json, Store, steps_from_blob
@@ -180,11 +181,18 @@ def load(store: Store, session: str | None = None) -> Figures:
         )
         mine = sorted(runs.get(cell["id"], ()), key=lambda run: run["round"])
         cells[cell["key"]] = CellFigures(cell, mine, floor)
+    try:
+        plan = Plan.from_json(row["plan"])
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise HarnessError(
+            f"{store.path} is damaged: the plan of session {row['id']} cannot be read",
+            remedy="take a copy of it that is sound, or measure again",
+        ) from None
     return Figures(
         session=row,
         workers=workers,
         clocks=store.rows("clocks", session=row["id"]),
-        plan=Plan.from_json(row["plan"]),
+        plan=plan,
         cells=cells,
     )
 

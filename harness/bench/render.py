@@ -20,8 +20,6 @@ from .figures import CellFigures, Figures
 from .store import RESULTS_VERSION, Json
 from .tables import tables
 
-FORMATS = ("table", "json", "csv", "md")
-
 
 def render(figures: Figures, format_name: str, terminal: Terminal) -> str:
     """The whole text, ending with a newline."""

@@ -58,6 +58,21 @@ _TABLES: dict[str, dict[str, type]] = {
     },
 }  # fmt: skip
 
+_ALWAYS = {
+    "sessions": ("id", "started_at", "status", "plan"),
+    "workers": ("id", "session"),
+    "cells": (
+        "id", "session", "position", "key", "strategy", "batch_size", "prompt_length",
+        "max_new_tokens",
+    ),
+    "runs": (
+        "id", "session", "cell", "round", "wall_ns", "decode_ns", "steps_executed", "steps_kept",
+        "prepare_ns", "capture_ns",
+    ),
+    "clocks": ("id", "session"),
+}  # fmt: skip
+"""Columns that every row of a sound file has a value in."""
+
 _KEYS = {
     "workers": (("session", "sessions", "id"),),
     "cells": (("session", "sessions", "id"),),
@@ -171,7 +186,10 @@ class Store:
         if table not in self.db.table_names():
             return []
         clause = " and ".join(f"[{name}] = :{name}" for name in where) or None
-        return list(self.db[table].rows_where(clause, where or None, order_by="id"))
+        found = list(self.db[table].rows_where(clause, where or None, order_by="id"))
+        for row in found:
+            _check_row(self.path, table, row)
+        return found
 
     def sessions(self) -> list[dict[str, Any]]:
         """All sessions, oldest first."""
@@ -232,6 +250,23 @@ def _insert(connection: sqlite3.Connection, table: str, row: Mapping[str, Any]) 
     return int(done.lastrowid or 0)
 
 
+def _check_row(path: Path, table: str, row: Mapping[str, Any]) -> None:
+    """HarnessError where a value is of another type than its column, or a needed one is absent."""
+    for name, kind in _TABLES[table].items():
+        value = row.get(name)
+        kinds = (int, float) if kind is float else (kind,)
+        missing = value is None and name in _ALWAYS[table]
+        if missing or not (value is None or isinstance(value, kinds)):
+            shown = "no value" if value is None else type(value).__name__
+            raise HarnessError(
+                f"{path} is damaged: {table}.{name} of row {str(row.get('id'))[:40]} holds "
+                f"{shown}, {kind.__name__} was expected",
+                remedy="take a copy of it that is sound, or measure again",
+            )
+    if table == "runs" and row["wall_ns"] <= 0:
+        raise HarnessError(f"{path} is damaged: run {row['id']} took {row['wall_ns']} ns")
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, dict | list | tuple):
         return json.dumps(value, ensure_ascii=False)
@@ -274,7 +309,7 @@ def _connected(path: Path, *, create: bool = False) -> Iterator[sqlite3.Connecti
         raise HarnessError(f"{path} cannot be opened: {error}") from None
     try:
         yield connection
-    except sqlite3.OperationalError as error:
+    except sqlite3.DatabaseError as error:
         raise HarnessError(f"{path}: {error}") from None
     finally:
         connection.close()

@@ -40,9 +40,10 @@ class Measured:
 
     `decode_ns` and `prefill_ns` are between device events, `wall_ns` is the host's clock around the
     run and a final synchronise; `steps_ns` (int64, shape (steps executed - 1,)) is the host's
-    clock. Fragmentation is reserved less allocated, at their peaks. `allocation_retries` counts the
-    times that the allocator had to give its cache back to serve a request, in this run;
-    `compiled_in_run` the graphs compiled in it. Memory is None where the device keeps no account.
+    clock, empty where one launch made several steps. Fragmentation is reserved less allocated, at
+    their peaks. `allocation_retries` counts the times that the allocator had to give its cache back
+    to serve a request, in this run; `compiled_in_run` the graphs compiled in it. Memory is None
+    where the device keeps no account.
     """
 
     wall_ns: int

@@ -268,11 +268,12 @@ def choose(
     elif name in known:
         fitting = [known[name]]
         if where == "no-gpu" and where not in known[name].records:
-            where = "cpu"
+            where = "cpu" if "cpu" in known[name].records else "cuda"
     else:
         raise UsageError(f"--capture is {name!r}", remedy=f"use auto, {', '.join(sorted(known))}")
     if where == "cuda" and not gpu:
-        raise CaptureError("no NVIDIA GPU found, --device cuda asks for one", remedy=CPU_REMEDY)
+        asking = f"--device {device}" if device == "cuda" else f"--capture {name}"
+        raise CaptureError(f"no NVIDIA GPU found, {asking} asks for one", remedy=CPU_REMEDY)
     refused: list[tuple[str, Availability]] = []
     for backend in fitting:
         if where not in backend.records:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -33,6 +34,9 @@ from .nsys_features import (
 )
 from .nsys_log import NsysLog
 from .processes import Ended, supervise
+
+_ROOM = 1 << 20
+"""Bytes of free space below which a report may have been cut short."""
 
 # nsys's own processes, which may outlive it for a moment.
 HELPERS = ("nsys", "nsys-launcher", "nsys-tee")
@@ -72,9 +76,11 @@ class NsysBackend:
         log = NsysLog()
         output = config.workdir / "report"
         ended = _run(features, options, output, config, log=log, progress=progress)
-        raw = _artefact(output)
+        # What a killed nsys was still writing may be half a file.
+        cut = ended.forced or ended.killed_by is not None
+        raw = None if cut else _artefact(output)
         if raw is None:
-            log.remove_temporary() if ended.forced else None
+            log.remove_temporary() if cut else None
             raise _nothing_recorded(features, config, ended, log)
         result = CaptureResult(
             backend=self.name,
@@ -88,6 +94,7 @@ class NsysBackend:
             notes=(*((note,) if note else ()), *_left_running(ended)),
             durations_s={"record": round(ended.wall_s, 3)},
         )
+        full = _disk_was_full(config.workdir, log)
         try:
             if raw.suffix == ".qdstrm":
                 result = _imported(features, result, raw, output, progress)
@@ -102,6 +109,12 @@ class NsysBackend:
                 exit_code=128 + number,
             )
         except ToolFailed as failed:
+            if full:
+                raise CaptureError(
+                    f"no space left in {config.workdir.parent}: what nsys could write cannot be "
+                    f"read ({failed})",
+                    remedy="free space there or choose another --output-dir",
+                ) from failed
             return dataclasses.replace(result, report=_artefact(output), failure=str(failed))
 
 
@@ -119,9 +132,9 @@ def _run(
         # Otherwise only registered strings open the range, and C and torch do not register theirs.
         env["NSYS_NVTX_PROFILER_REGISTER_ONLY"] = "0"
 
-    def hear(piece: str) -> None:
-        own = log.take(piece)
-        if own is not None:
+    def hear(block: str) -> None:
+        own = log.take_block(block)
+        if own:
             progress.output(own)
 
     def interrupted(name: str) -> None:
@@ -134,7 +147,7 @@ def _run(
     return supervise(
         argv,
         env=env,
-        on_output=hear,
+        on_block=hear,
         on_tick=progress.tick,
         on_interrupt=interrupted,
         grace_s=config.grace_s,
@@ -183,6 +196,12 @@ def _artefact(output: Path) -> Path | None:
     return None
 
 
+def _disk_was_full(folder: Path, log: NsysLog) -> bool:
+    """May nsys have found no room for the whole report? It says so at times, and at times not."""
+    said = any("No space left" in problem for problem in log.problems)
+    return said or shutil.disk_usage(folder).free < _ROOM
+
+
 def _exit_code(ended: Ended) -> int:
     # An interrupted nsys exits 0, 130 or 143, as its collection happened to stand.
     if ended.interrupted is not None:
@@ -208,6 +227,12 @@ def _nothing_recorded(
             + ("; nsys did not finish and was killed" if ended.forced else ""),
             exit_code=_exit_code(ended),
         )
+    if ended.killed_by is not None:
+        return CaptureError(
+            f"nsys {features.version} was killed by {ended.killed_by}; its recording is lost, and "
+            "the target was stopped",
+            remedy="record again; SIGKILL often means that memory ran out",
+        )
     if log.usage_error:
         return CaptureError(
             f"nsys {features.version} rejected its options: {said or 'it printed its usage'}",
@@ -223,6 +248,12 @@ def _nothing_recorded(
     if diverted is not None:
         return CaptureError(
             f"nsys could not write into {config.workdir.parent} and left its report at {diverted}"
+            + (f" ({said})" if said else ""),
+            remedy="free space there or choose another --output-dir",
+        )
+    if _disk_was_full(config.workdir, log):
+        return CaptureError(
+            f"no space left in {config.workdir.parent}: nsys could not write its report"
             + (f" ({said})" if said else ""),
             remedy="free space there or choose another --output-dir",
         )

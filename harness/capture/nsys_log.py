@@ -21,6 +21,17 @@ _PROBLEM = re.compile(
     r"(Failed to |unrecognised option|Importer error|The --\S+ option |Illegal |Invalid "
     r"|FATAL ERROR|Error: |ERROR: |No space left|Substitution error)"
 )
+# A line that `take` would not simply hand back holds one of these. Searching a block for words is
+# far cheaper than a look at each of its lines.
+_TELLING = (
+    "Capture range ", "Generating '", "Generated:", "Collecting data...", "Processing events...",
+    "Saving temporary ", "Saved report file to ", "Processing [", "Importing [", "Exporting ",
+    "] [", "Importer error", "Unable to retrieve ", "Failed to ", "Use `", "Use the `",
+    "The target application ",
+    "Waiting for termination of ", "unrecognised option", "The --", "Illegal ", "Invalid ",
+    "FATAL ERROR", "Error: ", "ERROR: ", "No space left", "Substitution error", "usage: nsys ",
+    "Unknown executable format",
+)  # fmt: skip
 _DIVERTED = re.compile(r"nsys-report-[0-9a-f]+\.(qdstrm|nsys-rep|sqlite)")
 
 
@@ -40,6 +51,14 @@ class NsysLog:
     not_a_program: bool = False
     problems: list[str] = field(default_factory=list)
     _listing: bool = False
+
+    def take_block(self, block: str) -> str:
+        """What of these lines is the target's own; they are looked at one by one only where some
+        may be nsys's, since a target may print gigabytes."""
+        if not self._listing and not any(word in block for word in _TELLING):
+            return block
+        pieces = re.split(r"(?<=[\r\n])", block)
+        return "".join(own for piece in pieces if piece and (own := self.take(piece)) is not None)
 
     def take(self, piece: str) -> str | None:
         """The piece where it is the target's own, None where it is nsys's."""

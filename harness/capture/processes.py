@@ -1,44 +1,48 @@
 """Run a process and everything it starts, and be able to stop all of it.
 
 A profiler's daemons leave our process group and even our session, and outlive the profiler when it
-is killed. This process therefore becomes the reaper of its orphaned descendants for as long as a
-command runs: whatever was started stays findable below us.
+is killed. A keeper of ours therefore stands above what is started, adopts what is orphaned below
+it, and ends it all when we are killed ourselves. Should the keeper be killed, the orphans come to
+this process, which ends them.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import re
 import selectors
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-_PR_SET_PDEATHSIG = 1
-_PR_SET_CHILD_SUBREAPER = 36
+from ..errors import CaptureError
+from . import keeper
+from .keeper import KILL_AFTER_S, adopt_orphans, below, process_table, send
+
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_KILL_AFTER_S = 2.0
-_LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+_MOST_BYTES = 1 << 20
+"""Output taken in one turn: a target that prints faster than it is read must not hide a signal."""
 
 
 @dataclass(frozen=True)
 class Ended:
     """How a command ended.
 
-    `exit_code` is the leader's as shells give it (128 + N for signal N). `interrupted` names the
-    signal that we were asked to stop with; `forced` says that the tree had to be killed before the
-    leader was done. `left_running` lists (pid, name) of what the target left behind on purpose.
-    `wall_s` is the leader's wall time in seconds.
+    `exit_code` is the leader's as shells give it (128 + N for signal N); `killed_by` names the
+    signal that ended the leader itself. `interrupted` names the signal that we were asked to stop
+    with; `forced` says that the tree had to be killed before the leader was done. `left_running`
+    lists (pid, name) of what the target left behind on purpose. `wall_s` is the leader's wall time
+    in seconds.
     """
 
     exit_code: int
+    killed_by: str | None
     interrupted: str | None
     forced: bool
     left_running: tuple[tuple[int, str], ...]
@@ -58,6 +62,7 @@ def supervise(
     *,
     env: Mapping[str, str] | None = None,
     on_output: Callable[[str], None] = lambda text: None,
+    on_block: Callable[[str], None] | None = None,
     on_tick: Callable[[float], None] = lambda elapsed_s: None,
     on_interrupt: Callable[[str], None] = lambda signal_name: None,
     grace_s: float = 60.0,
@@ -66,62 +71,136 @@ def supervise(
 ) -> Ended:
     """Run `argv` to its end; OSError when it cannot be started.
 
-    Standard output and error arrive at `on_output` in pieces that keep their line end. Ctrl-C,
+    Standard output and error arrive at `on_output` in pieces that keep their line end; or, much
+    faster where a target prints gigabytes, at `on_block` in blocks of whole lines. Ctrl-C,
     SIGTERM and SIGHUP are passed on to the leader (with `signal_group`, to its whole group), which
     may take `grace_s` to finish; a second signal, or the end of that time, kills the whole tree.
     `on_interrupt` is told the first signal's name.
     After an interruption nothing of the tree is left. After a normal end, processes named in
-    `helpers` (the profiler's own) are ended, and others that the target left are let alone.
+    `helpers` (the profiler's own) are ended, and others that the target left are let alone. A
+    leader that a signal ended, or that reports so of its child (a code of 128 + N), left nothing on
+    purpose: the rest of its tree is ended. So it is when this process is killed.
+    Raises CaptureError where somebody killed the keeper.
     """
     with _reaping_orphans(), _catching_signals() as signals:
         before = frozenset(_children(os.getpid()))
-        begun = time.monotonic()
-        process = subprocess.Popen(
-            argv,
-            env=None if env is None else dict(env),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            preexec_fn=_die_with_parent if _LIBC is not None else None,  # noqa: PLW1509
-        )
-        tree = _Tree(before, process.pid)
+        run = _Run(argv, env, before)
         try:
             forced = _wait(
-                process,
-                tree,
+                run,
                 signals,
-                on_output=on_output,
+                on_block=on_block or (lambda text: _one_by_one(text, on_output)),
                 on_tick=on_tick,
                 on_interrupt=on_interrupt,
                 grace_s=grace_s,
                 signal_group=signal_group,
             )
+            status = run.status
+            if status is None:
+                raise CaptureError(
+                    "the process that watches over the recording was killed, and what it had "
+                    "started was ended",
+                    remedy="record again",
+                )
+            code = os.waitstatus_to_exitcode(status)
+            came = signal.Signals(signals.came[0]).name if signals.came else None
+            killed = code < 0 or 128 < code <= 128 + signal.NSIG
+            left = _clear(run.tree, helpers, everything=came is not None or killed)
         except BaseException:
-            tree.kill()
-            process.wait()
+            run.tree.end()
             raise
-        wall_s = time.monotonic() - begun
-        came = signal.Signals(signals.came[0]).name if signals.came else None
-        left = _clear(tree, helpers, everything=came is not None)
-    code = process.returncode
-    return Ended(128 - code if code < 0 else code, came, forced, left, wall_s)
+        finally:
+            run.close()
+    killed_by = signal.Signals(-code).name if code < 0 else None
+    return Ended(128 - code if code < 0 else code, killed_by, came, forced, left, run.wall_s)
+
+
+class _Run:
+    """A started command: its keeper, its output pipe, and how it ended, once that is known."""
+
+    def __init__(
+        self, argv: Sequence[str], env: Mapping[str, str] | None, before: frozenset[int]
+    ) -> None:
+        self.status: int | None = None
+        self.wall_s = 0.0
+        self.over = False
+        self._said = b""
+        self.socket, theirs = socket.socketpair()
+        with theirs:
+            self.keeper = subprocess.Popen(
+                [sys.executable, "-I", "-S", keeper.__file__]  # noqa: RUF005
+                + [str(theirs.fileno()), str(os.getpid()), *argv],
+                env=None if env is None else dict(env),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                pass_fds=(theirs.fileno(),),
+            )
+        self.tree = _Tree(before, self.keeper.pid)
+        assert self.keeper.stdout is not None
+        self.output = self.keeper.stdout.fileno()
+        os.set_blocking(self.output, False)
+        try:
+            said = self._line()
+        except BaseException:
+            self.tree.end()
+            self.close()
+            raise
+        if said[:1] == [b"failed"]:
+            self.close()
+            number = int(said[1])
+            raise OSError(number, os.strerror(number), argv[0])
+        self.socket.setblocking(False)
+
+    def _line(self) -> list[bytes]:
+        """The keeper's first words: that it started the command, or could not."""
+        while b"\n" not in self._said:
+            data = self.socket.recv(256)
+            if not data:
+                return []
+            self._said += data
+        line, _, self._said = self._said.partition(b"\n")
+        return line.split()
+
+    def hear(self) -> None:
+        """Take what the keeper says; `over` once the command ended, or the keeper did."""
+        with contextlib.suppress(BlockingIOError):
+            try:
+                data = self.socket.recv(256)
+            except ConnectionError:
+                data = b""
+            self._said += data
+            self.over = not data
+        if b"\n" in self._said:
+            _, status, wall_ns = self._said.split()
+            self.status, self.wall_s, self.over = int(status), int(wall_ns) / 1e9, True
+
+    def signal(self, number: int, *, group: bool) -> None:
+        """Have the leader, or its group, sent a signal while it lives."""
+        with contextlib.suppress(OSError):
+            self.socket.send(f"{'group' if group else 'leader'} {number}\n".encode())
+
+    def close(self) -> None:
+        """Let the keeper go; what is below it comes to us."""
+        self.keeper.kill()
+        self.keeper.wait()
+        self.socket.close()
+        if self.keeper.stdout is not None:
+            self.keeper.stdout.close()
 
 
 def _wait(
-    process: subprocess.Popen[bytes],
-    tree: _Tree,
+    run: _Run,
     signals: _Signals,
     *,
-    on_output: Callable[[str], None],
+    on_block: Callable[[str], None],
     on_tick: Callable[[float], None],
     on_interrupt: Callable[[str], None],
     grace_s: float,
     signal_group: bool,
 ) -> bool:
     """Pump output until the leader ends; True when the tree had to be killed."""
-    assert process.stdout is not None
-    pipe = process.stdout.fileno()
-    os.set_blocking(pipe, False)
+    pipe = run.output
     begun = ticked = time.monotonic()
     deadline: float | None = None
     passed_on = 0
@@ -131,51 +210,46 @@ def _wait(
     with selectors.DefaultSelector() as selector:
         selector.register(pipe, selectors.EVENT_READ)
         selector.register(signals.wake_fd, selectors.EVENT_READ)
-        ended_fd = _pidfd(process.pid)
-        if ended_fd is not None:
-            selector.register(ended_fd, selectors.EVENT_READ)
-        while process.poll() is None:
-            selector.select(timeout=1.0 if ended_fd is not None else 0.1)
+        selector.register(run.socket, selectors.EVENT_READ)
+        while not run.over:
+            selector.select(timeout=0.1 if forced else 1.0)
             with contextlib.suppress(BlockingIOError):
                 os.read(signals.wake_fd, 64)
             if open_pipe:
-                tail, open_pipe = _pump(pipe, tail, on_output)
+                tail, open_pipe = _pump(pipe, tail, on_block)
                 if not open_pipe:
                     selector.unregister(pipe)
+            run.hear()
             now = time.monotonic()
             if now - ticked >= 1.0:
                 ticked = now
                 if tail:  # a prompt or a half-drawn progress bar: show it now
-                    on_output(tail.decode(errors="replace"))
+                    on_block(tail.decode(errors="replace"))
                     tail = b""
                 on_tick(now - begun)
             if len(signals.came) > passed_on and not forced:
                 if passed_on == 0:
                     on_interrupt(signal.Signals(signals.came[0]).name)
-                    _send(process, signals.came[0], signal_group)
+                    run.signal(signals.came[0], group=signal_group)
                     deadline = now + grace_s
                 else:
                     forced = True
                 passed_on = len(signals.came)
             if deadline is not None and now > deadline:
                 forced = True
-            if forced:
-                tree.kill()
-                process.wait()
-        if ended_fd is not None:
-            os.close(ended_fd)
+            if forced and not run.over:
+                run.tree.kill()
     # Whoever the target left behind may hold the pipe open for ever: take what is there, no more.
     if open_pipe:
-        tail, _ = _pump(pipe, tail, on_output)
+        tail, _ = _pump(pipe, tail, on_block)
     if tail:
-        on_output(tail.decode(errors="replace"))
-    process.stdout.close()
+        on_block(tail.decode(errors="replace"))
     return forced
 
 
-def _pump(pipe: int, tail: bytes, on_output: Callable[[str], None]) -> tuple[bytes, bool]:
+def _pump(pipe: int, tail: bytes, on_block: Callable[[str], None]) -> tuple[bytes, bool]:
     """Hand on whole lines; returns the unfinished rest and whether the pipe is still open."""
-    while True:
+    for _ in range(_MOST_BYTES // 65536):
         try:
             chunk = os.read(pipe, 65536)
         except BlockingIOError:
@@ -183,32 +257,27 @@ def _pump(pipe: int, tail: bytes, on_output: Callable[[str], None]) -> tuple[byt
         if not chunk:
             return tail, False
         # A progress bar ends its lines with a carriage return; both ends are kept as they came.
-        *pieces, tail = re.split(rb"(?<=[\r\n])", tail + chunk)
-        for piece in pieces:
-            on_output(piece.decode(errors="replace"))
-        if len(tail) > 65536:
-            on_output(tail.decode(errors="replace"))
+        end = max(chunk.rfind(b"\n"), chunk.rfind(b"\r")) + 1
+        if end:
+            on_block((tail + chunk[:end]).decode(errors="replace"))
             tail = b""
+        tail += chunk[end:]
+        if len(tail) > 65536:
+            on_block(tail.decode(errors="replace"))
+            tail = b""
+    return tail, True
 
 
-def _send(process: subprocess.Popen[bytes], number: int, group: bool) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        if group:
-            os.killpg(process.pid, number)
-        else:
-            process.send_signal(number)
-
-
-def _pidfd(pid: int) -> int | None:
-    try:
-        return os.pidfd_open(pid)
-    except (AttributeError, OSError):
-        return None
+def _one_by_one(text: str, on_output: Callable[[str], None]) -> None:
+    """A block, piece by piece."""
+    for piece in re.split(r"(?<=[\r\n])", text):
+        if piece:
+            on_output(piece)
 
 
 def _clear(tree: _Tree, helpers: Sequence[str], *, everything: bool) -> tuple[tuple[int, str], ...]:
     """Wait for the profiler's helpers and, with `everything`, stop whatever still runs."""
-    deadline = time.monotonic() + _KILL_AFTER_S
+    deadline = time.monotonic() + KILL_AFTER_S
     asked = False
     while True:
         running = tree.running()
@@ -218,9 +287,7 @@ def _clear(tree: _Tree, helpers: Sequence[str], *, everything: bool) -> tuple[tu
             return tuple(target)
         if everything and not asked:
             asked = True
-            for pid, _ in target:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGTERM)
+            send([pid for pid, _ in target], signal.SIGTERM)
         if time.monotonic() > deadline:
             tree.kill()
         time.sleep(0.02)
@@ -228,74 +295,50 @@ def _clear(tree: _Tree, helpers: Sequence[str], *, everything: bool) -> tuple[tu
 
 @dataclass(frozen=True)
 class _Tree:
-    """Everything below this process that came after `before`; `leader` is reaped by its Popen."""
+    """Everything below this process that came after `before`, but for the `keeper`."""
 
     before: frozenset[int]
-    leader: int
+    keeper: int
 
     def running(self) -> list[tuple[int, str]]:
         """(pid, name) of the live processes; buries dead orphans that came to us."""
-        table = _process_table()
+        table = process_table()
         me = os.getpid()
         found: list[tuple[int, str]] = []
-        level = [
-            pid for pid, (ppid, _, _) in table.items() if ppid == me and pid not in self.before
-        ]
-        while level:
-            for pid in level:
-                parent, name, state = table[pid]
-                if state not in "ZX":
-                    found.append((pid, name))
-                elif parent == me and pid != self.leader:
-                    with contextlib.suppress(ChildProcessError):
-                        os.waitpid(pid, os.WNOHANG)
-            above = set(level)
-            level = [pid for pid, (ppid, _, _) in table.items() if ppid in above]
+        for pid in below(table, me, self.before):
+            parent, name, state = table[pid]
+            if pid == self.keeper:
+                continue
+            if state not in "ZX":
+                found.append((pid, name))
+            elif parent == me:
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(pid, os.WNOHANG)
         return found
 
     def kill(self) -> None:
         """SIGKILL to every process of the tree."""
-        for pid, _ in self.running():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        send([pid for pid, _ in self.running()], signal.SIGKILL)
+
+    def end(self) -> None:
+        """The same until nothing is left, for two seconds at most."""
+        deadline = time.monotonic() + KILL_AFTER_S
+        while self.running() and time.monotonic() < deadline:
+            self.kill()
+            time.sleep(0.01)
 
 
 def _children(parent: int) -> list[int]:
-    return [pid for pid, (ppid, _, _) in _process_table().items() if ppid == parent]
-
-
-def _process_table() -> dict[int, tuple[int, str, str]]:
-    """pid -> (parent, name, state), from /proc; empty where there is none."""
-    table: dict[int, tuple[int, str, str]] = {}
-    for entry in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            text = entry.read_text(errors="replace")
-        except OSError:
-            continue  # it ended meanwhile
-        # The name stands in parentheses and may itself hold any character.
-        head, _, rest = text.rpartition(")")
-        pid, _, name = head.partition(" (")
-        state, parent = rest.split()[:2]
-        table[int(pid)] = (int(parent), name, state)
-    return table
-
-
-def _die_with_parent() -> None:
-    """In the child: SIGTERM when the harness is killed, so that no profiler records unattended."""
-    assert _LIBC is not None
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    return [pid for pid, (ppid, _, _) in process_table().items() if ppid == parent]
 
 
 @contextlib.contextmanager
 def _reaping_orphans() -> Iterator[None]:
-    if _LIBC is None:
-        yield
-        return
-    _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    adopt_orphans()
     try:
         yield
     finally:
-        _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
+        adopt_orphans(on=False)
 
 
 @contextlib.contextmanager

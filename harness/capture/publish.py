@@ -1,8 +1,8 @@
 """Files appear under their final name whole or not at all, and never over someone else's.
 
 A recording is made in a private folder beside its destination; `publish` then moves its files into
-place. A lock held by the kernel keeps two recordings from using one name at once, and is gone when
-its process is.
+place. Locks held by the kernel keep two recordings from using one name at once, and tell a folder
+in use from one that a killed recording left; they are gone when their process is.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -42,19 +43,22 @@ def reserve(
 
     Raises CaptureError when the folder cannot be written, when the name is taken (unless `force`)
     or in use by another recording. With `number`, a taken name gets the suffix -2, -3 and so on.
-    `keep` leaves the private folder there when the recording fails.
+    `keep` leaves the private folder there when the recording fails. Private folders that recordings
+    killed on this machine left are removed.
     """
     folder = Path(os.path.abspath(folder))
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise _unwritable(folder, error) from error
+        raise unwritable(folder, error) from error
     with contextlib.ExitStack() as stack:
         stem = _hold(stack, folder, stem, force=force, number=number)
+        _sweep(folder)
         try:
-            workdir = Path(tempfile.mkdtemp(prefix=f".{stem[:100]}-", dir=folder))
+            workdir, fd = _private_folder(folder, f".{stem[:40]}{'-' if keep else _mark()}")
         except OSError as error:
-            raise _unwritable(folder, error) from error
+            raise unwritable(folder, error) from error
+        stack.callback(os.close, fd)
         done = False
         try:
             yield Place(folder, stem, workdir)
@@ -62,6 +66,37 @@ def reserve(
         finally:
             if done or not keep:
                 shutil.rmtree(workdir, ignore_errors=True)
+
+
+def _mark() -> str:
+    """Names folders to sweep; with the machine's name, since a lock may not reach another one."""
+    return f".{socket.gethostname()[:40]}.harness-"
+
+
+def _private_folder(folder: Path, prefix: str) -> tuple[Path, int]:
+    """A new folder, and the descriptor whose lock says that it is in use."""
+    while True:
+        made = Path(tempfile.mkdtemp(prefix=prefix, dir=folder))
+        fd = os.open(made, os.O_RDONLY | os.O_CLOEXEC)
+        with contextlib.suppress(OSError):  # a file system without locks: nobody sweeps there
+            fcntl.flock(fd, fcntl.LOCK_EX)
+        if made.exists():
+            return made, fd
+        os.close(fd)  # somebody swept it before it was locked
+
+
+def _sweep(folder: Path) -> None:
+    """Remove the private folders of killed recordings; never one in use, or to be kept."""
+    for entry in folder.iterdir():
+        if not entry.name.startswith(".") or not entry.name[:-8].endswith(_mark()):
+            continue
+        with contextlib.suppress(OSError):
+            fd = os.open(entry, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(entry, ignore_errors=True)
+            finally:
+                os.close(fd)
 
 
 def _hold(
@@ -95,7 +130,7 @@ def _lock(folder: Path, name: str) -> tuple[int, Path] | None:
         try:
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
         except OSError as error:
-            raise _unwritable(folder, error) from error
+            raise unwritable(folder, error) from error
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -118,33 +153,53 @@ def _unlock(fd: int, path: Path) -> None:
 def publish(place: Place, files: Mapping[str, Path], *, force: bool = False) -> dict[str, Path]:
     """Move finished files (suffix -> path) to their final names; returns those.
 
-    Old files under other suffixes of the same name go when `force` is set: they belong to the
-    recording that is replaced. Raises CaptureError, with nothing overwritten, when a name was
-    taken meanwhile without `force`.
+    The manifest comes last: until it is there, nothing describes the other files, and never an old
+    one. Old files under other suffixes of the same name go when `force` is set: they belong to the
+    recording that is replaced. Raises CaptureError, with everything as it was, when a name was
+    taken meanwhile without `force`, or the file system refuses.
     """
     final = {suffix: place.final(suffix) for suffix in files}
+    order = sorted(files, key=lambda suffix: suffix == ".json")
     placed: list[Path] = []
+    suffix = ""
     try:
-        for suffix, path in files.items():
-            if force:
-                os.replace(path, final[suffix])
-            else:
-                _move(path, final[suffix])
-                placed.append(final[suffix])
+        old = _set_aside(place) if force else {}
+    except OSError as error:
+        raise unwritable(place.folder, error) from error
+    try:
         if force:
-            for suffix in SUFFIXES:
-                if suffix not in files:
-                    place.final(suffix).unlink(missing_ok=True)
+            place.final(".json").unlink(missing_ok=True)
+        for suffix in order:
+            (os.replace if force else _move)(files[suffix], final[suffix])
+            placed.append(final[suffix])
+        for suffix in set(SUFFIXES) - files.keys() if force else ():
+            place.final(suffix).unlink(missing_ok=True)
     except OSError as error:
         for path in placed:  # half a recording is worse than none
             path.unlink(missing_ok=True)
+        for kept, path in old.items():
+            with contextlib.suppress(OSError):
+                os.replace(path, place.final(kept))
         if isinstance(error, FileExistsError):
             raise CaptureError(
                 f"{final[suffix]} appeared while recording; nothing was overwritten",
                 remedy="use --force, or another --name",
             ) from error
-        raise _unwritable(place.folder, error) from error
+        raise unwritable(place.folder, error) from error
     return final
+
+
+def _set_aside(place: Place) -> dict[str, Path]:
+    """Second names, in the private folder, for the files that are to be replaced."""
+    aside = place.workdir / "replaced"
+    aside.mkdir()
+    old = {}
+    for suffix in SUFFIXES:
+        # Where the file system has no hard links, a failure half-way cannot be undone.
+        with contextlib.suppress(OSError):
+            os.link(place.final(suffix), aside / f"old{suffix}", follow_symlinks=False)
+            old[suffix] = aside / f"old{suffix}"
+    return old
 
 
 def _move(source: Path, target: Path) -> None:
@@ -159,7 +214,8 @@ def _move(source: Path, target: Path) -> None:
         os.replace(source, target)
 
 
-def _unwritable(folder: Path, error: OSError) -> CaptureError:
+def unwritable(folder: Path, error: OSError) -> CaptureError:
+    """The error for a folder that takes no more files."""
     return CaptureError(
         f"cannot write into {folder}: {error.strerror or error}",
         remedy="choose another --output-dir",

@@ -24,7 +24,7 @@ from .base import (
 )
 from .contents import Contents, look_into
 from .nsys_features import NVTX_REMEDY, nvtx_trap, parse_version
-from .publish import Place, publish, reserve
+from .publish import Place, publish, reserve, unwritable
 
 
 @dataclass(frozen=True)
@@ -251,6 +251,9 @@ def _place_files(
     place: Place, result: CaptureResult, manifest: RunManifest, *, force: bool
 ) -> dict[str, Path]:
     described = place.workdir / "report.json"
-    manifest.write(described)
+    try:
+        manifest.write(described)
+    except OSError as error:
+        raise unwritable(place.folder, error) from error
     files = {path.suffix: path for path in (result.report, result.sqlite) if path is not None}
     return publish(place, {**files, ".json": described}, force=force)

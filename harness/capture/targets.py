@@ -15,7 +15,7 @@ def run_target(config: CaptureConfig, argv: Sequence[str], progress: Progress) -
     return supervise(
         argv,
         env={**os.environ, **dict(config.env)},
-        on_output=progress.output,
+        on_block=progress.output,
         on_tick=progress.tick,
         grace_s=config.grace_s,
         signal_group=True,

@@ -98,6 +98,13 @@ _COMMON = [
     click.option("--device", type=int, metavar="N", help="Only this GPU."),
     click.option("--nsys", metavar="PATH", help="The nsys that exports .nsys-rep files."),
 ]
+window_option = click.option(
+    "--window",
+    type=click.Choice(["operations", "capture"]),
+    default="operations",
+    show_default=True,
+    help="Count from the first GPU operation to the last, or over the whole recording.",
+)
 _SLICE = click.option(
     "--steps",
     type=StepSlice(),

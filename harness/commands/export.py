@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from ._trace_options import trace_options
+from ._trace_options import trace_options, window_option
 
 
 @click.command("export", short_help="Gaps, steps and causes for Perfetto, pandas and others.")
@@ -27,8 +27,9 @@ from ._trace_options import trace_options
     help="Where to write; a further .gz packs it. Without it, csv and perfetto go to stdout.",
 )
 @click.option("--force", is_flag=True, help="Overwrite the output file.")
+@window_option
 @trace_options()
-def command(traces, to, rows, output, force, globs, regexes, infer, steps, device, nsys):
+def command(traces, to, rows, output, force, window, globs, regexes, infer, steps, device, nsys):
     """Write gaps, steps and causes in another program's format.
 
     `perfetto` is a timeline of one trace for ui.perfetto.dev and chrome://tracing, with gaps,
@@ -46,7 +47,7 @@ def command(traces, to, rows, output, force, globs, regexes, infer, steps, devic
     run_export(
         GapsRequest(
             traces=traces, globs=globs, regexes=regexes, infer=infer, steps=steps,
-            device=device, output=output, force=force, nsys=nsys,
+            capture=window == "capture", device=device, output=output, force=force, nsys=nsys,
         ),
         to,
         rows,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from ._trace_options import Instant, Memory, trace_options
+from ._trace_options import Instant, Memory, trace_options, window_option
 
 
 @click.command("gaps", short_help="Why the GPU idles between steps, from recorded traces.")
@@ -12,13 +12,7 @@ from ._trace_options import Instant, Memory, trace_options
 @trace_options()
 @click.option("--start", type=Instant(), help="Leave out what lies before: 1.25s, 340ms, 1500ns.")
 @click.option("--end", type=Instant(), help="Leave out what lies after.")
-@click.option(
-    "--window",
-    type=click.Choice(["operations", "capture"]),
-    default="operations",
-    show_default=True,
-    help="Count from the first GPU operation to the last, or over the whole recording.",
-)
+@window_option
 @click.option(
     "--by",
     type=click.Choice(["step", "cause", "strategy", "stream"]),

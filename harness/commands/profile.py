@@ -136,7 +136,10 @@ def _summary(recordings: Any) -> None:
 
     The recordings are there whatever becomes of this: a failure here is a warning.
     """
-    traces = tuple(str(item.files[".sqlite"]) for item in recordings if ".sqlite" in item.files)
+    from ..capture.profile_run import short_path
+
+    found = [item.files[".sqlite"] for item in recordings if ".sqlite" in item.files]
+    traces = tuple(str(short_path(path)) for path in found)
     if not traces or recordings[0].manifest.rank:
         return  # of several ranks the first speaks
     import os

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from ._trace_options import Instant, trace_options
+from ._trace_options import Instant, trace_options, window_option
 
 
 @click.command("report", short_help="One web page with verdict, charts and timelines.")
@@ -21,6 +21,7 @@ from ._trace_options import Instant, trace_options
 @click.option("--force", is_flag=True, help="Overwrite the output file.")
 @click.option("--start", type=Instant(), help="Leave out what lies before: 1.25s, 340ms, 1500ns.")
 @click.option("--end", type=Instant(), help="Leave out what lies after.")
+@window_option
 @click.option(
     "--label",
     "labels",
@@ -29,7 +30,9 @@ from ._trace_options import Instant, trace_options
     help="Name a trace; repeat it, one for each TRACE in turn.",
 )
 @trace_options()
-def command(traces, output, force, globs, regexes, infer, steps, start, end, device, labels, nsys):
+def command(
+    traces, output, force, globs, regexes, infer, steps, start, end, window, device, labels, nsys
+):
     """Write one web page that opens offline: the verdict first, then charts and timelines.
 
     It loads nothing, holds no command line and no environment, and can be passed on.
@@ -45,6 +48,7 @@ def command(traces, output, force, globs, regexes, infer, steps, start, end, dev
     run_report(
         GapsRequest(
             traces=traces, globs=globs, regexes=regexes, infer=infer, steps=steps, start=start,
-            end=end, device=device, labels=labels, output=output, force=force, nsys=nsys,
+            end=end, capture=window == "capture", device=device, labels=labels, output=output,
+            force=force, nsys=nsys,
         )
     )  # fmt: skip

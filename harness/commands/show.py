@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from ._trace_options import trace_options
+from ._trace_options import trace_options, window_option
 
 
 class StepChoice(click.ParamType):
@@ -44,8 +44,9 @@ class StepChoice(click.ParamType):
 )
 @click.option("--dark", is_flag=True, help="A figure on dark paper.")
 @click.option("--force", is_flag=True, help="Overwrite the output file.")
+@window_option
 @trace_options(names_steps=False)
-def command(trace, choices, regexes, infer, gap, device, output, dark, force, nsys):
+def command(trace, choices, regexes, infer, gap, window, device, output, dark, force, nsys):
     """Draw one step: what the host did, what the GPU did, and why it idled.
 
     \b
@@ -72,6 +73,7 @@ def command(trace, choices, regexes, infer, gap, device, output, dark, force, ns
             regexes=regexes,
             infer=infer,
             gap=gap or "worst",
+            capture=window == "capture",
             device=device,
             output=output,
             dark=dark,

@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-ENGINES = ("loop", "hf", "device-loop")
-
 
 @dataclasses.dataclass(frozen=True)
 class HostSyncs:

@@ -60,7 +60,6 @@ class SimDevice:
         self.whole_graphs = False
         self.priming = False
         """Only memory is followed: warming up, whose times nobody asks for."""
-        self.ops_seen = 0
         self.launches = 0
         self.step_ops: list[Op] = []
         self.last_step: tuple[Op, ...] = ()
@@ -186,7 +185,6 @@ class SimDevice:
             self._left_over.clear()
 
     def _eager(self, op: Op) -> None:
-        self.ops_seen += 1
         if op.kind == VIEW:
             self.machine.spend(self.host_ns("view_op_ns"))
         elif op.kind == READ:

@@ -6,7 +6,6 @@ describes every key.
 
 from __future__ import annotations
 
-import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -41,6 +40,11 @@ _KEYS: dict[str, dict[str, float]] = {
         "range_ns": 0,
     },
 }  # fmt: skip
+_MOST_NS, _MOST = 1e12, 1e18
+"""A thousand seconds, and a rate that no machine has: beyond, times do not add up in int64."""
+_NO_NUMBER = 1e300
+_MOST_BYTES = 1 << 16
+"""A GPU file has a few KiB; what TOML takes in a large one can take minutes to read."""
 _FRACTIONS = {("rates", "efficiency"), ("memory", "efficiency")}
 
 
@@ -122,10 +126,17 @@ def find_gpu(driver_name: str) -> Gpu | None:
 def read_gpu(path: Path) -> Gpu:
     """Read and check a file; HarnessError, one line, says what is wrong with it."""
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            raw = file.read(_MOST_BYTES + 1)
+        if len(raw) > _MOST_BYTES:
+            raise HarnessError(
+                f"{path} has more than {_MOST_BYTES} bytes: no GPU file",
+                remedy="copy a built-in one",
+            )
+        data = tomllib.loads(raw.decode("utf-8"))
     except OSError as error:
         raise HarnessError(f"{path}: {error.strerror or error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # tomllib's own error is a ValueError too
         raise HarnessError(f"{path} is no TOML: {str(error).splitlines()[0]}") from error
     if data.get("schema") != SCHEMA:
         raise HarnessError(
@@ -135,6 +146,8 @@ def read_gpu(path: Path) -> Gpu:
     name = data.get("name")
     if not isinstance(name, str) or not name:
         raise HarnessError(f"{path} has no name", remedy='add name = "..."')
+    if not name.isprintable():
+        raise HarnessError(f"{path}: the name {name[:40]!r} does not fit a line")
     matches = data.get("matches", [])
     if not isinstance(matches, list) or not all(isinstance(part, str) for part in matches):
         raise HarnessError(f"{path}: matches is no list of texts", remedy='write matches = ["..."]')
@@ -152,10 +165,13 @@ def read_gpu(path: Path) -> Gpu:
         for key, least in keys.items():
             where = f"{path}: [{section}] {key}"
             value, source = _entry(where, table, key, known_sources)
-            high = 1.0 if (section, key) in _FRACTIONS else math.inf
+            high = _MOST_NS if key.endswith("_ns") else _MOST
+            if (section, key) in _FRACTIONS:
+                high = 1.0
             if not least <= value <= high:
-                limit = f"{least:g} to {high:g}" if high < math.inf else f"at least {least:g}"
-                raise HarnessError(f"{where} is {value:g}", remedy=f"it must be {limit}")
+                raise HarnessError(
+                    f"{where} is {value:g}", remedy=f"it must be {least:g} to {high:g}"
+                )
             values[section, key] = value
             sources[section, key] = source
     return Gpu(path.stem, name, tuple(matches), values, sources, path)
@@ -179,9 +195,13 @@ def _entry(
             remedy=f'write {key} = {{ value = 1, source = "..." }}',
         )
     value, source = entry["value"], entry["source"]
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise HarnessError(f"{where} is {value!r}", remedy="value is a number")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _NO_NUMBER:
+        raise HarnessError(f"{where} is {str(value)[:40]}", remedy="value is a number")
     if not isinstance(source, str) or not source.strip():
         raise HarnessError(f"{where} has no source", remedy="say where the number is from")
     told = sources.get(source, source)
-    return float(value), str(told)
+    if not isinstance(told, str) or not told.strip():
+        raise HarnessError(
+            f"{where}: source {source!r} says nothing", remedy="write where it is from"
+        )
+    return float(value), told

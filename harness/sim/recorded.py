@@ -74,7 +74,6 @@ class _Reader:
         self.rows = rows[np.argsort(calls.start[rows], kind="stable")]
         self.waits = synchronizing(trace)
         self.names = calls.names
-        self.step_of_row = np.searchsorted(series.start, calls.start[self.rows], "right") - 1
         self.checks = self._inside(STOP_CHECK)
         self._group_operations()
         self._own_times()

@@ -12,7 +12,6 @@ from typing import Any
 from analysis.reports.base import Table, Terminal, Value, plain, shown
 from analysis.reports.table import open_console
 
-FORMATS = ("table", "json", "csv", "md")
 GIVES_WAY = ("tokens_per_s", "floor_ns", "idle_share", "inter_step_idle_ns", "gpu_busy_ns")
 """Columns that a terminal does without, in this order, until the table fits."""
 
@@ -30,7 +29,7 @@ class Outcome:
 
 
 def render(outcome: Outcome, name: str, terminal: Terminal) -> str:
-    """The whole text in one of FORMATS, ending with a newline."""
+    """The whole text as `table`, `json`, `csv` or `md`, ending with a newline."""
     return {"table": _table, "json": _json, "csv": _csv, "md": _markdown}[name](outcome, terminal)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass, replace
 
 from .machine import COPY, KERNEL, ON_DEVICE, Work
-from .program import Action, Hold, Launch, Plain, Pop, Program, Push, Spend, Sync
+from .program import Action, Launch, Plain, Pop, Program, Push, Sync
 
 RECORD, WAIT = "cudaEventRecord_v3020", "cudaEventSynchronize_v3020"
 GRAPH = "cudaGraphLaunch_v10000"
@@ -156,16 +156,3 @@ def faster_kernels(program: Program, *, times: float, floor_ns: int) -> Program:
         for action in program.actions
     )
     return replace(program, actions=actions)
-
-
-def host_ns_by_kind(program: Program) -> dict[str, int]:
-    """Where the host's own time goes, ns: computing, launching, other calls."""
-    totals = {"compute": 0, "launch": 0, "calls": 0}
-    for action in program.actions:
-        if isinstance(action, Spend):
-            totals["compute"] += action.ns
-        elif isinstance(action, Launch):
-            totals["launch"] += action.ns
-        elif isinstance(action, Plain | Sync | Hold):
-            totals["calls"] += action.ns
-    return totals

@@ -25,6 +25,10 @@ def report(trace: TraceBuilder, folder: Path, options: Options | None = None) ->
     return analyze(path, options)
 
 
+def verdict(found: TraceReport, code: str) -> str | None:
+    return next((str(v.level) for v in found.verdicts if v.code == code), None)
+
+
 def decode_loop(
     steps: int = 14,
     *,

@@ -20,10 +20,12 @@ from analysis.writer import TraceBuilder
 
 Change = Callable[[sqlite3.Connection, Random], None]
 
-OPERATIONS = tuple(f"CUPTI_ACTIVITY_KIND_{t}" for t in ("KERNEL", "MEMCPY", "MEMSET"))
+OPERATIONS = tuple(
+    f"CUPTI_ACTIVITY_KIND_{t}" for t in ("KERNEL", "MEMCPY", "MEMSET", "GRAPH_TRACE")
+)
 TIMED = (*OPERATIONS, "CUPTI_ACTIVITY_KIND_RUNTIME", "CUPTI_ACTIVITY_KIND_SYNCHRONIZATION",
          "NVTX_EVENTS", "PROFILER_OVERHEAD")  # fmt: skip
-CORRELATED = TIMED[:5]
+CORRELATED = TIMED[:6]
 OTHER_CALLS = ("cudaMalloc_v3020", "cudaEventRecord_v3020", "cudaLaunchHostFunc_v10000")
 
 

@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
-from harness.capture.nsys_log import NsysLog
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.capture.nsys_log import _PROBLEM, NsysLog
 
 SAID = """\
 hello from target
@@ -67,3 +70,34 @@ def test_only_a_temporary_report_is_ever_removed(tmp_path, monkeypatch):
         log.remove_temporary()
     assert precious.exists()
     assert not left.exists()
+
+
+def test_blocks_are_read_as_their_lines_are():
+    known = [
+        *("[1/8] [0%  ] x", "Exporting 12 events: x", "The --wait option is x", "  FATAL ERROR: x"),
+        *("Capture range ended in the application.", "The target application returned non-zero"),
+        *("No space left on device", "usage: nsys profile [<args>]", "Unknown executable format x"),
+        *("Use the `--wait` option", "Failed to create 'x'", "Importer error status: x"),
+        *("Collecting data...", "Processing [==", "Importing [==", "Saved report file to x"),
+        *("Processing events...", "Saving temporary x", "Waiting for termination of x"),
+        *("unrecognised option x", "Illegal x", "Invalid x", "Error: x", "ERROR: x"),
+        *("Substitution error x", "Unable to retrieve the importer version", "Generating 'a' x"),
+    ]
+    heard = [line for line in known if NsysLog().take(line) is None or _PROBLEM.match(line.strip())]
+    assert len(heard) >= len(known) - 2  # the others are heard by their flags
+    for text in (SAID, *known):
+        block = f"mine\n{text}\nmine too\r\n\n{text}\n"
+        by_line, own = read(block)
+        by_block = NsysLog()
+        assert by_block.take_block(block) == "".join(own)
+        assert by_block == by_line
+
+
+@given(st.lists(st.sampled_from([*SAID.splitlines(), "", "x", "[1/8] [", " /tmp/a"]), max_size=30))
+def test_blocks_cut_anywhere_give_the_same(lines):
+    by_line, own = read("".join(f"{line}\n" for line in lines))
+    log, said = NsysLog(), ""
+    for k in range(0, len(lines), 3):
+        said += log.take_block("".join(f"{line}\n" for line in lines[k : k + 3]))
+    assert said == "".join(own)
+    assert log == by_line

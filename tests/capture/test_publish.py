@@ -112,3 +112,60 @@ def test_a_folder_that_cannot_be_written(tmp_path, folder):
     with pytest.raises(CaptureError, match=r"cannot write into .*--output-dir"):  # noqa: SIM117
         with reserve(tmp_path / folder, "a"):
             pytest.fail("reserved in an unwritable folder")
+
+
+def _leave(folder, keep):
+    with reserve(folder, "a", keep=keep) as place:
+        files_of(place, sqlite="half")
+        os.kill(os.getpid(), 9)
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_what_a_killed_recording_left_is_swept_and_what_is_used_or_kept_is_not(tmp_path, keep):
+    context = multiprocessing.get_context("spawn")
+    process = context.Process(target=_leave, args=(tmp_path, keep))
+    process.start()
+    process.join(60)
+    (tmp_path / ".mine.harness-12345678").mkdir()
+    left = {path for path in tmp_path.iterdir() if path.is_dir()}
+    assert len(left) == 2
+    with reserve(tmp_path, "b") as used, reserve(tmp_path, "c"):
+        assert used.workdir.exists()
+        there = {path for path in tmp_path.iterdir() if path.is_dir()}
+        assert len(there) == (4 if keep else 3)
+    assert len([path for path in tmp_path.iterdir() if path.is_dir()]) == (2 if keep else 1)
+
+
+def test_a_refused_move_puts_back_what_force_had_replaced(tmp_path, monkeypatch):
+    for suffix in (".nsys-rep", ".sqlite", ".json", ".qdstrm"):
+        (tmp_path / f"a{suffix}").write_text("old")
+    real = os.replace
+
+    def refuse(source, target):
+        if str(target).endswith("a.json") and "replaced" not in str(source):
+            raise OSError(5, "Input/output error")
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", refuse)
+    with reserve(tmp_path, "a", force=True) as place:
+        made = files_of(place, sqlite="new", json="new")
+        with pytest.raises(CaptureError, match="Input/output error"):
+            publish(place, made, force=True)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
+        f"a{suffix}": "old" for suffix in (".nsys-rep", ".sqlite", ".json", ".qdstrm")
+    }
+
+
+def test_the_manifest_comes_last_and_an_old_one_goes_first(tmp_path, monkeypatch):
+    (tmp_path / "a.json").write_text("old")
+    seen = []
+    real = os.replace
+
+    def watch(source, target):
+        seen.append((target.suffix, (tmp_path / "a.json").exists()))
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", watch)
+    with reserve(tmp_path, "a", force=True) as place:
+        publish(place, files_of(place, json="new", sqlite="new"), force=True)
+    assert seen == [(".sqlite", False), (".json", False)]

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from harness.bench.clock import StepClock
 from harness.decode import session
 from harness.decode.registry import find_strategy
 from harness.decode.window import CaptureWindow
@@ -62,3 +63,12 @@ def test_a_recorded_window_is_a_launch_of_its_own(window, spans, recorded):
 def test_sampling_is_refused():
     with pytest.raises(HarnessError, match="greedy"):
         decode("device-loop", make_workload(temperature=0.8))
+
+
+def test_bench_knows_no_single_steps():
+    """Each was made by the device: only the host's launches could be timed."""
+    runtime = FakeGraphRuntime()
+    clock = StepClock(runtime)
+    generation = decoder_of(make_workload(), runtime, []).run(clock)
+    assert generation.steps_executed == NEW
+    assert len(clock.steps_ns()) == 0

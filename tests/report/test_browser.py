@@ -121,6 +121,61 @@ def test_a_hostile_name_is_shown_and_does_nothing(browser: Browser, tmp_path: Pa
     assert browser.complaints() == []
 
 
+TAKES_OVER = "hacked=1;fetch('http://127.0.0.1:9/');document.title='hacked'"
+ATTACKS = {
+    "kernel": f"</script><script>{TAKES_OVER}</script>",
+    "range": f'</text></svg><svg onload="{TAKES_OVER}">',
+    "label": f'</title></style><img src=x onerror="{TAKES_OVER}">',
+    "strategy": f"\"><iframe srcdoc='<script>{TAKES_OVER}</script>'></iframe>",
+    "model": f"' autofocus onfocus='{TAKES_OVER}' x='\u202egnp.exe",
+    "notes": f'<a href="javascript:{TAKES_OVER}">x</a><base href=http://127.0.0.1:9/>',
+}
+
+
+def test_names_that_try_to_take_over_the_page(browser: Browser, tmp_path: Path) -> None:
+    manifest = {
+        "origin": "measured",
+        "strategy": ATTACKS["strategy"],
+        "label": ATTACKS["label"],
+        "workload": {"model": ATTACKS["model"], ATTACKS["range"]: 1},
+        "notes": [ATTACKS["notes"], "\x1b]0;hacked\x07\x1b[31m"],
+    }
+    name = "<img src=x onerror=hacked=1>\u202e\x1b[31m.sqlite"
+    trace = loop(
+        tmp_path / name, kernel=ATTACKS["kernel"], inner=ATTACKS["range"], manifest=manifest
+    )
+    page = tmp_path / "page.html"
+    page.write_text(reporters()["html"].render(analyzed(trace), Terminal()))
+    browser.requests()
+    browser.open(page)
+    browser.ready()
+    browser.until(
+        "!!document.querySelector('.live') || "
+        "(document.querySelector('[data-scene]').scrollIntoView(), false)"
+    )
+    browser.run(
+        """for (const at of document.querySelectorAll('.live, summary, [data-tip]')) {
+          at.dispatchEvent(new MouseEvent('mousemove', {bubbles: true}));
+          if (at.focus) at.focus();
+        }"""
+    )
+    assert browser.run("return typeof window.hacked") == "undefined"
+    assert "hacked" not in browser.run("return document.title.split(' ')[0]")
+    assert browser.run("return document.querySelectorAll('iframe, img, base, object').length") == 0
+    assert browser.run("return document.scripts.length") == 2
+    links = browser.run("return [...document.links].map(link => link.getAttribute('href'))")
+    assert all(link.startswith(("#", "https://")) for link in links), links
+    inside = """return [...document.querySelectorAll('*')].flatMap(e => [...e.attributes])
+        .filter(a => a.name.startsWith('on')).length"""
+    assert browser.run(inside) == 0
+    text = browser.run("return document.documentElement.textContent")
+    for shown in ("kernel", "label", "strategy"):
+        assert ATTACKS[shown][:24] in text
+    assert "\x1b" not in text
+    assert {url.partition("?")[0] for url in browser.requests()} <= {page.as_uri(), "data:,"}
+    assert browser.complaints() == []
+
+
 @pytest.mark.parametrize(
     ("scheme", "ground"), [("light", (255, 255, 255)), ("dark", (0x14, 0x17, 0x1C))]
 )

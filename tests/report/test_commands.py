@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import re
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 
 from ..conftest import ROOT
 from .build import HOSTILE, loop
+from .page import Page
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 EXAMPLES = [ROOT / "traces" / f"example-{name}.sqlite" for name in ("sync", "pipelined")]
@@ -217,3 +219,36 @@ def test_every_exporter_and_its_rows_are_offered(harness: Run) -> None:
     told = harness("export", "--help").stdout
     assert "|".join(sorted(exporters(), key=["perfetto", "csv", "parquet"].index)) in told
     assert "|".join(ROWS) in told
+
+
+def test_the_window_of_the_whole_recording(harness: Run, tmp_path: Path, trace: Path) -> None:
+    """`--window capture` means the same to every command."""
+    found = {}
+    for window in ("operations", "capture"):
+        options = ("--window", window)
+        told = harness("gaps", trace, *options, "--format", "json")
+        found[window] = json.loads(told.stdout)["traces"][0]["devices"][0]
+        rows = harness("export", trace, *options, "--to", "csv")
+        gaps = pd.read_csv(io.StringIO(rows.stdout))
+        assert gaps["length_ns"].sum() == found[window]["idle_ns"]
+        page = tmp_path / f"{window}.html"
+        done = harness("report", trace, *options, "-o", page)
+        assert done.returncode == 0, done.stderr
+        values = {
+            value
+            for table in Page(page.read_text()).tables.values()
+            for row in table
+            for _, value in row
+        }
+        assert str(found[window]["window_ns"]) in values
+        shown = harness("show", trace, *options)
+        assert shown.returncode == 0, shown.stderr
+    assert found["capture"]["window_ns"] > found["operations"]["window_ns"]
+
+
+@pytest.mark.parametrize("command", ["gaps", "report", "show", "export"])
+def test_a_missing_folder_is_said_before_any_trace_is_read(harness: Run, command: str) -> None:
+    suffix = {"gaps": "json", "report": "html", "show": "svg", "export": "csv"}[command]
+    done = harness(command, "no-such-trace.sqlite", "-o", f"nowhere/x.{suffix}")
+    assert done.returncode == 1
+    assert done.stderr == "harness: error: nowhere is no folder; create it first\n"

@@ -1,0 +1,53 @@
+"""`harness scrub`: a copy of a trace that can be passed on."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command("scrub", short_help="A copy of a trace without environment, commands, hosts.")
+@click.argument("trace", metavar="TRACE")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False),
+    required=True,
+    metavar="FILE",
+    help="Where to write the copy; a manifest goes beside it.",
+)
+@click.option(
+    "--allow",
+    multiple=True,
+    metavar="NAME",
+    help="A variable or metadata name whose value may stay where a kept name holds it, too.",
+)
+@click.option("--force", is_flag=True, help="Overwrite the output files.")
+@click.option("--nsys", metavar="PATH", help="The nsys that exports a .nsys-rep file.")
+def command(trace, output, allow, force, nsys):
+    """Copy TRACE without environment, command lines, users, hosts and the target's output.
+
+    Range, kernel and thread names stay, and every figure of `harness gaps`. The copy's raw bytes
+    are searched for each value that was removed; where one is found, no copy is written. TRACE
+    itself is only read. A .nsys-rep cannot be scrubbed: its export is.
+
+    \b
+    Examples:
+      harness scrub run.sqlite -o clean.sqlite
+      harness scrub run.nsys-rep -o clean.sqlite
+      harness scrub run.sqlite -o clean.sqlite --allow LANG
+    """
+    from pathlib import Path
+
+    from ..errors import UsageError
+    from ..files import check_folder, refuse_existing
+    from ..gaps import sqlite_of
+    from ..scrub import scrub, told
+
+    if not output.endswith((".sqlite", ".db", ".sqlite3")):
+        raise UsageError(
+            f"{output}: the copy is an SQLite file", remedy="let its name end in .sqlite"
+        )
+    check_folder(output)
+    refuse_existing(output, force=force)
+    done = scrub(sqlite_of(trace, nsys), Path(output), force=force, allow=allow)
+    click.echo(told(done), nl=False)

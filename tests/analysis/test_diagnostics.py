@@ -1,0 +1,84 @@
+"""What the profiler says of its own recording reaches the reader, and nothing else does."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from analysis.analyze import Options, analyze
+from analysis.diagnostics import ERROR, WARNING, safe
+from analysis.validity import Level, Verdict
+
+from ..report.build import loop
+
+INFO, VERBOSE = 1, 4
+
+
+def said(path: Path, *messages: tuple[object, object]) -> list[Verdict]:
+    """The verdicts of diagnostics on a trace with these (severity, text)."""
+    trace = loop(path / "run.sqlite")
+    with contextlib.closing(sqlite3.connect(trace)) as base:
+        base.execute("DROP TABLE IF EXISTS DIAGNOSTIC_EVENT")
+        base.execute(
+            "CREATE TABLE DIAGNOSTIC_EVENT (timestamp INTEGER, timestampType INTEGER, "
+            "source INTEGER, severity INTEGER, text TEXT, globalPid INTEGER)"
+        )
+        base.executemany("INSERT INTO DIAGNOSTIC_EVENT VALUES (1, 1, 3, ?, ?, NULL)", messages)
+        base.commit()
+    found = analyze(trace, Options()).verdicts
+    return [verdict for verdict in found if verdict.code == "profiler-diagnostics"]
+
+
+def test_a_warning(tmp_path: Path) -> None:
+    (verdict,) = said(tmp_path, (WARNING, "Not all CUDA events might have been collected."))
+    assert verdict.code == "profiler-diagnostics"
+    assert (verdict.figures, verdict.level) == ("all", Level.DEGRADED)
+    assert verdict.reason == (
+        "the profiler itself warned: 'Not all CUDA events might have been collected.'"
+    )
+
+
+def test_errors_come_first_each_text_once_and_three_at_most(tmp_path: Path) -> None:
+    (verdict,) = said(
+        tmp_path,
+        *((WARNING, f"warning {k}") for k in range(3)),
+        *((ERROR, "42 events were dropped") for _ in range(7)),
+    )
+    assert verdict.code == "profiler-diagnostics"
+    assert verdict.reason == (
+        "the profiler itself reported errors: '42 events were dropped' (7 times); 'warning 0'; "
+        "'warning 1' and 1 more"
+    )
+
+
+def test_long_and_hostile_texts_are_cut_and_made_safe(tmp_path: Path) -> None:
+    text = "lost\x1b[31m \u202e in /home/me/secret dir/x.py\n TOKEN=hunter2; " + "x" * 500
+    (verdict,) = said(tmp_path, (ERROR, text))
+    assert "secret" not in verdict.reason.replace("dir", "")
+    assert "hunter2" not in verdict.reason
+    assert verdict.reason.isprintable()
+    assert len(verdict.reason) < 220
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        (INFO, "Profiling has started."),
+        (VERBOSE, "Not all CUDA events might have been collected."),
+        (WARNING, "No OpenGL events collected. Does the process use OpenGL?"),
+        (WARNING, "No NVTX events collected. Does the process use NVTX?"),
+        (WARNING, ""),
+        ("no number", "the table is passed over"),
+        (None, None),
+    ],
+)
+def test_what_says_nothing_of_the_figures(tmp_path: Path, message: tuple[object, object]) -> None:
+    assert said(tmp_path, message) == []
+
+
+def test_paths_and_values() -> None:
+    assert safe("see C:\\Users\\me\\x.log and ~/y, HOME=/root") == "see … and …, HOME=…"
+    assert safe("and/or 12.9/13.1") == "and… 12.9…"

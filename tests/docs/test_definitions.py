@@ -1,0 +1,299 @@
+"""docs/definitions.md: every section's worked example is built, and its numbers are found."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from analysis.analyze import Options, TraceReport
+from analysis.causes import causes
+from analysis.definitions import compare_definitions
+from analysis.gaps import Window
+from analysis.writer import TraceBuilder
+
+from ..analysis.build import US, builder, decode_loop, report
+from .pages import text
+
+PAGE = text("docs/definitions.md")
+SECTIONS = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL))
+
+
+def example(section: str) -> str:
+    """The paragraph in italics, on one line."""
+    found = re.findall(r"^\*(?!\*)(.+?[.!])\*$", SECTIONS[section], re.MULTILINE | re.DOTALL)
+    assert len(found) == 1, f"{section}: one example is wanted, found {len(found)}"
+    return " ".join(found[0].split())
+
+
+def says(section: str, *phrases: str) -> None:
+    """Each phrase, made from computed figures, stands in the example."""
+    for phrase in phrases:
+        assert phrase in example(section), phrase
+
+
+def us(ns: float) -> int:
+    assert ns % US == 0
+    return int(ns) // US
+
+
+def kernels(
+    trace: TraceBuilder, thread: int, *spans: tuple[int, int], call: int = 0, **more: int
+) -> None:
+    """Kernels at these times, us, each launched by a call of 1 us just before it or at `call`."""
+    for start, end in spans:
+        at = call or max(start - 1, 0)
+        trace.launch(at * US, (at + 1) * US, start * US, end * US, thread=thread, **more)
+
+
+def busy_and_idle(tmp_path: Path) -> None:
+    trace, thread = builder()
+    kernels(trace, thread, (10, 50), stream=7)
+    kernels(trace, thread, (12, 20), (30, 40), (60, 70), stream=13)
+    (gaps,) = report(trace, tmp_path).gaps
+    assert (us(gaps.busy_ns), us(gaps.idle_ns), len(gaps)) == (50, 10, 1)
+    says("Busy and idle", f"one gap of {us(gaps.idle_ns)}", "busy [10, 50) and [60, 70)")
+
+
+def window(tmp_path: Path) -> None:
+    trace, thread = builder()
+    kernels(trace, thread, (10, 20), (50, 60))
+    trace.duration(100 * US)
+
+    def found(chosen: Window) -> tuple[int, int, int]:
+        (device,) = report(trace, tmp_path, Options(window=chosen)).devices
+        return us(device.window_ns), us(device.busy_ns), us(device.idle_ns)
+
+    says("Window", "Window [10, 60): {} long, busy {}, idle {}.".format(*found(Window())))
+    whole = found(replace(Window(), capture=True))
+    says("Window", f"[0, 100): {whole[0]} long, idle {whole[2]}")
+    says("Window", "55us`: {} long, busy {}, idle {}.".format(*found(Window(15 * US, 55 * US))))
+
+
+def device(tmp_path: Path) -> None:
+    def busy(*uuids: str) -> list[int]:
+        trace = TraceBuilder(producer="builder", origin="synthetic")
+        for rank, (uuid, span) in enumerate(zip(uuids, ((0, 10), (5, 20)), strict=True)):
+            pid = 100 + rank
+            thread = trace.thread(trace.process(pid), pid)
+            trace.device(name="Test GPU", uuid=uuid, pid=pid)
+            kernels(trace, thread, span)
+        return [us(one.busy_ns) for one in report(trace, tmp_path).devices]
+
+    (one,) = busy("GPU-1", "GPU-1")
+    two = busy("GPU-1", "GPU-2")
+    says("Device", f"share a device, busy {one}.", f"busy {two[0]} and {two[1]}.")
+
+
+def step_and_series(tmp_path: Path) -> None:
+    trace, thread = builder()
+    trace.nvtx(0, 30 * US, "Step 3", thread=thread)
+    for call, span in (((5, 10), 100), ((25, 35), 110), ((40, 45), 120)):
+        trace.launch(
+            call[0] * US, call[1] * US, span * US, (span + 10) * US, thread=thread
+        )  # fmt: skip
+    found = report(trace, tmp_path)
+    (series,) = found.series
+    assert series.table.number.tolist() == [3]
+    assert series.table.operations.tolist() == [2]
+    assert found.steps.unassigned == 1
+    start, end = us(series.table.gpu_start[0]), us(series.table.gpu_end[0])
+    says("Step and step series", f"The projection is [{start}, {end}).")
+
+
+def gap(tmp_path: Path) -> None:
+    trace, thread = builder()
+    # All launched early, in their steps; `call` keeps the calls apart.
+    trace.nvtx(1 * US, 5 * US, "Step 1", thread=thread)
+    kernels(trace, thread, (5, 10), call=2)
+    kernels(trace, thread, (12, 20), call=4)
+    trace.nvtx(6 * US, 9 * US, "Step 2", thread=thread)
+    kernels(trace, thread, (30, 40), call=7)
+    kernels(trace, thread, (45, 50), call=10)
+    trace.duration(60 * US)
+    whole = replace(Window(), start=5 * US, capture=True)
+    found = report(trace, tmp_path, Options(window=whole))
+    (series,) = found.series
+    parts = [
+        us(getattr(series, f"{name}_ns")) for name in ("inter", "intra", "unassigned", "boundary")
+    ]
+    idle = us(found.devices[0].idle_ns)
+    says("Gap", "Idle {} = {} + {} + {} + {}.".format(idle, *parts))
+    says("Gap", f"Gaps: {parts[1]} intra, {parts[0]} inter, {parts[2]} unassigned.")
+
+
+def steady(tmp_path: Path) -> None:
+    trace, thread = builder()
+    spans = [(0, 80), (100, 180), (200, 280), (330, 410), (430, 510)]
+    for number, (start, end) in enumerate(spans):
+        at = 1 + number * 4
+        trace.nvtx(at * US, (at + 3) * US, f"Step {number}", thread=thread)
+        kernels(trace, thread, (max(start, 3), end), call=at + 1)
+    (series,) = report(trace, tmp_path).series
+    found = series.steady
+    assert found is not None
+    begins, ends = us(found.start_ns), us(found.end_ns)
+    says("Steady state", f"the steady window is [{begins}, {ends}), {found.steps} steps")
+    period, busy, idle = (us(getattr(found, f"{n}_ns")) for n in ("period", "busy", "idle"))
+    says("Steady state", f"Period {period} = busy {busy} + idle {idle}.")
+    each = [us(value) for value in series.table.idle.tolist()[1:-1]]
+    says(
+        "Steady state",
+        f"Idle of the three: {', '.join(map(str, each))}; median {us(np.median(each) * US)}",
+    )
+
+
+def one_gap_of_every_cause() -> TraceBuilder:
+    trace, thread = builder()
+    kernels(trace, thread, (8, 20), call=1)
+    trace.wait(10 * US, 25 * US, thread=thread)
+    trace.api(30 * US, 40 * US, "cudaMalloc_v3020", thread=thread)
+    trace.api(50 * US, 60 * US, "cudaEventRecord_v3020", thread=thread)
+    trace.overhead(55 * US, 65 * US, "CUPTI Buffer flush", thread=thread)
+    trace.launch(80 * US, 90 * US, 100 * US, 110 * US, thread=thread)
+    return trace
+
+
+def cause(tmp_path: Path) -> None:
+    found = report(one_gap_of_every_cause(), tmp_path).devices[0]
+    split = {name: us(ns) for name, ns in found.causes.items() if ns}
+    states = "sync {sync}, allocator {allocator}, api {api}, profiler {profiler}"
+    says("Causes", states.format(**split), f"= {split['host']}, launch {split['launch']}")
+    says("Causes", f"queue {split['queue']}. Sum {sum(split.values())}.")
+
+
+def synchronising(tmp_path: Path) -> None:
+    def sync(call_end: int) -> int:
+        trace, thread = builder()
+        kernels(trace, thread, (5, 10))
+        trace.copy(
+            10 * US, call_end * US, 20 * US, 22 * US, bytes=1, thread=thread, dst_kind=0
+        )  # fmt: skip
+        kernels(trace, thread, (50, 60))
+        (gaps,) = report(trace, tmp_path).gaps
+        assert us(gaps.end[-1] - gaps.start[-1]) == 28
+        (device,) = report(trace, tmp_path, Options(window=Window(22 * US, None))).devices
+        return us(device.causes.get("sync", 0))
+
+    says("Synchronising call", f"the first {sync(25)} are `sync`", f"held nobody: {sync(15)}.")
+
+
+def drained(tmp_path: Path) -> None:
+    (device,) = report(one_gap_of_every_cause(), tmp_path).devices
+    ((call, ns),) = device.drained_by.items()
+    assert call.endswith("cudaStreamSynchronize")
+    sync = us(device.causes["sync"])
+    says("Drained by", f"it drained all {us(ns)}, though only {sync} of them are `sync`")
+
+
+def limiter(tmp_path: Path) -> None:
+    def loop(busy: int, waits: int) -> TraceReport:
+        """Steps of 100: a launch call of 5, a kernel from 10 on, then a wait of so long."""
+        trace, thread = builder()
+        for number in range(14):
+            at = 1000 + number * 100
+            trace.nvtx(at * US, (at + 99) * US, f"Step {number}", thread=thread)
+            trace.launch(
+                at * US, (at + 5) * US, (at + 10) * US, (at + 10 + busy) * US, thread=thread
+            )  # fmt: skip
+            if waits:
+                trace.wait((at + 5) * US, (at + 5 + waits) * US, thread=thread)
+        return report(trace, tmp_path)
+
+    def figures(busy: int, waits: int) -> tuple[str, int, int, int]:
+        found = loop(busy, waits).series[0].steady
+        assert found is not None
+        assert us(found.period_ns) == 100
+        assert us(found.busy_ns) == busy
+        return found.limiter, us(found.host_ns), us(found.recoverable_ns), busy
+
+    name, _, _, busy = figures(95, 60)
+    says("Limiter and recoverable time", f"Busy {busy}: `{name}`.")
+    name, host, wins, busy = figures(40, 0)
+    says(
+        "Limiter and recoverable time",
+        f"Busy {busy}, the host never waiting, so H = {host}: `{name}`, recoverable {wins}.",
+    )
+    name, host, wins, busy = figures(40, 50)
+    says(
+        "Limiter and recoverable time",
+        f"so H = {host}: `{name}`, recoverable 100 - {host} = {wins}.",
+    )
+
+
+def other_definitions(tmp_path: Path) -> None:
+    trace, thread = builder()
+    kernels(trace, thread, (1, 10), (3040, 3050), stream=7)
+    trace.copy(11 * US, 12 * US, 10 * US, 30 * US, bytes=1, thread=thread, dst_kind=1)
+    kernels(trace, thread, (32, 2032), stream=13)
+    found = report(trace, tmp_path)
+    idle = {one.name: us(one.idle_ns) for one in compare_definitions(found.trace, found.gaps[0])}
+    section = "Other people's definitions"
+    says(section, f"Ours: 2 + {idle['harness'] - 2} idle.", f"`over-1-ms`: {idle['over-1-ms']}.")
+    says(section, f"`kernels-only`: 22 + {idle['kernels-only'] - 22}.")
+    says(section, f"`per-stream`: {idle['per-stream']},", f"gpu-gaps`: {idle['nsys-gpu-gaps']},")
+
+
+def verdicts(tmp_path: Path) -> None:
+    def few(steps: int) -> list[str]:
+        found = report(decode_loop(steps), tmp_path)
+        return [f"`{v.code}`, {v.level}" for v in found.verdicts if v.code == "few-steps"]
+
+    assert few(12) == []
+    says("Verdicts", f"11 steps has 9 in steady state: {few(11)[0]}")
+
+    def lost(count: int) -> list[str]:
+        trace, thread = builder()
+        for number in range(200 - count):
+            kernels(trace, thread, (number * 10 + 5, number * 10 + 9))
+            if number < count:
+                trace.api(
+                    (number * 10 + 1) * US, (number * 10 + 2) * US, "cudaLaunchKernel_v7000",
+                    thread=thread,
+                )  # fmt: skip
+        return [
+            f"{v.level} ({v.reason.split('(')[1].split(')')[0]})"
+            for v in report(trace, tmp_path).verdicts
+            if v.code == "launches-without-gpu-rows"
+        ]
+
+    assert lost(0) == []
+    says("Verdicts", "`launches-without-gpu-rows`, " + lost(1)[0].replace("0.50%", "0.5%"))
+    says("Verdicts", "it is " + lost(2)[0].replace("1.00%", "1%"))
+
+
+EXAMPLES: dict[str, Callable[[Path], None]] = {
+    "Busy and idle": busy_and_idle,
+    "Window": window,
+    "Device": device,
+    "Step and step series": step_and_series,
+    "Gap": gap,
+    "Steady state": steady,
+    "Causes": cause,
+    "Synchronising call": synchronising,
+    "Drained by": drained,
+    "Limiter and recoverable time": limiter,
+    "Other people's definitions": other_definitions,
+    "Verdicts": verdicts,
+}
+
+
+def test_every_definition_has_an_example_and_every_example_a_test() -> None:
+    assert list(SECTIONS) == list(EXAMPLES)
+    for section in SECTIONS:
+        assert example(section)
+
+
+@pytest.mark.parametrize("section", EXAMPLES)
+def test_the_worked_example(section: str, tmp_path: Path) -> None:
+    EXAMPLES[section](tmp_path)
+
+
+def test_every_cause_is_defined() -> None:
+    assert {f"`{cause.name}`" for cause in causes()} <= set(
+        re.findall(r"`\w+`", SECTIONS["Causes"])
+    )

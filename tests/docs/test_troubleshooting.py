@@ -1,0 +1,69 @@
+"""docs/troubleshooting.md: its entries are the messages that the sources can raise, all of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from .messages import Message, messages, normal, verdict_codes
+from .pages import first_cells, text
+
+PAGE = text("docs/troubleshooting.md")
+_CODES, _ERRORS = PAGE.split("\n## No recorder\n")
+ENTRIES = [normal(entry) for entry in first_cells(_ERRORS)]
+
+PASSED_ON = {
+    "analysis/sqlite.py": "a function of another file words it, and is called with it there",
+    "harness/bench/pool.py": "what the measuring process said: a message of its own",
+    "harness/capture/cupti.py": "a refusal inside the target, or which profiler is attached",
+    "harness/capture/nsys_export.py": "the same message as before, with another class",
+    "harness/doctor.py": "what a recording said",
+    "harness/exporting.py": "what reading the trace said",
+    "harness/show.py": "what reading the trace said",
+}
+"""Where a whole message comes from elsewhere, and is raised there or by something else."""
+
+
+def is_passed_on(message: Message) -> bool:
+    return not any(letter.isalpha() for letter in message.words)
+
+
+def test_every_message_has_an_entry() -> None:
+    missing = [
+        f"{m.where}: | `{m.words}` | why, and what to do |"
+        for m in messages()
+        if not is_passed_on(m) and m.words not in ENTRIES
+    ]
+    assert not missing, "\n".join(["add to docs/troubleshooting.md:", *missing])
+
+
+def test_every_entry_has_a_message() -> None:
+    raised = {message.words for message in messages()}
+    assert not [entry for entry in ENTRIES if entry not in raised]
+
+
+def test_no_entry_stands_twice() -> None:
+    assert not [entry for entry, count in Counter(ENTRIES).items() if count > 1]
+
+
+def test_messages_without_words_of_their_own_are_known() -> None:
+    assert {m.where for m in messages() if m.words == "…"} <= set(PASSED_ON)
+
+
+def test_every_verdict_has_an_entry_and_every_entry_a_verdict() -> None:
+    assert sorted(first_cells(_CODES)) == sorted(verdict_codes())
+
+
+def test_the_walk_sees_what_is_known_to_be_raised() -> None:
+    """Were the walk blind, the tests above would pass on an empty page."""
+    words = {message.words for message in messages()}
+    assert {
+        "… is truncated: … of … bytes",  # an f-string
+        "…: table … cannot be read (…)",  # made by a function
+        "nothing to measure",  # a constant
+        "… needs --from",  # one of two wordings inside an f-string
+        "CUPTI refused: …",  # unpacked from a tuple
+        "the capture range begins inside a CUDA graph capture",  # through an attribute
+        "internal error: …: …",  # the last line of defence
+    } <= words
+    assert len(words) > 250
+    assert len(verdict_codes()) > 15
