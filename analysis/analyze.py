@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from .arrays import Bool
 from .attribute import Attribution, attribute
+from .details import DeviceDetails, Wanted, device_details
 from .errors import TraceError
 from .gaps import DeviceGaps, Window, find_gaps, idle_everywhere
 from .schema import MAX_TIME as NEVER
@@ -65,6 +68,15 @@ class TraceReport:
     kept: Mapping[str, tuple[Any, ...]] | None = field(default=None, repr=False)
     """None: the trace is whole. Else its arrays are empty, and this holds the rows of the views
     that need them, by name (see `reports.slim`)."""
+    detailed: tuple[DeviceDetails, ...] | None = field(default=None, repr=False)
+    """What was wanted of each device, where the report holds no rows to work it out from."""
+
+    def details(self, device: int, wanted: Wanted = Wanted()) -> DeviceDetails:  # noqa: B008
+        """What is wanted of the `device`-th entry of `gaps`."""
+        if self.detailed is not None:
+            return self.detailed[device]
+        split = self.attributions[device]
+        return device_details(self.trace, self.gaps[device], split, self.steps, wanted)
 
     @property
     def empty(self) -> bool:
@@ -92,8 +104,7 @@ def analyze(source: Trace | str | os.PathLike[str], options: Options | None = No
         known = sorted({g.device.ordinal for g in gaps})
         gaps = tuple(g for g in gaps if g.device.ordinal == options.device)
         if not gaps:
-            there = ", ".join(map(str, known)) or "none"
-            raise TraceError(f"{trace.path} has no work on device {options.device} (has: {there})")
+            raise no_such_device(trace.path, options.device, known)
     _check_pairs(trace, steps)
     attributions = tuple(attribute(trace, g) for g in gaps)
     series = tuple(
@@ -125,9 +136,14 @@ def _check_pairs(trace: Trace, steps: Steps) -> None:
     """Raises TraceError where steps of many threads ran on many devices each."""
     device = trace.operations.device
     pairs = sum(len(np.unique(device[one.step_of >= 0])) for one in steps.series)
+    check_pairs(trace, len(steps.series), pairs)
+
+
+def check_pairs(trace: Trace, series: int, pairs: int) -> None:
+    """Raises TraceError where there are too many pairs of a thread with steps and a device."""
     if pairs > MAX_SERIES:
         raise TraceError(
-            f"{trace.path}: {len(steps.series)} threads with steps on {len(trace.devices)} GPUs "
+            f"{trace.path}: {series} threads with steps on {len(trace.devices)} GPUs "
             f"are {pairs} pairs, more than the {MAX_SERIES} that can be told apart",
             remedy="choose ranges of fewer threads with --step, or one GPU with --device",
         )
@@ -150,15 +166,10 @@ def _narrow(trace: Trace, steps: Steps, options: Options) -> tuple[Window, Steps
     """The window asked for, and the steps that have something in it."""
     window = options.window
     if options.steps != (None, None):
-        kept = tuple(part for one in steps.series if len(part := _numbered(one, *options.steps)))
+        parts = (one.only(numbered(one, *options.steps)) for one in steps.series)
+        kept = tuple(part for part in parts if len(part))
         if not kept:
-            first, stop = options.steps
-            have = [f"{s.number.min()}..{s.number.max()}" for s in steps.series]
-            raise TraceError(
-                f"{trace.path} has no step in {'' if first is None else first}:"
-                f"{'' if stop is None else stop}"
-                + (f" (it has {', '.join(have)})" if have else " (it has no steps at all)")
-            )
+            raise no_such_steps(trace.path, steps.series, options.steps)
         steps = replace(steps, series=kept)
         edges = _gpu_extent(trace, kept, options.device)
         if edges is not None:
@@ -173,14 +184,32 @@ def _narrow(trace: Trace, steps: Steps, options: Options) -> tuple[Window, Steps
     return window, steps
 
 
-def _numbered(one: StepSeries, first: int | None, stop: int | None) -> StepSeries:
-    """The steps numbered from `first` up to, not with, `stop`."""
+def no_such_device(path: Path, wanted: int, known: list[int]) -> TraceError:
+    """A device was asked for that does nothing here."""
+    there = ", ".join(map(str, known)) or "none"
+    return TraceError(f"{path} has no work on device {wanted} (has: {there})")
+
+
+def no_such_steps(
+    path: Path, series: tuple[StepSeries, ...], wanted: tuple[int | None, int | None]
+) -> TraceError:
+    """Steps were asked for by numbers that none has."""
+    first, stop = ("" if number is None else str(number) for number in wanted)
+    have = [f"{one.number.min()}..{one.number.max()}" for one in series]
+    return TraceError(
+        f"{path} has no step in {first}:{stop}"
+        + (f" (it has {', '.join(have)})" if have else " (it has no steps at all)")
+    )
+
+
+def numbered(one: StepSeries, first: int | None, stop: int | None) -> Bool:
+    """Mask of the steps numbered from `first` up to, not with, `stop`."""
     wanted = np.ones(len(one), np.bool_)
     if first is not None:
         wanted &= one.number >= first
     if stop is not None:
         wanted &= one.number < stop
-    return one.only(wanted)
+    return wanted
 
 
 def _in_window(trace: Trace, one: StepSeries, window: Window) -> StepSeries:

@@ -133,3 +133,24 @@ def ordered(*keys: Int64) -> Int64 | None:
     inner = np.lexsort(tuple(key[group] for key in reversed(keys)))
     order[rows] = group[inner]
     return order
+
+
+def distinct_rows(*parts: Int64) -> Int64:
+    """The row numbers that occur, ascending. O(n + range) where they lie close together.
+
+    >>> distinct_rows(np.array([5, 3]), np.array([3, 4])).tolist()
+    [3, 4, 5]
+    """
+    rows = np.concatenate(parts)
+    if len(rows) == 0:
+        return rows
+    low, high = int(rows.min()), int(rows.max())
+    if high - low < 8 * len(rows):
+        seen = np.zeros(high - low + 1, np.bool_)
+        seen[rows - low] = True
+        found: Int64 = np.flatnonzero(seen)
+        return found + low
+    rows.sort()
+    keep = np.ones(len(rows), np.bool_)
+    np.not_equal(rows[1:], rows[:-1], out=keep[1:])
+    return rows[keep]

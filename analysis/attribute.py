@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from weakref import WeakKeyDictionary
@@ -238,6 +239,12 @@ def family(name: str) -> str:
     return _NUMBER.sub("*", name)
 
 
+def largest_first(total: Mapping[str, int]) -> dict[str, int]:
+    """Times above 0 by name, the largest first, equal ones by their name."""
+    ordered = sorted(total.items(), key=lambda item: (-item[1], item[0]))
+    return {name: ns for name, ns in ordered if ns > 0}
+
+
 def host_by_range(trace: Trace, gaps: DeviceGaps, attribution: Attribution) -> dict[str, int]:
     """Time with cause `host` by the innermost NVTX range of the launching thread, ns, largest
     first; names that differ in their numbers alone are one family."""
@@ -260,7 +267,7 @@ def host_by_range(trace: Trace, gaps: DeviceGaps, attribution: Attribution) -> d
         sums = np.bincount(inverse, weights=stop - begin, minlength=len(ids))
         for string_id, ns in zip(ids.tolist(), sums.tolist(), strict=True):
             total[family(trace.strings[string_id])] += int(ns)
-    return {name: ns for name, ns in total.most_common() if ns > 0}
+    return largest_first(total)
 
 
 def handoff_threads(trace: Trace, gaps: DeviceGaps, attribution: Attribution) -> dict[str, int]:
@@ -275,7 +282,7 @@ def handoff_threads(trace: Trace, gaps: DeviceGaps, attribution: Attribution) ->
     total: Counter[str] = Counter()
     for (first, second), ns in zip(distinct.T.tolist(), spent.tolist(), strict=True):
         total[f"{trace.threads[first].label} → {trace.threads[second].label}"] += ns
-    return dict(total.most_common())
+    return largest_first(total)
 
 
 def thread_ranges(trace: Trace, thread: int) -> tuple[Intervals, Int64]:
@@ -314,4 +321,4 @@ def drained_names(trace: Trace, rows: Int64, ns: Int64) -> dict[str, int]:
             code, call = divmod(key, len(calls.names))
             where = f"{family(trace.strings[int(ids[code // 2])])} · " if code % 2 else ""
             total[where + calls.names[call]] += int(spent)
-    return dict(total.most_common())
+    return largest_first(total)

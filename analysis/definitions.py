@@ -15,6 +15,9 @@ from .trace import Trace
 
 NVIDIA_OVERHEAD = ("CUDA profiling data flush", "CUDA profiling stop")
 """NVIDIA's gpu_gaps rule counts these overhead rows as busy."""
+NVIDIA_NOTE = (
+    "per process, no graph rows, profiler flushes busy (shown without its 500 ms threshold)"
+)
 
 
 @dataclass(frozen=True)
@@ -120,7 +123,7 @@ def _nvidia(trace: Trace, gaps: DeviceGaps, start: Int64, end: Int64, kind: Code
         idle, count, window = idle + part.idle_ns, count + part.gaps, window + part.window_ns
     return Definition(
         "nsys-gpu-gaps",
-        "per process, no graph rows, profiler flushes busy (shown without its 500 ms threshold)",
+        NVIDIA_NOTE,
         idle,
         count,
         window,

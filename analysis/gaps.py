@@ -107,7 +107,7 @@ def find_gaps(trace: Trace, window: Window | None = None) -> tuple[DeviceGaps, .
 def device_gaps(trace: Trace, device: Device, window: Window) -> DeviceGaps | None:
     """The gaps of one device, or None where it does nothing in the window."""
     operations = trace.operations
-    lo, hi = _edges(trace, window)
+    lo, hi = edges(trace, window)
     rows: Int64 | slice = slice(None)
     if len(trace.devices) > 1:
         rows = np.flatnonzero(operations.device == device.index)
@@ -170,7 +170,8 @@ def _leaders(end: Int64, reach: Int64, heads: Int64) -> Int64:
     return leading
 
 
-def _edges(trace: Trace, window: Window) -> tuple[int | None, int | None]:
+def edges(trace: Trace, window: Window) -> tuple[int | None, int | None]:
+    """Where a window begins and ends, ns; None where the operations decide."""
     lo, hi = window.start, window.end
     if window.capture:
         duration = trace.source.duration_ns

@@ -51,11 +51,42 @@ class Source:
         return value if isinstance(value, str) else None
 
 
+@dataclass(frozen=True)
+class Metadata:
+    """What an export says about itself, whatever stands beside it."""
+
+    facts: dict[str, str]
+    session_start_utc_ns: int | None
+    duration_ns: int | None
+    diagnostics: tuple[Diagnostic, ...] = ()
+    rank: int | None = None
+    """By the launcher's variable in the recorded environment; the manifest may know better."""
+    rank_from: str = ""
+
+
 def read_source(database: Database) -> Source:
     """Metadata rows of the export, and the manifest beside it."""
+    return source_of(read_metadata(database), database.path)
+
+
+def read_metadata(database: Database) -> Metadata:
+    """Metadata rows of the export."""
     rows = database.read(EXPORT)
-    meta = dict(zip(rows["name"], rows["value"], strict=True))
-    manifest, notes = _manifest(database.path)
+    session = database.read(SESSION)["utcEpochNs"]
+    duration = database.read(ANALYSIS)["duration"]
+    return Metadata(
+        dict(zip(rows["name"], rows["value"], strict=True)),
+        int(session[0]) if len(session) and session[0] != NULL else None,
+        int(duration[0]) if len(duration) and duration[0] != NULL else None,
+        read_diagnostics(database),
+        *_rank_of_environment(database),
+    )
+
+
+def source_of(metadata: Metadata, path: Path) -> Source:
+    """The source of the trace at `path`, with the manifest that stands beside it now."""
+    meta = metadata.facts
+    manifest, notes = _manifest(path)
     product = meta.get("EXPORT_PRODUCT_NAME", "unknown")
     if "HARNESS_PRODUCER" in meta:
         product = f"harness {meta['HARNESS_PRODUCER']}"
@@ -67,10 +98,8 @@ def read_source(database: Database) -> Source:
     # A file that calls itself simulated stays so, whatever a manifest beside it says.
     if origin == "measured" and manifest.get("origin") in ORIGINS:
         origin = manifest["origin"]
-    session = database.read(SESSION)["utcEpochNs"]
-    duration = database.read(ANALYSIS)["duration"]
-    rank, rank_from = _rank(manifest, database)
-    strategy = manifest.get("strategy") or meta.get("HARNESS_STRATEGY") or database.path.stem
+    rank, rank_from = _rank(manifest, metadata)
+    strategy = manifest.get("strategy") or meta.get("HARNESS_STRATEGY") or path.stem
     return Source(
         producer=product,
         version=meta.get("EXPORT_PRODUCT_VERSION", ""),
@@ -78,22 +107,26 @@ def read_source(database: Database) -> Source:
         origin=origin,
         strategy=_text(strategy),
         label=_text(manifest.get("label") or strategy),
-        session_start_utc_ns=int(session[0]) if len(session) and session[0] != NULL else None,
-        duration_ns=int(duration[0]) if len(duration) and duration[0] != NULL else None,
+        session_start_utc_ns=metadata.session_start_utc_ns,
+        duration_ns=metadata.duration_ns,
         manifest=manifest,
         notes=notes,
-        diagnostics=read_diagnostics(database),
+        diagnostics=metadata.diagnostics,
         rank=rank,
         rank_from=rank_from,
     )
 
 
-def _rank(manifest: dict[str, Any], database: Database) -> tuple[int | None, str]:
-    """The rank of what was recorded, and who says so. Of the environment that nsys keeps, only the
-    launchers' variables are looked at."""
+def _rank(manifest: dict[str, Any], metadata: Metadata) -> tuple[int | None, str]:
+    """The rank of what was recorded, and who says so."""
     told = manifest.get("rank")
     if isinstance(told, int) and not isinstance(told, bool) and told >= 0:
         return told, "manifest"
+    return metadata.rank, metadata.rank_from
+
+
+def _rank_of_environment(database: Database) -> tuple[int | None, str]:
+    """The same by the environment that nsys keeps: only the launchers' variables are looked at."""
     rows = database.read(SYSTEM_ENV)
     for name, value in zip(rows["name"], rows["value"], strict=True):
         if name == "DeviceEnvironment":

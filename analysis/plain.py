@@ -34,6 +34,8 @@ class PagePlan:
         table: Table,
         actual: str,
         present: tuple[str, ...],
+        *,
+        whole: bool = True,
     ) -> None:
         if table.where or any(c.absent is None for c in table.columns if c.text):
             raise NotPlain
@@ -60,7 +62,8 @@ class PagePlan:
         if not known or last - self._first >= path.stat().st_size // 16:
             raise NotPlain
         self._room = last - self._first + 1
-        self._columns = {name: np.empty(self._room, np.int64) for name in self._numbers}
+        if whole:
+            self._columns = {name: np.empty(self._room, np.int64) for name in self._numbers}
         leaves = self._file.leaves(root)
         step = max(_CHUNK_BYTES // self._file.page_size, 1)
         self._chunks = [leaves[k : k + step] for k in range(0, len(leaves), step)]
@@ -91,6 +94,56 @@ class PagePlan:
             self._keep(chunk, texts)
         except (NotPlain, OSError):
             self._failed = True
+
+    def parts(self, pieces: int) -> list[range]:
+        """The pieces of a plan that is not read whole, some together; ask `part` for each."""
+        count = len(self._chunks)
+        return [range(k, min(k + pieces, count)) for k in range(0, count, pieces)]
+
+    def part(self, pieces: range) -> tuple[int, int, Columns]:
+        """(first rowid, how many rowids, rows) of some pieces. Raises NotPlain or OSError."""
+        found: list[Columns] = []
+        edges: list[int] = []
+        counts: list[int] = []
+        for piece in pieces:
+            columns: Columns = {}
+            texts: list[Int64] = []
+
+            def room(
+                rowid: int, rows: int, columns: Columns = columns, texts: list[Int64] = texts
+            ) -> list[Int64]:
+                if edges and rowid <= edges[-1]:
+                    raise NotPlain
+                edges.extend((rowid, rowid + rows - 1))
+                counts.append(rows)
+                columns |= {name: np.empty(rows, np.int64) for name in self._numbers}
+                texts.extend(np.empty(rows, np.int64) for _ in self._texts)
+                return [*columns.values(), *texts]
+
+            decode(self._file, self._chunks[piece], self._wanted, self._texts, room)
+            found.append(self._allowed(columns, texts))
+        rows: Columns = {}
+        for name in self._numbers:
+            rows[name] = np.concatenate([columns[name] for columns in found])
+        count = sum(len(columns[self._numbers[0]]) for columns in found)
+        for column in self.table.columns:
+            if column.name not in rows:
+                rows[column.name] = (
+                    [str(column.absent)] * count
+                    if column.text
+                    else np.full(count, column.absent, np.int64)
+                )
+        return edges[0], sum(counts), rows
+
+    def _allowed(self, columns: Columns, texts: list[Int64]) -> Columns:
+        """The rows that `among` allows; they may have no text."""
+        kept: Bool | slice = slice(None)
+        if self.table.among is not None:
+            name, values = self.table.among
+            kept = np.isin(columns[name], values)
+        if any(text[kept].any() for text in texts):
+            raise NotPlain
+        return {name: column[kept] for name, column in columns.items()}
 
     def _keep(self, chunk: int, texts: list[Int64]) -> None:
         """Move the rows that `among` allows to the front of their place; they may have no text."""

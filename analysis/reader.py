@@ -46,18 +46,28 @@ def read_trace(path: Path) -> Trace:
         return read_kineto(path)
     if is_columnar(path):
         return read_columnar(path)
-    return read_database(open_database(path))
+    return read_tables(open_export(path))
+
+
+def open_export(path: Path) -> Database:
+    """Open an SQLite export. Raises TraceError where it holds nothing to analyse."""
+    return holding_rows(open_database(path))
 
 
 def read_database(database: Database) -> Trace:
     """The trace of an export. Raises TraceError where no table holds CUDA or NVTX rows."""
+    return read_tables(holding_rows(database))
+
+
+def holding_rows(database: Database) -> Database:
+    """The same database. Raises TraceError where no table holds CUDA or NVTX rows."""
     if not any(database.has(table) for table in _EVENT_TABLES):
         raise TraceError(
             f"{database.shown} holds no CUDA or NVTX rows ({len(database.layout)} tables, none of "
             "CUPTI_ACTIVITY_KIND_* or NVTX_EVENTS)",
             remedy="record with `nsys profile --trace=cuda,nvtx` and export again",
         )
-    return read_tables(database)
+    return database
 
 
 def read_tables(database: Database) -> Trace:
@@ -73,7 +83,7 @@ class _Reader:
         overheads, operations = rest[:2], rest[2:]
         self.raw = join_operations(operations)
         values = dict(zip(strings["id"].tolist(), strings["value"], strict=True))
-        self.nvtx_name = _range_names(self.nvtx, values)
+        self.nvtx_name = range_names(self.nvtx, values)
         self.strings = Strings(values)
         self.overhead = {k: np.concatenate([t[k] for t in overheads]) for k in overheads[0]}
         # Few threads make many rows: what holds for the rows is found out on the threads.
@@ -284,14 +294,19 @@ class _Reader:
         return devices, table[codes] if len(pairs) else np.empty(0, np.int32), shared
 
 
-def _range_names(rows: Columns, strings: dict[int, str]) -> Int64:
-    """String id of each range: textId where registered, else a new negative id for its text."""
+def range_names(
+    rows: Columns, strings: dict[int, str], given: dict[str, int] | None = None
+) -> Int64:
+    """String id of each range: textId where registered, else a new negative id for its text.
+
+    `given`: the texts that had such an id already, where the ranges come in several parts.
+    """
     ids: Int64 = rows["textId"]
     own = (ids == NULL) | (ids == 0)
     if not own.any():
         return ids
     ids = ids.copy()
-    given: dict[str, int] = {}
+    given = {} if given is None else given
     texts = rows["text"]
     for row in np.flatnonzero(own).tolist():
         text = texts[row]

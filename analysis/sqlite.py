@@ -97,6 +97,30 @@ class Database:
         _carry_out(list(again.values()))
         return [again.get(k, plan).columns() for k, plan in enumerate(plans)]
 
+    def stream(self, table: Table) -> Iterator[Columns]:
+        """The rows of one table in the order of their rowids, a stretch at a time.
+
+        A few stretches are in memory at once. Raises TraceError as `read` does.
+        """
+        from .streamed import pages, queries
+
+        actual = self._actual(table)
+        if actual is None:
+            return
+        done: tuple[int, int] | None = None
+        with _connect(self._uri) as connection:
+            if self._immutable:
+                try:
+                    present = self.layout[actual]
+                    for place, rows in pages(self.path, connection, table, actual, present):
+                        done = place
+                        yield rows
+                    return
+                except (NotPlain, OSError, sqlite3.Error):
+                    pass  # SQLite reads the rest, or says what is wrong
+            plan = self._query(connection, table)
+            yield from queries(plan, connection, done, _STRETCH)
+
     def _plan(self, connection: sqlite3.Connection, table: Table) -> PagePlan | QueryPlan:
         """How to read a table: from its pages where it is that plain and nobody writes to it."""
         actual = self._actual(table)

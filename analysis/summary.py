@@ -332,12 +332,13 @@ def _steady(
         causes={k: v / steps for k, v in attribution.by_name(chosen).items()},
         drained_by={k: v / steps for k, v in drained_names(trace, drained, length).items()},
         drained_share=share,
-        limiter=_limiter(period, busy, host, share),
+        limiter=limiter_of(period, busy, host, share),
         recoverable_ns=max(0.0, period - max(busy, host)),
     )
 
 
-def _limiter(period: float, busy: float, host: float, drained_share: float) -> str:
+def limiter_of(period: float, busy: float, host: float, drained_share: float) -> str:
+    """What bounds the period, by the first rule that applies."""
     if busy >= GPU_BOUND * period:
         return "gpu"
     if host >= GPU_BOUND * period:

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
 
-from .attribute import Attribution, family
+from .attribute import Attribution
 from .causes.profiler import CAUSE as PROFILER
+from .counted import Counted, count_rows
 from .diagnostics import ERROR
 from .gaps import DeviceGaps
 from .intervals import clip, union
-from .schema import MAX_TIME, Kind
 from .steps import Steps
 from .summary import SeriesSummary
 from .trace import Trace
-
-_LAUNCH = re.compile(
-    r"(cuda|hip)(Launch(Cooperative)?Kernel|GraphLaunch)|cu(LaunchKernel|GraphLaunch)"
-    r"|hip(Ext|ExtModule|HccModule|Module)Launch"
-)
 
 MIN_INTERIOR_STEPS = 10
 MISSING_GPU_ROWS = 0.01
@@ -53,18 +47,23 @@ class Verdict:
 
 def judge(
     trace: Trace,
-    gaps: tuple[DeviceGaps, ...],
-    attributions: tuple[Attribution, ...],
+    gaps: Sequence[DeviceGaps],
+    attributions: Sequence[Attribution],
     steps: Steps,
     series: tuple[SeriesSummary, ...],
+    counted: Counted | None = None,
 ) -> tuple[Verdict, ...]:
-    """Every verdict that applies; none means that all figures are ok."""
+    """Every verdict that applies; none means that all figures are ok.
+
+    `counted`: what was counted of the rows before, where the trace does not hold all of them.
+    """
+    counted = counted or count_rows(trace)
     found = [
-        *_activity(trace, gaps, steps),
-        *_completeness(trace),
+        *_activity(counted, gaps, steps),
+        *_completeness(trace, counted),
         *_rows(trace),
         *_identity(trace),
-        *_graph(trace),
+        *_graph(counted.graphs),
         *_overhead(trace, gaps),
         *_diagnostics(trace),
         *_launches(gaps, attributions),
@@ -73,15 +72,15 @@ def judge(
     return tuple(found)
 
 
-def _activity(trace: Trace, gaps: tuple[DeviceGaps, ...], steps: Steps) -> list[Verdict]:
+def _activity(counted: Counted, gaps: Sequence[DeviceGaps], steps: Steps) -> list[Verdict]:
     found = []
     if not gaps:
         code, what = "host-only", "the trace holds no GPU operations"
-        if len(trace.operations):
+        if counted.operations:
             code, what = "empty-window", "no GPU operation lies in the chosen window"
-        elif len(trace.calls):
+        elif counted.calls:
             code = "gpu-rows-missing"
-            what = f"{len(trace.calls)} CUDA calls were recorded but not one GPU operation"
+            what = f"{counted.calls} CUDA calls were recorded but not one GPU operation"
         remedy = {
             "host-only": "record with --trace=cuda on a machine with a GPU; host step times follow",
             "empty-window": "widen --start/--end or --steps",
@@ -90,8 +89,7 @@ def _activity(trace: Trace, gaps: tuple[DeviceGaps, ...], steps: Steps) -> list[
         }[code]
         found.append(Verdict("device", Level.INVALID, code, what, remedy))
     if not steps.series:
-        ranges = Counter(family(trace.strings[i])[:60] for i in trace.ranges.name.tolist()[:100000])
-        common = ", ".join(f"'{name}' ({n})" for name, n in ranges.most_common(3))
+        common = ", ".join(f"'{name}' ({n})" for name, n in counted.ranges)
         reason = "no NVTX range matches the step pattern"
         if common:
             remedy = f"choose one with --step; most common here: {common}"
@@ -105,50 +103,9 @@ def _activity(trace: Trace, gaps: tuple[DeviceGaps, ...], steps: Steps) -> list[
     return found
 
 
-def missing_gpu_rows(trace: Trace) -> tuple[int, int]:
-    """(launches without GPU rows, launches): kernel and graph launches only.
-
-    Left out: failed calls, launches under stream capture, duplicate API rows, and the launches
-    after the last one that was seen to run: their work was still queued when recording ended.
-    """
-    calls, operations = trace.calls, trace.operations
-    launches = calls.named({name for name in calls.names if _LAUNCH.match(name)})
-    launches &= ~calls.failed & (calls.correlation > 0) & ~_under_capture(trace)
-    matched = np.zeros(len(calls), np.bool_)
-    matched[operations.launch[operations.launch >= 0]] = True
-    missing = total = 0
-    for process in range(len(trace.processes)):
-        rows = np.flatnonzero(launches & (calls.process == process))
-        seen = rows[matched[rows]]
-        # A process without any GPU row has lost what it launched while others were seen to work.
-        last = calls.start[seen].max() if len(seen) else operations.end.max(initial=-MAX_TIME)
-        rows = rows[calls.start[rows] <= last]
-        unique, found = len(rows), len(seen)
-        if trace.duplicate_calls:
-            # A repeated API row shares the correlationId of the one that was matched.
-            unique = len(np.unique(calls.correlation[rows]))
-            found = len(np.unique(calls.correlation[seen]))
-        total += unique
-        missing += unique - found
-    return missing, total
-
-
-def _under_capture(trace: Trace) -> np.ndarray:
-    """Calls made between cudaStreamBeginCapture and EndCapture of their thread."""
-    calls = trace.calls
-    begins = calls.named({"cudaStreamBeginCapture", "cuStreamBeginCapture"})
-    ends = calls.named({"cudaStreamEndCapture", "cuStreamEndCapture"})
-    if not begins.any():
-        return np.zeros(len(calls), np.bool_)
-    depth = np.cumsum(begins.astype(np.int64) - ends.astype(np.int64))
-    first = np.searchsorted(calls.thread, np.arange(len(trace.threads)))
-    base = np.where(first > 0, depth[np.maximum(first - 1, 0)], 0)
-    return np.asarray(depth - base[calls.thread] > 0)
-
-
-def _completeness(trace: Trace) -> list[Verdict]:
+def _completeness(trace: Trace, counted: Counted) -> list[Verdict]:
     found = []
-    missing, launches = missing_gpu_rows(trace)
+    missing, launches = counted.missing, counted.launches
     if missing:
         share = missing / launches
         level = Level.INVALID if share >= MISSING_GPU_ROWS else Level.DEGRADED
@@ -246,8 +203,7 @@ def _identity(trace: Trace) -> list[Verdict]:
     ]
 
 
-def _graph(trace: Trace) -> list[Verdict]:
-    graphs = int(np.count_nonzero(trace.operations.kind == Kind.GRAPH))
+def _graph(graphs: int) -> list[Verdict]:
     if not graphs:
         return []
     return [
@@ -262,7 +218,7 @@ def _graph(trace: Trace) -> list[Verdict]:
     ]
 
 
-def _overhead(trace: Trace, gaps: tuple[DeviceGaps, ...]) -> list[Verdict]:
+def _overhead(trace: Trace, gaps: Sequence[DeviceGaps]) -> list[Verdict]:
     if not gaps or PROFILER.rows is None:
         return []
     rows = PROFILER.rows(trace, np.empty(0, np.int64))
@@ -302,7 +258,7 @@ def _diagnostics(trace: Trace) -> list[Verdict]:
     ]
 
 
-def _launches(gaps: tuple[DeviceGaps, ...], attributions: tuple[Attribution, ...]) -> list[Verdict]:
+def _launches(gaps: Sequence[DeviceGaps], attributions: Sequence[Attribution]) -> list[Verdict]:
     idle = sum(g.idle_ns for g in gaps)
     if not idle:
         return []

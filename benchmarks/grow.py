@@ -6,12 +6,15 @@
 Every copy is shifted by the length of the recording and gets correlation ids of its own, so that
 each call still belongs to its own GPU operation. Only the tables that anyone's gap analysis reads
 are repeated: GPU operations, CUDA calls, synchronisations, NVTX ranges and profiler overhead.
+With --shuffle the copies come in no order of time, nor do the rows of a copy: what a reader meets
+that relies on nothing.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import random
 import sqlite3
 import sys
 import time
@@ -37,11 +40,13 @@ class GrowError(Exception):
     """The trace cannot be grown; one line that says why."""
 
 
-def grow(source: Path, target: Path, kernels: int, *, force: bool = False) -> dict[str, int]:
+def grow(
+    source: Path, target: Path, kernels: int, *, force: bool = False, shuffle: bool = False
+) -> dict[str, int]:
     """Write `target` with at least `kernels` kernels; returns the rows of each grown table.
 
     The file appears complete or not at all. Rows come in the order of the copies, so as sorted as
-    the source is.
+    the source is; `shuffle` mixes copies, and the rows of each, the same way every time.
     """
     if not source.is_file():
         raise GrowError(f"{source} is no file")
@@ -54,14 +59,14 @@ def grow(source: Path, target: Path, kernels: int, *, force: bool = False) -> di
                 sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True)
             ) as original:
                 original.backup(database)
-            counts = _repeat(database, kernels)
+            counts = _repeat(database, kernels, shuffle=shuffle)
         os.replace(beside, target)
         return counts
     finally:
         beside.unlink(missing_ok=True)
 
 
-def _repeat(database: sqlite3.Connection, kernels: int) -> dict[str, int]:
+def _repeat(database: sqlite3.Connection, kernels: int, *, shuffle: bool) -> dict[str, int]:
     database.execute("PRAGMA journal_mode = OFF")
     database.execute("PRAGMA synchronous = OFF")
     database.execute("PRAGMA temp_store = MEMORY")
@@ -88,7 +93,13 @@ def _repeat(database: sqlite3.Connection, kernels: int) -> dict[str, int]:
         database.execute(f"CREATE TEMP TABLE base AS SELECT * FROM main.{table} {where}")
         chosen = ", ".join(_shifted(column) for column in columns)
         statement = f"INSERT INTO main.{table} SELECT {chosen} FROM temp.base"
-        for copy in range(1, copies):
+        order = list(range(1, copies))
+        if shuffle:
+            random.Random(copies).shuffle(order)
+            statement += " ORDER BY (rowid * 2654435761 + :id) % 4294967291"
+            order.append(0)
+            database.execute(f"DELETE FROM main.{table} {where}")
+        for copy in order:
             database.execute(statement, {"time": copy * shift, "id": copy * (ids + 1)})
         database.execute("DROP TABLE temp.base")
     if "ANALYSIS_DETAILS" in here:
@@ -126,10 +137,17 @@ def main() -> int:
     parser.add_argument("target", type=Path)
     parser.add_argument("--kernels", type=int, default=1_000_000)
     parser.add_argument("--force", action="store_true", help="overwrite the target")
+    parser.add_argument("--shuffle", action="store_true", help="rows in no order of time")
     options = parser.parse_args()
     begun = time.perf_counter()
     try:
-        counts = grow(options.source, options.target, options.kernels, force=options.force)
+        counts = grow(
+            options.source,
+            options.target,
+            options.kernels,
+            force=options.force,
+            shuffle=options.shuffle,
+        )
     except (GrowError, OSError, sqlite3.Error) as error:
         print(f"grow: {error}", file=sys.stderr)
         return 1

@@ -6,6 +6,7 @@ the byte whatever `--jobs` and `--dask` say.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import sys
@@ -16,15 +17,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from analysis.analyze import Options, TraceReport, analyze
+from analysis.analyze import Options, TraceReport
 from analysis.cores import usable
+from analysis.details import Wanted
 from analysis.errors import TraceError
 from analysis.gaps import Window
 from analysis.reports.base import Failure, Report, Request
 from analysis.reports.slim import slim
 from analysis.steps import DEFAULT_STEP, StepPattern
 
-from . import __version__
+from . import __version__, memory
+from .look import SHARE, Ways, look
 
 if TYPE_CHECKING:
     from .gaps import GapsRequest
@@ -45,6 +48,12 @@ class Job:
     """What will be shown of it; None keeps the trace whole."""
     alone: bool
     """The only trace: what nobody foresaw is raised, as everywhere else."""
+    memory: int | None = None
+    """Bytes that the analysis may take; None for a share of what is free."""
+    cached: bool = True
+    """Look in the cache, and keep there what was found."""
+    beside: int = 1
+    """Processes at work at once, which share the memory."""
 
     @property
     def path(self) -> str:
@@ -86,7 +95,8 @@ def _outcomes(request: GapsRequest, jobs: list[Job]) -> Iterable[tuple[int, Outc
         if processes > 1:
             from .pool import spread
 
-            return spread(analyse, jobs, processes, _lost)
+            shared = [replace(job, beside=processes) for job in jobs]
+            return spread(analyse, shared, processes, _lost)
     return ((k, analyse(job)) for k, job in enumerate(jobs))
 
 
@@ -119,10 +129,8 @@ def _lost(job: Job) -> Failure:
 
 def analyse(job: Job) -> Outcome:
     """One trace: its figures, or why there are none. Runs wherever `collect` has it run."""
-    from .gaps import sqlite_of
-
     try:
-        report = analyze(sqlite_of(job.file, job.nsys), job.options)
+        report = _looked_at(job)
         return report if job.keep is None else slim(report, job.keep)
     except TraceError as error:
         return Failure(job.path, str(error))
@@ -139,6 +147,24 @@ def analyse(job: Job) -> Outcome:
             remedy="give it alone with HARNESS_DEBUG=1 for the traceback, and please report it",
         )
         return Failure(job.path, str(said))
+
+
+def _looked_at(job: Job) -> TraceReport:
+    from .gaps import sqlite_of
+
+    path, keep = sqlite_of(job.file, job.nsys), job.keep
+    budget = job.memory if job.beside == 1 else (job.memory or memory.available() // SHARE)
+    ways = Ways(budget and budget // job.beside, job.cached, rows=keep is None or keep.by == "rank")
+    if keep is None:
+        return look(path, job.options, Wanted(), ways)
+    wanted = Wanted(keep.top, keep.by == "stream", keep.definitions)
+    report = look(path, job.options, wanted, ways)
+    ranked = any(device.communication_ns for device in report.devices)
+    if ranked and keep.by is None and not job.alone and report.detailed is not None:
+        # Ranks are held against one another by their collectives' rows, where these fit.
+        with contextlib.suppress(TraceError):
+            return look(path, job.options, wanted, replace(ways, rows=True))
+    return report
 
 
 def request_of(request: GapsRequest) -> Request:
@@ -177,6 +203,8 @@ def jobs_of(request: GapsRequest, keep: Request | None) -> list[Job]:
             request.nsys,
             keep,
             alone=len(request.traces) == 1,
+            memory=request.memory,
+            cached=request.keep,
         )
         for path, label in zip(request.traces, labels, strict=True)
     ]

@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 
 import click
-import platformdirs
 
+from .cache import root
 from .errors import HarnessError
 from .files import write_bytes
 
@@ -24,9 +24,7 @@ IN_USE_S = 900
 
 def cache_folder() -> Path:
     """Where exports live: the user's cache directory, or $HARNESS_CACHE."""
-    given = os.environ.get("HARNESS_CACHE")
-    root = Path(given) if given else Path(platformdirs.user_cache_dir("nsys-harness"))
-    return root / "exports"
+    return root() / "exports"
 
 
 def exported(report: Path, nsys: str | None = None) -> Path:

@@ -47,6 +47,14 @@ class GapsRequest:
     """Processes that share the traces; None: one a core, where there is enough to do."""
     dask: str | None = None
     """Address of a Dask scheduler whose workers analyse the traces."""
+    memory: int | None = None
+    """Bytes that the analysis may take, all processes together."""
+    keep: bool = True
+    """Use the cache of traces."""
+
+
+FIGURES = ("table", "json", "csv", "md")
+"""Formats that show figures alone."""
 
 
 def run_gaps(request: GapsRequest) -> None:
@@ -62,7 +70,7 @@ def run_gaps(request: GapsRequest) -> None:
     if request.output:
         refuse_existing(request.output, force=request.force)
     reuse_freed_memory()
-    report = collect(request, whole=request.plot)
+    report = collect(request, whole=request.plot or name not in FIGURES)
     text = reporter(name).render(report, terminal(to_file=request.output is not None))
     if report.traces:
         if request.output:

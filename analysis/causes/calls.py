@@ -10,7 +10,7 @@ import numpy as np
 from ..arrays import Bool
 from ..intervals import Int64
 from ..schema import CopyKind, Kind
-from ..trace import Calls, Trace
+from ..trace import Calls, Operations, Trace
 from .base import ThreadRows
 
 SYNCHRONIZE = frozenset(
@@ -72,13 +72,23 @@ def synchronizing(trace: Trace) -> Bool:
         return _known[trace]
     calls, operations = trace.calls, trace.operations
     mask = calls.named(SYNCHRONIZE)
-    to_host = (operations.copy_kind == CopyKind.DTOH) | (operations.copy_kind == CopyKind.ATOH)
-    copies = np.flatnonzero((operations.kind == Kind.MEMCPY) & to_host & (operations.launch >= 0))
-    launch = operations.launch[copies]
-    held = calls.end[launch] >= operations.end[copies]
+    launch, held = holding_copies(operations, calls)
     mask[launch[held]] = True
     _known[trace] = mask
     return mask
+
+
+def know_synchronizing(trace: Trace, mask: Bool) -> None:
+    """Say beforehand what `synchronizing` would find, for a trace that is part of another."""
+    _known[trace] = mask
+
+
+def holding_copies(operations: Operations, calls: Calls) -> tuple[Int64, Bool]:
+    """Launches of device-to-host copies, and which of them ended no earlier than their copy."""
+    to_host = (operations.copy_kind == CopyKind.DTOH) | (operations.copy_kind == CopyKind.ATOH)
+    copies = np.flatnonzero((operations.kind == Kind.MEMCPY) & to_host & (operations.launch >= 0))
+    launch = operations.launch[copies]
+    return launch, calls.end[launch] >= operations.end[copies]
 
 
 def thread_rows(calls: Calls, rows: Int64) -> ThreadRows:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from weakref import WeakKeyDictionary
+
 import numpy as np
 
 from ..arrays import Bool, Code, factorize
@@ -11,12 +13,20 @@ from ..trace import Trace
 from .base import Cause, GapContext, Phase
 from .calls import HOST_FUNCTION, STREAM_WAIT
 
+_known: WeakKeyDictionary[Trace, Bool] = WeakKeyDictionary()
+
+
+def know_stream_waits(trace: Trace, held: Bool) -> None:
+    """Say beforehand which operations of a part of a trace were queued behind a stream wait."""
+    _known[trace] = held
+
 
 def _claims(context: GapContext) -> Bool:
     trace = context.trace
     operations = trace.operations
     claimed: Bool = operations.peer[context.after]
-    claimed |= _after_stream_wait(trace, context.after)
+    known = _known.get(trace)
+    claimed |= _after_stream_wait(trace, context.after) if known is None else known[context.after]
     claimed |= _after_host_function(trace, context.launch)
     return claimed
 

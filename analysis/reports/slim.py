@@ -57,7 +57,8 @@ def _views(request: Request) -> dict[str, Callable[[TraceReport], Any]]:
     """How to draw each view that the request asks for and that a slim report could not."""
     found: dict[str, Callable[[TraceReport], Any]] = {}
     if request.by in (None, "rank"):
-        found["ranks"] = rank_steps
+        # Collectives are rows: a report of figures alone knows none.
+        found["ranks"] = lambda report: () if report.detailed is not None else rank_steps(report)
     if request.by == "cause":
         found["by_cause"] = cause_rows
     if request.by == "stream":

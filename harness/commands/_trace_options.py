@@ -36,6 +36,26 @@ class Instant(click.ParamType):
             self.fail(f"{text!r} is no time; use for example 1.25s, 340ms, 900us or 1500ns")
 
 
+class Memory(click.ParamType):
+    """An amount of memory: `2GB`, `512MB`; no less than the interpreter and a chunk take."""
+
+    name = "SIZE"
+    least = 384 * 10**6
+
+    def convert(self, value: object, param: object, ctx: object) -> int:
+        from ..sizes import bytes_of, shown_bytes
+
+        if isinstance(value, int):
+            return value
+        try:
+            size = bytes_of(str(value))
+        except ValueError as error:
+            self.fail(str(error))
+        if size < self.least:
+            self.fail(f"{value!r} is too little; the least is {shown_bytes(self.least)}")
+        return size
+
+
 class StepSlice(click.ParamType):
     """`30:50`, `30:` or `:50`: step numbers, half-open."""
 

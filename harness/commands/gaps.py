@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from ._trace_options import Instant, trace_options, window_option
+from ._trace_options import Instant, Memory, trace_options, window_option
 
 
 @click.command("gaps", short_help="Why the GPU idles between steps, from recorded traces.")
@@ -61,6 +61,13 @@ from ._trace_options import Instant, trace_options, window_option
     metavar="ADDRESS",
     help="A Dask scheduler whose workers read and analyse the traces: tcp://host:8786.",
 )
+@click.option(
+    "--memory",
+    type=Memory(),
+    metavar="SIZE",
+    help="Take no more memory than this: 2GB, 512MB. Default: half of what is free.",
+)
+@click.option("--no-cache", is_flag=True, help="Keep nothing of the trace for a second look.")
 def command(
     traces,
     globs,
@@ -79,6 +86,8 @@ def command(
     format_name,
     output,
     force,
+    memory,
+    no_cache,
     nsys,
     jobs,
     dask,
@@ -98,6 +107,7 @@ def command(
       harness gaps run.nsys-rep --start 1.2s --end 1.9s --definitions
       harness gaps trace.json.gz --infer-steps
       harness gaps traces/*.sqlite --format json -o gaps.json
+      harness gaps huge.sqlite --memory 2GB
     """
     from ..gaps import GapsRequest, run_gaps
 
@@ -107,6 +117,6 @@ def command(
             steps=steps, start=start, end=end, capture=window == "capture",
             device=device, by=by, top=top or 0, definitions=definitions, labels=labels,
             format_name=format_name, output=output, force=force, nsys=nsys, plot=plot,
-            jobs=jobs, dask=dask,
+            jobs=jobs, dask=dask, memory=memory, keep=not no_cache,
         )
     )  # fmt: skip

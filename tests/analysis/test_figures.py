@@ -13,7 +13,7 @@ from analysis.reports.base import Report
 from analysis.reports.tables import pooled
 from analysis.stats import Quantiles
 from analysis.steps import StepPattern
-from analysis.summary import _limiter
+from analysis.summary import limiter_of
 
 from .build import US, builder, decode_loop, report, verdict
 
@@ -28,7 +28,7 @@ from .build import US, builder, decode_loop, report, verdict
     ],
 )  # fmt: skip
 def test_limiter(busy: float, host: float, drained: float, limiter: str) -> None:
-    assert _limiter(100.0, busy, host, drained) == limiter
+    assert limiter_of(100.0, busy, host, drained) == limiter
 
 
 def test_host_time_is_wall_time_less_synchronising_calls(tmp_path: Path) -> None:

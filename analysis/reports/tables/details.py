@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from ...analyze import TraceReport
-from ...attribute import Attribution
-from ...gaps import DeviceGaps, GapKind, gap_kinds
-from ...intervals import Int64
+from ...causes import causes
+from ...details import Wanted
+from ...validity import Level
 from ..base import Column, Report, Table, Value, plain
 from .kept import rows_of
 from .place import OF_DEVICE, WHERE, believed, each, name_of, place
@@ -75,23 +75,21 @@ def cause_rows(trace: TraceReport) -> Iterator[tuple[Value, ...]]:
     """One row a device and cause of one trace, the largest first."""
     if not believed(trace, "causes"):
         return
-    for gaps, device, split in zip(trace.gaps, trace.devices, trace.attributions, strict=True):
-        touched = (split.time > 0).sum(axis=1).tolist()
+    for k, device in enumerate(trace.devices):
+        touched = trace.details(k).touched
         named = {"host": device.host_ranges, "handoff": device.handoffs}
-        for k, cause in sorted(
-            enumerate(split.causes), key=lambda pair: -device.causes[pair[1].name]
-        ):
+        for cause in sorted(causes(), key=lambda cause: -device.causes[cause.name]):
             ns = device.causes[cause.name]
             if not ns:
                 continue
             yield (
                 name_of(trace),
                 trace.path,
-                gaps.device.ordinal,
+                trace.gaps[k].device.ordinal,
                 cause.name,
                 ns,
                 ns / device.idle_ns,
-                touched[k],
+                touched[cause.name],
                 _mostly(named.get(cause.name, {})),
                 cause.meaning,
                 cause.remedy,
@@ -133,49 +131,23 @@ def longest_rows(trace: TraceReport, count: int) -> Iterator[tuple[Value, ...]]:
     """One row for each of the longest gaps of each device of one trace."""
     if not believed(trace):
         return
-    for gaps, split in zip(trace.gaps, trace.attributions, strict=True):
-        kinds = [gap_kinds(gaps, one) for one in trace.steps.series]
-        for k in _longest(gaps.length, count):
-            kind, step = _of_step(trace, kinds, k)
-            yield _gap_row(trace, gaps, split, k, kind, step)
+    causes_known = trace.level("causes") is not Level.INVALID
+    for k, gaps in enumerate(trace.gaps):
+        for one in trace.details(k, Wanted(top=count)).top:
+            yield (
+                name_of(trace),
+                trace.path,
+                gaps.device.ordinal,
+                one.start_ns,
+                one.length_ns,
+                one.kind,
+                one.step,
+                one.cause if causes_known else None,
+                one.drained_by,
+                _operation(one.before),
+                _operation(one.after),
+            )
 
 
-def _longest(length: Int64, count: int) -> list[int]:
-    """The longest gaps, longest first; of equal ones the earlier."""
-    order: list[int] = np.argsort(-length, kind="stable")[:count].tolist()
-    return order
-
-
-def _of_step(
-    trace: TraceReport, kinds: list[tuple[np.ndarray, Int64]], gap: int
-) -> tuple[str, int | None]:
-    """Kind of a gap and number of its step, seen from the first series that knows it."""
-    for (kind_of, step_of), one in zip(kinds, trace.steps.series, strict=True):
-        if kind_of[gap] != GapKind.UNASSIGNED:
-            step = int(one.number[step_of[gap]]) if step_of[gap] >= 0 else None
-            return GapKind(int(kind_of[gap])).name.lower(), step
-    return "unassigned", None
-
-
-def _gap_row(
-    trace: TraceReport, gaps: DeviceGaps, split: Attribution, k: int, kind: str, step: int | None
-) -> tuple[Value, ...]:
-    drain, calls = int(split.drained_by[k]), trace.trace.calls
-    causes = trace.level("causes")
-    return (
-        name_of(trace),
-        trace.path,
-        gaps.device.ordinal,
-        int(gaps.start[k]),
-        int(gaps.length[k]),
-        kind,
-        step,
-        split.causes[int(split.time[:, k].argmax())].name if causes != "invalid" else None,
-        calls.names[calls.name[drain]] if drain >= 0 else "",
-        _operation(trace, int(gaps.before[k])),
-        _operation(trace, int(gaps.after[k])),
-    )
-
-
-def _operation(trace: TraceReport, row: int) -> str:
-    return plain(trace.trace.name_of(row), 120) if row >= 0 else "(edge of the window)"
+def _operation(name: str | None) -> str:
+    return "(edge of the window)" if name is None else plain(name, 120)

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-
-import numpy as np
+from dataclasses import astuple
 
 from ...analyze import TraceReport
-from ...definitions import compare_definitions, streams
-from ...intervals import complement, union
-from ...schema import pid_of
+from ...details import Wanted
 from ...stats import Quantiles
 from ..base import Column, Report, Table, Value
 from .kept import rows_of
@@ -169,35 +166,17 @@ def stream_rows(trace: TraceReport) -> Iterator[tuple[Value, ...]]:
     """One row a stream of one trace."""
     if not believed(trace):
         return
-    operations, processes = trace.trace.operations, trace.trace.processes
-    for gaps in trace.gaps:
-        for process, number, mine in streams(trace.trace, gaps):
-            busy = union(
-                np.maximum(operations.start[mine], gaps.window_start),
-                np.minimum(operations.end[mine], gaps.window_end),
-            )
-            lo, hi = int(busy.start[0]), int(busy.end[-1])
-            idle = complement(busy, lo, hi)
-            yield (
-                name_of(trace),
-                trace.path,
-                gaps.device.ordinal,
-                pid_of(processes[process]),
-                number,
-                len(mine),
-                hi - lo,
-                busy.total,
-                idle.total,
-                len(idle),
-            )
+    for k, gaps in enumerate(trace.gaps):
+        for one in trace.details(k, Wanted(streams=True)).streams:
+            yield (name_of(trace), trace.path, gaps.device.ordinal, *astuple(one))
 
 
 def definition_rows(trace: TraceReport) -> Iterator[tuple[Value, ...]]:
     """One row a device and definition of one trace."""
     if not believed(trace):
         return
-    for gaps in trace.gaps:
-        for one in compare_definitions(trace.trace, gaps):
+    for k, gaps in enumerate(trace.gaps):
+        for one in trace.details(k, Wanted(definitions=True)).definitions:
             share = one.idle_ns / one.window_ns if one.window_ns else None
             yield (
                 name_of(trace),

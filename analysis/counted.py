@@ -1,0 +1,104 @@
+"""What the verdicts need to know of all rows of a trace."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+
+from .attribute import family
+from .intervals import Int64
+from .schema import MAX_TIME, Kind
+from .trace import Strings, Trace
+
+LAUNCH = re.compile(
+    r"(cuda|hip)(Launch(Cooperative)?Kernel|GraphLaunch)|cu(LaunchKernel|GraphLaunch)"
+    r"|hip(Ext|ExtModule|HccModule|Module)Launch"
+)
+
+CAPTURE_BEGINS = frozenset({"cudaStreamBeginCapture", "cuStreamBeginCapture"})
+CAPTURE_ENDS = frozenset({"cudaStreamEndCapture", "cuStreamEndCapture"})
+
+LOOKED_AT = 100_000
+"""Ranges whose names are counted to propose a step pattern."""
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What the verdicts need to know of all rows of a trace."""
+
+    operations: int
+    calls: int
+    graphs: int
+    """CUDA graphs recorded whole."""
+    missing: int
+    """Launches without GPU rows."""
+    launches: int
+    ranges: tuple[tuple[str, int], ...]
+    """The commonest families of NVTX ranges, and how many of the first ones are theirs."""
+
+
+def count_rows(trace: Trace) -> Counted:
+    """Count them in a trace that is in memory."""
+    missing, launches = missing_gpu_rows(trace)
+    return Counted(
+        operations=len(trace.operations),
+        calls=len(trace.calls),
+        graphs=int(np.count_nonzero(trace.operations.kind == Kind.GRAPH)),
+        missing=missing,
+        launches=launches,
+        ranges=common_ranges(trace.ranges.name[:LOOKED_AT], trace.strings),
+    )
+
+
+def common_ranges(names: Int64, strings: Strings) -> tuple[tuple[str, int], ...]:
+    """The commonest families of these names (string ids), and their number."""
+    ids, first, count = np.unique(names, return_index=True, return_counts=True)
+    order = np.argsort(first)  # of equally common ones the first goes first
+    ranges: Counter[str] = Counter()
+    for string_id, number in zip(ids[order].tolist(), count[order].tolist(), strict=True):
+        ranges[family(strings[string_id])[:60]] += number
+    return tuple(ranges.most_common(3))
+
+
+def missing_gpu_rows(trace: Trace) -> tuple[int, int]:
+    """(launches without GPU rows, launches): kernel and graph launches only.
+
+    Left out: failed calls, launches under stream capture, duplicate API rows, and the launches
+    after the last one that was seen to run: their work was still queued when recording ended.
+    """
+    calls, operations = trace.calls, trace.operations
+    launches = calls.named({name for name in calls.names if LAUNCH.match(name)})
+    launches &= ~calls.failed & (calls.correlation > 0) & ~_under_capture(trace)
+    matched = np.zeros(len(calls), np.bool_)
+    matched[operations.launch[operations.launch >= 0]] = True
+    missing = total = 0
+    for process in range(len(trace.processes)):
+        rows = np.flatnonzero(launches & (calls.process == process))
+        seen = rows[matched[rows]]
+        # A process without any GPU row has lost what it launched while others were seen to work.
+        last = calls.start[seen].max() if len(seen) else operations.end.max(initial=-MAX_TIME)
+        rows = rows[calls.start[rows] <= last]
+        unique, found = len(rows), len(seen)
+        if trace.duplicate_calls:
+            # A repeated API row shares the correlationId of the one that was matched.
+            unique = len(np.unique(calls.correlation[rows]))
+            found = len(np.unique(calls.correlation[seen]))
+        total += unique
+        missing += unique - found
+    return missing, total
+
+
+def _under_capture(trace: Trace) -> np.ndarray:
+    """Calls made between cudaStreamBeginCapture and EndCapture of their thread."""
+    calls = trace.calls
+    begins = calls.named(CAPTURE_BEGINS)
+    ends = calls.named(CAPTURE_ENDS)
+    if not begins.any():
+        return np.zeros(len(calls), np.bool_)
+    depth = np.cumsum(begins.astype(np.int64) - ends.astype(np.int64))
+    first = np.searchsorted(calls.thread, np.arange(len(trace.threads)))
+    base = np.where(first > 0, depth[np.maximum(first - 1, 0)], 0)
+    return np.asarray(depth - base[calls.thread] > 0)

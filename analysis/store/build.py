@@ -1,0 +1,389 @@
+"""From an SQLite export to a store within a budget of memory, for rows in any order.
+
+Each table is read a stretch at a time and put aside as sorted runs (`runs`), which are merged by
+ranges of time; calls find their operations by ranges of their ids (`join`). What stays in memory is
+the texts, the synchronisation and overhead rows, and one range of rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import schema
+from ..arrays import Code, factorize, ordered
+from ..causes.calls import SYNCHRONIZE
+from ..devices import physical_devices
+from ..intervals import Int64
+from ..metadata import read_metadata
+from ..oprows import join_operations, sane
+from ..reader import open_export, range_names
+from ..schema import NULL, PID_MASK, CopyKind, Kind, pid_of
+from ..sqlite import Columns, Database
+from ..trace import Dropped
+from .folder import Array, Writer, forget, write_checked
+from .join import Side, join_calls
+from .layout import FAILED, GROUPS, LAUNCHED, REPEATED, SYNCHRONIZING
+from .runs import Runs
+from .save import STRINGS
+from .strings import pack_strings
+
+_ROW_BYTES = 600
+"""Memory that one row of a range takes while it is sorted and written."""
+_FIXED = 200 << 20
+
+Progress = Callable[[str, int, int], None]
+
+
+def build_store(path: Path, folder: Path, budget: int, progress: Progress) -> None:
+    """Fill an empty folder, taking about `budget` bytes of memory. Raises TraceError."""
+    most = min(max((budget - _FIXED) // _ROW_BYTES, 1 << 14), 1 << 21)
+    _Builder(open_export(path), folder, most, progress).build()
+
+
+class _Builder:
+    def __init__(self, database: Database, folder: Path, most: int, progress: Progress) -> None:
+        self.database, self.folder, self.most, self.progress = database, folder, most, progress
+        self.writer = Writer(folder)
+        rows = database.read(schema.STRINGS)
+        self.strings: dict[int, str] = dict(zip(rows["id"].tolist(), rows["value"], strict=True))
+        self.pids: set[int] = set()
+        self.tids: set[int] = set()
+        self.users: set[tuple[int, int]] = set()
+        """(globalPid, CUDA ordinal) of every operation."""
+        self.callers: set[int] = set()
+        self.dropped = Dropped()
+        self.last: list[int] = []
+        """The latest times of each kind of row: where ranges end that never closed."""
+
+    def build(self) -> None:
+        calls = self._read_calls()
+        operations = self._read_operations()
+        sync = self._read_synchronizations()
+        ranges = self._read_ranges()
+        self.pid = np.array(sorted(self.pids), np.int64)
+        self.tid = np.array(sorted(self.tids), np.int64)
+        names = self._write_calls(calls)
+        devices, ambiguous = self._write_operations(operations)
+        self._write_ranges(ranges)
+        self._write_overheads()
+        self.writer.append(
+            "synchronizations", sync | {"process": self._index(sync["process"], self.pid)}
+        )
+        self.writer.close_columns()
+        duplicates = self._join()
+        write_checked(self.folder / STRINGS, pack_strings(self.strings))
+        self.writer.finish(
+            {
+                "names": names,
+                "devices": devices,
+                "processes": self.pid.tolist(),
+                "threads": self._threads(),
+                "dropped": asdict(self.dropped),
+                "duplicate_calls": duplicates,
+                "ambiguous_devices": ambiguous,
+                "metadata": asdict(read_metadata(self.database)),
+            }
+        )
+
+    # Reading: every table once, put aside as sorted runs
+
+    def _stream(self, table: schema.Table) -> Iterator[Columns]:
+        done = 0
+        for rows in self.database.stream(table):
+            self.progress(f"reading {table.name}", done, 0)
+            done += len(rows["start"])
+            yield rows
+
+    def _read_calls(self) -> Runs:
+        runs = Runs(self.folder, "calls", ("globalTid", "start"), ("nameId",))
+        for read in self._stream(schema.RUNTIME):
+            self.callers.update(_distinct(read["globalTid"] & PID_MASK))
+            self.tids.update(_distinct(read["globalTid"]))
+            start, end = read["start"], read["end"]
+            # A call that never returned has no end: it holds its thread for no time we know of.
+            usable = sane(start) & (sane(end) | (end == NULL))
+            rows = {name: column[usable] for name, column in read.items()}
+            rows["end"] = np.maximum(rows["end"], rows["start"])  # NULL is the least of all
+            self._until(rows["end"])
+            failed = (rows["returnValue"] != 0) & (rows["returnValue"] != NULL)
+            rows["returnValue"] = failed.astype(np.int64)
+            runs.add(rows)
+        self.pids |= self.callers
+        return runs
+
+    def _read_operations(self) -> Runs:
+        runs = Runs(self.folder, "operations", ("major", "start"))
+        for kind, table in zip(Kind, schema.OPERATIONS, strict=True):
+            for rows in self._stream(table):
+                tables = [
+                    rows if other is table else {c.name: _NONE for c in other.columns}
+                    for other in schema.OPERATIONS
+                ]
+                raw = join_operations(tables)
+                self.dropped = Dropped(
+                    self.dropped.empty + raw.dropped.empty,
+                    self.dropped.null + raw.dropped.null,
+                    self.dropped.absurd + raw.dropped.absurd,
+                )
+                columns = raw.columns
+                columns["globalPid"] = self._named(columns["globalPid"])
+                for pid in _distinct(columns["globalPid"]):
+                    used = _distinct(columns["deviceId"][columns["globalPid"] == pid])
+                    self.users.update((pid, ordinal) for ordinal in used)
+                self._until(columns["end"])
+                columns["major"] = np.zeros(len(columns["start"]), np.int64)
+                columns["kind"] = np.full(len(columns["start"]), kind, np.int64)
+                columns["copy_kind"] = raw.copy_kind.astype(np.int64)
+                columns["peer"] = raw.peer.astype(np.int64)
+                runs.add(columns)
+        self.pids.update(pid for pid, _ in self.users)
+        return runs
+
+    def _named(self, pids: Int64) -> Int64:
+        """In an export that names no process for its GPU rows, and holds the calls of one."""
+        if len(self.callers) != 1:
+            return pids
+        return np.where((pids & PID_MASK & ~NULL) == 0, next(iter(self.callers)), pids)
+
+    def _read_synchronizations(self) -> dict[str, Array]:
+        rows = self.database.read(schema.SYNCHRONIZATION)
+        process = self._named(rows["globalPid"])
+        self.pids.update(_distinct(process))
+        return {
+            "start": rows["start"],
+            "end": rows["end"],
+            "kind": rows["syncType"].astype(np.int8),
+            "process": process,
+            "stream": rows["streamId"],
+            "correlation": rows["correlationId"],
+        }
+
+    def _read_ranges(self) -> Runs:
+        runs = Runs(self.folder, "ranges", ("globalTid", "start"))
+        given: dict[str, int] = {}
+        for rows in self._stream(schema.NVTX):
+            own: Int64 = rows["globalTid"]
+            closer: Int64 = rows["endGlobalTid"]
+            self.tids.update(_distinct(own), _distinct(closer))
+            self.tids.discard(NULL)
+            self.pids.update(_distinct(own[own != NULL] & PID_MASK))
+            columns: dict[str, Int64] = {
+                name: rows[name] for name in ("start", "end", "globalTid", "domainId")
+            }
+            columns["name"] = range_names(rows, self.strings, given)
+            nobody = (closer == NULL) | (closer == 0)
+            columns["closer"] = np.where(nobody, own, closer)
+            start, end = rows["start"], rows["end"]
+            unclosed = end == NULL
+            usable = sane(start) & (unclosed | (sane(end) & (end >= start))) & (own != NULL)
+            self._until(start[usable])
+            self._until(end[usable & ~unclosed])
+            runs.add({name: column[usable] for name, column in columns.items()})
+        return runs
+
+    def _until(self, times: Int64) -> None:
+        if len(times):
+            self.last.append(int(times.max()))
+
+    # Writing: in order, a range at a time
+
+    def _write(
+        self, group: str, runs: Runs, columns: Callable[[dict[str, Int64]], dict[str, Array]]
+    ) -> None:
+        if not runs.rows:
+            return
+        done = 0
+        extent = {new: runs.extent[old] for new, old in _RENAMED[group].items()}
+        # Codes are ranks among a few values: bounded by how many there are.
+        extent |= {"process": (-1, len(self.pid)), "thread": (-1, len(self.tid))}
+        extent |= {"end_thread": (-1, len(self.tid)), "device": (-1, len(self.users))}
+        if group == "calls":
+            extent["name"] = (0, len(runs.distinct["nameId"]))
+        if group == "ranges":
+            extent["end"] = (extent["start"][0], max(extent["end"][1], self.end))
+        for rows in runs.merged(self.most):
+            self.progress(f"sorting {group}", done, runs.rows)
+            done += len(rows["start"])
+            self.writer.append(group, columns(rows), extent)
+
+    def _write_calls(self, runs: Runs) -> list[str]:
+        ids = np.array(sorted(runs.distinct["nameId"]), np.int64)
+        names = [schema.api_name(self.strings.get(i, "")) or "unknown" for i in ids.tolist()]
+        waits = np.array([name in SYNCHRONIZE for name in names] or [False], np.bool_)
+
+        def columns(rows: dict[str, Int64]) -> dict[str, Array]:
+            rows = _in_order(rows, rows["globalTid"], rows["start"], -rows["end"])
+            name = np.searchsorted(ids, rows["nameId"])
+            flags = rows["returnValue"].astype(np.uint8) * np.uint8(FAILED)
+            flags |= waits[name].astype(np.uint8) * np.uint8(SYNCHRONIZING)
+            return {
+                "start": rows["start"],
+                "end": rows["end"],
+                "thread": self._index(rows["globalTid"], self.tid),
+                "process": self._index(rows["globalTid"] & PID_MASK, self.pid),
+                "correlation": rows["correlationId"],
+                "name": name,
+                "flags": flags,
+            }
+
+        self._write("calls", runs, columns)
+        return names
+
+    def _write_operations(self, runs: Runs) -> tuple[list[dict[str, Any]], bool]:
+        users = sorted(self.users)
+        pids = [(pid_of(pid), ordinal) for pid, ordinal in users]
+        devices, table, ambiguous = physical_devices(self.database, pids)
+
+        def columns(rows: dict[str, Any]) -> dict[str, Array]:
+            order = ordered(rows["start"], rows["correlationId"])
+            if order is not None:
+                rows = _taken(rows, order)
+            device = np.zeros(len(rows["start"]), np.int32)
+            for k, (pid, ordinal) in enumerate(users):
+                device[(rows["globalPid"] == pid) & (rows["deviceId"] == ordinal)] = table[k]
+            return {
+                "start": rows["start"],
+                "end": rows["end"],
+                "kind": rows["kind"],
+                "device": device,
+                "process": self._index(rows["globalPid"], self.pid),
+                "stream": rows["streamId"],
+                "correlation": rows["correlationId"],
+                "name": rows["shortName"],
+                "copy_kind": rows["copy_kind"],
+                "peer": rows["peer"],
+            }
+
+        self._write("operations", runs, columns)
+        return [asdict(device) for device in devices], ambiguous
+
+    @property
+    def end(self) -> int:
+        """Where ranges end that never closed."""
+        return max(self.last, default=0)
+
+    def _write_ranges(self, runs: Runs) -> None:
+        def columns(rows: dict[str, Int64]) -> dict[str, Array]:
+            unclosed = rows["end"] == NULL
+            end = np.where(unclosed, self.end, rows["end"])
+            rows = rows | {"end": end, "unclosed": unclosed}
+            rows = _in_order(rows, rows["globalTid"], rows["start"], -end)
+            return {
+                "start": rows["start"],
+                "end": rows["end"],
+                "thread": self._index(rows["globalTid"], self.tid),
+                "end_thread": self._index(rows["closer"], self.tid),
+                "name": rows["name"],
+                "domain": rows["domainId"],
+                "unclosed": rows["unclosed"],
+            }
+
+        self._write("ranges", runs, columns)
+
+    def _write_overheads(self) -> None:
+        tables = self.database.read_all((schema.PROFILER_OVERHEAD, schema.CUPTI_OVERHEAD))
+        rows = {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
+        keep = sane(rows["start"]) & sane(rows["end"]) & (rows["end"] > rows["start"])
+        rows = {name: column[keep] for name, column in rows.items()}
+        self.writer.append(
+            "overheads",
+            {
+                "start": rows["start"],
+                "end": rows["end"],
+                "thread": self._index(rows["globalTid"], self.tid),
+                "process": self._index(rows["globalTid"] & PID_MASK, self.pid),
+                "name": rows["nameId"],
+            },
+        )
+
+    def _index(self, values: Int64, among: Int64) -> Code:
+        """Index of each value among a few sorted ones, -1 where it is none of them."""
+        if len(among) == 0 or len(values) == 0:
+            return np.full(len(values), -1, np.int32)
+        codes, distinct = factorize(values)
+        at = np.minimum(np.searchsorted(among, distinct), len(among) - 1)
+        found: Code = np.where(among[at] == distinct, at, -1).astype(np.int32)[codes]
+        return found
+
+    def _threads(self) -> list[tuple[int, str]]:
+        rows = self.database.read(schema.THREAD_NAMES)
+        named = dict(zip(rows["globalTid"].tolist(), rows["nameId"].tolist(), strict=True))
+        return [
+            (tid, self.strings.get(named[tid], "") if tid in named else "")
+            for tid in self.tid.tolist()
+        ]
+
+    # Joining
+
+    def _join(self) -> int:
+        """Launches of operations, calls of synchronisations, and what follows for the calls."""
+        writer = self.writer
+        rows = {group: writer.rows(group) for group in GROUPS}
+        launch = writer.column("operations", "launch", (-1, rows["calls"]))
+        call = writer.column("synchronizations", "call", (-1, rows["calls"]))
+        flags = writer.again("calls", "flags")
+
+        def side(group: str) -> Side:
+            return Side(writer.written(group, "process"), writer.written(group, "correlation"))
+
+        self.progress("joining", 0, rows["operations"])
+        asking = [(side("operations"), launch), (side("synchronizations"), call)]
+
+        def repeated(rows: Int64) -> None:
+            flags[rows] |= REPEATED
+
+        duplicates = join_calls(side("calls"), len(self.pid), self.most, asking, repeated)
+        self._flag(launch, flags)
+        for array in (launch, call, flags):
+            if isinstance(array, np.memmap):
+                array.flush()
+        return duplicates
+
+    def _flag(self, launch: Array, flags: Array) -> None:
+        """Mark the calls that launched something, and copies that held the host."""
+        writer = self.writer
+        ended = writer.written("calls", "end")
+        kind, copy = (writer.written("operations", name) for name in ("kind", "copy_kind"))
+        end = writer.written("operations", "end")
+        for low in range(0, len(launch), self.most):
+            part = slice(low, low + self.most)
+            known = launch[part] >= 0
+            flags[launch[part][known]] |= LAUNCHED
+            to_host = (copy[part] == CopyKind.DTOH) | (copy[part] == CopyKind.ATOH)
+            copies = np.flatnonzero(known & to_host & (kind[part] == Kind.MEMCPY))
+            calls = launch[part][copies]
+            flags[calls[ended[calls] >= end[part][copies]]] |= SYNCHRONIZING
+            forget(launch, flags, ended, kind, copy, end)
+
+
+_NONE = np.empty(0, np.int64)
+_RENAMED = {
+    # Column of the store: column of the export, where its values are stored as they are.
+    "calls": {"start": "start", "end": "end", "correlation": "correlationId"},
+    "operations": {
+        "start": "start", "end": "end", "stream": "streamId", "correlation": "correlationId",
+        "name": "shortName",
+    },
+    "ranges": {"start": "start", "end": "end", "name": "name", "domain": "domainId"},
+}  # fmt: skip
+
+
+def _distinct(values: Int64) -> list[int]:
+    found: list[int] = factorize(values)[1].tolist()
+    return found
+
+
+def _in_order(rows: dict[str, Any], thread: Int64, start: Int64, tie: Int64) -> dict[str, Any]:
+    if (thread == thread[0]).all():
+        order = ordered(start, tie)
+        return rows if order is None else _taken(rows, order)
+    return _taken(rows, np.lexsort((tie, start, thread)))
+
+
+def _taken(rows: dict[str, Any], order: Int64) -> dict[str, Any]:
+    return {name: column[order] for name, column in rows.items()}

@@ -1,0 +1,30 @@
+"""`harness cache`: the traces that are kept for a second look."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command("cache", short_help="List, or clear, what is kept of traces for a second look.")
+@click.argument("action", type=click.Choice(["list", "clear"]), default="list")
+def command(action):
+    """List what is kept of large traces, or remove it.
+
+    `harness gaps` keeps the columns of a trace of 20 MB or more, and its answers, so that the next
+    look at the same file reads neither. HARNESS_CACHE names another folder, HARNESS_CACHE_SIZE
+    another limit (default 10GB); HARNESS_CACHE=off keeps nothing, as --no-cache does for one run.
+
+    \b
+    Examples:
+      harness cache
+      harness cache clear
+    """
+    from .. import cache
+    from ..sizes import shown_bytes
+
+    if action == "clear":
+        count, freed = cache.clear()
+        click.echo(f"{count} kept traces and exports removed, {shown_bytes(freed)}", err=True)
+        return
+    for line in cache.listing():
+        click.echo(line)

@@ -1,0 +1,28 @@
+"""Every figure of a report, as the reporters give it."""
+
+from __future__ import annotations
+
+from analysis.analyze import TraceReport
+from analysis.details import Wanted
+from analysis.reports.base import Report, Request
+from analysis.reports.json import document
+
+ALL = Wanted(top=5, streams=True, definitions=True)
+
+
+def figures(report: TraceReport) -> dict:
+    """The JSON documents of every view in one; the order of the keys counts."""
+    found: dict = {}
+    for by in ("step", "cause", "stream"):
+        request = Request(by=by, top=0 if by == "step" else ALL.top, definitions=True)
+        found |= document(Report((report,), (), request))
+    return found
+
+
+def ordered(value: object) -> object:
+    """The same with mappings as lists, so that == minds their order."""
+    if isinstance(value, dict):
+        return [(key, ordered(inner)) for key, inner in value.items()]
+    if isinstance(value, list | tuple):
+        return [ordered(inner) for inner in value]
+    return value

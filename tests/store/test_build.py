@@ -1,0 +1,189 @@
+"""A store built within a budget is the store of the trace in memory, whatever the order of rows."""
+
+from __future__ import annotations
+
+import dataclasses
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from analysis import plain, sqlite, streamed
+from analysis.arrays import FirstMatch
+from analysis.errors import TraceError
+from analysis.metadata import read_metadata
+from analysis.reader import open_export
+from analysis.sqlite import open_database
+from analysis.store import build, join, runs
+from analysis.store.join import Side, join_calls
+from analysis.store.layout import GROUPS
+from analysis.store.opened import Store
+from analysis.store.runs import Runs
+from analysis.store.save import save_trace
+from analysis.trace import Trace
+
+from .invent import invent
+
+
+def silent(what: str, done: int, total: int) -> None:
+    del what, done, total
+
+
+def same_trace(one: Trace, other: Trace) -> None:
+    for group in GROUPS:
+        first, second = getattr(one, group), getattr(other, group)
+        for field in dataclasses.fields(first):
+            a, b = getattr(first, field.name), getattr(second, field.name)
+            where = f"{group}.{field.name}"
+            if isinstance(a, tuple):
+                assert a == b, where
+            else:
+                assert a.dtype == b.dtype, where
+                assert np.array_equal(a, b), where
+    for name in ("source", "strings", "devices", "processes", "threads", "dropped"):
+        assert getattr(one, name) == getattr(other, name), name
+    assert one.duplicate_calls == other.duplicate_calls
+    assert one.ambiguous_devices == other.ambiguous_devices
+
+
+def check(path: Path, folder: Path, rows: int) -> None:
+    """Build with `rows` rows at once, save from memory, compare everything."""
+    trace = Trace.open(path)
+    saved, built = folder / "saved", folder / "built"
+    for place in (saved, built):
+        place.mkdir()
+    save_trace(trace, read_metadata(open_database(path)), saved)
+    build._Builder(open_export(path), built, rows, silent).build()
+    one, other = Store(saved, path), Store(built, path)
+    same_trace(trace, one.trace())
+    same_trace(trace, other.trace())
+    assert np.array_equal(one.calls["flags"], other.calls["flags"])
+    for group in ("operations", "calls", "ranges"):
+        assert np.array_equal(one.tables[group].latest, other.tables[group].latest)
+    assert not list(built.glob("*.run"))
+
+
+def smaller(stretch: int, sampled: int) -> Iterator[None]:
+    """Stretches, pages and samples so small that a trace has many of each."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sqlite, "_STRETCH", stretch)
+        patch.setattr(plain, "_CHUNK_BYTES", 4096 * min(sampled, 16))
+        patch.setattr(streamed, "_PIECES", 1)
+        patch.setattr(runs, "_SAMPLED", sampled)
+        patch.setattr(join, "_SAMPLED", sampled)
+        yield
+
+
+@pytest.fixture
+def small() -> Iterator[None]:
+    yield from smaller(3000, 40)
+
+
+@pytest.fixture(scope="module")
+def tiny() -> Iterator[None]:
+    yield from smaller(5, 1)
+
+
+@settings(
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(seed=st.integers(0, 2**32), rows=st.integers(1, 60))
+def test_invented_traces(
+    tiny: None, tmp_path_factory: pytest.TempPathFactory, seed: int, rows: int
+) -> None:
+    folder = tmp_path_factory.mktemp("build")
+    random = Random(seed)
+    size, named = random.choice((4, 12, 40)), random.random() < 0.7
+    path = invent(seed, folder / "trace.sqlite", size=size, known_devices=named)
+    try:
+        Trace.open(path)
+    except TraceError:
+        return  # nothing was invented that could be analysed
+    check(path, folder, rows)
+
+
+@pytest.mark.parametrize(
+    "name", ["power_iteration", "h100_2gpu_copy_bound", "graph_level", "mpi_saxpy_old_schema"]
+)
+def test_real_exports(small: None, shared_traces: Path, tmp_path: Path, name: str) -> None:
+    check(shared_traces / f"{name}.sqlite", tmp_path, 2500)
+
+
+@pytest.mark.parametrize("holes", [False, True])
+def test_rows_in_any_order(small: None, shared_traces: Path, tmp_path: Path, holes: bool) -> None:
+    """Shuffled tables; with holes among the rowids, nothing but queries can read them."""
+    path = tmp_path / "trace.sqlite"
+    path.write_bytes((shared_traces / "power_iteration.sqlite").read_bytes())
+    with closing(sqlite3.connect(path)) as database, database:
+        for table in ("CUPTI_ACTIVITY_KIND_KERNEL", "CUPTI_ACTIVITY_KIND_RUNTIME", "NVTX_EVENTS"):
+            database.execute(f"CREATE TEMP TABLE t AS SELECT * FROM {table}")
+            database.execute(f"DELETE FROM {table}")
+            database.execute(
+                f"INSERT INTO {table} SELECT * FROM t ORDER BY (rowid * 7919) % 10007, rowid"
+            )
+            database.execute("DROP TABLE temp.t")
+            if holes:
+                database.execute(f"UPDATE {table} SET rowid = rowid * 100003")
+    check(path, tmp_path, 1500)
+
+
+def test_what_is_no_trace_is_refused_as_in_memory(tmp_path: Path) -> None:
+    path = tmp_path / "empty.sqlite"
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("CREATE TABLE StringIds (id INTEGER, value TEXT)")
+    with pytest.raises(TraceError, match="holds no CUDA or NVTX rows"):
+        build.build_store(path, tmp_path, 10**9, silent)
+
+
+@given(
+    rows=st.lists(st.tuples(st.integers(-3, 3), st.integers(-40, 40)), min_size=1, max_size=80),
+    size=st.integers(1, 30),
+    most=st.integers(1, 30),
+)
+def test_runs_give_back_every_row_by_ranges_of_the_key(
+    tiny: None, tmp_path_factory: pytest.TempPathFactory, rows: list, size: int, most: int
+) -> None:
+    sorting = Runs(tmp_path_factory.mktemp("runs"), "rows", ("a", "b"))
+    for low in range(0, len(rows), size):
+        part = np.array(rows[low : low + size], np.int64)
+        number = np.arange(low, low + len(part))
+        sorting.add({"a": part[:, 0], "b": part[:, 1], "number": number})
+    found: list[tuple[int, int, int]] = []
+    for part in sorting.merged(most):
+        order = np.lexsort((part["b"], part["a"]))  # stable: rows of equal key stay as they came
+        here = list(
+            zip(*(part[name][order].tolist() for name in ("a", "b", "number")), strict=True)
+        )
+        assert not found or found[-1][:2] < here[0][:2]
+        found += here
+    assert found == sorted((a, b, number) for number, (a, b) in enumerate(rows))
+
+
+@given(
+    calls=st.lists(st.tuples(st.integers(0, 2), st.integers(-2, 30)), max_size=60),
+    asked=st.lists(st.tuples(st.integers(-1, 2), st.integers(-2, 30)), max_size=60),
+    most=st.integers(1, 20),
+)
+def test_join_finds_the_first_call_of_each_id(
+    tiny: None, calls: list, asked: list, most: int
+) -> None:
+    def side(rows: list) -> Side:
+        pairs = np.array(rows, np.int64).reshape(-1, 2)
+        return Side(pairs[:, 0].astype(np.int8), pairs[:, 1].astype(np.int32))
+
+    result = np.zeros(len(asked), np.int64)
+    shared: set[int] = set()
+    repeats = join_calls(
+        side(calls), 3, most, [(side(asked), result)], lambda rows: shared.update(rows.tolist())
+    )
+    expected = [calls.index(key) if key in calls and key[1] > 0 else -1 for key in asked]
+    assert result.tolist() == expected
+    assert shared == {k for k, key in enumerate(calls) if key[1] > 0 and calls.count(key) > 1}
+    by_process = [np.array([i for p, i in calls if p == k], np.int64) for k in range(3)]
+    assert repeats == sum(FirstMatch(ids).repeats() for ids in by_process)

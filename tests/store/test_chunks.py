@@ -1,0 +1,151 @@
+"""Any chunking gives the figures of the whole, to the nanosecond."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from analysis.analyze import Options, analyze
+from analysis.chunks.analyze import analyze_store
+from analysis.chunks.answer import pack, unpack
+from analysis.chunks.parts import Sizes
+from analysis.chunks.sample import Sample
+from analysis.errors import TraceError
+from analysis.gaps import Window
+from analysis.metadata import read_metadata
+from analysis.sqlite import open_database
+from analysis.stats import Quantiles
+from analysis.steps import DEFAULT_STEP, StepPattern
+from analysis.store.opened import Store
+from analysis.store.save import save_trace
+from analysis.trace import Trace
+
+from .compare import ALL, figures, ordered
+from .invent import invent
+
+PATTERNS = (
+    (DEFAULT_STEP,),
+    (StepPattern.glob("*"),),
+    (StepPattern.glob("Step *"), StepPattern.glob("*Step*")),
+    (StepPattern.glob("inner"), StepPattern.of_regex("Model|Check")),
+)
+
+
+def stored(trace: Trace, folder: Path) -> Store:
+    folder.mkdir()
+    save_trace(trace, read_metadata(open_database(trace.path)), folder)
+    return Store(folder, trace.path)
+
+
+def whole(trace: Trace, options: Options) -> object:
+    """Every figure of the trace in memory, or what is said where there is none."""
+    try:
+        return ordered(figures(analyze(trace, options)))
+    except TraceError as error:
+        return str(error)
+
+
+def chunked(store: Store, options: Options, sizes: Sizes) -> object:
+    try:
+        report = analyze_store(store, options, ALL, sizes)
+    except TraceError as error:
+        return str(error)
+    found = ordered(figures(report))
+    # And what is kept of it is the same again.
+    assert ordered(figures(unpack(pack(report, ALL), store, options))) == found
+    return found
+
+
+def questions(random: Random) -> Options:
+    """A window, steps, a pattern or a device, often none of them."""
+    lo, hi = (random.choice((None, None, random.randrange(6000))) for _ in range(2))
+    if lo is not None and hi is not None and lo >= hi:
+        lo, hi = hi, lo + 1
+    steps = random.choice((None, None, (random.randrange(3), None), (None, 5), (1, 4)))
+    return Options(
+        patterns=random.choice(PATTERNS),
+        window=Window(lo, hi, random.random() < 0.15),
+        steps=steps or (None, None),
+        device=random.choice((None, None, None, 0, 1)),
+    )
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(seed=st.integers(0, 2**32), data=st.data())
+def test_any_chunking_gives_the_same_figures(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, data: st.DataObject
+) -> None:
+    folder = tmp_path_factory.mktemp("chunks")
+    random = Random(seed)
+    path = invent(seed, folder / "trace.sqlite", size=random.choice((4, 12, 40)))
+    try:
+        trace = Trace.open(path)
+    except TraceError:
+        return  # nothing was invented that could be analysed
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        store = stored(trace, folder / "store")
+        options = questions(random)
+        most = max(len(trace.operations), 1)
+        sizes = Sizes(
+            data.draw(st.integers(1, most), label="operations at once"),
+            data.draw(st.integers(1, 100), label="calls and ranges at once"),
+        )
+        assert chunked(store, options, sizes) == whole(trace, options)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_cuts_at_every_operation(tmp_path: Path, seed: int) -> None:
+    trace = Trace.open(invent(seed, tmp_path / "trace.sqlite"))
+    store = stored(trace, tmp_path / "store")
+    assert chunked(store, Options(), Sizes(1, 1)) == whole(trace, Options())
+
+
+@pytest.mark.parametrize("sizes", [Sizes(97, 50), Sizes(1500, 10**6)])
+@pytest.mark.parametrize(
+    "name", ["power_iteration", "h100_2gpu_copy_bound", "graph_level", "mpi_saxpy_old_schema"]
+)
+def test_real_exports(shared_traces: Path, tmp_path: Path, name: str, sizes: Sizes) -> None:
+    trace = Trace.open(shared_traces / f"{name}.sqlite")
+    options = Options(patterns=(StepPattern.glob("*"),))
+    store = stored(trace, tmp_path / "store")
+    assert chunked(store, options, sizes) == whole(trace, options)
+
+
+def test_our_own_recordings(tmp_path: Path) -> None:
+    for path in sorted((Path(__file__).parents[2] / "traces").glob("*.sqlite")):
+        trace = Trace.open(path)
+        store = stored(trace, tmp_path / path.stem)
+        for options in (Options(), Options(steps=(4, 9))):
+            found, expected = chunked(store, options, Sizes(500, 700)), whole(trace, options)
+            assert found == expected
+
+
+@given(
+    values=st.lists(st.integers(0, 2**62) | st.integers(0, 40), min_size=1, max_size=60),
+    limit=st.integers(1, 20),
+    parts=st.integers(1, 5),
+)
+def test_quantiles_of_a_sample_that_nobody_holds(values: list[int], limit: int, parts: int) -> None:
+    values = [value // len(values) for value in values]  # their sum fits, as it does in any window
+    sample = Sample(limit)
+    for part in np.array_split(np.array(values, np.int64), parts):
+        sample.add(part)
+    assert sample.quantiles() == Quantiles.of(np.array(values, np.int64))
+
+
+def test_rows_that_are_not_held_cannot_be_asked_for(tmp_path: Path) -> None:
+    trace = Trace.open(invent(1, tmp_path / "trace.sqlite"))
+    report = analyze_store(stored(trace, tmp_path / "store"))
+    with pytest.raises(AttributeError):
+        _ = report.trace.operations
+    with pytest.raises(AttributeError):
+        _ = report.gaps[0].start
