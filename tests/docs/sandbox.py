@@ -65,6 +65,8 @@ def build(folder: Path) -> None:
         _label(folder / name / "loop.json", "loop")
     shutil.copy(TRACES / "example-sync.sqlite", folder / "run.sqlite")
     _other_names(folder / "run.sqlite")
+    for name in ("huge", "clean"):
+        shutil.copy(TRACES / "example-sync.sqlite", folder / f"{name}.sqlite")
     (folder / "run.nsys-rep").write_bytes(b"a report")
     for name in ("job", "run"):
         names = [f"{name}-rank{rank}.sqlite" for rank in range(3)]
@@ -197,7 +199,7 @@ def simulate_here(config: Any, argv: tuple[str, ...], progress: Any) -> Ended:
         code = 0
     except SystemExit as ended:
         code = int(ended.code or 0)
-    return Ended(code, None, False, (), 0.0)
+    return Ended(code, None, None, False, (), 0.0)
 
 
 class WorkerHere:

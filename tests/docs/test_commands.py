@@ -50,7 +50,10 @@ NEEDS_GPU = re.compile(r"--capture cupti")
 ELSEWHERE = {
     "harness bench --preset article --time-budget 480 -o results.db":
         "eight minutes on a GPU; tests/bench/test_plan.py plans it",
-    "harness profile --all": "eighteen recordings; each strategy is simulated by tests/sim",
+    "harness profile --all": "nineteen recordings; each strategy is simulated by tests/sim",
+    "harness profile --all --capture cupti --batch-size 16": "needs a GPU",
+    "harness gaps /shared/runs/*.sqlite --dask tcp://host:8786":
+        "needs a cluster; tests/many/test_dask.py starts one",
     "harness profile --strategy kv-cache --device cpu --model tiny":
         "tests/capture/test_profile.py records strategies like that",
     "harness doctor": "records for seconds; tests/capture/test_doctor.py runs it",
@@ -68,6 +71,10 @@ ELSEWHERE = {
     "python scripts/simulator_tables.py article": "the same",
     "python scripts/make_examples.py --force": "tests/writer/test_examples.py runs it",
     "pytest tests/cupti": "it is among these tests",
+    "python -m tests.fuzz.run --replay 4711": "tests/fuzz/test_readers.py runs the same, bounded",
+    "python -m tests.fuzz.guided --reader json": "runs until stopped, under atheris",
+    "python benchmarks/big_trace.py --peers": "an hour",
+    "python benchmarks/many_traces.py --traces 12 --kernels 100000": "minutes",
     "sh tests/gpu/smoke.sh FOLDER": "needs a GPU",
     "sh tests/gpu/fetch_wheels.sh": "for a GPU machine",
     "sh tests/gpu/bench.sh results 540": "needs a GPU",
