@@ -27,6 +27,9 @@ def slim(report: TraceReport, request: Request) -> TraceReport:
     """The same report with empty arrays, fit for the tables, JSON, CSV and Markdown of `request`
     alone. The steps' own table stays: quantiles pool over it.
     """
+    kept = {name: tuple(draw(report)) for name, draw in _views(request).items()}
+    if report.detailed is not None:
+        return replace(report, kept=kept)  # it never had rows
     trace = report.trace
     return replace(
         report,
@@ -46,7 +49,7 @@ def slim(report: TraceReport, request: Request) -> TraceReport:
         ),
         attributions=(),
         steps=replace(report.steps, series=()),
-        kept={name: tuple(draw(report)) for name, draw in _views(request).items()},
+        kept=kept,
     )
 
 
