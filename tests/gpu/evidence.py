@@ -22,9 +22,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "scripts"))
+sys.path.insert(0, str(ROOT))
 
 import torch
+from measure_gpu import Clocked
 
 from analysis.analyze import Options, TraceReport, analyze
 from harness.capture.base import CaptureConfig, CaptureRange
@@ -32,7 +35,7 @@ from harness.capture.cupti import CuptiBackend
 from harness.decode import models, session
 from harness.decode.strategies import resolve
 from harness.decode.workload import Workload
-from harness.nvtx import Range, Ranges
+from harness.nvtx import Ranges
 from harness.runtime import open_runtime
 
 LOOP = Path(__file__).with_name("delayed_loop.py")
@@ -134,26 +137,6 @@ def check_delays(rows: dict[str, dict[str, Any]]) -> list[str]:
         if abs(period / event - 1) > 0.02:
             wrong.append(line)
     return wrong
-
-
-class Clocked:
-    """Ranges that remember when they were opened and closed, in the profiler's clock."""
-
-    def __init__(self) -> None:
-        self.rows: list[tuple[str, int, int]] = []
-        self.open: list[tuple[str, int]] = []
-
-    def make(self, name: str, colour: str) -> Range:
-        import time
-
-        def push() -> None:
-            self.open.append((name, time.time_ns()))
-
-        def pop() -> None:
-            began = self.open.pop()
-            self.rows.append((*began, time.time_ns()))
-
-        return Range(push, pop)
 
 
 def own_union(events: list[dict[str, Any]]) -> tuple[float, float, float]:
