@@ -63,6 +63,10 @@ class Database:
         """How SQLite opens the file without writing to it."""
         return self._uri
 
+    def check_tree(self, table: str) -> None:
+        """Raises TraceError where a table's pages are no tree: SQLite could walk them for ever."""
+        self._trees.check(table)
+
     def has(self, table: Table) -> bool:
         """Whether the file holds this table, under any of its names."""
         return self._actual(table) is not None

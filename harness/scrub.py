@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from analysis.sqlite import open_database
+from analysis.sqlite import Database, open_database
 
 from . import scrub_policy as policy
 from .errors import HarnessError
@@ -60,8 +60,8 @@ def scrub(
     with tempfile.TemporaryDirectory(prefix=f".{output.name[:80]}.", dir=output.parent) as work:
         part = Path(work) / "clean.sqlite"
         removed = Removed()
-        with _readable(trace, Path(work)) as uri:
-            done = _Copy(part, uri, removed)
+        with _readable(trace, Path(work)) as database:
+            done = _Copy(part, database, removed)
             done.run()
         text = scrubbed_manifest(described, removed) if described.is_file() else None
         searched = verify(part, text, removed, allow)
@@ -83,29 +83,29 @@ def scrub(
 
 
 @contextlib.contextmanager
-def _readable(trace: Path, work: Path) -> Iterator[str]:
-    """A URI under which SQLite reads the trace; beside a pending log it would write to it."""
+def _readable(trace: Path, work: Path) -> Iterator[Database]:
+    """The trace, or a copy of it where SQLite would write to it: beside a pending log."""
     database = open_database(trace)
     log = trace.with_name(trace.name + "-wal")
     if "immutable" in database.uri:
-        yield database.uri
+        yield database
         return
     copy = work / "input.sqlite"
     shutil.copyfile(trace, copy)
     shutil.copyfile(log, copy.with_name(copy.name + "-wal"))
-    yield copy.as_uri()
+    yield open_database(copy)
 
 
 class _Copy:
     """Builds the copy, and notes what was left out."""
 
-    def __init__(self, output: Path, uri: str, removed: Removed) -> None:
+    def __init__(self, output: Path, database: Database, removed: Removed) -> None:
         self.kept: list[tuple[str, int]] = []
         self.emptied: list[tuple[str, int]] = []
         self.dropped: list[tuple[str, int]] = []
         self.strings = (0, 0)
         self._output = output
-        self._uri = uri
+        self._database = database
         self._removed = removed
         self._referred: set[tuple[str, str]] = set()
 
@@ -119,10 +119,10 @@ class _Copy:
                 # New pages are zeroed: what memory held before must not get into their slack.
                 for pragma in ("secure_delete = ON", "journal_mode = OFF", "trusted_schema = OFF"):
                     base.execute(f"PRAGMA {pragma}")
-                base.execute(f"PRAGMA encoding = '{_encoding(self._uri)}'")
+                base.execute(f"PRAGMA encoding = '{_encoding(self._database.uri)}'")
                 base.create_function("keeps_fact", 1, policy.keeps_fact, deterministic=True)
                 base.create_function("diagnostic", 2, policy.diagnostic, deterministic=True)
-                base.execute("ATTACH ? AS old", (self._uri,))
+                base.execute("ATTACH ? AS old", (self._database.uri,))
                 rows = base.execute("SELECT name FROM old.sqlite_master WHERE type = 'table'")
                 tables = [name for (name,) in rows.fetchall() if not name.startswith("sqlite_")]
                 base.execute("BEGIN")
@@ -133,6 +133,7 @@ class _Copy:
             raise HarnessError(f"the copy cannot be written: {error}") from error
 
     def _table(self, table: str) -> None:
+        self._database.check_tree(table)
         old = f"old.{quoted(table)}"
         rows = self._base.execute(f"SELECT count(*) FROM {old}").fetchone()[0]
         columns = self._base.execute(f"PRAGMA old.table_info({quoted(table)})").fetchall()

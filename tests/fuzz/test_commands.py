@@ -166,8 +166,10 @@ def test_no_command_that_takes_a_file_is_left_out() -> None:
             assert command is not None
             if any(isinstance(p, click.Argument) for p in command.params) or name == "predict":
                 takes.add(name)
-    # `bench` and `profile` take a program to run, `strategies` a name.
-    assert takes - {"bench", "profile", "strategies"} <= {words[0] for words in COMMANDS.values()}
+    # `bench` and `profile` take a program to run, `cache` and `strategies` a word.
+    assert takes - {"bench", "profile", "cache", "strategies"} <= {
+        words[0] for words in COMMANDS.values()
+    }
 
 
 COLUMNS = ("strategy", "steps_ns", "device", "protocol", "warmup_ns", "wall_ns", "versions", "host")
