@@ -9,8 +9,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 demo: $(VENV)/.record
 	@$(BIN)/python scripts/demo.py
 
+# A file's tests share what they set up, so each file stays with one worker.
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile
 
 faults: $(VENV)/.dev
 	HARNESS_FAULTS=full $(BIN)/python -m pytest tests/faults -rP
