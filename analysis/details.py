@@ -82,7 +82,10 @@ def device_details(
 
 def longest(length: Int64, count: int) -> list[int]:
     """The longest gaps, longest first; of equal ones the earlier."""
-    order: list[int] = np.argsort(-length, kind="stable")[:count].tolist()
+    rows = np.arange(len(length))
+    if 0 < count < len(length):  # sort no more than could be asked for
+        rows = np.flatnonzero(length >= np.partition(length, -count)[-count])
+    order: list[int] = rows[np.argsort(-length[rows], kind="stable")][:count].tolist()
     return order
 
 

@@ -63,7 +63,7 @@ def run_export(request: GapsRequest, to: str | None, rows: str | None) -> None:
         click.echo(_next(exporter.name, output), err=True)
         return
     for chunk in chunks:
-        click.get_binary_stream("stdout").write(chunk)
+        sys.stdout.buffer.write(chunk)
 
 
 def _format(to: str | None, output: str | None) -> str:
