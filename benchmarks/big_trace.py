@@ -20,7 +20,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from gaps_vs_peers import EXAMPLE, HERE, REAL, Entry, entries, machine
+from gaps_vs_peers import EXAMPLE, HERE, REAL, entries
+from timed import Entry, machine
 
 
 def ours(trace: Path, folder: Path, options: argparse.Namespace) -> list[Entry]:

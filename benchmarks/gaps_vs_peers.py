@@ -19,65 +19,21 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
 import re
 import shutil
 import sqlite3
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from grow import GrowError, grow
+from timed import Entry, machine
 
 HERE = Path(__file__).parent
 REAL = HERE.parent.parent / "shared" / "traces" / "power_iteration.sqlite"
 EXAMPLE = HERE.parent / "traces" / "example-sync.sqlite"
 JOIN = re.compile(r"\bJOIN(\s+temp\.NVTX_EVENTS_RIDX AS rt\b)")
-
-
-@dataclass
-class Entry:
-    """One command and what its runs took."""
-
-    name: str
-    command: list[str]
-    folder: Path
-    wall_s: list[float] = field(default_factory=list)
-    cpu_s: list[float] = field(default_factory=list)
-    peak_mb: list[float] = field(default_factory=list)
-
-    def run(self, *, timed: bool = True) -> None:
-        """Run once, output thrown away; wall, CPU (user + system) and peak memory are kept."""
-        # Installed packages have their bytecode; a checkout may have been told to write none.
-        env = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
-        with open(os.devnull, "wb") as nowhere, tempfile.TemporaryFile() as errors:
-            before = time.perf_counter()
-            child = subprocess.Popen(
-                self.command,
-                cwd=self.folder,
-                env=env,
-                stdin=nowhere,
-                stdout=nowhere,
-                stderr=errors,
-            )
-            _, status, usage = os.wait4(child.pid, 0)
-            wall = time.perf_counter() - before
-            child.returncode = os.waitstatus_to_exitcode(status)
-            if child.returncode:
-                errors.seek(0)
-                said = errors.read().decode("utf-8", "replace").strip().splitlines()
-                raise SystemExit(
-                    f"gaps_vs_peers: {self.name} exited {child.returncode}: {said[-1:] or ''}"
-                )
-        if not timed:
-            return
-        self.wall_s.append(wall)
-        self.cpu_s.append(usage.ru_utime + usage.ru_stime)
-        self.peak_mb.append(usage.ru_maxrss / 1024)
 
 
 def entries(trace: Path, folder: Path, step: str, *, as_shipped: bool) -> list[Entry]:
@@ -119,20 +75,6 @@ def restored_report(nsys: str, folder: Path) -> Path:
     folder.mkdir()
     (folder / source.name).write_text(text)
     return folder
-
-
-def machine() -> list[str]:
-    """What the figures depend on."""
-    cpu = "unknown CPU"
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            cpu = line.partition(":")[2].strip()
-            break
-    facts = [f"{cpu}, {os.cpu_count()} logical CPUs", f"Python {platform.python_version()}"]
-    if nsys := shutil.which("nsys"):
-        said = subprocess.run([nsys, "--version"], capture_output=True, text=True, check=False)
-        facts.append(said.stdout.strip())
-    return facts
 
 
 def table(timed: list[Entry]) -> str:

@@ -18,15 +18,13 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
-import os
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from timed import Entry, machine
 
 HERE = Path(__file__).parent
 RECORDING = HERE.parent / "tests" / "kineto" / "data" / "h100_decode_sync.json.gz"
@@ -48,35 +46,6 @@ for device in report.devices:
     print("busy", device.busy_ns / 1000, "idle", device.idle_ns / 1000, "us; idle by cause",
           {k: v / 1000 for k, v in device.causes.items() if v}, "us")
 """
-
-
-@dataclass
-class Entry:
-    """One command and what its runs took."""
-
-    name: str
-    command: list[str]
-    said: str = ""
-    wall_s: list[float] = field(default_factory=list)
-    cpu_s: list[float] = field(default_factory=list)
-    peak_mb: list[float] = field(default_factory=list)
-
-    def run(self) -> None:
-        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as errors:
-            before = time.perf_counter()
-            child = subprocess.Popen(self.command, stdout=out, stderr=errors)
-            _, status, usage = os.wait4(child.pid, 0)
-            wall = time.perf_counter() - before
-            child.returncode = os.waitstatus_to_exitcode(status)
-            out.seek(0)
-            errors.seek(0)
-            if child.returncode:
-                why = errors.read().decode("utf-8", "replace").strip().splitlines()[-1:]
-                raise SystemExit(f"kineto_vs_hta: {self.name} exited {child.returncode}: {why}")
-            self.said = out.read().decode("utf-8", "replace").strip().splitlines()[-1]
-        self.wall_s.append(wall)
-        self.cpu_s.append(usage.ru_utime + usage.ru_stime)
-        self.peak_mb.append(usage.ru_maxrss / 1024)
 
 
 def repeated(target: Path, copies: int) -> None:
@@ -143,9 +112,8 @@ def main() -> None:
             for entry in entries:
                 entry.run()
         size = trace.stat().st_size / 1e6
-    print(f"{trace.name}: {size:.0f} MB; {platform.processor() or platform.machine()}, "
-          f"{os.cpu_count()} CPUs, Python {platform.python_version()}; median of "
-          f"{options.repeats}, entries in turn")  # fmt: skip
+    print(f"{trace.name}: {size:.0f} MB; {'; '.join(machine())}")
+    print(f"median of {options.repeats}, entries in turn")
     ours = entries[0]
     print(f"{'':28} {'wall s':>8} {'CPU s':>8} {'peak MB':>8} {'x wall':>7} {'x memory':>9}")
     for entry in entries:

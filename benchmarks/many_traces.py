@@ -22,8 +22,9 @@ import tempfile
 from contextlib import closing
 from pathlib import Path
 
-from gaps_vs_peers import EXAMPLE, REAL, Entry, machine
+from gaps_vs_peers import EXAMPLE, REAL
 from grow import GrowError, grow
+from timed import Entry, machine
 
 ALL_CORES = "harness gaps, all cores"
 
