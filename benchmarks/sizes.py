@@ -7,10 +7,10 @@ Every entry is a whole process on the same work: a real export repeated in time 
 Holistic Trace Analysis (HTA) the same rows in torch.profiler's layout (as_kineto.py). nsys-ai and
 HTA come from PyPI into environments of their own in FOLDER, made where they are not there yet;
 NVIDIA's two are timed where nsys is on PATH, the projection with its join order restored (see
-gaps_vs_peers.py). Ratios are of CPU time, to `harness gaps` at the same size. The growth exponent is the slope
-of log(CPU time) over log(kernels) from the second largest size to the largest that was measured: 1
-is linear. Entries take turns; one that takes over a minute runs once. What takes too long, too
-much memory, or would by its growth, is listed with the reason.
+gaps_vs_peers.py). Ratios are of CPU time, to `harness gaps` at the same size. The growth exponent
+is the slope of log(CPU time) over log(kernels) between the two largest sizes that were measured: 1
+is linear. Medians of three runs; what takes over a minute runs once. What takes too long, too much
+memory, or would by its growth, is listed with the reason.
 """
 
 from __future__ import annotations
@@ -193,7 +193,7 @@ def table(rows: dict[str, Row], sizes: list[int]) -> str:
     """Markdown: wall time, its ratio to ours, and peak memory at each size; the exponent."""
     ours = rows["harness gaps"]
     names = [f"{k / 1e6:g}M" for k in sizes]
-    head = [f"{what} {n}" for what in ("wall s,", "x ours,", "peak MB,") for n in names]
+    head = [f"{what} {n}" for what in ("wall s,", "CPU / ours,", "peak MB,") for n in names]
     lines = [f"| process | {' | '.join(head)} | growth |", "|---" * (len(head) + 2) + "|"]
     for row in rows.values():
         cells = [

@@ -4,6 +4,7 @@
 python scripts/simulator_tables.py measured    against an H100 (tests/sim/data/h100-steps.json)
 python scripts/simulator_tables.py article     against the GPT-2 token generation article
 python scripts/simulator_tables.py host        the same with a faster host
+python scripts/simulator_tables.py bench       against the timings of docs/h100.md (minutes)
 """
 
 from __future__ import annotations
@@ -18,12 +19,17 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
+from harness.bench.figures import CellFigures, load  # noqa: E402
+from harness.bench.store import Store  # noqa: E402
 from harness.decode.workload import Workload  # noqa: E402
 from harness.sim.forward import ShapeForward, build_meta  # noqa: E402
 from harness.sim.gpu import Gpu, load_gpu  # noqa: E402
 from harness.sim.grid import Cell, cell, window  # noqa: E402
 
 MEASURED = ROOT / "tests" / "sim" / "data" / "h100-steps.json"
+BENCHED = (ROOT / "traces" / "h100-article.db", ROOT / "traces" / "h100-graphs.db")
+FITTED = ("kv-cache", 1)
+"""Strategy and batch size of the one cell that the host's time is fitted to."""
 COMPUTED = ("op_ns", "view_op_ns", "compiled_entry_ns", "compiled_kernel_ns")
 """What the host computes, as against the calls it makes."""
 
@@ -40,11 +46,15 @@ def predicted(
 ) -> Cell:  # fmt: skip
     """One cell; `host` is the host's computing time as a share of the file's."""
     workload = Workload(
-        strategy=strategy, batch_size=batch, max_new_tokens=tokens, dtype=dtype, eos_id=-1,
-        device="cpu", steps=None,
-    )  # fmt: skip
-    workload = dataclasses.replace(workload, steps=window(workload))
-    return cell(workload, with_host(load_gpu(gpu), host), shapes(dtype))
+        strategy=strategy, batch_size=batch, max_new_tokens=tokens, dtype=dtype, eos_id=-1
+    )
+    return simulated(workload, gpu, host)
+
+
+def simulated(workload: Workload, gpu: str, host: float) -> Cell:
+    """The same of any workload."""
+    workload = dataclasses.replace(workload, device="cpu", steps=window(workload))
+    return cell(workload, with_host(load_gpu(gpu), host), shapes(workload.dtype))
 
 
 def with_host(gpu: Gpu, share: float) -> Gpu:
@@ -127,7 +137,74 @@ def host() -> list[str]:
     return lines
 
 
+def benched() -> list[CellFigures]:
+    """The measured cells that the simulator can run: it has no graph that loops by itself."""
+    found = []
+    for path in BENCHED:
+        with Store.reading(path) as store:
+            found += list(load(store).cells.values())
+    return [one for one in found if one.cell["engine"] == "loop"]
+
+
+def workload_of(figures: CellFigures) -> Workload:
+    known = {field.name for field in dataclasses.fields(Workload)}
+    values = {k: v for k, v in json.loads(figures.cell["workload"]).items() if k in known}
+    return Workload(**values)
+
+
+def fitted_host(figures: CellFigures) -> float:
+    """The share of the file's computing time that gives this cell's measured step."""
+    measured = figures.step_ns
+    assert measured is not None
+    workload = workload_of(figures)
+    whole, half = (simulated(workload, "h100", share).step_ns for share in (1.0, 0.5))
+    return 1 - (whole - measured) / (2 * (whole - half))  # bound by launches: a straight line
+
+
+def bench() -> list[str]:
+    cells = benched()
+    fitted = next(one for one in cells if (one.strategy, one.cell["batch_size"]) == FITTED)
+    share = fitted_host(fitted)
+    lines = [
+        f"The host's computing time fitted to one cell, {FITTED[0]} at batch {FITTED[1]}: "
+        f"x {share:.3f} of the file's.",
+        "",
+        "| strategy | batch | tokens | measured us | as shipped us | error | fitted us | error |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    errors: dict[str, tuple[list[float], list[float]]] = {}
+    for one in cells:
+        workload, measured = workload_of(one), one.step_ns
+        assert measured is not None
+        shipped, refit = (simulated(workload, "h100", host).step_ns for host in (1.0, share))
+        name = one.strategy + (" (fitted)" if one is fitted else "")
+        print(name, file=sys.stderr)
+        lines.append(
+            f"| {name} | {workload.batch_size} | {workload.max_new_tokens} | {measured / 1e3:,.0f} "
+            f"| {shipped / 1e3:,.0f} | {shipped / measured - 1:+.0%} "
+            f"| {refit / 1e3:,.0f} | {refit / measured - 1:+.0%} |"
+        )
+        if one is not fitted:
+            mine = errors.setdefault(str(one.cell["execution"]), ([], []))
+            mine[0].append(abs(shipped / measured - 1))
+            mine[1].append(abs(refit / measured - 1))
+    lines += [
+        "",
+        "| mean error, of what was not fitted | cells | as shipped | fitted |",
+        "|---|---:|---:|---:|",
+    ]
+    for execution, (shipped_errors, refit_errors) in errors.items():
+        count = len(shipped_errors)
+        lines.append(
+            f"| {execution} | {count} | {sum(shipped_errors) / count:.0%} "
+            f"| {sum(refit_errors) / count:.0%} |"
+        )
+    return lines
+
+
+TABLES = {"measured": measured, "article": article, "host": host, "bench": bench}
+
 if __name__ == "__main__":
     for which in sys.argv[1:]:
-        print("\n".join({"measured": measured, "article": article, "host": host}[which]()))
+        print("\n".join(TABLES[which]()))
         print()
