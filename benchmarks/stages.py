@@ -1,0 +1,137 @@
+#!/usr/bin/env python
+"""Where the time of `harness gaps` goes: each stage, and what could not cost less.
+
+    python benchmarks/stages.py [--kernels 1000000] [--repeats 5] [--trace FILE]
+
+Stages run one after another in this process, as `analyze` runs them, each repeat from the start;
+the lowest wall time of each is shown with the CPU time of the same repeat. The first time is what a
+process of its own pays: memory that it never touched before. `floor` rows are not stages: they are
+the same bytes touched with as little work as numpy knows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from gaps_vs_peers import EXAMPLE, REAL
+from grow import GrowError, grow
+from timed import machine
+
+from analysis.analyze import Options, analyze
+from analysis.attribute import attribute
+from analysis.gaps import find_gaps
+from analysis.memory import reuse_freed_memory
+from analysis.reader import _TABLES
+from analysis.reports.base import Report, Terminal, reporter
+from analysis.sqlite import open_database
+from analysis.steps import StepPattern, find_steps
+from analysis.summary import summarize_device, summarize_series
+from analysis.trace import Trace
+from analysis.validity import judge
+
+
+class Clock:
+    """Wall and CPU seconds of each stage, by repeat."""
+
+    def __init__(self) -> None:
+        self.taken: dict[str, list[tuple[float, float]]] = {}
+
+    def __call__(self, name: str, work: Callable[[], Any]) -> Any:
+        wall, cpu = time.perf_counter(), time.process_time()
+        result = work()
+        times = (time.perf_counter() - wall, time.process_time() - cpu)
+        self.taken.setdefault(name, []).append(times)
+        return result
+
+
+def stages(clock: Clock, path: Path, step: str) -> None:
+    """One look at the trace."""
+    database = open_database(path)
+    clock("read the columns", lambda: database.read_all(_TABLES))
+    trace = clock("the same, and join them to a trace", lambda: Trace.open(path))
+    steps = clock("find steps", lambda: find_steps(trace, (StepPattern.glob(step),)))
+    gaps = clock("find gaps", lambda: find_gaps(trace))
+    split = clock("attribute gaps to causes", lambda: tuple(attribute(trace, g) for g in gaps))
+    pairs = tuple(zip(gaps, split, strict=True))
+    series = clock(
+        "figures of steps",
+        lambda: tuple(
+            found
+            for one in steps.series
+            for g, a in pairs
+            if (found := summarize_series(trace, g, a, one)) is not None
+        ),
+    )
+    clock("figures of devices", lambda: [summarize_device(trace, g, a) for g, a in pairs])
+    clock("verdicts", lambda: judge(trace, gaps, split, steps, series))
+
+
+def whole(clock: Clock, path: Path, step: str) -> None:
+    """A look as `harness gaps` has it, the table included, and the floors."""
+    options = Options(patterns=(StepPattern.glob(step),))
+    report = clock("all of it, in one call", lambda: analyze(path, options))
+    clock("draw the table", lambda: reporter("table").render(Report((report,)), Terminal()))
+    clock("floor: read the file's bytes", lambda: np.fromfile(path, np.uint8))
+    operations = report.trace.operations
+    columns = [getattr(operations, f.name) for f in dataclasses.fields(operations)]
+    columns = [c for c in columns if isinstance(c, np.ndarray)]
+    clock("floor: copy the operations' columns", lambda: [c.copy() for c in columns])
+    clock("floor: sort as many integers as gaps", lambda: np.sort(report.gaps[0].start[::-1]))
+
+
+def start_up(clock: Clock) -> None:
+    words = [sys.executable, "-c", "import harness.gaps, analysis.reports.table"]
+    clock("start Python, import what is needed", lambda: subprocess.run(words, check=True))
+
+
+def table(clock: Clock) -> str:
+    """Markdown: lowest wall time of each stage, the CPU time of that repeat, the first time."""
+    lines = ["| stage | wall ms | CPU ms | first wall ms |", "|---|---:|---:|---:|"]
+    for name, taken in clock.taken.items():
+        wall, cpu = min(taken)
+        shown = "" if name.startswith("start") else f"{cpu * 1e3:.0f}"
+        lines.append(f"| {name} | {wall * 1e3:.0f} | {shown} | {taken[0][0] * 1e3:.0f} |")
+    return "\n".join(lines)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--trace", type=Path, help="real export to grow")
+    parser.add_argument("--kernels", type=int, default=1_000_000)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--step", default="Step *", help="NVTX ranges that are steps")
+    options = parser.parse_args()
+    source = options.trace or (REAL if REAL.is_file() else EXAMPLE)
+    with tempfile.TemporaryDirectory(prefix="harness-benchmark-") as scratch:
+        path = Path(scratch) / "grown.sqlite"
+        try:
+            counts = grow(source, path, options.kernels)
+        except (GrowError, OSError, sqlite3.Error) as error:
+            print(f"stages: {error}", file=sys.stderr)
+            return 1
+        reuse_freed_memory()
+        clock = Clock()
+        for _ in range(options.repeats):
+            start_up(clock)
+            stages(clock, path, options.step)
+            whole(clock, path, options.step)
+        size = path.stat().st_size / 1e6
+    print(f"{source.name} grown to {size:,.0f} MB, {sum(counts.values()):,} rows")
+    print("; ".join(machine()))
+    print(f"lowest of {options.repeats}\n")
+    print(table(clock))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
