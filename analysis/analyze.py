@@ -74,7 +74,8 @@ class TraceReport:
     def details(self, device: int, wanted: Wanted = Wanted()) -> DeviceDetails:  # noqa: B008
         """What is wanted of the `device`-th entry of `gaps`."""
         if self.detailed is not None:
-            return self.detailed[device]
+            found = self.detailed[device]
+            return replace(found, top=found.top[: wanted.top])
         split = self.attributions[device]
         return device_details(self.trace, self.gaps[device], split, self.steps, wanted)
 

@@ -37,7 +37,7 @@ def ours(trace: Path, folder: Path, options: argparse.Namespace) -> list[Entry]:
         Entry("second look, same question", kept, folder),
         Entry("second look, a window", [*kept, *window], folder),
         Entry("second look, 20 steps", [*kept, "--steps", options.steps], folder),
-        Entry("second look, --top 5", [*kept, "--top", "5"], folder),
+        Entry("second look, another question", [*kept, "--definitions"], folder),
     ]
 
 
@@ -98,7 +98,7 @@ def main() -> int:
         for repeat in range(options.repeats):
             for entry in timed:
                 print(f"{repeat + 1}/{options.repeats} {entry.name}", file=sys.stderr)
-                if "--top" in entry.command or "--start" in entry.command:
+                if "--definitions" in entry.command or "--start" in entry.command:
                     forget_answers(cache)
                 entry.run()
                 print(

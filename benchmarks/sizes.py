@@ -103,7 +103,7 @@ def commands(
     json = trace.with_suffix(".kineto.json")
     base = [word for word in ours.command if word != "--no-cache"]
     second = Entry("harness gaps, second look", base, folder)
-    other = Entry("harness gaps, second look, new question", [*base, "--top", "3"], folder)
+    other = Entry("harness gaps, second look, new question", [*base, "--top", "40"], folder)
     kineto = [str(json) if word == str(trace) else word for word in ours.command]
     return [
         floor,
@@ -179,7 +179,7 @@ def _run(entry: Entry, trace: Path, folder: Path, options: argparse.Namespace) -
         if str(copy) in entry.command:
             shutil.copyfile(trace, copy)
         if "new question" in entry.name:
-            entry.command[-1] = str(4 + k)
+            entry.command[-1] = str(41 + k)
         entry.run()
         print(
             f"  {entry.name}: {entry.wall_s[-1]:.2f} s, CPU {entry.cpu_s[-1]:.2f} s, "

@@ -27,6 +27,8 @@ from .sizes import shown_bytes
 
 SMALL = 20 * 10**6
 """Bytes of a file below which nothing is kept: to read it again costs less than to look."""
+KEPT = Wanted(top=20, streams=True)
+"""Details that every kept answer has, so that the same figures can be looked at in other ways."""
 SHARE = 2
 """Unless --memory says otherwise, an analysis may take one part in so many of free memory."""
 
@@ -50,6 +52,8 @@ def look(path: Path, options: Options, wanted: Wanted, ways: Ways) -> TraceRepor
     """
     if not path.is_file() or is_json(path):
         return analyze(path, options)
+    if wanted.top <= KEPT.top and not wanted.definitions:
+        wanted = KEPT
     keep = ways.keep and not cache.switched_off() and path.stat().st_size >= SMALL
     name = None
     if keep:

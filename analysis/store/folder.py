@@ -226,6 +226,14 @@ class Table:
             found[name] = part.astype(self._logical[name])
         return found
 
+    def whole(self) -> dict[str, Array]:
+        """All rows of all columns; those that lie there in their declared type are not copied."""
+        self.bytes_read += sum(column.nbytes for column in self._columns.values())
+        return {
+            name: self._columns[name].astype(kind, copy=False)
+            for name, kind in self._logical.items()
+        }
+
     def one(self, rows: Int64 | slice, name: str) -> Array:
         """The same for one column."""
         return self.read(rows, name)[name]

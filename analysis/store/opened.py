@@ -94,9 +94,9 @@ class Store:
     def trace(self) -> Trace:
         """All of it, in memory."""
         return self.part(
-            Operations(**self.operations.read(slice(None))),
-            self.calls.read(slice(None)),
-            Ranges(**self.ranges.read(slice(None))),
+            Operations(**self.operations.whole()),
+            self.calls.whole(),
+            Ranges(**self.ranges.whole()),
             self.synchronizations,
             self.overheads,
         )

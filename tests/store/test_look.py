@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from analysis.analyze import Options, TraceReport, analyze
 from analysis.details import Wanted
@@ -18,6 +19,7 @@ from analysis.errors import TraceError
 from analysis.gaps import Window
 from analysis.trace import Trace
 from harness import cache, look, memory
+from harness.cli import cli
 from harness.look import Ways
 
 from .compare import ALL, figures, ordered
@@ -68,6 +70,25 @@ def test_another_question_reads_the_stored_columns(trace: Path, reads: list[Path
     found = seen(trace, options)
     assert reads == [trace]
     assert ordered(figures(found)) == ordered(figures(analyze(Trace.open(trace), options)))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--by", "cause"], ["--by", "stream"], ["--by", "step"], ["--top", "3"], ["--top", "20"]],
+)
+def test_other_views_of_the_same_figures_need_no_columns(
+    trace: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    command = ["gaps", str(trace), "--format", "json", *words]
+    expected = CliRunner().invoke(cli, [*command, "--no-cache"])
+    seen_first = CliRunner().invoke(cli, ["gaps", str(trace)])
+    for thread in threading.enumerate():
+        if thread.name == "harness-keeper":
+            thread.join()
+    assert expected.exit_code == seen_first.exit_code == 0, expected.stderr
+    monkeypatch.setattr(look.Store, "trace", None)  # no rows
+    monkeypatch.setattr(look, "_chunked", None)
+    assert CliRunner().invoke(cli, command).stdout == expected.stdout
 
 
 @pytest.mark.parametrize("keep", [True, False])
