@@ -126,7 +126,7 @@ class _Source:
     def read(self, names: list[str]) -> pyarrow.Table:
         """These columns, all rows. Raises TraceError where the file is damaged."""
         try:
-            return self._load(names)
+            return _sound(self._load(names))
         except Exception as error:
             raise _damaged(self._file, error) from error
 
@@ -207,6 +207,23 @@ def _damaged(file: Path, error: Exception) -> TraceError:
     return TraceError(f"{file} cannot be read ({said})", remedy=_REEXPORT)
 
 
+def _sound(table: pyarrow.Table) -> pyarrow.Table:
+    """The table, once its offsets and indices are known to stay inside of it; texts as bytes.
+
+    Arrow trusts what a file says of itself. Raises pyarrow's errors.
+    """
+    import pyarrow as pa
+
+    as_bytes = {pa.string(): pa.binary(), pa.large_string(): pa.large_binary()}
+    for at, column in enumerate(table.columns):
+        kind = as_bytes.get(column.type)
+        if kind is not None:  # what a file calls text need be none
+            chunks = [chunk.view(kind) for chunk in column.chunks]
+            table = table.set_column(at, table.column_names[at], pa.chunked_array(chunks, kind))
+    table.validate(full=True)
+    return table
+
+
 def _plain(values: Any) -> Any:
     """One array without dictionary encoding."""
     import pyarrow as pa
@@ -237,8 +254,13 @@ def _integers(values: Any, where: str) -> NDArray[np.int64]:
     if pa.types.is_null(kind):
         return np.full(len(plain), NULL, np.int64)
     if pa.types.is_timestamp(kind) or pa.types.is_duration(kind):
-        plain = plain.cast(pa.timestamp("ns") if pa.types.is_timestamp(kind) else pa.duration("ns"))
-        plain = plain.cast(pa.int64())
+        whole = pa.timestamp("ns", kind.tz) if pa.types.is_timestamp(kind) else pa.duration("ns")
+        try:
+            plain = plain.cast(whole).cast(pa.int64())
+        except pa.ArrowInvalid as error:
+            raise TraceError(
+                f"{where} holds {kind} values beyond int64 ns", remedy=_REEXPORT
+            ) from error
     elif pa.types.is_boolean(kind):
         plain = plain.cast(pa.int8())
     elif not pa.types.is_integer(kind):

@@ -15,6 +15,7 @@ from analysis.errors import TraceError
 from analysis.reports.base import Report, Request
 from analysis.reports.json import document
 from analysis.steps import StepPattern
+from analysis.trace import Trace
 
 from .build import decode_loop
 from .columnar import FORMATS, folder_of, streams_of
@@ -204,3 +205,44 @@ def test_without_pyarrow_the_extra_is_named(harness, tmp_path: Path, loop: Path)
     run = harness("gaps", "run_pqtdir", PYTHONPATH=str(tmp_path / "shadow"))
     assert run.returncode == 1
     assert "pip install 'nsys-harness[parquet]'" in run.stderr
+
+
+def test_text_that_is_none(loop: Path, tmp_path: Path) -> None:
+    """Columns that say they hold UTF-8 are not believed, no more than in SQLite."""
+
+    def spoil(name: str, table: pa.Table) -> pa.Table:
+        if name != "StringIds":
+            return table
+        raw = [value.encode() + b" \xff" for value in table["value"].to_pylist()]
+        plain = pa.array(raw, pa.binary())
+        values = pa.Array.from_buffers(pa.string(), len(raw), plain.buffers())
+        return table.set_column(table.column_names.index("value"), "value", values)
+
+    folder = folder_of(loop, tmp_path / "spoilt_arwdir", "arrow file", spoil)
+    assert all(name.endswith(" \ufffd") for name in Trace.open(folder).calls.names)
+
+
+def test_offsets_that_leave_the_table(loop: Path, tmp_path: Path) -> None:
+    folder = folder_of(loop, tmp_path / "spoilt_arwdir", "arrow file")
+    file = folder / "StringIds.arrow"
+    with pa.ipc.open_file(file) as written:
+        texts = written.read_all()["value"].chunk(0)
+    sound = texts.buffers()[1].to_pybytes()[: 4 * (len(texts) + 1)]
+    spoilt = sound[:8] + (-5).to_bytes(4, "little", signed=True) + sound[12:]
+    data = file.read_bytes()
+    assert data.count(sound) == 1
+    file.write_bytes(data.replace(sound, spoilt))
+    with pytest.raises(TraceError, match=r"StringIds\.arrow cannot be read"):
+        Trace.open(folder)
+
+
+def test_times_beyond_nanoseconds(loop: Path, tmp_path: Path) -> None:
+    def spoil(name: str, table: pa.Table) -> pa.Table:
+        if name != "CUPTI_ACTIVITY_KIND_KERNEL":
+            return table
+        late = pa.array([2**62] * table.num_rows, pa.duration("ms"))
+        return table.set_column(table.column_names.index("end"), "end", late)
+
+    folder = folder_of(loop, tmp_path / "late_pqtdir", "parquet", spoil)
+    with pytest.raises(TraceError, match=r"holds duration.* values beyond int64 ns"):
+        Trace.open(folder)

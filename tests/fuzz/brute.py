@@ -1,8 +1,8 @@
 """Busy and idle time worked out again, slowly, by other means than the readers' own.
 
-SQLite rows come through Python's cursor and JSON through the standard library's parser; the union
-is a plain loop over Python's integers. None means that this file is not for a simple rule to read
-(the reader may still read or refuse it).
+SQLite rows come through Python's cursor, JSON through the standard library's parser, Arrow tables
+as Python's own lists; the union is a plain loop over Python's integers. None means that this file
+is not for a simple rule to read (the reader may still read or refuse it).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
+from analysis.columnar import SUFFIXES
 from analysis.schema import MAX_TIME, OPERATIONS
 
 Span = tuple[object, object]
@@ -64,6 +65,34 @@ def of_sqlite(path: Path) -> Expected | None:
                     spans += connection.execute(f'SELECT start, "end" FROM "{table.name}"')
     except (sqlite3.Error, UnicodeDecodeError):
         return None
+    return _expected(spans)
+
+
+def of_folder(folder: Path) -> Expected | None:
+    """From the start and end columns of the operation tables of a folder."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    spans: list[Span] = []
+    names = {table.name for table in OPERATIONS}
+    ours = (p for p in folder.iterdir() if p.is_file() and p.suffix in SUFFIXES)
+    files = [p for p in ours if p.stem in names]
+    if len({p.stem for p in files}) < len(files):
+        return None  # one table in two files: which of them is read is the reader's own choice
+    for file in files:
+        try:
+            if file.suffix == ".parquet":
+                table = pq.ParquetFile(file).read()
+            elif file.read_bytes().startswith(b"ARROW1"):
+                table = pa.ipc.open_file(file).read_all()
+            else:
+                table = pa.ipc.open_stream(file).read_all()
+            rows = [table[name] for name in ("start", "end")]
+        except (pa.ArrowException, OSError, KeyError, UnicodeDecodeError):
+            return None
+        if not all(pa.types.is_signed_integer(column.type) for column in rows):
+            return None  # how other types become times is the reader's own choice
+        spans += zip(*(column.to_pylist() for column in rows), strict=True)
     return _expected(spans)
 
 

@@ -10,6 +10,7 @@ import gzip
 import json
 import math
 import os
+import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -28,7 +29,7 @@ from harness.sim.gpu import read_gpu
 from harness.sim.gpu_writer import to_toml
 from tests.analysis.test_metamorphic import figures
 
-from . import bases, blobs, brute, layouts, oracle, tables, toml_writer, trees
+from . import bases, blobs, brute, folders, layouts, oracle, tables, toml_writer, trees
 from .oracle import Broken, Depth, Figures, Outcome, in_time
 
 Check = Callable[[Path, bool, Depth], Outcome]
@@ -116,6 +117,36 @@ def _closest(wanted: list[bytes], suffix: str) -> Callable[[Figures], Figures]:
 def _check_sqlite(path: Path, unseen: bool, depth: Depth) -> Outcome:
     base = _closest([bases.sqlite_base(name) for name in bases.SQLITE], ".sqlite")
     return oracle.judged(path, brute.of_sqlite(path), base, unseen=unseen, depth=depth)
+
+
+# Folders of Parquet and Arrow tables
+
+
+def _check_folder(path: Path, unseen: bool, depth: Depth) -> Outcome:
+    """Unpacked under the archive's own name, which a refusal has to say."""
+    folder = path.parent / "unpacked" / path.name
+    try:
+        folders.unpack(path.read_bytes(), folder)
+        there = sorted(p.name for p in folder.iterdir())
+        found = oracle.judged(
+            folder, brute.of_folder(folder), _closest_folder(), unseen=unseen, depth=depth
+        )
+        if sorted(p.name for p in folder.iterdir()) != there:
+            raise Broken("something was written into the folder")
+        return found
+    finally:
+        shutil.rmtree(folder.parent)
+
+
+@cache
+def _closest_folder() -> Callable[[Figures], Figures]:
+    known = []
+    with tempfile.TemporaryDirectory() as place:
+        for name in bases.SQLITE:
+            folder = Path(place) / name
+            folders.unpack(folders.packed(folders.written(folders.base_tables(name))), folder)
+            known.append(figures(analyze(folder)))
+    return lambda found: next((one for one in known if one == found), known[0])
 
 
 # torch.profiler's JSON
@@ -254,6 +285,10 @@ TARGETS: dict[str, Target] = {
         Target(
             "sqlite", ".sqlite", (*tables.MUTATORS, *_blob("bytes:")), _make_sqlite, _check_sqlite,
             8, frozenset(tables.UNSEEN),
+        ),
+        Target(
+            "folder", ".zip", (*folders.MUTATORS, *_blob("bytes:")), folders.make, _check_folder,
+            8, folders.UNSEEN,
         ),
         Target(
             "json", ".json",

@@ -13,7 +13,7 @@ from .oracle import Depth
 from .seeds import mutant
 from .targets import TARGETS, run
 
-EXAMPLES = {"sqlite": 30, "json": 70, "manifest": 40, "gpu": 80}
+EXAMPLES = {"sqlite": 30, "folder": 30, "json": 70, "manifest": 40, "gpu": 80}
 """Mutants in each run of the tests; `make fuzz` runs as many as you like."""
 
 
@@ -32,7 +32,7 @@ def test_no_mutant_breaks_a_reader(name: str) -> None:
     hold()
 
 
-@pytest.mark.parametrize("name", ["sqlite", "json"])
+@pytest.mark.parametrize("name", ["sqlite", "folder", "json"])
 def test_what_must_not_matter(name: str) -> None:
     target = TARGETS[name]
     for mutator in sorted(target.unseen):
