@@ -22,9 +22,6 @@ _IMPORTER_PLACES = (
 )
 
 
-_BAR = re.compile(r"(Processing|Exporting \d+ events:|Importing) \[[^\]]*\]")
-
-
 class ToolFailed(CaptureError):
     """The importer or the exporter failed; what was recorded before it is still there."""
 
