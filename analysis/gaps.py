@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .arrays import Bool
+from .arrays import Bool, Code8
 from .errors import TraceError
 from .intervals import Int64, Intervals, union
 from .steps import StepSeries
@@ -195,7 +195,7 @@ def known(values: NDArray[_T], rows: Int64) -> NDArray[_T]:
     return found
 
 
-def gap_kinds(gaps: DeviceGaps, series: StepSeries) -> tuple[NDArray[np.int8], Int64]:
+def gap_kinds(gaps: DeviceGaps, series: StepSeries) -> tuple[Code8, Int64]:
     """Kind of each gap for one series, and the step it belongs to (that of the operation after).
 
     Shapes (gaps,); the step is -1 for unassigned and boundary gaps.
@@ -208,6 +208,11 @@ def gap_kinds(gaps: DeviceGaps, series: StepSeries) -> tuple[NDArray[np.int8], I
     step = step_after.astype(np.int64)
     step[kind > GapKind.INTRA] = -1
     return kind, step
+
+
+def sum_by_kind(kind: Code8, length: Int64) -> Int64:
+    """Nanoseconds by `GapKind`, shape (4,)."""
+    return np.array([int(length[kind == k].sum()) for k in GapKind], np.int64)
 
 
 def idle_everywhere(gaps: tuple[DeviceGaps, ...]) -> tuple[int, int]:

@@ -95,7 +95,7 @@ def infer_steps(trace: Trace, device: int | None = None) -> InferredSteps:
             "loop of the trace",
             remedy=_REMEDY,
         )
-    series, other = _series(trace, chosen, sequence, edges, kept, loop, phase)
+    series, other = _series(trace, chosen, sequence, edges, kept, loop)
     return InferredSteps(
         series=series,
         period_ops=loop.period,
@@ -207,8 +207,7 @@ def _sequence(trace: Trace, rows: Int64, tokens: Int64) -> Sequence:
 
 
 def _series(
-    trace: Trace, rows: Int64, sequence: Sequence, edges: Int64, kept: Bool, loop: Loop,
-    phase: Phase,
+    trace: Trace, rows: Int64, sequence: Sequence, edges: Int64, kept: Bool, loop: Loop
 ) -> tuple[StepSeries, int]:  # fmt: skip
     """The steps as a series; and the operations left alone because another loop launched them."""
     operations, calls = trace.operations, trace.calls

@@ -147,17 +147,6 @@ def intersect(a: Intervals, b: Intervals) -> Intervals:
     return union(start, end)
 
 
-def subtract(a: Intervals, b: Intervals) -> Intervals:
-    """What `a` covers and `b` does not. O(n + m).
-
-    >>> subtract(union([0], [10]), union([2, 8], [4, 12]))
-    Intervals([0, 2) [4, 8))
-    """
-    if len(a) == 0:
-        return EMPTY
-    return intersect(a, complement(b, int(a.start[0]), int(a.end[-1])))
-
-
 def covered_before(a: Intervals, t: object) -> Int64:
     """Length that `a` covers before each instant `t`, ns; differences give any window's cover.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,12 +11,12 @@ import numpy as np
 from .arrays import Code8
 from .attribute import Attribution, drained_names, handoff_threads, host_by_range
 from .causes.calls import synchronizing
-from .gaps import DeviceGaps, GapKind, gap_kinds
+from .gaps import DeviceGaps, GapKind, gap_kinds, sum_by_kind
 from .intervals import Int64, covered_before, union
 from .schema import Kind
 from .stats import Quantiles
 from .steps import StepSeries
-from .trace import Trace
+from .trace import Thread, Trace
 
 GPU_BOUND = 0.9
 """Busy (or host) share of the period from which a series counts as bound by the GPU (or launch)."""
@@ -78,6 +79,41 @@ class Steady:
     recoverable_ns: float
     """max(0, period - max(busy, host)): the most that hiding synchronisation can win per step."""
 
+    @classmethod
+    def of(
+        cls,
+        window: tuple[int, int],
+        steps: int,
+        *,
+        by_kind: Sequence[int],
+        host_ns: int,
+        causes: dict[str, int],
+        drained_by: dict[str, int],
+    ) -> Steady:
+        """From sums over all of `steps`, ns: idle time by `GapKind`, by cause and by what drained
+        the queue (largest first), and the time in which the host did not wait."""
+        lo, hi = window
+        idle_ns = sum(by_kind)
+        period, busy, host = ((hi - lo) / steps, (hi - lo - idle_ns) / steps, host_ns / steps)
+        share = sum(drained_by.values()) / idle_ns if idle_ns else 0.0
+        return cls(
+            steps=steps,
+            start_ns=lo,
+            end_ns=hi,
+            period_ns=period,
+            busy_ns=busy,
+            idle_ns=idle_ns / steps,
+            inter_ns=by_kind[GapKind.INTER] / steps,
+            intra_ns=by_kind[GapKind.INTRA] / steps,
+            unassigned_ns=by_kind[GapKind.UNASSIGNED] / steps,
+            host_ns=host,
+            causes={name: ns / steps for name, ns in causes.items()},
+            drained_by={name: ns / steps for name, ns in drained_by.items()},
+            drained_share=share,
+            limiter=limiter_of(period, busy, host, share),
+            recoverable_ns=max(0.0, period - max(busy, host)),
+        )
+
 
 @dataclass(frozen=True)
 class StepTable:
@@ -138,6 +174,41 @@ class SeriesSummary:
     by_time: int
     other_threads: dict[str, int]
     table: StepTable = field(repr=False)
+
+    @classmethod
+    def of(
+        cls,
+        series: StepSeries,
+        device: int,
+        table: StepTable,
+        *,
+        by_kind: Sequence[int],
+        steady: Steady | None,
+        threads: Sequence[Thread],
+    ) -> SeriesSummary:
+        """`by_kind`: the device's idle time by `GapKind`, ns; `threads`: all of the trace."""
+        alive, interior = np.flatnonzero(table.operations > 0), table.interior
+        overlap = np.maximum(table.gpu_end[alive[:-1]] - table.gpu_start[alive[1:]], 0)
+        return cls(
+            pattern=series.pattern,
+            pid=series.thread.pid,
+            tid=series.thread.tid,
+            thread_name=series.thread.name,
+            device=device,
+            inter_ns=by_kind[GapKind.INTER],
+            intra_ns=by_kind[GapKind.INTRA],
+            unassigned_ns=by_kind[GapKind.UNASSIGNED],
+            boundary_ns=by_kind[GapKind.BOUNDARY],
+            idle_per_step=Quantiles.of(table.idle[interior]),
+            inter_per_step=Quantiles.of(table.inter[interior]),
+            step_gpu=Quantiles.of((table.gpu_end - table.gpu_start)[interior]),
+            hull_overlap_ns=int(overlap.sum()),
+            steady=steady,
+            dead_steps=tuple(series.number[table.operations == 0].tolist()),
+            by_time=series.by_time,
+            other_threads={threads[t].label: n for t, n in series.other_threads.items()},
+            table=table,
+        )
 
 
 @dataclass(frozen=True)
@@ -213,30 +284,13 @@ def summarize_series(
         return None
     kind, step = gap_kinds(gaps, series)
     table = _step_table(trace, gaps, series, positions, kind, step)
-    inter, intra = int(table.inter.sum()), int(table.intra.sum())
-    boundary = int(gaps.length[gaps.boundary].sum())
-    alive = np.flatnonzero(table.operations > 0)
-    interior = table.interior
-    overlap = np.maximum(table.gpu_end[alive[:-1]] - table.gpu_start[alive[1:]], 0)
-    return SeriesSummary(
-        pattern=series.pattern,
-        pid=series.thread.pid,
-        tid=series.thread.tid,
-        thread_name=series.thread.name,
-        device=gaps.device.index,
-        inter_ns=inter,
-        intra_ns=intra,
-        unassigned_ns=int(gaps.length[kind == GapKind.UNASSIGNED].sum()),
-        boundary_ns=boundary,
-        idle_per_step=Quantiles.of(table.idle[interior]),
-        inter_per_step=Quantiles.of(table.inter[interior]),
-        step_gpu=Quantiles.of((table.gpu_end - table.gpu_start)[interior]),
-        hull_overlap_ns=int(overlap.sum()),
-        steady=_steady(trace, gaps, attribution, series, positions, kind, alive),
-        dead_steps=tuple(series.number[table.operations == 0].tolist()),
-        by_time=series.by_time,
-        other_threads={trace.threads[t].label: n for t, n in series.other_threads.items()},
-        table=table,
+    return SeriesSummary.of(
+        series,
+        gaps.device.index,
+        table,
+        by_kind=sum_by_kind(kind, gaps.length).tolist(),
+        steady=_steady(trace, gaps, attribution, series, positions, kind, table),
+        threads=trace.threads,
     )
 
 
@@ -289,8 +343,9 @@ def _steady(
     series: StepSeries,
     mine: Int64,
     kind: Code8,
-    alive: Int64,
+    table: StepTable,
 ) -> Steady | None:
+    alive = np.flatnonzero(table.operations > 0)
     if len(alive) < 3:
         return None
     operations, calls = trace.operations, trace.calls
@@ -301,39 +356,22 @@ def _steady(
     if not 0 < second < last:
         return None
     lo, hi = (int(min(end[:k].max(), start[k])) for k in (second, last))
-    steps = len(alive) - 2
     # The gap before an operation counts where the operation stands: from the second step's first
     # operation up to, not with, the last step's.
     chosen = gaps.inside(lo, hi)
-    length, kinds = gaps.length[chosen], kind[chosen]
-    idle = int(length.sum())
-    period = (hi - lo) / steps
-    by_kind = [float(length[kinds == k].sum()) / steps for k in GapKind]
+    length = gaps.length[chosen]
     host_lo, host_hi = int(series.start[alive[1]]), int(series.start[alive[-1]])
     first, stop = np.searchsorted(calls.thread, [series.thread_index, series.thread_index + 1])
     waits = first + np.flatnonzero(synchronizing(trace)[first:stop])
     held = union(calls.start[waits], calls.end[waits])
     held_ns = int(np.diff(covered_before(held, [host_lo, host_hi]))[0])
-    host = (host_hi - host_lo - held_ns) / steps
-    busy = (hi - lo - idle) / steps
-    drained = attribution.drained_by[chosen]
-    share = float(length[drained >= 0].sum() / idle) if idle else 0.0
-    return Steady(
-        steps=steps,
-        start_ns=lo,
-        end_ns=hi,
-        period_ns=period,
-        busy_ns=busy,
-        idle_ns=idle / steps,
-        inter_ns=by_kind[GapKind.INTER],
-        intra_ns=by_kind[GapKind.INTRA],
-        unassigned_ns=by_kind[GapKind.UNASSIGNED],
-        host_ns=host,
-        causes={k: v / steps for k, v in attribution.by_name(chosen).items()},
-        drained_by={k: v / steps for k, v in drained_names(trace, drained, length).items()},
-        drained_share=share,
-        limiter=limiter_of(period, busy, host, share),
-        recoverable_ns=max(0.0, period - max(busy, host)),
+    return Steady.of(
+        (lo, hi),
+        len(alive) - 2,
+        by_kind=sum_by_kind(kind[chosen], length).tolist(),
+        host_ns=host_hi - host_lo - held_ns,
+        causes=attribution.by_name(chosen),
+        drained_by=drained_names(trace, attribution.drained_by[chosen], length),
     )
 
 

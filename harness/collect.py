@@ -9,13 +9,10 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import click
 
 from analysis.analyze import Options, TraceReport
 from analysis.cores import usable
@@ -28,6 +25,7 @@ from analysis.steps import DEFAULT_STEP, StepPattern
 
 from . import __version__, memory
 from .look import SHARE, Ways, look
+from .waiting import ChangingLine
 
 if TYPE_CHECKING:
     from .gaps import GapsRequest
@@ -216,19 +214,15 @@ class Progress:
     def __init__(self, total: int) -> None:
         self._total = total
         self._count = 0
-        self._shown = total >= 3 and sys.stderr.isatty()
+        self._line = ChangingLine(wanted=total >= 3)
 
     def __enter__(self) -> Progress:
-        self._say(f"analysing {self._total} traces")
+        self._line.show(f"analysing {self._total} traces")
         return self
 
     def done(self, path: str) -> None:
         self._count += 1
-        self._say(f"analysed {self._count}/{self._total}  {Path(path).name[:50]}")
+        self._line.show(f"analysed {self._count}/{self._total}  {Path(path).name[:50]}")
 
     def __exit__(self, *exception: object) -> None:
-        self._say("")
-
-    def _say(self, text: str) -> None:
-        if self._shown:
-            click.echo(f"\r\x1b[K{text}", err=True, nl=False)
+        self._line.clear()

@@ -16,6 +16,7 @@ from .collect import collect
 from .errors import HarnessError, UsageError
 from .files import refuse_existing, write_chunks
 from .gaps import GapsRequest
+from .waiting import ChangingLine
 
 
 def run_export(request: GapsRequest, to: str | None, rows: str | None) -> None:
@@ -90,16 +91,15 @@ def _packed(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 def _told(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """The same, with its progress on stderr for a person who waits."""
-    shown = sys.stderr.isatty()
+    line = ChangingLine()
     done, said = 0, 0
     for chunk in chunks:
         yield chunk
         done += len(chunk)
-        if shown and done - said >= 8_000_000:
+        if done - said >= 8_000_000:
             said = done
-            click.echo(f"\r\x1b[K{done / 1e6:,.0f} MB written", err=True, nl=False)
-    if said:
-        click.echo("\r\x1b[K", err=True, nl=False)
+            line.show(f"{done / 1e6:,.0f} MB written")
+    line.clear()
 
 
 def _next(name: str, output: Path) -> str:

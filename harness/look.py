@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-
-import click
 
 from analysis.analyze import Options, TraceReport, analyze
 from analysis.details import Wanted
@@ -24,6 +21,7 @@ from analysis.trace import Trace
 
 from . import cache, memory
 from .sizes import shown_bytes
+from .waiting import ChangingLine
 
 SMALL = 20 * 10**6
 """Bytes of a file below which nothing is kept: to read it again costs less than to look."""
@@ -204,30 +202,20 @@ def _keep_answer(answer: Path, report: TraceReport, wanted: Wanted) -> None:
 @contextmanager
 def told(name: str) -> Iterator[_Told]:
     """Progress on stderr, for a person who waits."""
-    shown = _Told(name, sys.stderr.isatty())
+    line = ChangingLine()
     try:
-        yield shown
+        yield _Told(name, line)
     finally:
-        shown.end()
+        line.clear()
 
 
 class _Told:
     """Says what is being done, and how much of it is."""
 
-    def __init__(self, name: str, shown: bool) -> None:
-        self._name, self._shown = name[:40], shown
-        self._said = False
+    def __init__(self, name: str, line: ChangingLine) -> None:
+        self._name, self._line = name[:40], line
 
     def __call__(self, what: str, done: int, total: int) -> None:
-        if self._shown:
-            # How many rows a table has is not known before it was read.
-            share = (
-                f"{done / total:4.0%} of {total / 1e6:,.1f}M" if total else f"{done / 1e6:,.1f}M"
-            )
-            text = f"{self._name}: {what} {share} rows"
-            click.echo(f"\r\x1b[K{text}", err=True, nl=False)
-            self._said = True
-
-    def end(self) -> None:
-        if self._said:
-            click.echo("\r\x1b[K", err=True, nl=False)
+        # How many rows a table has is not known before it was read.
+        share = f"{done / total:4.0%} of {total / 1e6:,.1f}M" if total else f"{done / 1e6:,.1f}M"
+        self._line.show(f"{self._name}: {what} {share} rows")

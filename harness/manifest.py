@@ -1,6 +1,7 @@
 """RunManifest: the JSON beside every recording that says how it was made.
 
-The only writer and reader of these files. Environment variables are never in them.
+The only writer and reader of these files. Of environment variables they hold the allocator's alone,
+as the harness set them (`decode.allocator`).
 """
 
 from __future__ import annotations

@@ -142,11 +142,6 @@ def nvtx_status() -> NvtxStatus:
     )
 
 
-def ranges_are_recorded() -> bool | None:
-    """Whether a range opened in this process reaches a tool; None where that cannot be told."""
-    return nvtx_status().recorded
-
-
 def version_tuple(version: str) -> tuple[int, ...]:
     """ "0.2.12" -> (0, 2, 12); stops at the first part that is no number."""
     parts: list[int] = []

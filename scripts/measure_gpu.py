@@ -15,6 +15,7 @@ import argparse
 import dataclasses
 import gzip
 import json
+import math
 import statistics
 import sys
 import time
@@ -246,23 +247,32 @@ def record(workload: Workload, model: Any, path: Path) -> None:
     clocked.rows.clear()
     window = CaptureWindow(workload.steps, runtime, ranges)
     decoder.run(window)
+    write_profile(profiler, clocked, path, slack_ns=1_000_000)
+
+
+def write_profile(
+    profiler: Any, clocked: Clocked, path: Path, *, slack_ns: float = math.inf
+) -> list[dict[str, Any]]:
+    """Write FILE.json.gz, with our ranges that lie within the recorded calls and `slack_ns` around
+    them; returns its events."""
     raw = path.with_suffix("")
     profiler.export_chrome_trace(str(raw))
     data = json.loads(raw.read_text())
     raw.unlink()
     base = data.get("baseTimeNanoseconds", 0)
     calls = [event for event in data["traceEvents"] if event.get("cat") == "cuda_runtime"]
-    where = {"pid": calls[0]["pid"], "tid": calls[0]["tid"]} if calls else {"pid": 1, "tid": 1}
+    where = {"pid": calls[0]["pid"], "tid": calls[0]["tid"]}
     low = min(event["ts"] for event in calls) * 1000 + base
     high = max(event["ts"] for event in calls) * 1000 + base
     data["traceEvents"] += [
         {"ph": "X", "cat": "user_annotation", "name": name, **where,
          "ts": (start - base) / 1000, "dur": (end - start) / 1000, "args": {}}
         for name, start, end in clocked.rows
-        if start >= low - 1_000_000 and end <= high + 1_000_000
+        if start >= low - slack_ns and end <= high + slack_ns
     ]  # fmt: skip
     with gzip.open(path, "wt") as file:
         json.dump(data, file)
+    return list(data["traceEvents"])
 
 
 def attempt(what: str, action: Callable[[], Any]) -> Any:

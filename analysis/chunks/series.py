@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..gaps import GapKind
+from ..attribute import largest_first
 from ..intervals import Int64
-from ..stats import Quantiles
 from ..steps import StepSeries
 from ..store.layout import SYNCHRONIZING
 from ..store.opened import Store
-from ..summary import SeriesSummary, Steady, StepTable, limiter_of
+from ..summary import SeriesSummary, Steady, StepTable
 from .causes import Drains
 from .parts import Sizes
 from .totals import DeviceTotals, SeriesTotals, SteadyTotals
@@ -40,28 +39,13 @@ def series_summary(
         inter=total.inter,
         intra=total.intra,
     )
-    interior = table.interior
-    overlap = np.maximum(table.gpu_end[alive[:-1]] - table.gpu_start[alive[1:]], 0)
-    kinds = total.kinds.tolist()
-    return SeriesSummary(
-        pattern=series.pattern,
-        pid=series.thread.pid,
-        tid=series.thread.tid,
-        thread_name=series.thread.name,
-        device=device.device.index,
-        inter_ns=kinds[GapKind.INTER],
-        intra_ns=kinds[GapKind.INTRA],
-        unassigned_ns=kinds[GapKind.UNASSIGNED],
-        boundary_ns=kinds[GapKind.BOUNDARY],
-        idle_per_step=Quantiles.of(table.idle[interior]),
-        inter_per_step=Quantiles.of(table.inter[interior]),
-        step_gpu=Quantiles.of((table.gpu_end - table.gpu_start)[interior]),
-        hull_overlap_ns=int(overlap.sum()),
+    return SeriesSummary.of(
+        series,
+        device.device.index,
+        table,
+        by_kind=total.kinds.tolist(),
         steady=_steady(store, series, total.steady, alive, names, drains) if total.steady else None,
-        dead_steps=tuple(series.number[none].tolist()),
-        by_time=series.by_time,
-        other_threads={store.threads[t].label: n for t, n in series.other_threads.items()},
-        table=table,
+        threads=store.threads,
     )
 
 
@@ -73,34 +57,14 @@ def _steady(
     names: list[str],
     drains: Drains,
 ) -> Steady:
-    steps = len(alive) - 2
-    idle = int(total.causes.sum())
-    period = (total.hi - total.lo) / steps
-    busy = (total.hi - total.lo - idle) / steps
     edges = int(series.start[alive[1]]), int(series.start[alive[-1]])
-    host = (edges[1] - edges[0] - _held(store, series.thread_index, *edges)) / steps
-    drained = {drains.names[k]: ns for k, ns in total.drained.items()}
-    share = sum(drained.values()) / idle if idle else 0.0
-    by_kind = (total.by_kind / steps).tolist()
-    return Steady(
-        steps=steps,
-        start_ns=total.lo,
-        end_ns=total.hi,
-        period_ns=period,
-        busy_ns=busy,
-        idle_ns=idle / steps,
-        inter_ns=by_kind[GapKind.INTER],
-        intra_ns=by_kind[GapKind.INTRA],
-        unassigned_ns=by_kind[GapKind.UNASSIGNED],
-        host_ns=host,
-        causes={name: ns / steps for name, ns in zip(names, total.causes.tolist(), strict=True)},
-        drained_by={
-            name: ns / steps
-            for name, ns in sorted(drained.items(), key=lambda item: (-item[1], item[0]))
-        },
-        drained_share=share,
-        limiter=limiter_of(period, busy, host, share),
-        recoverable_ns=max(0.0, period - max(busy, host)),
+    return Steady.of(
+        (total.lo, total.hi),
+        len(alive) - 2,
+        by_kind=total.by_kind.tolist(),
+        host_ns=edges[1] - edges[0] - _held(store, series.thread_index, *edges),
+        causes=dict(zip(names, total.causes.tolist(), strict=True)),
+        drained_by=largest_first({drains.names[k]: ns for k, ns in total.drained.items()}),
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..arrays import Bool, Code8
 from ..details import TopGap
-from ..gaps import DeviceGaps, GapKind
+from ..gaps import DeviceGaps, GapKind, sum_by_kind
 from ..intervals import Int64
 from ..trace import Device
 from .causes import Split
@@ -98,11 +98,6 @@ class SteadyTotals:
         self.by_kind += sum_by_kind(kind[inside], length)
         self.causes += split.time[:, inside].sum(axis=1)
         add_by_label(self.drained, drains[inside], length)
-
-
-def sum_by_kind(kind: Code8, length: Int64) -> Int64:
-    """Nanoseconds by `GapKind`, shape (4,)."""
-    return np.array([int(length[kind == k].sum()) for k in GapKind], np.int64)
 
 
 class SeriesTotals:

@@ -205,9 +205,7 @@ class Against:
     estimate: float
     ratio: Interval | None
     p: float | None
-    paired: bool
-    too_few: bool
-    """No test of so few runs could find anything at 95%."""
+    """None, as the interval: no test of so few runs could find anything at 95%."""
 
     @property
     def significant(self) -> bool:
@@ -228,10 +226,10 @@ def against(baseline: CellFigures, other: CellFigures) -> Against:
         after = np.array([mine[r] for r in common], np.float64)
         p = signed_rank_p(np.log(after / before))
         estimate = float(np.median(after / before))
-        return Against(estimate, paired_ratio_interval(before, after), p, True, False)
+        return Against(estimate, paired_ratio_interval(before, after), p)
     estimate = float(np.median(other.wall) / np.median(baseline.wall))
     if min(len(mine), len(theirs)) < MIN_RUNS:
-        return Against(estimate, None, None, False, True)
+        return Against(estimate, None, None)
     p = rank_sum_p(baseline.wall, other.wall)
     ratio = median_ratio_interval(baseline.wall, other.wall)
-    return Against(estimate, ratio, p, False, False)
+    return Against(estimate, ratio, p)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import CaptureError
 from .nsys_argv import export_argv, import_argv
-from .nsys_features import NsysFeatures, parse_version
+from .nsys_features import NsysFeatures, answer_of, parse_version
 from .processes import Ended, supervise
 
 # Debian splits the package: its nsys stands where it does not find its own importer.
@@ -20,9 +19,6 @@ _IMPORTER_PLACES = (
     "/usr/lib/nsight-systems/host-linux-*/QdstrmImporter",
     "/opt/nvidia/nsight-systems/*/host-linux-*/QdstrmImporter",
 )
-
-
-_BAR = re.compile(r"(Processing|Exporting \d+ events:|Importing) \[[^\]]*\]")
 
 
 class ToolFailed(CaptureError):
@@ -68,16 +64,8 @@ def find_importers(features: NsysFeatures) -> list[Importer]:
 
 def _build(path: str) -> str:
     try:
-        done = subprocess.run(
-            [path, "--version"],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=60,
-            check=False,
-        )
-        return parse_version(done.stdout.decode(errors="replace"))[1]
-    except (OSError, subprocess.TimeoutExpired, CaptureError):
+        return parse_version(answer_of(path, "--version"))[1]
+    except CaptureError:
         return "unknown"
 
 

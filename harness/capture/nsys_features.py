@@ -133,11 +133,12 @@ def require_nsys(given: str | None = None) -> NsysFeatures:
 @functools.cache
 def read_features(path: str) -> NsysFeatures:
     """Ask the nsys at `path` for its version and options (about 30 ms, kept for this process)."""
-    version, build = parse_version(_ask(path, "--version"))
-    return from_help(path, version, build, _ask(path, "profile", "--help"))
+    version, build = parse_version(answer_of(path, "--version"))
+    return from_help(path, version, build, answer_of(path, "profile", "--help"))
 
 
-def _ask(path: str, *argv: str) -> str:
+def answer_of(path: str, *argv: str) -> str:
+    """What one of nsys's programs prints; CaptureError where it cannot be asked."""
     try:
         done = subprocess.run(
             [path, *argv],

@@ -40,13 +40,11 @@ class NsysLog:
     """Reads what comes off the pipe, keeps nsys's messages, hands back the rest.
 
     `generated` are the paths that nsys says it wrote; `temporary` is where it said it gathers the
-    recording meanwhile. `not_a_program`: it could not execute the target. `range_opened`: the
-    capture range was reported open.
+    recording meanwhile. `not_a_program`: it could not execute the target.
     """
 
     generated: list[Path] = field(default_factory=list)
     temporary: Path | None = None
-    range_opened: bool = False
     usage_error: bool = False
     not_a_program: bool = False
     problems: list[str] = field(default_factory=list)
@@ -75,9 +73,7 @@ class NsysLog:
             self.problems.append(line)
         if not _CHATTER.match(line):
             return piece
-        if line.startswith("Capture range started"):
-            self.range_opened = True
-        elif line.startswith("Generating '"):
+        if line.startswith("Generating '"):
             self.temporary = Path(line.split("'")[1])
         return None
 

@@ -2,7 +2,8 @@
 
 A recording is made in a private folder beside its destination; `publish` then moves its files into
 place. Locks held by the kernel keep two recordings from using one name at once, and tell a folder
-in use from one that a killed recording left; they are gone when their process is.
+in use from one that a killed recording left; they are gone when their process is. What a recording
+was killed over while it replaced an older one, the next recording in that folder puts back.
 """
 
 from __future__ import annotations
@@ -18,8 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import CaptureError
-
-SUFFIXES = (".nsys-rep", ".qdstrm", ".sqlite", ".json")
+from .replaced import SUFFIXES, move, put_back, set_aside, unfinished
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,6 @@ def reserve(
         raise unwritable(folder, error) from error
     with contextlib.ExitStack() as stack:
         stem = _hold(stack, folder, stem, force=force, number=number)
-        _sweep(folder)
         try:
             workdir, fd = _private_folder(folder, f".{stem[:40]}{'-' if keep else _mark()}")
         except OSError as error:
@@ -85,8 +84,12 @@ def _private_folder(folder: Path, prefix: str) -> tuple[Path, int]:
         os.close(fd)  # somebody swept it before it was locked
 
 
-def _sweep(folder: Path) -> None:
-    """Remove the private folders of killed recordings; never one in use, or to be kept."""
+def _sweep(folder: Path, held: str) -> None:
+    """Remove the private folders of killed recordings; never one in use, or to be kept.
+
+    What they were killed over while replacing is put back first, under the lock of its name; that
+    of `held` is ours.
+    """
     for entry in folder.iterdir():
         if not entry.name.startswith(".") or not entry.name[:-8].endswith(_mark()):
             continue
@@ -94,9 +97,26 @@ def _sweep(folder: Path) -> None:
             fd = os.open(entry, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY | os.O_NOFOLLOW)
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(entry, ignore_errors=True)
+                with _named(folder, unfinished(entry), held) as ours:
+                    if ours:
+                        put_back(entry, folder)
+                        shutil.rmtree(entry, ignore_errors=True)
             finally:
                 os.close(fd)
+
+
+@contextlib.contextmanager
+def _named(folder: Path, stem: str | None, held: str) -> Iterator[bool]:
+    """Whether nobody else records under `stem`, and holds it so meanwhile."""
+    if stem is None or stem == held:
+        yield True
+        return
+    lock = _lock(folder, stem)
+    try:
+        yield lock is not None
+    finally:
+        if lock is not None:
+            _unlock(*lock)
 
 
 def _hold(
@@ -104,23 +124,31 @@ def _hold(
 ) -> str:
     for attempt in range(1, 1000):
         name = stem if attempt == 1 else f"{stem}-{attempt}"
-        taken = [suffix for suffix in SUFFIXES if os.path.lexists(folder / f"{name}{suffix}")]
-        if taken and not force:
-            if number:
-                continue
+        lock = None
+        taken = _taken(folder, name)
+        if force or not taken:
+            lock = _lock(folder, name)
+            if lock is None and not number:
+                raise CaptureError(
+                    f"another recording is writing {folder / name}.*",
+                    remedy="wait for it, or use another --name",
+                )
+        if lock is not None:
+            _sweep(folder, name)
+            taken = _taken(folder, name)  # the sweep may have put something back
+            if force or not taken:
+                stack.callback(_unlock, *lock)
+                return name
+            _unlock(*lock)
+        if taken and not number:
             raise CaptureError(
                 f"{folder / name}{taken[0]} exists", remedy="use --force, or another --name"
             )
-        lock = _lock(folder, name)
-        if lock is not None:
-            stack.callback(_unlock, *lock)
-            return name
-        if not number:
-            raise CaptureError(
-                f"another recording is writing {folder / name}.*",
-                remedy="wait for it, or use another --name",
-            )
     raise CaptureError(f"no free name like {stem} in {folder}", remedy="use another --output-dir")
+
+
+def _taken(folder: Path, stem: str) -> list[str]:
+    return [suffix for suffix in SUFFIXES if os.path.lexists(folder / f"{stem}{suffix}")]
 
 
 def _lock(folder: Path, name: str) -> tuple[int, Path] | None:
@@ -156,62 +184,53 @@ def publish(place: Place, files: Mapping[str, Path], *, force: bool = False) -> 
     The manifest comes last: until it is there, nothing describes the other files, and never an old
     one. Old files under other suffixes of the same name go when `force` is set: they belong to the
     recording that is replaced. Raises CaptureError, with everything as it was, when a name was
-    taken meanwhile without `force`, or the file system refuses.
+    taken meanwhile without `force`, or the file system refuses; with `force`, killed half-way, the
+    next recording in that folder leaves everything as it was.
     """
-    final = {suffix: place.final(suffix) for suffix in files}
-    order = sorted(files, key=lambda suffix: suffix == ".json")
+    if force:
+        _replace(place, dict(files))
+        return {suffix: place.final(suffix) for suffix in files}
     placed: list[Path] = []
-    suffix = ""
+    path = place.folder
     try:
-        old = _set_aside(place) if force else {}
+        for suffix in sorted(files, key=lambda suffix: suffix == ".json"):
+            path = place.final(suffix)
+            move(files[suffix], path)
+            placed.append(path)
     except OSError as error:
-        raise unwritable(place.folder, error) from error
-    try:
-        if force:
-            place.final(".json").unlink(missing_ok=True)
-        for suffix in order:
-            (os.replace if force else _move)(files[suffix], final[suffix])
-            placed.append(final[suffix])
-        for suffix in set(SUFFIXES) - files.keys() if force else ():
-            place.final(suffix).unlink(missing_ok=True)
-    except OSError as error:
-        for path in placed:  # half a recording is worse than none
-            path.unlink(missing_ok=True)
-        for kept, path in old.items():
-            with contextlib.suppress(OSError):
-                os.replace(path, place.final(kept))
+        for done in placed:  # half a recording is worse than none
+            done.unlink(missing_ok=True)
         if isinstance(error, FileExistsError):
             raise CaptureError(
-                f"{final[suffix]} appeared while recording; nothing was overwritten",
+                f"{path} appeared while recording; nothing was overwritten",
                 remedy="use --force, or another --name",
             ) from error
         raise unwritable(place.folder, error) from error
-    return final
+    return {suffix: place.final(suffix) for suffix in files}
 
 
-def _set_aside(place: Place) -> dict[str, Path]:
-    """Second names, in the private folder, for the files that are to be replaced."""
-    aside = place.workdir / "replaced"
-    aside.mkdir()
-    old = {}
-    for suffix in SUFFIXES:
-        # Where the file system has no hard links, a failure half-way cannot be undone.
-        with contextlib.suppress(OSError):
-            os.link(place.final(suffix), aside / f"old{suffix}", follow_symlinks=False)
-            old[suffix] = aside / f"old{suffix}"
-    return old
-
-
-def _move(source: Path, target: Path) -> None:
-    """Rename without ever replacing: a hard link fails where the name exists."""
+def _replace(place: Place, files: dict[str, Path]) -> None:
     try:
-        os.link(source, target)
-    except FileExistsError:
-        raise
-    except OSError:
-        # A file system without hard links: claim the name, then move over our own claim.
-        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC))
-        os.replace(source, target)
+        # Not in the working folder, which --keep keeps from being swept.
+        aside, fd = _private_folder(place.folder, f".{place.stem[:40]}{_mark()}")
+    except OSError as error:
+        raise unwritable(place.folder, error) from error
+    try:
+        manifest = set_aside(aside, place.folder, place.stem, files)
+        place.final(".json").unlink(missing_ok=True)
+        for suffix in files.keys() - {".json"}:
+            os.replace(files[suffix], place.final(suffix))
+        for suffix in set(SUFFIXES) - files.keys():
+            place.final(suffix).unlink(missing_ok=True)
+        os.replace(manifest, place.final(".json"))
+        shutil.rmtree(aside, ignore_errors=True)
+    except OSError as error:
+        with contextlib.suppress(OSError):  # what cannot be put back stays for the next recording
+            put_back(aside, place.folder)
+            shutil.rmtree(aside, ignore_errors=True)
+        raise unwritable(place.folder, error) from error
+    finally:
+        os.close(fd)
 
 
 def unwritable(folder: Path, error: OSError) -> CaptureError:

@@ -105,12 +105,33 @@ window_option = click.option(
     show_default=True,
     help="Count from the first GPU operation to the last, or over the whole recording.",
 )
+label_option = click.option(
+    "--label",
+    "labels",
+    multiple=True,
+    metavar="NAME",
+    help="Name a trace; repeat it, one for each TRACE in turn.",
+)
+_EDGES = [
+    click.option(
+        "--start", type=Instant(), help="Leave out what lies before: 1.25s, 340ms, 1500ns."
+    ),
+    click.option("--end", type=Instant(), help="Leave out what lies after."),
+    window_option,
+]
 _SLICE = click.option(
     "--steps",
     type=StepSlice(),
     metavar="A:B",
     help="Only steps A up to, not with, B, by the number in their name.",
 )
+
+
+def edge_options(function: Callable[..., Any]) -> Any:
+    """Gives a command start, end and window."""
+    for option in reversed(_EDGES):
+        function = option(function)
+    return function
 
 
 def trace_options(*, names_steps: bool = True) -> Callable[[Callable[..., Any]], Any]:

@@ -9,6 +9,7 @@ import click
 
 from ..decode.workload import DEVICES, DTYPES, Workload
 from ..options import TokenIds
+from ._output_options import format_printed, json_option
 
 
 class Numbers(click.ParamType):
@@ -98,15 +99,8 @@ class PresetName(click.ParamType):
 @click.option("--resume", is_flag=True, help="Go on with the newest unfinished session.")
 @click.option("--session", metavar="ID", help="With --resume: that session.")
 @click.option("--label", help="Name the session.")
-@click.option(
-    "--format",
-    "format_name",
-    type=click.Choice(["table", "json", "csv", "md"]),
-    default="table",
-    show_default=True,
-    help="What is printed.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Same as --format json.")
+@format_printed("What is printed.")
+@json_option
 @click.pass_context
 def command(ctx: click.Context, **values: Any) -> None:
     """Time decode strategies against each other, without a profiler.

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from ..options import strategy_option, workload_options
+from ._output_options import force_option, format_printed
 
 
 @click.command("calibrate")
@@ -18,15 +19,8 @@ from ..options import strategy_option, workload_options
 )
 @click.option("-o", "--output", type=click.Path(dir_okay=False), help="Write the GPU file (.toml).")
 @click.option("--name", help="What the new file calls its GPU.")
-@click.option("--force", is_flag=True, help="Overwrite the output file.")
-@click.option(
-    "--format",
-    "format_name",
-    type=click.Choice(["table", "json", "csv", "md"]),
-    default="table",
-    show_default=True,
-    help="How the fit is shown.",
-)
+@force_option
+@format_printed("How the fit is shown.")
 @strategy_option
 @workload_options
 @click.pass_context

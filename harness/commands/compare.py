@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from ._output_options import force_option, format_by_ending
+
 
 class Share(click.ParamType):
     """`5%` or `0.05`."""
@@ -51,14 +53,9 @@ class Share(click.ParamType):
 )
 @click.option("--step", "globs", multiple=True, metavar="GLOB", help="NVTX ranges that are steps.")
 @click.option("--step-regex", "regexes", multiple=True, metavar="REGEX")
-@click.option(
-    "--format",
-    "format_name",
-    type=click.Choice(["table", "json", "csv", "md"]),
-    help="Output format. Default: by the ending of -o, else table.",
-)
+@format_by_ending
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--force", is_flag=True, help="Overwrite the output file.")
+@force_option
 @click.option("--nsys", metavar="PATH", help="The nsys that exports .nsys-rep files.")
 @click.pass_context
 def command(ctx: click.Context, before: str, after: str, **values: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from ._output_options import force_option
 from ._trace_options import trace_options, window_option
 
 
@@ -26,7 +27,7 @@ from ._trace_options import trace_options, window_option
     metavar="FILE",
     help="Where to write; a further .gz packs it. Without it, csv and perfetto go to stdout.",
 )
-@click.option("--force", is_flag=True, help="Overwrite the output file.")
+@force_option
 @window_option
 @trace_options()
 def command(traces, to, rows, output, force, window, globs, regexes, infer, steps, device, nsys):

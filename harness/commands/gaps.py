@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import click
 
-from ._trace_options import Instant, Memory, trace_options, window_option
+from ._output_options import force_option, format_by_ending
+from ._trace_options import Memory, edge_options, label_option, trace_options
 
 
 @click.command("gaps", short_help="Why the GPU idles between steps, from recorded traces.")
 @click.argument("traces", nargs=-1, required=True, metavar="TRACE...")
 @trace_options()
-@click.option("--start", type=Instant(), help="Leave out what lies before: 1.25s, 340ms, 1500ns.")
-@click.option("--end", type=Instant(), help="Leave out what lies after.")
-@window_option
+@edge_options
 @click.option(
     "--by",
     type=click.Choice(["step", "cause", "strategy", "stream", "rank"]),
@@ -29,26 +28,15 @@ from ._trace_options import Instant, Memory, trace_options, window_option
     "--definitions", is_flag=True, help="The same traces under other people's definitions of idle."
 )
 @click.option("--plot", is_flag=True, help="Draw bars, idle time by step, and one step's timeline.")
-@click.option(
-    "--label",
-    "labels",
-    multiple=True,
-    metavar="NAME",
-    help="Name a trace; repeat it, one for each TRACE in turn.",
-)
-@click.option(
-    "--format",
-    "format_name",
-    type=click.Choice(["table", "json", "csv", "md"]),
-    help="Output format. Default: by the ending of -o, else table.",
-)
+@label_option
+@format_by_ending
 @click.option(
     "-o",
     "--output",
     type=click.Path(dir_okay=False),
     help="Write to a file instead; its ending picks the format.",
 )
-@click.option("--force", is_flag=True, help="Overwrite the output file.")
+@force_option
 @click.option(
     "--jobs",
     type=click.IntRange(min=1),

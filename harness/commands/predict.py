@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from ._output_options import format_by_ending
 from ._trace_options import StepSlice
 
 
@@ -49,12 +50,7 @@ from ._trace_options import StepSlice
     metavar="FOLDER",
     help="With --from: write each what-if as a trace too, for `harness gaps`.",
 )
-@click.option(
-    "--format",
-    "format_name",
-    type=click.Choice(["table", "json", "csv", "md"]),
-    help="Output format. Default: by the ending of -o, else table.",
-)
+@format_by_ending
 @click.option("-o", "--output", type=click.Path(dir_okay=False), help="Write to a file instead.")
 @click.option("--force", is_flag=True, help="Overwrite output files.")
 def command(**values: Any) -> None:

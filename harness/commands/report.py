@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from ._trace_options import Instant, trace_options, window_option
+from ._output_options import force_option
+from ._trace_options import edge_options, label_option, trace_options
 
 
 @click.command("report", short_help="One web page with verdict, charts and timelines.")
@@ -18,17 +19,9 @@ from ._trace_options import Instant, trace_options, window_option
     metavar="FILE",
     help="Where to write the page.",
 )
-@click.option("--force", is_flag=True, help="Overwrite the output file.")
-@click.option("--start", type=Instant(), help="Leave out what lies before: 1.25s, 340ms, 1500ns.")
-@click.option("--end", type=Instant(), help="Leave out what lies after.")
-@window_option
-@click.option(
-    "--label",
-    "labels",
-    multiple=True,
-    metavar="NAME",
-    help="Name a trace; repeat it, one for each TRACE in turn.",
-)
+@force_option
+@edge_options
+@label_option
 @trace_options()
 def command(
     traces, output, force, globs, regexes, infer, steps, start, end, window, device, labels, nsys

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from ._output_options import format_printed, json_option
+
 
 @click.command("results")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path), default=Path("results.db"))
@@ -18,14 +20,8 @@ import click
 @click.option("--device-name", metavar="TEXT", help="Part of the device's name.")
 @click.option("--label", metavar="NAME", help="Sessions with this label.")
 @click.option("--since", metavar="DATE", help="Sessions begun on this day or later: 2026-01-31.")
-@click.option(
-    "--format",
-    "format_name",
-    type=click.Choice(["table", "json", "csv", "md"]),
-    default="table",
-    show_default=True,
-)
-@click.option("--json", "as_json", is_flag=True, help="Same as --format json.")
+@format_printed()
+@json_option
 def command(file: Path, **values: Any) -> None:
     """List the sessions of a results FILE (default: results.db), or what they measured.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from ._output_options import force_option
 from ._trace_options import trace_options, window_option
 
 
@@ -43,7 +44,7 @@ class StepChoice(click.ParamType):
     help="Write a figure instead: .svg, .png, or .txt for the plain drawing.",
 )
 @click.option("--dark", is_flag=True, help="A figure on dark paper.")
-@click.option("--force", is_flag=True, help="Overwrite the output file.")
+@force_option
 @window_option
 @trace_options(names_steps=False)
 def command(trace, choices, regexes, infer, gap, window, device, output, dark, force, nsys):

@@ -87,10 +87,10 @@ def calibrate(asked: Asked, progress: Callable[[str], None] = lambda _: None) ->
         )
     else:
         progress(f"simulating {workload.strategy or 'the workload'} to count its operations")
-        shared = _shared_out(recorded.program, looked, workload, fitted)
+        shared = _shared_out(recorded.program, workload, fitted)
         fits |= shared
         fitted = _with(base, fits, looked, asked)
-    tables = [_constants_table(base, fitted, fits, looked, notes)]
+    tables = [_constants_table(base, fits, looked, notes)]
     progress("checking the fit")
     tables.append(_fit_table(looked, recorded.program, fitted, workload))
     facts = (("trace", str(trace.path)), ("gpu_file", base.key))
@@ -150,9 +150,7 @@ def _graph_launches(trace: Trace, base: Gpu) -> dict[_Key, Estimate]:
     return {("host", "graph_launch_ns"): Estimate.of("graph_launch_ns", np.maximum(length, 0), 0)}
 
 
-def _shared_out(
-    program: Program, looked: Looked, workload: Workload, fitted: Gpu
-) -> dict[_Key, Estimate]:
+def _shared_out(program: Program, workload: Workload, fitted: Gpu) -> dict[_Key, Estimate]:
     """The host's own time per step over the operations that the workload makes in a step."""
     from .run import simulate
 
@@ -213,7 +211,7 @@ def _with(base: Gpu, fits: dict[_Key, Estimate], looked: Looked, asked: Asked) -
 
 
 def _constants_table(
-    base: Gpu, fitted: Gpu, fits: dict[_Key, Estimate], looked: Looked, notes: list[str]
+    base: Gpu, fits: dict[_Key, Estimate], looked: Looked, notes: list[str]
 ) -> Table:
     rows: list[tuple[Value, ...]] = [
         (f"{section}.{key}", base.ns(section, key), one.value, one.samples, one.low, one.high)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +10,8 @@ import click
 from ..errors import HarnessError, UsageError
 from ..files import refuse_existing, write_text
 from ..gaps import terminal
+from ..waiting import ChangingLine
 from .show import SUFFIXES, Outcome, render
-
-
-def progress(text: str) -> None:
-    """One line on stderr that the next one replaces; nothing where nobody watches."""
-    if sys.stderr.isatty():
-        click.echo(f"\r\x1b[K{text}", err=True, nl=False)
-
-
-def done() -> None:
-    """Clear the progress line."""
-    if sys.stderr.isatty():
-        click.echo("\r\x1b[K", err=True, nl=False)
 
 
 def names(text: str | None) -> tuple[str, ...]:
@@ -56,14 +44,15 @@ def run_predict(values: dict[str, Any]) -> None:
         raise UsageError(
             "nothing to predict", remedy="use --gpu l40s,h100, or --from TRACE for a recording"
         )
+    line = ChangingLine()
     try:
-        outcome = _from_recording(values) if recorded else _from_model(values)
+        outcome = (_from_recording if recorded else _from_model)(values, line)
     finally:
-        done()
+        line.clear()
     publish(outcome, values["format_name"], values["output"], force=values["force"])
 
 
-def _from_recording(values: dict[str, Any]) -> Outcome:
+def _from_recording(values: dict[str, Any], line: ChangingLine) -> Outcome:
     from analysis.steps import DEFAULT_STEP, StepPattern
 
     from .replay import Asked, predict_from
@@ -83,11 +72,11 @@ def _from_recording(values: dict[str, Any]) -> Outcome:
             write_to=values["write_to"],
             force=values["force"],
         ),
-        progress,
+        line.show,
     )
 
 
-def _from_model(values: dict[str, Any]) -> Outcome:
+def _from_model(values: dict[str, Any], line: ChangingLine) -> Outcome:
     from importlib.util import find_spec
 
     from ..decode.registry import find_strategy
@@ -114,7 +103,7 @@ def _from_model(values: dict[str, Any]) -> Outcome:
     from .grid import STRATEGIES, Grid, predict_grid
 
     sizes = _sizes(values["batch_sizes"] or "1,4,16,64")
-    return predict_grid(Grid(gpus, sizes, chosen or STRATEGIES, workload), progress)
+    return predict_grid(Grid(gpus, sizes, chosen or STRATEGIES, workload), line.show)
 
 
 def run_calibrate(values: dict[str, Any], *, workload_given: bool) -> None:
@@ -132,10 +121,11 @@ def run_calibrate(values: dict[str, Any], *, workload_given: bool) -> None:
 
         workload = dataclasses.replace(values["workload"], device="cpu")
     asked = Asked(values["trace"], values["gpu"], workload, name=values["name"])
+    line = ChangingLine()
     try:
-        fitted = calibrate(asked, progress)
+        fitted = calibrate(asked, line.show)
     finally:
-        done()
+        line.clear()
     publish(fitted.outcome, values["format_name"], None, force=False)
     if output:
         write_text(Path(output), to_toml(fitted.gpu), force=values["force"])

@@ -77,7 +77,7 @@ def predict_from(asked: Asked, progress: Callable[[str], None] = lambda _: None)
     looked = look(report, asked.device)
     recorded = read_program(report.trace, looked.series)
     lender = _lender(looked, asked)
-    scenarios, assumptions = _scenarios(recorded, asked, gpus, lender)
+    scenarios, assumptions = _scenarios(recorded, gpus, lender)
     done = []
     for scenario in scenarios:
         progress(f"playing: {scenario.name}")
@@ -115,7 +115,7 @@ def _timing(constants: Constants, lender: Gpu) -> Timing:
 
 
 def _scenarios(
-    recorded: Recorded, asked: Asked, gpus: list[Gpu], lender: Gpu
+    recorded: Recorded, gpus: list[Gpu], lender: Gpu
 ) -> tuple[list[Scenario], list[str]]:
     program, timing = recorded.program, _timing(recorded.constants, lender)
     host = {key: lender.ns("host", key) for key in ("event_record_ns", "event_wait_ns")}

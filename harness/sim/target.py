@@ -55,6 +55,8 @@ def target(
     # One thread: the arithmetic is small or absent, and two threads would only wait for each other.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     from ..decode import session
+    from ..decode.allocator import allocator_environment, apply_environment
+    from ..decode.strategies import resolve
     from .gpu import load_gpu
     from .run import simulate
 
@@ -62,6 +64,8 @@ def target(
         if not quiet:
             click.echo(f"harness: {text}", err=True)
 
+    # As in `harness.target`: the manifest holds our setting, never an inherited one.
+    apply_environment(allocator_environment(resolve(workload).allocator), os.environ)
     gpu = load_gpu(gpu_name)
     done = simulate(workload, gpu, values=values, whole_graphs=whole_graphs, progress=progress)
     warning = session.check_window(workload, done.result)

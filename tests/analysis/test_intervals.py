@@ -13,7 +13,6 @@ from analysis.intervals import (
     covered_before,
     intersect,
     pieces,
-    subtract,
     union,
 )
 
@@ -63,11 +62,11 @@ def test_busy_and_idle_make_the_window(rows: list[tuple[int, int]], lo: int, hi:
 
 
 @given(spans, spans)
-def test_intersect_and_subtract_partition(
+def test_intersections_with_a_set_and_its_complement_partition(
     first: list[tuple[int, int]], second: list[tuple[int, int]]
 ) -> None:
     a, b = merged(first), merged(second)
-    both, rest = intersect(a, b), subtract(a, b)
+    both, rest = intersect(a, b), intersect(a, complement(b, 0, SIZE))
     assert np.array_equal(line_of(both), cells(first) & cells(second))
     assert np.array_equal(line_of(rest), cells(first) & ~cells(second))
     assert both.total + rest.total == a.total

@@ -33,7 +33,6 @@ def test_what_is_kept_and_what_is_passed_on():
     assert own == ["hello from target\n", "bye\n", "    /not/a/report\n"]
     assert log.generated == [Path("/home/me/t/out1.qdstrm"), Path("/home/me/t/out1.sqlite")]
     assert log.temporary == Path("/tmp/nsys-report-6d1f.qdstrm")
-    assert log.range_opened
     assert not log.usage_error
 
 
@@ -41,7 +40,6 @@ def test_an_empty_list_of_reports():
     log, own = read("Generated:\nafter\n")
     assert log.generated == []
     assert own == ["after\n"]
-    assert not log.range_opened
 
 
 def test_a_rejected_command_line():

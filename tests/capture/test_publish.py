@@ -168,4 +168,17 @@ def test_the_manifest_comes_last_and_an_old_one_goes_first(tmp_path, monkeypatch
     monkeypatch.setattr(os, "replace", watch)
     with reserve(tmp_path, "a", force=True) as place:
         publish(place, files_of(place, json="new", sqlite="new"), force=True)
-    assert seen == [(".sqlite", False), (".json", False)]
+    assert seen == [(".new", True), (".sqlite", False), (".json", False)]
+
+
+def test_a_folder_under_the_name_is_not_replaced(tmp_path):
+    (tmp_path / "a.json").mkdir()
+    (tmp_path / "a.json" / "theirs").write_text("x")
+    (tmp_path / "a.sqlite").write_text("old")
+    with reserve(tmp_path, "a", force=True) as place:
+        made = files_of(place, sqlite="new", json="new")
+        with pytest.raises(CaptureError, match="Is a directory"):
+            publish(place, made, force=True)
+    assert names(tmp_path) == ["a.json", "a.sqlite"]
+    assert (tmp_path / "a.sqlite").read_text() == "old"
+    assert names(tmp_path / "a.json") == ["theirs"]

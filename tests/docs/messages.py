@@ -1,4 +1,4 @@
-"""Every error message that the sources can raise, read from the sources themselves.
+"""Every error and warning that the sources can give, read from the sources themselves.
 
 A message is written with `…` where the code puts in what it found: `… is truncated: … bytes`.
 """
@@ -50,6 +50,54 @@ def messages() -> list[Message]:
     return list(dict.fromkeys(found))
 
 
+WARNING = "harness: warning: "
+SAY = ("echo", "print")
+ADVICE = "harness/bench/advice.py"
+"""Where each warning of `bench` and `results` is a `yield`."""
+NOTES = ("harness/capture/", "harness/comparison.py", "analysis/compare.py")
+"""Where what is added to `notes` is printed: notes of a recording, and of a comparison."""
+WARNS = ("check_window", "_left_running", "sentence")
+"""Functions that give back a warning, or None."""
+
+
+@functools.cache
+def warnings() -> list[Message]:
+    """What is said without being an error: notes of a recording, warnings, advice of `bench`."""
+    found = []
+    for where, tree in sources():
+        for scope in _scopes(tree):
+            names = _Names(tree, scope)
+            said = [words for call in _own_calls(scope) for words in _noted(where, call, names)]
+            if getattr(scope, "name", None) in WARNS:
+                returned = [one.value for one in ast.walk(scope) if isinstance(one, ast.Return)]
+                said += [words for value in returned for words in _words(value, names, holes=True)]
+            if where == ADVICE:
+                yields = (n.value for n in ast.walk(scope) if isinstance(n, ast.Yield))
+                said += [words for value in yields for words in _words(value, names, holes=True)]
+            found += [
+                Message(where, normal(words.partition("; ")[0]))
+                for words in said
+                if words != "None"
+            ]
+    return list(dict.fromkeys(found))
+
+
+def _noted(where: str, call: ast.Call, names: _Names) -> list[str]:
+    """What a call says, where it is a note, or prints or gathers a warning."""
+    name, owner = _name(call.func), _name(getattr(call.func, "value", None))
+    if not call.args:
+        return []
+    gathered = owner == "warnings" or (owner == "notes" and where.startswith(NOTES))
+    if name == "note" or (name == "append" and gathered):
+        return _words(call.args[0], names, holes=True)
+    if name == "NvtxStatus" and len(call.args) > 4:
+        return _words(call.args[4], names, holes=True)
+    if name in SAY:
+        said = _words(call.args[0], names, holes=True)
+        return [words.removeprefix(WARNING) for words in said if words.startswith(WARNING)]
+    return []
+
+
 @functools.cache
 def verdict_codes() -> set[str]:
     """The codes of all verdicts, those with a hole too (`capture-…`)."""
@@ -86,7 +134,7 @@ def _error_classes() -> set[str]:
     return found
 
 
-def _name(node: ast.expr) -> str:
+def _name(node: ast.expr | None) -> str:
     if isinstance(node, ast.Name):
         return node.id
     return node.attr if isinstance(node, ast.Attribute) else ""
@@ -168,6 +216,8 @@ def _words(node: ast.expr | None, names: _Names, *, holes: bool) -> list[str]:
         # `{'with' if recorded else 'without'}` is two wordings; whatever else is put in, a hole.
         parts = (_words(_inside(one), names, holes=False) or [HOLE] for one in node.values)
         return ["".join(one) for one in itertools.product(*parts)]
+    if isinstance(node, ast.Tuple) and not node.elts:
+        return []
     if isinstance(node, ast.Starred | ast.Tuple):
         return _words(
             node.value if isinstance(node, ast.Starred) else node.elts[0], names, holes=holes

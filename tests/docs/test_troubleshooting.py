@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 
-from .messages import Message, messages, normal, verdict_codes
+from .messages import Message, messages, normal, verdict_codes, warnings
 from .pages import first_cells, text
 
 PAGE = text("docs/troubleshooting.md")
-_CODES, _ERRORS = PAGE.split("\n## No recorder\n")
+_CODES, _REST = PAGE.split("\n## No recorder\n")
+_ERRORS, _WARNINGS = _REST.split("\n## Warnings and notes\n")
+SAID = [normal(entry) for entry in first_cells(_WARNINGS)]
 ENTRIES = [normal(entry) for entry in first_cells(_ERRORS)]
 
 PASSED_ON = {
@@ -44,8 +46,20 @@ def test_every_entry_has_a_message() -> None:
     assert not [entry for entry in ENTRIES if entry not in raised]
 
 
+def test_every_warning_has_an_entry_and_every_entry_a_warning() -> None:
+    said = {m.words: m for m in warnings() if not is_passed_on(m)}
+    missing = [
+        f"{m.where}: | `{m.words}` | why, and what to do |"
+        for m in said.values()
+        if m.words not in SAID
+    ]
+    assert not missing, "\n".join(["add to docs/troubleshooting.md:", *missing])
+    assert not [entry for entry in SAID if entry not in said]
+
+
 def test_no_entry_stands_twice() -> None:
-    assert not [entry for entry, count in Counter(ENTRIES).items() if count > 1]
+    for entries in (ENTRIES, SAID):
+        assert not [entry for entry, count in Counter(entries).items() if count > 1]
 
 
 def test_messages_without_words_of_their_own_are_known() -> None:
@@ -69,4 +83,12 @@ def test_the_walk_sees_what_is_known_to_be_raised() -> None:
         "internal error: …: …",  # the last line of defence
     } <= words
     assert len(words) > 250
+    assert {
+        "every row had ended after … steps: … of … recorded",  # given back
+        "no --capture-range: the whole program is recorded",  # a note
+        "the target left … process(es) running: …",  # in a tuple
+        "unstable: standard deviation over … of the mean in … of … cells (…)",  # yielded
+        "the nvtx package is not installed",  # a field
+        "no summary of …: …",  # printed
+    } <= {warning.words for warning in warnings()}
     assert len(verdict_codes()) > 15

@@ -14,7 +14,6 @@ Prints a table, writes evidence.json, exits 1 where a figure is off by more than
 from __future__ import annotations
 
 import dataclasses
-import gzip
 import json
 import statistics
 import sys
@@ -26,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import torch
-from measure_gpu import Clocked
+from measure_gpu import Clocked, write_profile
 
 from analysis.analyze import Options, TraceReport, analyze
 from harness.capture.base import CaptureConfig, CaptureRange
@@ -173,24 +172,11 @@ def profiled(strategy: str, folder: Path, repeats: int = 3) -> tuple[dict[str, A
         torch.cuda.synchronize()
         profiler.stop()
         with_ns.append(done.decode_ns / (done.steps_executed - 1))
-    raw = folder / f"evidence-{strategy}.json"
-    profiler.export_chrome_trace(str(raw))
-    data = json.loads(raw.read_text())
-    raw.unlink()
-    base = data.get("baseTimeNanoseconds", 0)
-    calls = [event for event in data["traceEvents"] if event.get("cat") == "cuda_runtime"]
-    where = {"pid": calls[0]["pid"], "tid": calls[0]["tid"]}
-    data["traceEvents"] += [
-        {"ph": "X", "cat": "user_annotation", "name": name, **where,
-         "ts": (start - base) / 1000, "dur": (end - start) / 1000, "args": {}}
-        for name, start, end in clocked.rows
-    ]  # fmt: skip
-    path = raw.with_suffix(".json.gz")
-    with gzip.open(path, "wt") as file:
-        json.dump(data, file)
+    path = folder / f"evidence-{strategy}.json.gz"
+    events = write_profile(profiler, clocked, path)
     report = analyze(path, Options())
     device = report.devices[0]
-    total, covered, extent = own_union(data["traceEvents"])
+    total, covered, extent = own_union(events)
     told = sum(event.self_device_time_total for event in profiler.key_averages())
     steady = report.series[0].steady
     assert steady is not None

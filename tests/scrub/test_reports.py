@@ -9,17 +9,59 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
+from analysis.analyze import Options, analyze
+from analysis.exports.base import ROWS, exporters
+from analysis.reports.base import Report, Request, Terminal, reporters
+from harness.cli import cli
 from tests.capture.fake_nsys import install
 from tests.report.build import loop
 
 from .test_scrub import CANARY, ROOT, manifest, plant
 
-OUTPUTS = ("page.html", "gaps.json", "gaps.csv", "gaps.md", "one.svg", "rows.csv", "line.json")
+ALLOCATOR = {"PYTORCH_CUDA_ALLOC_CONF": CANARY, "PYTORCH_ALLOC_CONF": CANARY}
+ENVIRONMENT = {"HARNESS_CANARY": CANARY, "AWS_SECRET_ACCESS_KEY": CANARY, **ALLOCATOR}
+
+# What each command writes; those without a file print. A command that is not here is in SILENT.
+COMMANDS: dict[str, list[list[str]]] = {
+    "gaps": [
+        *(["--by", by] for by in ("step", "cause", "strategy", "stream", "rank")),
+        ["--definitions", "--plot", "--top", "3"],
+        *(["--top", "3", "--format", name] for name in ("table", "json", "csv", "md")),
+        *(["-o", f"gaps.{ending}"] for ending in ("txt", "json", "csv", "md")),
+    ],
+    "report": [["-o", "page.html"]],
+    "show": [[], ["-o", "one.svg"], ["-o", "dark.svg", "--dark"], ["-o", "one.txt"]],
+    "export": [
+        ["-o", "rows.csv"],
+        ["-o", "steps.csv", "--rows", "steps"],
+        ["-o", "rows.parquet"],
+        ["-o", "line.json"],
+    ],
+    "compare": [["run.sqlite"], *(["run.sqlite", "-o", f"c.{e}"] for e in ("json", "csv", "md"))],
+    "predict": [
+        *(["--format", name] for name in ("table", "json", "csv", "md")),
+        ["--write-to", "."],
+    ],
+    "scrub": [["-o", "clean.sqlite"]],
+}
+SILENT = {
+    "bench": "reads no trace; below",
+    "cache": "prints the names of traces",
+    "calibrate": "prints what it fitted, and needs PyTorch",
+    "doctor": "reads no trace",
+    "open": "hands a path to Nsight Systems",
+    "profile": "reads no trace; below",
+    "results": "prints what bench stored",
+    "strategies": "reads no trace",
+}
 
 
-def test_no_report_holds_a_value_of_the_environment(inside, tmp_path):
+@pytest.fixture
+def secretive(tmp_path):
+    """A trace, and a manifest beside it, with secrets wherever they must not be read from."""
     trace = loop(tmp_path / "run.sqlite", manifest=manifest() | {"environment": {"A": CANARY}})
     told = json.loads(trace.with_suffix(".json").read_text())
     # What the page shows on purpose is no secret: the rest of the planted manifest is.
@@ -29,35 +71,90 @@ def test_no_report_holds_a_value_of_the_environment(inside, tmp_path):
     trace.with_suffix(".json").write_text(json.dumps(told))
     plant(trace)
     assert CANARY.encode() in trace.read_bytes()
-    environment = {"HARNESS_CANARY": CANARY, "AWS_SECRET_ACCESS_KEY": CANARY}
-    commands = [
-        *([["gaps", trace, "--by", by] for by in ("step", "cause", "strategy", "stream")]),
-        ["gaps", trace, "--definitions", "--plot", "--top", "3"],
-        *([["gaps", trace, "-o", name] for name in ("gaps.json", "gaps.csv", "gaps.md")]),
-        ["report", trace, "-o", "page.html"],
-        ["show", trace],
-        ["show", trace, "-o", "one.svg"],
-        ["export", trace, "-o", "rows.csv"],
-        ["export", trace, "--to", "perfetto", "-o", "line.json"],
-        ["compare", trace, trace],
-    ]
-    for command in commands:
-        done = inside(*command, **environment)
+    return trace
+
+
+def test_every_command_is_looked_at():
+    assert {*COMMANDS, *SILENT} == set(cli.list_commands(click.Context(cli)))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_no_command_tells_a_value_of_the_environment(inside, tmp_path, secretive, command):
+    trace, planted = secretive, {*tmp_path.iterdir()}
+    for options in COMMANDS[command]:
+        words = ["--from", trace] if command == "predict" else [trace]
+        done = inside(command, *words, *options, **ENVIRONMENT)
         assert done.returncode == 0, done.stderr
-        assert CANARY not in done.stdout + done.stderr, command
-    for name in OUTPUTS:
-        assert CANARY not in (tmp_path / name).read_text(), name
+        assert CANARY not in done.stdout + done.stderr, (command, options)
+        assert done.stdout or "-o" in options or "--write-to" in options
+    written = [path for path in tmp_path.rglob("*") if path.is_file() and path not in planted]
+    assert len(written) >= sum("-o" in options for options in COMMANDS[command])
+    for path in written:
+        data = path.read_bytes()
+        assert CANARY.encode() not in data, path
+        assert CANARY.encode("utf-16-le") not in data, path
+
+
+REQUESTS = [
+    *(Request(by=by, top=3) for by in (None, "step", "cause", "strategy", "stream", "rank")),
+    Request(definitions=True, top=3),
+]
+
+
+@pytest.mark.parametrize("name", reporters())
+def test_no_reporter_tells_a_value_of_the_environment(secretive, monkeypatch, name):
+    """By the registry: a new reporter is looked at without being named here."""
+    for variable, value in ENVIRONMENT.items():
+        monkeypatch.setenv(variable, value)
+    report = analyze(secretive, Options())
+    for request in REQUESTS:
+        text = reporters()[name].render(Report((report,), request=request), Terminal())
+        assert CANARY not in text
+        assert "run" in text  # it did speak of the trace
+
+
+@pytest.mark.parametrize("rows", ROWS)
+@pytest.mark.parametrize("name", exporters())
+def test_no_exporter_tells_a_value_of_the_environment(secretive, monkeypatch, tmp_path, name, rows):
+    for variable, value in ENVIRONMENT.items():
+        monkeypatch.setenv(variable, value)
+    data = b"".join(exporters()[name].chunks((analyze(secretive, Options()),), rows))
+    assert len(data) > 100
+    assert CANARY.encode() not in data
+    if name == "parquet":  # its pages are compressed
+        (tmp_path / "rows.parquet").write_bytes(data)
+        table = pytest.importorskip("pyarrow.parquet").read_table(tmp_path / "rows.parquet")
+        assert CANARY not in str(table.to_pydict()) + str(table.schema)
 
 
 def test_no_recording_of_ours_holds_a_value_of_the_environment(harness, tmp_path):
     nsys = install(tmp_path / "bin")
-    for k, how in enumerate((["--nsys", nsys, "--device", "cpu"], ["--capture", "null"])):
-        done = harness("profile", *how, "--name", f"x{k}", "--", "true", CANARY=CANARY)
+    tiny = ("--strategy", "kv-cache", "--model", "tiny", "--max-new-tokens", "12")
+    window = ("--steps", "2:9")
+    recordings = (
+        ["--nsys", nsys, "--device", "cpu", "--", "true"],
+        ["--capture", "null", "--", "true"],
+        ["--capture", "null", "--device", "cpu", *tiny, *window],
+        ["--capture", "sim", *tiny, *window],
+    )
+    for k, words in enumerate(recordings):
+        done = harness("profile", "--name", f"x{k}", *words, **ENVIRONMENT)
         assert done.returncode == 0, done.stderr
         assert CANARY not in done.stdout + done.stderr
     written = [path for path in (tmp_path / "traces").iterdir() if path.is_file()]
-    assert len(written) == 4
+    assert len(written) >= 7
     assert all(CANARY.encode() not in path.read_bytes() for path in written)
+
+
+def test_no_bench_results_hold_a_value_of_the_environment(harness, tmp_path):
+    cell = ("--strategy", "kv-cache", "--batch-size", "1", "--max-seqlen", "8", "--rounds", "1")
+    done = harness(
+        *("bench", *cell, "--model", "tiny", "--device", "cpu", "--format", "json"), **ENVIRONMENT
+    )
+    assert done.returncode == 0, done.stderr
+    assert "PYTORCH_CUDA_ALLOC_CONF" in done.stdout
+    assert CANARY not in done.stdout + done.stderr
+    assert CANARY.encode() not in (tmp_path / "results.db").read_bytes()
 
 
 HARD = [

@@ -13,6 +13,17 @@ from ...summary import SeriesSummary
 from ..base import Column, Report, Table, Value
 from .place import WHERE, believed, each, name_of, place
 
+_STEP = (
+    Column("period_ns", "step µs", "us"),
+    Column("busy_ns", "busy µs", "us"),
+    Column("idle_ns", "idle µs", "us"),
+    Column("idle_p50_ns", "p50", "us"),
+    Column("idle_p95_ns", "p95", "us"),
+    Column("idle_p99_ns", "p99", "us"),
+    Column("idle_max_ns", "max", "us"),
+)
+"""Per steady-state step: what each table of steps begins with."""
+
 
 def overview(report: Report) -> Table:
     """One row per trace, series and device, grouped by strategy."""
@@ -43,13 +54,7 @@ def overview(report: Report) -> Table:
         (
             *WHERE,
             Column("steady_steps", "steps", "int"),
-            Column("period_ns", "step µs", "us"),
-            Column("busy_ns", "busy µs", "us"),
-            Column("idle_ns", "idle µs", "us"),
-            Column("idle_p50_ns", "p50", "us"),
-            Column("idle_p95_ns", "p95", "us"),
-            Column("idle_p99_ns", "p99", "us"),
-            Column("idle_max_ns", "max", "us"),
+            *_STEP,
             Column("inter_ns", "between", "us"),
             Column("idle_share", "idle", "percent"),
             Column("limiter", "limiter"),
@@ -139,13 +144,7 @@ def pooled(report: Report) -> Table:
             Column("traces", "traces", "int"),
             Column("pattern", "pattern"),
             Column("steady_steps", "steps", "int"),
-            Column("period_ns", "step µs", "us"),
-            Column("busy_ns", "busy µs", "us"),
-            Column("idle_ns", "idle µs", "us"),
-            Column("idle_p50_ns", "p50", "us"),
-            Column("idle_p95_ns", "p95", "us"),
-            Column("idle_p99_ns", "p99", "us"),
-            Column("idle_max_ns", "max", "us"),
+            *_STEP,
             Column("idle_share", "idle", "percent"),
         ),
         tuple(rows),
