@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from .attribute import family
 from .intervals import Int64
-from .schema import MAX_TIME, Kind
+from .schema import MAX_TIME, NULL, UNKNOWN_CALL, Kind
 from .trace import Strings, Trace
 
 LAUNCH = re.compile(
@@ -38,6 +39,8 @@ class Counted:
     launches: int
     ranges: tuple[tuple[str, int], ...]
     """The commonest families of NVTX ranges, and how many of the first ones are theirs."""
+    nameless: tuple[str, ...] = ()
+    """Which rows refer to names that the export does not hold."""
 
 
 def count_rows(trace: Trace) -> Counted:
@@ -50,7 +53,31 @@ def count_rows(trace: Trace) -> Counted:
         missing=missing,
         launches=launches,
         ranges=common_ranges(trace.ranges.name[:LOOKED_AT], trace.strings),
+        nameless=nameless(
+            trace.calls.names,
+            trace.operations.name[:LOOKED_AT],
+            (trace.ranges.name,),
+            trace.strings,
+        ),
     )
+
+
+def nameless(
+    calls: tuple[str, ...], operations: Int64, ranges: Iterable[Int64], strings: Strings
+) -> tuple[str, ...]:
+    """Which rows refer to names that are not there; `calls` are names, the others are ids."""
+    found = ["CUDA calls"] if UNKNOWN_CALL in calls else []
+    if _unknown(operations, strings):
+        found.append("kernels")
+    if any(_unknown(part, strings) for part in ranges):
+        found.append("NVTX ranges")
+    return tuple(found)
+
+
+def _unknown(names: Int64, strings: Strings) -> bool:
+    """Whether any of these ids is no string; 0 and NULL are rows without a name."""
+    known = strings.values.keys() | {0, NULL}
+    return not known >= set(np.unique(names).tolist())
 
 
 def common_ranges(names: Int64, strings: Strings) -> tuple[tuple[str, int], ...]:

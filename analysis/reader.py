@@ -153,7 +153,7 @@ class _Reader:
             start, end, thread, caller = start[order], end[order], thread[order], caller[order]
             rows = {name: column[order] for name, column in rows.items()}
         codes, ids = factorize(rows["nameId"])
-        names = [schema.api_name(self.strings[i]) or "unknown" for i in ids.tolist()]
+        names = [schema.api_name(self.strings[i]) or schema.UNKNOWN_CALL for i in ids.tolist()]
         failed = rows["returnValue"] != 0
         failed &= rows["returnValue"] != NULL
         calls = Calls(

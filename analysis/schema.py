@@ -202,6 +202,10 @@ def tid_of(global_tid: int) -> int:
 _SUFFIX = re.compile(r"(_v\d+|_pts[zr]|_ptds|_spt)+$")
 
 
+UNKNOWN_CALL = "unknown"
+"""What a call is called whose name the export does not hold."""
+
+
 def api_name(recorded: str) -> str:
     """CUDA API name without the ABI suffix that nsys records.
 

@@ -63,6 +63,7 @@ def judge(
         *_completeness(trace, counted),
         *_rows(trace),
         *_identity(trace),
+        *_names(counted.nameless),
         *_graph(counted.graphs),
         *_overhead(trace, gaps),
         *_diagnostics(trace),
@@ -199,6 +200,21 @@ def _identity(trace: Trace) -> list[Verdict]:
             "several processes use the same device ordinal and the export names no uuid: they are "
             "taken for one device",
             "export with a newer nsys (TARGET_INFO_CUDA_DEVICE), or analyse one rank at a time",
+        )
+    ]
+
+
+def _names(nameless: tuple[str, ...]) -> list[Verdict]:
+    if not nameless:
+        return []
+    return [
+        Verdict(
+            "all",
+            Level.DEGRADED,
+            "names-missing",
+            f"{' and '.join(nameless)} refer to names that the export does not hold (StringIds): "
+            "waits are not known by name, and steps may be missing",
+            "export the report again with `nsys export --type sqlite`",
         )
     ]
 

@@ -9,7 +9,15 @@ import numpy as np
 
 from ..arrays import Bool
 from ..causes.calls import STREAM_WAIT
-from ..counted import CAPTURE_BEGINS, CAPTURE_ENDS, LAUNCH, LOOKED_AT, Counted, common_ranges
+from ..counted import (
+    CAPTURE_BEGINS,
+    CAPTURE_ENDS,
+    LAUNCH,
+    LOOKED_AT,
+    Counted,
+    common_ranges,
+    nameless,
+)
 from ..intervals import Int64
 from ..schema import MAX_TIME, Kind
 from ..store.folder import Array
@@ -43,6 +51,15 @@ def facts_of(store: Store, sizes: Sizes, progress: Progress) -> Facts:
         missing=missing,
         launches=launches,
         ranges=common_ranges(names, store.strings),
+        nameless=nameless(
+            store.names,
+            store.operations.one(slice(0, LOOKED_AT), "name"),
+            (
+                store.ranges.one(rows, "name")
+                for rows in _stretches(store.ranges.rows, sizes.host_rows)
+            ),
+            store.strings,
+        ),
     )
     store.forget()
     return Facts(counted, _released_of(store, sizes))

@@ -213,7 +213,9 @@ class _Builder:
 
     def _write_calls(self, runs: Runs) -> list[str]:
         ids = np.array(sorted(runs.distinct["nameId"]), np.int64)
-        names = [schema.api_name(self.strings.get(i, "")) or "unknown" for i in ids.tolist()]
+        names = [
+            schema.api_name(self.strings.get(i, "")) or schema.UNKNOWN_CALL for i in ids.tolist()
+        ]
         waits = np.array([name in SYNCHRONIZE for name in names] or [False], np.bool_)
 
         def columns(rows: dict[str, Int64]) -> dict[str, Array]:

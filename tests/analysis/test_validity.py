@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from analysis.analyze import TraceReport
+from analysis.analyze import TraceReport, analyze
 from analysis.validity import Level
 from analysis.writer import TraceBuilder
 
@@ -145,3 +147,22 @@ def test_one_bad_figure_does_not_spoil_the_others(tmp_path: Path) -> None:
     assert found.level("steps") is Level.INVALID
     assert found.level("device") is Level.OK
     assert found.devices[0].idle_ns == 20
+
+
+@pytest.mark.parametrize(
+    ("statement", "says"),
+    [
+        ("DROP TABLE StringIds", "CUDA calls and kernels and NVTX ranges"),
+        ("DELETE FROM StringIds WHERE value LIKE 'cudaStreamSynchronize%'", "CUDA calls refer"),
+        ("DELETE FROM StringIds WHERE value = 'Step 7'", "NVTX ranges refer"),
+    ],
+)
+def test_names_that_are_gone(tmp_path: Path, statement: str, says: str) -> None:
+    path = tmp_path / "t.sqlite"
+    decode_loop(sync="stream").write(path)
+    assert not any(v.code == "names-missing" for v in analyze(path).verdicts)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(statement)
+    (found,) = (v for v in analyze(path).verdicts if v.code == "names-missing")
+    assert (found.figures, found.level) == ("all", Level.DEGRADED)
+    assert found.reason.startswith(says)
