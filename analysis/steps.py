@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -52,6 +53,12 @@ PROFILER_STEP = StepPattern(
     r"^(ProfilerStep#|Step )\d+$", re.compile(r"^(ProfilerStep#|Step )\d+$")
 )
 """In a Kineto trace, what `prof.step()` marks is a step by default too."""
+
+
+def patterns_of(globs: Sequence[str], regexes: Sequence[str]) -> tuple[StepPattern, ...]:
+    """The step patterns asked for, else the harness's own."""
+    found = (*map(StepPattern.glob, globs), *map(StepPattern.of_regex, regexes))
+    return found or (DEFAULT_STEP,)
 
 
 @dataclass(frozen=True)

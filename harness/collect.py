@@ -21,7 +21,7 @@ from analysis.errors import TraceError
 from analysis.gaps import Window
 from analysis.reports.base import Failure, Report, Request
 from analysis.reports.slim import slim
-from analysis.steps import DEFAULT_STEP, StepPattern
+from analysis.steps import patterns_of
 
 from . import __version__, memory
 from .look import SHARE, Ways, look
@@ -182,12 +182,8 @@ def request_of(request: GapsRequest) -> Request:
 
 def jobs_of(request: GapsRequest, keep: Request | None) -> list[Job]:
     """One job a trace, in the order of the command line."""
-    patterns = (
-        *(StepPattern.glob(text) for text in request.globs),
-        *(StepPattern.of_regex(text) for text in request.regexes),
-    ) or (DEFAULT_STEP,)
     options = Options(
-        patterns,
+        patterns_of(request.globs, request.regexes),
         Window(request.start, request.end, request.capture),
         request.steps,
         request.device,

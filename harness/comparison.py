@@ -17,7 +17,7 @@ from analysis.reports.csv import comma_separated
 from analysis.reports.md import escape, markdown
 from analysis.reports.table import drawn
 from analysis.sides import trace_side
-from analysis.steps import DEFAULT_STEP, StepPattern
+from analysis.steps import StepPattern
 
 from .errors import HarnessError
 from .gaps import sqlite_of
@@ -129,10 +129,7 @@ def _folder(folder: Path, patterns: Sequence[StepPattern], nsys: str | None) -> 
     )
 
 
-def patterns_of(globs: Sequence[str], regexes: Sequence[str]) -> tuple[StepPattern, ...]:
-    """The step patterns asked for, else the harness's own."""
-    found = (*map(StepPattern.glob, globs), *map(StepPattern.of_regex, regexes))
-    return found or (DEFAULT_STEP,)
+FORMATS = ("table", "json", "csv", "md")
 
 
 def narrowed(found: Comparison, metrics: Sequence[str]) -> Comparison:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -116,15 +117,21 @@ def check_places(request: GapsRequest) -> None:
         )
 
 
-def format_of(chosen: str | None, output: str | None) -> str:
-    """The format asked for, else the one that the output's ending names, else the table."""
+def format_of(
+    chosen: str | None, output: str | None, *, among: Collection[str] | None = None
+) -> str:
+    """The format asked for, else the one that the output's ending names, else the table.
+
+    `among`: the formats that the command has, where it has not all of them.
+    """
     if chosen or output is None:
         return chosen or "table"
     suffix = Path(output).suffix.lower()
-    for known in reporters().values():
-        if suffix in known.suffixes:
-            return known.name
-    endings = ", ".join(sorted(s for r in reporters().values() for s in r.suffixes))
+    known = [one for one in reporters().values() if among is None or one.name in among]
+    for one in known:
+        if suffix in one.suffixes:
+            return one.name
+    endings = ", ".join(sorted(ending for one in known for ending in one.suffixes))
     raise UsageError(f"{output}: no format ends with {suffix!r}", remedy=f"use {endings}")
 
 

@@ -72,7 +72,9 @@ def command(ctx: click.Context, before: str, after: str, **values: Any) -> None:
       harness compare results.db@20261101 results.db --format md
       harness compare results.db#kv-cache results.db#pipelined
     """
-    from ..comparison import patterns_of, render, run_compare
+    from analysis.steps import patterns_of
+
+    from ..comparison import FORMATS, render, run_compare
     from ..errors import UsageError
     from ..files import refuse_existing, write_text
     from ..gaps import format_of, terminal
@@ -80,7 +82,7 @@ def command(ctx: click.Context, before: str, after: str, **values: Any) -> None:
     if not 0.5 <= values["confidence"] < 1:
         raise UsageError(f"--confidence is {values['confidence']:.0%}", remedy="use 50% to 99.9%")
     output: Path | None = values["output"]
-    format_name = format_of(values["format_name"], str(output) if output else None)
+    format_name = format_of(values["format_name"], str(output) if output else None, among=FORMATS)
     if output is not None:
         refuse_existing(output, force=values["force"])
     found = run_compare(

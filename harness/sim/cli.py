@@ -9,9 +9,9 @@ import click
 
 from ..errors import HarnessError, UsageError
 from ..files import refuse_existing, write_text
-from ..gaps import terminal
+from ..gaps import format_of, terminal
 from ..waiting import ChangingLine
-from .show import SUFFIXES, Outcome, render
+from .show import FORMATS, Outcome, render
 
 
 def names(text: str | None) -> tuple[str, ...]:
@@ -26,7 +26,9 @@ _MODELLED = ("strategies", "batch_sizes", "model", "dtype", "prompt_length", "ma
 
 def run_predict(values: dict[str, Any]) -> None:
     """Predict and print. Raises HarnessError where that cannot be."""
-    check_output(values["output"], values["force"])
+    format_name = format_of(values["format_name"], values["output"], among=FORMATS)
+    if values["output"]:
+        refuse_existing(values["output"], force=values["force"])
     recorded = values["trace"] is not None
     for name in _MODELLED if recorded else _RECORDED:
         if values[name]:
@@ -49,24 +51,24 @@ def run_predict(values: dict[str, Any]) -> None:
         outcome = (_from_recording if recorded else _from_model)(values, line)
     finally:
         line.clear()
-    publish(outcome, values["format_name"], values["output"], force=values["force"])
+    text = render(outcome, format_name, terminal(to_file=values["output"] is not None))
+    if values["output"]:
+        write_text(Path(values["output"]), text, force=values["force"])
+    else:
+        click.echo(text, nl=False)
 
 
 def _from_recording(values: dict[str, Any], line: ChangingLine) -> Outcome:
-    from analysis.steps import DEFAULT_STEP, StepPattern
+    from analysis.steps import patterns_of
 
     from .replay import Asked, predict_from
 
-    patterns = (
-        *(StepPattern.glob(text) for text in values["globs"]),
-        *(StepPattern.of_regex(text) for text in values["regexes"]),
-    ) or (DEFAULT_STEP,)
     return predict_from(
         Asked(
             trace=values["trace"],
             gpus=names(values["gpus"]),
             traced_gpu=values["traced_gpu"],
-            patterns=patterns,
+            patterns=patterns_of(values["globs"], values["regexes"]),
             steps=values["steps"] or (None, None),
             device=values["device"],
             write_to=values["write_to"],
@@ -109,7 +111,8 @@ def _from_model(values: dict[str, Any], line: ChangingLine) -> Outcome:
 def run_calibrate(values: dict[str, Any], *, workload_given: bool) -> None:
     """Fit, print, and write the file. Raises HarnessError where that cannot be."""
     output = values["output"]
-    check_output(output, values["force"])
+    if output:
+        refuse_existing(output, force=values["force"])
     if output and not output.endswith(".toml"):
         raise UsageError(f"{output} does not end with .toml", remedy="name the file NAME.toml")
     from .calibrate import Asked, calibrate
@@ -126,7 +129,7 @@ def run_calibrate(values: dict[str, Any], *, workload_given: bool) -> None:
         fitted = calibrate(asked, line.show)
     finally:
         line.clear()
-    publish(fitted.outcome, values["format_name"], None, force=False)
+    click.echo(render(fitted.outcome, values["format_name"], terminal(to_file=False)), nl=False)
     if output:
         write_text(Path(output), to_toml(fitted.gpu), force=values["force"])
         click.echo(f"wrote {output}\n\nNext:\n  harness predict --gpu {_path(output)}", err=True)
@@ -144,26 +147,3 @@ def _sizes(text: str) -> tuple[int, ...]:
     if not parts or not all(part.isdecimal() and int(part) > 0 for part in parts):
         raise UsageError(f"--batch-size is {text!r}", remedy="use for example 1,4,16,64")
     return tuple(map(int, parts))
-
-
-def check_output(output: str | None, force: bool) -> None:
-    """Say before any work that the output file exists."""
-    if output:
-        refuse_existing(output, force=force)
-
-
-def publish(outcome: Outcome, chosen: str | None, output: str | None, *, force: bool) -> None:
-    """Print, or write to a file whose ending picks the format."""
-    name = chosen
-    if name is None and output is not None:
-        name = SUFFIXES.get(Path(output).suffix.lower())
-        if name is None:
-            raise UsageError(
-                f"{output}: no format ends with {Path(output).suffix!r}",
-                remedy=f"use {', '.join(SUFFIXES)}",
-            )
-    text = render(outcome, name or "table", terminal(to_file=output is not None))
-    if output:
-        write_text(Path(output), text, force=force)
-    else:
-        click.echo(text, nl=False)

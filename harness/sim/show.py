@@ -15,8 +15,6 @@ from analysis.reports.table import open_console
 GIVES_WAY = ("tokens_per_s", "floor_ns", "idle_share", "inter_step_idle_ns", "gpu_busy_ns")
 """Columns that a terminal does without, in this order, until the table fits."""
 
-SUFFIXES = {".txt": "table", ".json": "json", ".csv": "csv", ".md": "md"}
-
 
 @dataclass(frozen=True)
 class Outcome:
@@ -29,8 +27,8 @@ class Outcome:
 
 
 def render(outcome: Outcome, name: str, terminal: Terminal) -> str:
-    """The whole text as `table`, `json`, `csv` or `md`, ending with a newline."""
-    return {"table": _table, "json": _json, "csv": _csv, "md": _markdown}[name](outcome, terminal)
+    """The whole text in one of FORMATS, ending with a newline."""
+    return _RENDERERS[name](outcome, terminal)
 
 
 def _json(outcome: Outcome, terminal: Terminal) -> str:
@@ -128,3 +126,7 @@ def _table(outcome: Outcome, terminal: Terminal) -> str:
     for warning in outcome.warnings:
         console.print(Text(f"! {plain(warning, 600)}", style="yellow"))
     return "\n".join(line.rstrip() for line in file.getvalue().split("\n"))
+
+
+_RENDERERS = {"table": _table, "json": _json, "csv": _csv, "md": _markdown}
+FORMATS = tuple(_RENDERERS)

@@ -252,3 +252,13 @@ def test_a_missing_folder_is_said_before_any_trace_is_read(harness: Run, command
     done = harness(command, "no-such-trace.sqlite", "-o", f"nowhere/x.{suffix}")
     assert done.returncode == 1
     assert done.stderr == "harness: error: nowhere is no folder; create it first\n"
+
+
+@pytest.mark.parametrize("words", [["compare", "TRACE", "TRACE"], ["predict", "--from", "TRACE"]])
+def test_a_format_that_the_command_does_not_have(inside, tmp_path, words):
+    """A page is no format of these two: said before any work, and nothing is written."""
+    trace = loop(tmp_path / "run.sqlite")
+    done = inside(*(trace if word == "TRACE" else word for word in words), "-o", "x.html")
+    assert done.returncode == 2
+    assert "no format ends with '.html'; use .csv, .json, .markdown, .md, .txt" in done.stderr
+    assert not (tmp_path / "x.html").exists()
