@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import sqlite3
 import tempfile
@@ -345,38 +344,6 @@ def bare_words() -> bytes:
     return b'{"traceEvents":[{"a": ' + b'"b": nan' * 60_000
 
 
-def _gzipped(data: bytes) -> bytes:
-    return gzip.compress(data, 9, mtime=0)
-
-
-def zipped_blanks() -> bytes:
-    return _gzipped(b'{"traceEvents":[' + b" " * (450 << 20))
-
-
-def zipped_brackets() -> bytes:
-    return _gzipped(b'{"traceEvents":[' + b"[" * (450 << 20))
-
-
-def zipped_braces() -> bytes:
-    return _gzipped(b"[" + b"{" * (450 << 20))
-
-
-def zipped_backslashes() -> bytes:
-    return _gzipped(b'{"traceEvents":[{"name":"' + b"\\" * (450 << 20))
-
-
-def zipped_events() -> bytes:
-    return _gzipped(b'{"traceEvents":[' + b"{}," * (150 << 20) + b"{}]}")
-
-
-def zipped_tail() -> bytes:
-    return _gzipped(b'{"traceEvents":[],"a":"' + b"x" * (450 << 20) + b'"}')
-
-
-def zipped_head() -> bytes:
-    return _gzipped(b'{"a":"' + b"x" * (450 << 20))
-
-
 def deep_values() -> bytes:
     nested = "[" * 20_000 + "]" * 20_000
     return _events(
@@ -396,10 +363,6 @@ SQLITE: tuple[Callable[[], bytes], ...] = (
 JSON: tuple[Callable[[], bytes], ...] = (
     a_track_each, a_process_each_in_json, a_device_each_in_json, long_numbers, one_long_number,
     many_heads, deep, backslashes, blanks, quotes, bare_words, deep_values,
-)  # fmt: skip
-ZIPPED: tuple[Callable[[], bytes], ...] = (
-    zipped_blanks, zipped_brackets, zipped_braces, zipped_backslashes, zipped_events, zipped_tail,
-    zipped_head,
 )  # fmt: skip
 
 
