@@ -53,7 +53,8 @@ def remove(tree: Tree, random: Random) -> None:
 def retype(tree: Tree, random: Random) -> None:
     for one, key in filter(_there, _some(tree, random)):
         old = one[key]
-        one[key] = random.choice((*_OTHER, str(old)[:100], [old], {"value": old}))
+        other = copy.deepcopy(random.choice(_OTHER))  # else a later mutant would meet it changed
+        one[key] = random.choice((other, other, str(old)[:100], [old], {"value": old}))
 
 
 def edge_numbers(tree: Tree, random: Random) -> None:
@@ -100,9 +101,17 @@ def _inside(outer: Tree, inner: Tree) -> bool:
 
 
 def repeat(tree: Tree, random: Random) -> None:
+    room = 20_000  # members: what is repeated inside of what is repeated grows fast
     for one, key in filter(_there, _some(tree, random)):
-        if isinstance(one, list) and len(one) < 2000:
-            one[key:key] = [copy.deepcopy(one[key]) for _ in range(random.choice((1, 3, 30)))]
+        if not isinstance(one, list):
+            continue
+        times = random.choice((1, 3, 30))
+        inside = one[key]
+        size = 1 + (sum(1 for _ in places(inside)) if isinstance(inside, dict | list) else 0)
+        room -= times * size
+        if room < 0:
+            return
+        one[key:key] = [copy.deepcopy(inside) for _ in range(times)]
 
 
 def empty(tree: Tree, random: Random) -> None:
