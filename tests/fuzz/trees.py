@@ -67,7 +67,8 @@ def edge_numbers(tree: Tree, random: Random) -> None:
 
 def near_numbers(tree: Tree, random: Random) -> None:
     for one, key in filter(_there, _some(tree, random)):
-        if isinstance(one[key], int | float) and not isinstance(one[key], bool):
+        near = isinstance(one[key], int | float) and not isinstance(one[key], bool)
+        if near and abs(one[key]) < 1e300:  # beyond, no float could be added
             one[key] += random.choice((-1, 1, 0.001, -0.0005, 17, random.randrange(-500, 500)))
 
 
