@@ -205,7 +205,7 @@ def test_a_budget_stops_in_time_and_says_how_to_go_on(run, tmp_path: Path) -> No
     assert time.monotonic() - began < 30
     assert "out of time: --resume goes on" in done.stderr
     counts = query(tmp_path / "results.db", "select count(*) from runs group by cell")
-    assert len(counts) == 2
+    assert 1 <= len(counts) <= 2  # a machine under load gets no further than the first
     assert all(1 <= count < 1000 for (count,) in counts)
 
 

@@ -73,6 +73,9 @@ def until_said(run: Started, word: str) -> None:
 def test_a_crowd_is_ended_when_the_harness_is_killed(recorder, tmp_path):
     run = start(tmp_path, *recorder, *python(CROWD, 100))
     until_said(run, "crowded")
+    end = time.monotonic() + 30  # it says so before its children have forked
+    while len(processes(run.mark)) < 9 and time.monotonic() < end:
+        time.sleep(0.05)
     assert len(processes(run.mark)) >= 9
     run.kill([run.process.pid])
     run.wait()
