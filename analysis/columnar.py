@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from .columns import REEXPORT, integers, texts
 from .errors import TraceError
-from .schema import NULL, Columns, Table
+from .schema import Columns, Table
 from .sqlite import Database
 from .trace import Trace
 
@@ -28,7 +29,11 @@ _ENDINGS = ("_pqtdir", "_arwdir", ".parquetdir", ".arrowdir")
 """What nsys, and people, let the names of such folders end with; no part of a trace's name."""
 
 _PARQUET, _ARROW_FILE, _ARROW_STREAM = b"PAR1", b"ARROW1", b"\xff\xff\xff\xff"
-_REEXPORT = "export the report again with `nsys export --type parquetdir` (or arrowdir, or sqlite)"
+
+_MOST_ROWS, _FEW_ROWS = 8, 100_000
+"""Rows that a byte of a file may hold, and rows that any file may: no two have the same times."""
+_MOST_TEXT, _FEW_TEXT = 64, 16 << 20
+"""The same for characters: repeated names pack well."""
 
 
 def is_columnar(path: Path) -> bool:
@@ -61,7 +66,7 @@ def open_columnar(path: Path) -> ColumnarTables:
             remedy="pip install 'nsys-harness[parquet]', or export to SQLite",
         ) from error
     if path.is_dir():
-        return ColumnarTables(path, {file.stem: _opened(file) for file in _tables_in(path)})
+        return ColumnarTables(path, _folder(path))
     return ColumnarTables(path, _streams(path))
 
 
@@ -93,7 +98,7 @@ class ColumnarTables(Database):
                 raise TraceError(
                     f"{self.shown}: table {actual} has no column {column.name} "
                     f"(it has {others} others)",
-                    remedy=_REEXPORT,
+                    remedy=REEXPORT,
                 )
         source = self._tables[actual]
         rows = source.read([name for name in names.values() if name is not None])
@@ -105,11 +110,13 @@ class ColumnarTables(Database):
                 result[column.name] = (
                     stand_in * count if column.text else np.full(count, stand_in, np.int64)
                 )
-            elif column.text:
-                result[column.name] = _texts(rows[name])
             else:
-                where = f"{self.shown}: column {actual}.{name}"
-                result[column.name] = _integers(rows[name], where)
+                convert = texts if column.text else integers
+                result[column.name] = source.converted(
+                    convert, rows[name], f"{self.shown}: column {actual}.{name}"
+                )
+                if column.text:
+                    source.check_text(result[column.name])
         return _filtered(result, table)
 
 
@@ -125,10 +132,42 @@ class _Source:
 
     def read(self, names: list[str]) -> pyarrow.Table:
         """These columns, all rows. Raises TraceError where the file is damaged."""
+        if len(set(self.columns)) < len(self.columns):
+            # Which of them a name means would be the library's choice.
+            raise TraceError(f"{self._file} has two columns of one name", remedy=REEXPORT)
         try:
-            return _sound(self._load(names))
+            rows = self._load(names)
         except Exception as error:
             raise _damaged(self._file, error) from error
+        check_rows(self._file, rows.num_rows)
+        return rows
+
+    def converted(self, convert: Callable[[Any, str], Any], values: Any, where: str) -> Any:
+        """One column as the rest of the package wants it. Raises TraceError where it is damaged."""
+        try:
+            return convert(values, where)
+        except TraceError:
+            raise
+        except Exception as error:  # Arrow checks values when they are looked at, not before
+            raise _damaged(self._file, error) from error
+
+    def check_text(self, found: list[str]) -> None:
+        """Raises TraceError where rows share so much text that no report could show it."""
+        size = self._file.stat().st_size
+        if sum(map(len, found)) > _MOST_TEXT * size + _FEW_TEXT:
+            raise TraceError(
+                f"{self._file} is damaged: it holds more text than its {size} bytes can",
+                remedy=REEXPORT,
+            )
+
+
+def check_rows(file: Path, rows: int) -> None:
+    """Raises TraceError where so many rows cannot be a trace's: packed repeats cost nothing."""
+    size = file.stat().st_size
+    if rows > _MOST_ROWS * size + _FEW_ROWS:
+        raise TraceError(
+            f"{file} is damaged: it holds {rows} rows in {size} bytes", remedy=REEXPORT
+        )
 
 
 def _tables_in(folder: Path) -> list[Path]:
@@ -137,11 +176,26 @@ def _tables_in(folder: Path) -> list[Path]:
     )
 
 
+def _folder(folder: Path) -> dict[str, _Source]:
+    """The tables of a folder by their names. Raises TraceError where a name has two files."""
+    found: dict[str, Path] = {}
+    for file in _tables_in(folder):
+        other = found.setdefault(file.stem, file)
+        if other is not file:
+            raise TraceError(
+                f"{folder} holds table {file.stem} twice ({other.name} and {file.name})",
+                remedy="leave one of the two",
+            )
+    return {name: _opened(file) for name, file in found.items()}
+
+
 def _opened(file: Path) -> _Source:
     """One table file; its first bytes say which format it has."""
     import pyarrow as pa
     import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
+    if file.exists() and not file.is_file():  # a pipe would be waited for
+        raise TraceError(f"{file} is not a regular file", remedy=REEXPORT)
     try:
         with file.open("rb") as opened:
             start = opened.read(6)
@@ -149,10 +203,10 @@ def _opened(file: Path) -> _Source:
         raise TraceError(f"{file}: {error.strerror}") from error
     try:
         if start.startswith(_PARQUET):
-            schema = pq.read_schema(file)
-            return _Source(
-                file, tuple(schema.names), lambda names: pq.read_table(file, columns=names)
-            )
+            known = pq.read_metadata(file)
+            check_rows(file, known.num_rows)
+            schema = known.schema.to_arrow_schema()
+            return _Source(file, tuple(schema.names), partial(_parquet, file, schema))
         if start.startswith(_ARROW_FILE):
             with pa.memory_map(str(file)) as source:
                 schema = pa.ipc.open_file(source).schema
@@ -164,7 +218,21 @@ def _opened(file: Path) -> _Source:
     except Exception as error:
         raise _damaged(file, error) from error
     what = "is empty" if not start else "is no Parquet or Arrow file"
-    raise TraceError(f"{file} {what}", remedy=_REEXPORT)
+    raise TraceError(f"{file} {what}", remedy=REEXPORT)
+
+
+def _parquet(file: Path, schema: pyarrow.Schema, names: list[str]) -> pyarrow.Table:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    # Texts as they are stored: written out, rows that share a long one would fill the memory.
+    wanted = schema.names
+    words = [n for n in names if n in wanted and _is_text(pa.types, schema.field(n).type)]
+    return pq.read_table(file, columns=names, read_dictionary=words)
+
+
+def _is_text(types: Any, kind: Any) -> bool:
+    return bool(types.is_string(kind) or types.is_binary(kind))
 
 
 def _arrow_file(file: Path, names: list[str]) -> pyarrow.Table:
@@ -190,92 +258,24 @@ def _streams(file: Path) -> dict[str, _Source]:
         while source.tell() < size:
             table = pa.ipc.open_stream(source).read_all()  # mapped, not copied
             name = (table.schema.metadata or {}).get(b"table_name", b"").decode("utf-8", "replace")
-            if name:
-                found[name] = _Source(file, tuple(table.column_names), table.select)
+            if not name:  # rows that nobody would see are missing
+                raise TraceError(
+                    f"{file} holds an Arrow stream without the name of its table",
+                    remedy="name the folder that it stands in, or export to SQLite",
+                )
+            if name in found:
+                raise TraceError(f"{file} holds table {name} twice", remedy=REEXPORT)
+            found[name] = _Source(file, tuple(table.column_names), table.select)
+    except TraceError:
+        raise
     except Exception as error:
         raise _damaged(file, error) from error
-    if not found:
-        raise TraceError(
-            f"{file} holds one Arrow stream without the name of its table",
-            remedy="name the folder that it stands in, or export to SQLite",
-        )
     return found
 
 
 def _damaged(file: Path, error: Exception) -> TraceError:
     said = " ".join(str(error).split())[:160]
-    return TraceError(f"{file} cannot be read ({said})", remedy=_REEXPORT)
-
-
-def _sound(table: pyarrow.Table) -> pyarrow.Table:
-    """The table, once its offsets and indices are known to stay inside of it; texts as bytes.
-
-    Arrow trusts what a file says of itself. Raises pyarrow's errors.
-    """
-    import pyarrow as pa
-
-    as_bytes = {pa.string(): pa.binary(), pa.large_string(): pa.large_binary()}
-    for at, column in enumerate(table.columns):
-        kind = as_bytes.get(column.type)
-        if kind is not None:  # what a file calls text need be none
-            chunks = [chunk.view(kind) for chunk in column.chunks]
-            table = table.set_column(at, table.column_names[at], pa.chunked_array(chunks, kind))
-    table.validate(full=True)
-    return table
-
-
-def _plain(values: Any) -> Any:
-    """One array without dictionary encoding."""
-    import pyarrow as pa
-
-    if pa.types.is_dictionary(values.type):
-        values = values.cast(values.type.value_type)
-    return values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
-
-
-def _texts(values: Any) -> list[str]:
-    """Texts; nulls are empty, bytes that are no UTF-8 are replaced, numbers are written out."""
-    import pyarrow as pa
-
-    plain = _plain(values)
-    binary = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary)
-    if any(test(plain.type) for test in binary):
-        return [(raw or b"").decode("utf-8", "replace") for raw in plain.to_pylist()]
-    return ["" if text is None else str(text) for text in plain.to_pylist()]
-
-
-def _integers(values: Any, where: str) -> NDArray[np.int64]:
-    """Integers of any width as int64, `schema.NULL` for null. Unsigned ones keep their 64 bits, as
-    SQLite does."""
-    import pyarrow as pa
-
-    plain = _plain(values)
-    kind = plain.type
-    if pa.types.is_null(kind):
-        return np.full(len(plain), NULL, np.int64)
-    if pa.types.is_timestamp(kind) or pa.types.is_duration(kind):
-        whole = pa.timestamp("ns", kind.tz) if pa.types.is_timestamp(kind) else pa.duration("ns")
-        try:
-            plain = plain.cast(whole).cast(pa.int64())
-        except pa.ArrowInvalid as error:
-            raise TraceError(
-                f"{where} holds {kind} values beyond int64 ns", remedy=_REEXPORT
-            ) from error
-    elif pa.types.is_boolean(kind):
-        plain = plain.cast(pa.int8())
-    elif not pa.types.is_integer(kind):
-        raise TraceError(f"{where} holds {kind} values, not integers", remedy=_REEXPORT)
-    missing = plain.is_null().to_numpy(zero_copy_only=False) if plain.null_count else None
-    if missing is not None:
-        plain = plain.fill_null(0)
-    numbers = plain.to_numpy(zero_copy_only=False)
-    if numbers.dtype == np.uint64:
-        numbers = numbers.view(np.int64)
-    # Arrow's own memory is read-only, and lives only as long as its file is mapped.
-    result: NDArray[np.int64] = np.array(numbers, np.int64)
-    if missing is not None:
-        result[missing] = NULL
-    return result
+    return TraceError(f"{file} cannot be read ({said})", remedy=REEXPORT)
 
 
 def _filtered(columns: Columns, table: Table) -> Columns:
