@@ -9,10 +9,12 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from multiprocessing import connection, forkserver
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from multiprocessing.reduction import ForkingPickler
 from types import ModuleType
 from typing import TypeVar
 
@@ -42,47 +44,85 @@ def spread(
             yield position, lost(item)
 
 
+@dataclass(slots=True)
+class _Worker:
+    """A process that does one item after another, and our end of the pipe to it.
+
+    A pipe each, where `ProcessPoolExecutor` has one for all: a process that dies while it writes
+    leaves the others and us waiting there, for a lock that it held and for bytes that never come.
+    """
+
+    process: BaseProcess
+    pipe: Connection
+
+    @classmethod
+    def started(cls, work: Callable[[T], R], processes: int) -> _Worker:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(_PRELOADED)
+        _start_server()
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_serve, args=(theirs, work, processes), daemon=True)
+        with theirs:  # the process holds its end alone, so that its death is our end of file
+            process.start()
+        return cls(process, ours)
+
+    def end(self, kill: bool) -> None:
+        """Over and gone; without `kill`, after what it does now."""
+        self.pipe.close()
+        if kill:
+            self.process.kill()
+        self.process.join()
+
+
 def _until_one_dies(
     work: Callable[[T], R], todo: deque[tuple[int, T]], processes: int
 ) -> Iterator[tuple[int, R]]:
     """Do what is to do; gives back what was in work when a process died, if one did."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(_PRELOADED)
-    _start_server()
-    others = set(multiprocessing.active_children())
-    executor = ProcessPoolExecutor(processes, context, initializer=_begin, initargs=(processes,))
-    flying: dict[Future[R], tuple[int, T]] = {}
+    idle: list[_Worker] = []
+    busy: dict[Connection, tuple[_Worker, tuple[int, T]]] = {}
     finished = False
     try:
-        while todo or flying:
-            while todo and len(flying) < processes:
-                item = todo.popleft()
+        while todo or busy:
+            while todo and len(busy) < processes:
+                with _no_main(), _later():
+                    worker = idle.pop() if idle else _Worker.started(work, processes)
+                    busy[worker.pipe] = worker, todo.popleft()
+                with suppress(OSError):  # it is dead: its end of file tells below
+                    worker.pipe.send(busy[worker.pipe][1][1])
+            died = False
+            for pipe in connection.wait(list(busy)):
                 try:
-                    with _no_main(), _later():
-                        flying[executor.submit(work, item[1])] = item
-                except BrokenProcessPool:
-                    todo.appendleft(item)
-                    if not flying:
-                        return []
-                    break
-            done, _ = wait(flying, return_when=FIRST_COMPLETED)
-            broken = False
-            for future in done:
-                try:
-                    result = future.result()
-                except BrokenProcessPool:
-                    broken = True
+                    result, error = pipe.recv()
+                except (EOFError, OSError):
+                    died = True
                     continue
-                yield flying.pop(future)[0], result
-            if broken:
-                return list(flying.values())
+                with _later():
+                    worker, (position, _) = busy.pop(pipe)
+                    idle.append(worker)
+                if error is not None:
+                    raise error
+                yield position, result
+            if died:
+                return [item for _, item in busy.values()]
         finished = True
     finally:
-        if not finished:
-            for child in set(multiprocessing.active_children()) - others:
-                child.kill()
-        executor.shutdown(wait=finished, cancel_futures=True)
+        with _later():
+            for worker in [*idle, *(worker for worker, _ in busy.values())]:
+                worker.end(kill=not finished)
     return []
+
+
+def _serve(pipe: Connection, work: Callable[[T], R], processes: int) -> None:
+    """What a process does: item by item, until the parent closes its end or is gone."""
+    _begin(processes)
+    with suppress(EOFError, OSError):
+        while True:
+            item = pipe.recv()
+            try:
+                answer = ForkingPickler.dumps((work(item), None))
+            except Exception as error:
+                answer = ForkingPickler.dumps((None, error))
+            pipe.send_bytes(answer)
 
 
 def _start_server() -> None:

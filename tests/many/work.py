@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 
@@ -33,5 +34,15 @@ def die_once(folder: str) -> str:
     return folder
 
 
+def fail(item: int) -> float:
+    return item / 0
+
+
 def lost(item: object) -> str:
     return f"lost {item}"
+
+
+def die_writing(delay: float) -> bytes:
+    """A large result, and a death that comes as it is pickled or written."""
+    threading.Timer(delay, os.kill, (os.getpid(), signal.SIGKILL)).start()
+    return bytes(200_000_000)
