@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,13 @@ LAUNCH = re.compile(
     r"(cuda|hip)(Launch(Cooperative)?Kernel|GraphLaunch)|cu(LaunchKernel|GraphLaunch)"
     r"|hip(Ext|ExtModule|HccModule|Module)Launch"
 )
+
+KINDS = (
+    (Kind.MEMCPY, "copies", re.compile(r"(cuda|hip|cu)Memcpy")),
+    (Kind.MEMSET, "memsets", re.compile(r"(cuda|hip|cu)Memset")),
+)
+"""Which calls make which operations. One such call may leave no row (of no bytes, or from host to
+host), but hardly all of them."""
 
 CAPTURE_BEGINS = frozenset({"cudaStreamBeginCapture", "cuStreamBeginCapture"})
 CAPTURE_ENDS = frozenset({"cudaStreamEndCapture", "cuStreamEndCapture"})
@@ -41,11 +48,14 @@ class Counted:
     """The commonest families of NVTX ranges, and how many of the first ones are theirs."""
     nameless: tuple[str, ...] = ()
     """Which rows refer to names that the export does not hold."""
+    unseen: tuple[tuple[str, int], ...] = ()
+    """Copies or memsets where the trace holds none, and how many calls asked for them."""
 
 
 def count_rows(trace: Trace) -> Counted:
     """Count them in a trace that is in memory."""
     missing, launches = missing_gpu_rows(trace)
+    present = set(np.unique(trace.operations.kind).tolist())
     return Counted(
         operations=len(trace.operations),
         calls=len(trace.calls),
@@ -59,7 +69,16 @@ def count_rows(trace: Trace) -> Counted:
             (trace.ranges.name,),
             trace.strings,
         ),
+        unseen=unseen(present, lambda wanted: _calls_for(trace, wanted)),
     )
+
+
+def unseen(
+    present: set[int], calls_for: Callable[[re.Pattern[str]], int]
+) -> tuple[tuple[str, int], ...]:
+    """`Counted.unseen`, of the kinds of operation that are there and a count of calls."""
+    absent = [(what, calls_for(pattern)) for kind, what, pattern in KINDS if kind not in present]
+    return tuple((what, count) for what, count in absent if count)
 
 
 def nameless(
@@ -96,18 +115,12 @@ def missing_gpu_rows(trace: Trace) -> tuple[int, int]:
     Left out: failed calls, launches under stream capture, duplicate API rows, and the launches
     after the last one that was seen to run: their work was still queued when recording ended.
     """
-    calls, operations = trace.calls, trace.operations
-    launches = calls.named({name for name in calls.names if LAUNCH.match(name)})
-    launches &= ~calls.failed & (calls.correlation > 0) & ~_under_capture(trace)
-    matched = np.zeros(len(calls), np.bool_)
-    matched[operations.launch[operations.launch >= 0]] = True
+    calls = trace.calls
+    launches, matched = _called(trace, LAUNCH), _matched(trace)
     missing = total = 0
-    for process in range(len(trace.processes)):
-        rows = np.flatnonzero(launches & (calls.process == process))
+    for process, last in enumerate(_last_seen(trace, launches & matched)):
+        rows = np.flatnonzero(launches & (calls.process == process) & (calls.start <= last))
         seen = rows[matched[rows]]
-        # A process without any GPU row has lost what it launched while others were seen to work.
-        last = calls.start[seen].max() if len(seen) else operations.end.max(initial=-MAX_TIME)
-        rows = rows[calls.start[rows] <= last]
         unique, found = len(rows), len(seen)
         if trace.duplicate_calls:
             # A repeated API row shares the correlationId of the one that was matched.
@@ -116,6 +129,40 @@ def missing_gpu_rows(trace: Trace) -> tuple[int, int]:
         total += unique
         missing += unique - found
     return missing, total
+
+
+def _calls_for(trace: Trace, wanted: re.Pattern[str]) -> int:
+    """Calls of these names up to the last launch that was seen to run."""
+    last = _last_seen(trace, _called(trace, LAUNCH) & _matched(trace))
+    mine = _called(trace, wanted)
+    return int(np.count_nonzero(mine & (trace.calls.start <= last[trace.calls.process])))
+
+
+def _called(trace: Trace, wanted: re.Pattern[str]) -> np.ndarray:
+    """Calls of these names that succeeded outside a stream capture."""
+    calls = trace.calls
+    named = calls.named({name for name in calls.names if wanted.match(name)})
+    return np.asarray(named & ~calls.failed & (calls.correlation > 0) & ~_under_capture(trace))
+
+
+def _matched(trace: Trace) -> np.ndarray:
+    """Calls that launched an operation which is there."""
+    launch = trace.operations.launch
+    matched = np.zeros(len(trace.calls), np.bool_)
+    matched[launch[launch >= 0]] = True
+    return matched
+
+
+def _last_seen(trace: Trace, seen: np.ndarray) -> Int64:
+    """Of each process, the start of the last of these calls.
+
+    A process without any has lost what it launched while others were seen to work.
+    """
+    end = int(trace.operations.end.max(initial=-MAX_TIME))
+    last = np.full(len(trace.processes), -MAX_TIME)
+    np.maximum.at(last, trace.calls.process[seen], trace.calls.start[seen])
+    some = np.bincount(trace.calls.process[seen], minlength=len(trace.processes)) > 0
+    return np.where(some, last, end)
 
 
 def _under_capture(trace: Trace) -> np.ndarray:

@@ -21,6 +21,8 @@ from .trace import Trace
 MIN_INTERIOR_STEPS = 10
 MISSING_GPU_ROWS = 0.01
 """Share of launches without GPU rows from which idle time is no longer believed at all."""
+UNSEEN_CALLS = 10
+"""Copies (or memsets) asked for, of which the trace holds none, that are no accident."""
 OVERHEAD_SHARE = 0.05
 UNKNOWN_SHARE = 0.05
 
@@ -120,6 +122,19 @@ def _completeness(trace: Trace, counted: Counted) -> list[Verdict]:
                 "record again; if it stays, the profiler's CUPTI and the driver do not match",
             )
         )
+    for what, calls in counted.unseen:
+        if counted.operations and calls >= UNSEEN_CALLS:
+            found.append(
+                Verdict(
+                    "device",
+                    Level.DEGRADED,
+                    "copies-missing" if what == "copies" else "memsets-missing",
+                    f"{calls} CUDA calls ask for {what}, and the trace holds none: busy time is "
+                    "missing, and shows as idle",
+                    f"record again; none is lost only where the {what} were of no bytes or between "
+                    "host and host",
+                )
+            )
     capture = trace.source.manifest.get("capture")
     facts = capture.get("completeness") if isinstance(capture, dict) else None
     if isinstance(facts, dict):

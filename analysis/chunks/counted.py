@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,11 +14,13 @@ from ..causes.calls import STREAM_WAIT
 from ..counted import (
     CAPTURE_BEGINS,
     CAPTURE_ENDS,
+    KINDS,
     LAUNCH,
     LOOKED_AT,
     Counted,
     common_ranges,
     nameless,
+    unseen,
 )
 from ..intervals import Int64
 from ..schema import MAX_TIME, Kind
@@ -41,13 +45,13 @@ class Facts:
 
 def facts_of(store: Store, sizes: Sizes, progress: Progress) -> Facts:
     """Count them: one or two passes over the calls, one over the operations."""
-    graphs, last_end = _operations(store, sizes)
-    missing, launches = _missing(store, sizes, last_end, progress)
+    kinds, last_end = _operations(store, sizes)
+    missing, launches, asked = _missing(store, sizes, last_end, progress)
     names = store.ranges.one(slice(0, LOOKED_AT), "name")
     counted = Counted(
         operations=store.operations.rows,
         calls=store.calls.rows,
-        graphs=graphs,
+        graphs=kinds[Kind.GRAPH],
         missing=missing,
         launches=launches,
         ranges=common_ranges(names, store.strings),
@@ -60,6 +64,7 @@ def facts_of(store: Store, sizes: Sizes, progress: Progress) -> Facts:
             ),
             store.strings,
         ),
+        unseen=unseen(set(kinds), asked.__getitem__),
     )
     store.forget()
     return Facts(counted, _released_of(store, sizes))
@@ -69,12 +74,13 @@ def _stretches(rows: int, size: int) -> list[slice]:
     return [slice(low, min(low + size, rows)) for low in range(0, rows, size)]
 
 
-def _operations(store: Store, sizes: Sizes) -> tuple[int, int]:
-    """(CUDA graphs recorded whole, end of the last operation)."""
-    graphs = 0
+def _operations(store: Store, sizes: Sizes) -> tuple[Counter[int], int]:
+    """(number of operations of each kind, end of the last operation)."""
+    kinds: Counter[int] = Counter()
     for rows in _stretches(store.operations.rows, sizes.operations):
-        graphs += int(np.count_nonzero(store.operations.one(rows, "kind") == Kind.GRAPH))
-    return graphs, int(store.operations.latest.max(initial=-MAX_TIME))
+        found, count = np.unique(store.operations.one(rows, "kind"), return_counts=True)
+        kinds.update(dict(zip(found.tolist(), count.tolist(), strict=True)))
+    return kinds, int(store.operations.latest.max(initial=-MAX_TIME))
 
 
 def _named(store: Store, wanted: set[str] | frozenset[str]) -> Bool:
@@ -102,9 +108,14 @@ class _Capture:
         return np.asarray(found > 0)
 
 
-def _missing(store: Store, sizes: Sizes, last_end: int, progress: Progress) -> tuple[int, int]:
-    """`counted.missing_gpu_rows` of a store."""
-    launching = np.array([bool(LAUNCH.match(name)) for name in store.names] or [False], np.bool_)
+def _missing(
+    store: Store, sizes: Sizes, last_end: int, progress: Progress
+) -> tuple[int, int, dict[re.Pattern[str], int]]:
+    """`counted.missing_gpu_rows` of a store, and the number of calls for each of `KINDS`."""
+    launching = _matching(store, LAUNCH)
+    copying = {pattern: _matching(store, pattern) for _, _, pattern in KINDS}
+    wanted = np.logical_or.reduce([launching, *copying.values()])
+    asked = dict.fromkeys(copying, 0)
     count = len(store.processes)
     last = np.full(count, -MAX_TIME)
     seen = np.zeros(count, np.int64)
@@ -118,10 +129,16 @@ def _missing(store: Store, sizes: Sizes, last_end: int, progress: Progress) -> t
         for rows in _stretches(store.calls.rows, sizes.host_rows):
             progress("calls", rows.start, store.calls.rows)
             part = store.calls.read(rows, *columns)
-            mask = launching[part["name"]] & ((part["flags"] & FAILED) == 0)
+            mask = wanted[part["name"]] & ((part["flags"] & FAILED) == 0)
             mask &= part["correlation"] > 0
             if capture.any:
                 mask &= ~capture.mask(part["thread"], part["name"])
+            part = {name: column[mask] for name, column in part.items()}
+            if second:
+                within = part["start"] <= last[part["process"]]
+                for pattern, named in copying.items():
+                    asked[pattern] += int(np.count_nonzero(named[part["name"]] & within))
+            mask = launching[part["name"]]
             part = {name: column[mask] for name, column in part.items()}
             matched = (part["flags"] & LAUNCHED) > 0
             twin = (part["flags"] & REPEATED) > 0
@@ -140,7 +157,11 @@ def _missing(store: Store, sizes: Sizes, last_end: int, progress: Progress) -> t
             for process in range(count):
                 unique = int(total[process]) + _distinct(twins[process])
                 kept.append((process, unique, int(seen[process]) + _distinct(seen_twins[process])))
-    return sum(a - b for _, a, b in kept), sum(a for _, a, _ in kept)
+    return sum(a - b for _, a, b in kept), sum(a for _, a, _ in kept), asked
+
+
+def _matching(store: Store, pattern: re.Pattern[str]) -> Bool:
+    return np.array([bool(pattern.match(name)) for name in store.names] or [False], np.bool_)
 
 
 def _gather(into: list[list[Int64]], part: dict[str, Array], mask: Bool) -> None:

@@ -16,6 +16,8 @@ from ..options import strategy_option, workload_options
 from ..target import _write, main
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from .device import Race
 
 SHOWN_RACES = 3
@@ -86,17 +88,17 @@ def target(
         raise click.exceptions.Exit(1)
 
 
-def race_lines(races: list[Race]) -> list[str]:
+def race_lines(races: list[Race]) -> Iterator[str]:
     """One line a race for the first few, and how many there were."""
-    lines = [f"host-device race: {race}" for race in races[:SHOWN_RACES]]
+    for race in races[:SHOWN_RACES]:
+        yield f"host-device race: {race}"
     wrong = sum(race.wrong for race in races)
     earliest = max(race.early_ns for race in races) / 1e3
-    lines.append(
+    yield (
         f"{len(races)} host-device races from the first recorded step on, up to {earliest:.1f} us "
         f"early, {wrong} with the wrong value; wait for the event of the copy before reading its "
         "flag"
     )
-    return lines
 
 
 if __name__ == "__main__":

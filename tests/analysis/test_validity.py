@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from analysis.analyze import TraceReport, analyze
-from analysis.validity import Level
+from analysis.analyze import Options, TraceReport, analyze
+from analysis.chunks.analyze import analyze_store
+from analysis.chunks.parts import Sizes
+from analysis.details import Wanted
+from analysis.metadata import read_metadata
+from analysis.reader import read_trace
+from analysis.sqlite import open_database
+from analysis.store.opened import Store
+from analysis.store.save import save_trace
+from analysis.validity import Level, Verdict
 from analysis.writer import TraceBuilder
 
 from .build import US, builder, decode_loop, report
@@ -166,3 +175,50 @@ def test_names_that_are_gone(tmp_path: Path, statement: str, says: str) -> None:
     (found,) = (v for v in analyze(path).verdicts if v.code == "names-missing")
     assert (found.figures, found.level) == ("all", Level.DEGRADED)
     assert found.reason.startswith(says)
+
+
+@pytest.mark.parametrize("limit", [None, 1])
+def test_copies_of_which_no_row_is_left(tmp_path: Path, limit: int | None) -> None:
+    path = tmp_path / "t.sqlite"
+    decode_loop(steps=14).write(path)
+    store = tmp_path / "store"
+
+    def found() -> tuple[Verdict, ...]:
+        if limit is None:
+            return analyze(path).verdicts
+        trace = read_trace(path)
+        shutil.rmtree(store, ignore_errors=True)
+        store.mkdir()
+        save_trace(trace, read_metadata(open_database(path)), store)
+        sizes = Sizes(operations=3, host_rows=3)
+        return analyze_store(Store(store, path), Options(), Wanted(), sizes).verdicts
+
+    assert not found()
+    change(path, "DROP TABLE CUPTI_ACTIVITY_KIND_MEMCPY")
+    (verdict,) = (v for v in found() if v.code == "copies-missing")
+    assert (verdict.figures, verdict.level) == ("device", Level.DEGRADED)
+    # The copies of 14 steps, without the last: it was called after the last kernel seen to run.
+    assert verdict.reason.startswith("13 CUDA calls ask for copies, and the trace holds none")
+
+
+def test_a_few_copies_without_rows_are_no_loss(tmp_path: Path) -> None:
+    path = tmp_path / "t.sqlite"
+    decode_loop(steps=10).write(path)
+    change(path, "DROP TABLE CUPTI_ACTIVITY_KIND_MEMCPY")
+    assert "copies-missing" not in {v.code for v in analyze(path).verdicts}
+
+
+def test_memsets_of_which_no_row_is_left(tmp_path: Path) -> None:
+    trace, thread = builder()
+    for k in range(12):
+        trace.launch(k * 100 * US, (k * 100 + 5) * US, (k * 100 + 8) * US, (k * 100 + 50) * US,
+                     thread=thread)  # fmt: skip
+        trace.api(k * 100 * US + 7000, k * 100 * US + 8000, "cudaMemsetAsync_v3020",
+                  thread=thread, correlation=1000 + k)  # fmt: skip
+    (verdict,) = (v for v in report(trace, tmp_path).verdicts if v.code == "memsets-missing")
+    assert verdict.reason.startswith("11 CUDA calls ask for memsets")
+
+
+def change(path: Path, statement: str) -> None:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(statement)

@@ -50,14 +50,22 @@ def messages() -> list[Message]:
     return list(dict.fromkeys(found))
 
 
-WARNING = "harness: warning: "
+PREFIX = re.compile(r"harness: (?:warning: |error: |(?=regression: ))")
 SAY = ("echo", "print")
 ADVICE = "harness/bench/advice.py"
 """Where each warning of `bench` and `results` is a `yield`."""
-NOTES = ("harness/capture/", "harness/comparison.py", "analysis/compare.py")
-"""Where what is added to `notes` is printed: notes of a recording, and of a comparison."""
-WARNS = ("check_window", "_left_running", "sentence")
-"""Functions that give back a warning, or None."""
+NOTES = (
+    "harness/capture/",
+    "harness/comparison.py",
+    "analysis/compare.py",
+    "harness/sim/calibrate.py",
+    "harness/sim/recorded.py",
+)
+"""Where what is added to `notes` is printed: notes of a recording, a comparison, a prediction."""
+WARNS = ("check_window", "_left_running", "sentence", "_warnings")
+"""Functions that give back warnings, or None."""
+YIELDS = ("race_lines",)
+"""Functions that yield them."""
 
 
 @functools.cache
@@ -71,7 +79,7 @@ def warnings() -> list[Message]:
             if getattr(scope, "name", None) in WARNS:
                 returned = [one.value for one in ast.walk(scope) if isinstance(one, ast.Return)]
                 said += [words for value in returned for words in _words(value, names, holes=True)]
-            if where == ADVICE:
+            if where == ADVICE or getattr(scope, "name", None) in YIELDS:
                 yields = (n.value for n in ast.walk(scope) if isinstance(n, ast.Yield))
                 said += [words for value in yields for words in _words(value, names, holes=True)]
             found += [
@@ -85,6 +93,11 @@ def warnings() -> list[Message]:
 def _noted(where: str, call: ast.Call, names: _Names) -> list[str]:
     """What a call says, where it is a note, or prints or gathers a warning."""
     name, owner = _name(call.func), _name(getattr(call.func, "value", None))
+    if name == "replace" and where.startswith(NOTES):
+        added = [one.value for one in call.keywords if one.arg == "notes"]
+        parts = [part for one in added if isinstance(one, ast.Tuple) for part in one.elts]
+        own = [part for part in parts if not isinstance(part, ast.Starred)]
+        return [words for part in own for words in _words(part, names, holes=True)]
     if not call.args:
         return []
     gathered = owner == "warnings" or (owner == "notes" and where.startswith(NOTES))
@@ -94,7 +107,7 @@ def _noted(where: str, call: ast.Call, names: _Names) -> list[str]:
         return _words(call.args[4], names, holes=True)
     if name in SAY:
         said = _words(call.args[0], names, holes=True)
-        return [words.removeprefix(WARNING) for words in said if words.startswith(WARNING)]
+        return [PREFIX.sub("", words, count=1) for words in said if PREFIX.match(words)]
     return []
 
 
@@ -222,6 +235,10 @@ def _words(node: ast.expr | None, names: _Names, *, holes: bool) -> list[str]:
         return _words(
             node.value if isinstance(node, ast.Starred) else node.elts[0], names, holes=holes
         )
+    if isinstance(node, ast.GeneratorExp):
+        return _words(node.elt, names, holes=holes)
+    if isinstance(node, ast.Call) and _name(node.func) == "tuple":
+        return _words(node.args[0], names, holes=holes)
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
         return [f"{left}{HOLE}" for left in _words(node.left, names, holes=holes)]
     if isinstance(node, ast.Name) and holes:

@@ -85,7 +85,7 @@ def test_a_race_makes_the_published_loop_overrun():
 
 
 def test_races_are_told_in_one_line_each():
-    lines = race_lines(run("pipelined-published", "slow").runtime.races)
+    lines = list(race_lines(run("pipelined-published", "slow").runtime.races))
     assert all("\n" not in line for line in lines)
     assert "read flag" in lines[0]
     assert "us before the copy of step" in lines[0]
