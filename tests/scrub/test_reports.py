@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import shutil
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 
 from analysis.analyze import Options, analyze
 from analysis.exports.base import ROWS, exporters
+from analysis.figures.standalone import png
 from analysis.reports.base import Report, Request, Terminal, reporters
 from harness.cli import cli
 from tests.capture.fake_nsys import install
@@ -93,6 +95,26 @@ def test_no_command_tells_a_value_of_the_environment(inside, tmp_path, secretive
         data = path.read_bytes()
         assert CANARY.encode() not in data, path
         assert CANARY.encode("utf-16-le") not in data, path
+
+
+@pytest.mark.parametrize("look", [[], ["--dark"]])
+def test_a_picture_is_the_drawing_that_was_looked_at_and_no_more(inside, tmp_path, secretive, look):
+    """Its pixels are packed, so no search finds a word in them: they are those of the drawing, in
+    which words are found, and beside them the file holds no text."""
+    for name in ("one.svg", "one.png"):
+        done = inside("show", secretive, "-o", name, *look, **ENVIRONMENT)
+        assert done.returncode == 0, done.stderr
+    drawing = (tmp_path / "one.svg").read_text()
+    assert CANARY not in drawing
+    data = (tmp_path / "one.png").read_bytes()
+    assert data == png(drawing)
+    kinds, at = set(), 8
+    while at < len(data):
+        (length,) = struct.unpack_from(">I", data, at)
+        kinds.add(data[at + 4 : at + 8])
+        at += 12 + length
+    assert {b"IHDR", b"IDAT", b"IEND"} <= kinds
+    assert not kinds & {b"tEXt", b"zTXt", b"iTXt", b"eXIf"}
 
 
 REQUESTS = [
