@@ -12,27 +12,41 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import cache
 from pathlib import Path
 from random import Random
 
 import atheris
 
 with atheris.instrument_imports(include=["analysis", "harness"]):
+    import analysis.arrow
+    import analysis.columnar
     import analysis.kineto
     import analysis.reader  # noqa: F401
     import harness.manifest
     import harness.sim.gpu  # noqa: F401
 
-    from . import bases
+    from . import bases, folders
     from .oracle import Depth
     from .targets import TARGETS, Target, run
 
+_TABLE = "CUPTI_ACTIVITY_KIND_KERNEL"
 _SEEDS = {
     "sqlite": lambda: [bases.sqlite_base(name) for name in bases.SQLITE],
     "json": lambda: [bases.json_base(name) for name in bases.JSON],
+    "folder": lambda: [
+        folders.written(folders.base_tables("loop"), layout)[f"{_TABLE}.{ending}"]
+        for layout, ending in (("parquet", "parquet"), ("arrow file", "arrow"))
+    ],
     "manifest": lambda: [TARGETS["manifest"].make("reorder", Random(1))],
     "gpu": lambda: [bases.gpu_base()],
 }
+
+
+@cache
+def _others() -> dict[str, bytes | None]:
+    files = folders.written(folders.base_tables("loop"))
+    return {name: data for name, data in files.items() if not name.startswith(_TABLE)}
 
 
 class Choices(Random):
@@ -52,7 +66,11 @@ class Choices(Random):
 
 
 def of_bytes(target: Target, data: bytes) -> None:
-    """The fuzzer's bytes are the file."""
+    """The fuzzer's bytes are the file; of a folder, the file of one table."""
+    if target is TARGETS["folder"]:
+        ending = "parquet" if data.startswith(b"PAR1") else "arrow"
+        files = {**_others(), f"{_TABLE}.{ending}": data}
+        data = folders.packed(files)
     run(target, data, "bytes:guided", depth=Depth.FIGURES)
 
 
