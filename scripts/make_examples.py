@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from pathlib import Path
 
 from analysis.errors import TraceError
 from analysis.writer import PAGEABLE, PINNED, SyncType, TraceBuilder
+from harness.files import write_text
 
 US = 1_000
 
@@ -161,10 +161,11 @@ def main() -> int:
         options.folder.mkdir(parents=True, exist_ok=True)
         for strategy in ("sync", "pipelined"):
             path = options.folder / f"example-{strategy}.sqlite"
+            beside = path.with_suffix(".json")
+            if beside.exists() and not options.force:
+                raise TraceError(f"{beside} already exists", remedy="add --force")
             build(strategy).write(path, force=options.force)
-            beside = path.with_suffix(f".json.{os.getpid()}")
-            beside.write_text(json.dumps(manifest(strategy), indent=2) + "\n", encoding="utf-8")
-            os.replace(beside, path.with_suffix(".json"))
+            write_text(beside, json.dumps(manifest(strategy), indent=2) + "\n", force=options.force)
             print(path)
     except (TraceError, OSError) as error:
         print(f"make_examples: {error}", file=sys.stderr)

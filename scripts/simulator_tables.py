@@ -205,6 +205,9 @@ def bench() -> list[str]:
 TABLES = {"measured": measured, "article": article, "host": host, "bench": bench}
 
 if __name__ == "__main__":
-    for which in sys.argv[1:]:
+    asked = sys.argv[1:]
+    if not asked or not set(asked) <= TABLES.keys():
+        sys.exit(__doc__)
+    for which in asked:
         print("\n".join(TABLES[which]()))
         print()

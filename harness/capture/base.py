@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import itertools
 import pkgutil
 import shutil
 from collections.abc import Iterable, Mapping
@@ -180,17 +181,21 @@ def interpreter(argv: tuple[str, ...]) -> str | None:
         return None
     if Path(program).name.startswith("python"):
         return program
+    words = python_of_script(program)
+    return shutil.which(words[0]) if words else None
+
+
+def python_of_script(path: str) -> tuple[str, ...]:
+    """The Python and its options that a script names in its first line; empty where it does not."""
     try:
-        with open(program, "rb") as file:
-            first = file.readline(256)
+        with open(path, "rb") as file:
+            first = file.readline(512)
     except OSError:
-        return None
+        return ()
     words = first[2:].decode(errors="replace").split() if first.startswith(b"#!") else []
-    if words and Path(words[0]).name == "env":
-        words = [word for word in words[1:] if not word.startswith("-")]
-    if words and Path(words[0]).name.startswith("python"):
-        return shutil.which(words[0])
-    return None
+    if words and Path(words[0]).name == "env":  # with -S it takes several words
+        words = list(itertools.dropwhile(lambda word: word.startswith("-"), words[1:]))
+    return tuple(words) if words and Path(words[0]).name.startswith("python") else ()
 
 
 _REGISTRY: dict[str, CaptureBackend] = {}
@@ -273,12 +278,16 @@ def choose(
         raise UsageError(f"--capture is {name!r}", remedy=f"use auto, {', '.join(sorted(known))}")
     if where == "cuda" and not gpu:
         asking = f"--device {device}" if device == "cuda" else f"--capture {name}"
-        raise CaptureError(f"no NVIDIA GPU found, {asking} asks for one", remedy=CPU_REMEDY)
+        remedy = CPU_REMEDY
+        if name != "auto" and "cpu" not in known[name].records:
+            remedy = f"leave --capture {name} out: {CPU_REMEDY}"
+        raise CaptureError(f"no NVIDIA GPU found, {asking} asks for one", remedy=remedy)
     refused: list[tuple[str, Availability]] = []
     for backend in fitting:
         if where not in backend.records:
             raise UsageError(
-                f"--capture {name} does not record with --device {device}", remedy=CPU_REMEDY
+                f"--capture {name} does not record with --device {device}",
+                remedy="leave one of the two out",
             )
         target = backend.records[where]
         found = backend.probe(target, tool)

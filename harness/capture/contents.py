@@ -15,7 +15,8 @@ from .. import nvtx
 from ..errors import CaptureError
 
 _STEP, _SPAN = (
-    re.compile(re.escape(form).replace(r"\{\}", r"(\d+)") + r"\Z")
+    # As many digits as int64 surely holds: what is longer is a name and no number.
+    re.compile(re.escape(form).replace(r"\{\}", r"(\d{1,18})") + r"\Z")
     for form in (nvtx.STEP, nvtx.SPAN)
 )
 _GPU_TABLES = (
@@ -45,6 +46,8 @@ def look_into(sqlite: Path) -> Contents:
     """Count what is in an export; CaptureError where it is no database."""
     try:
         with contextlib.closing(sqlite3.connect(f"{sqlite.as_uri()}?mode=ro", uri=True)) as base:
+            # A program may name its ranges by bytes that are no text: read as the analysis does.
+            base.text_factory = lambda raw: raw.decode("utf-8", "replace")
             tables = {name for (name,) in base.execute("SELECT name FROM sqlite_master")}
             counts = _range_counts(base) if {"NVTX_EVENTS", "StringIds"} <= tables else {}
             gpu_rows = sum(
@@ -69,15 +72,18 @@ def look_into(sqlite: Path) -> Contents:
 
 def _steps_of(name: str) -> int:
     if span := _SPAN.match(name):
-        return int(span[2]) - int(span[1])
+        return max(0, int(span[2]) - int(span[1]))
     return 1 if _STEP.match(name) else 0
 
 
 def _range_counts(base: sqlite3.Connection) -> dict[str, int]:
     rows = base.execute(
-        "SELECT COALESCE(s.value, n.text, ''), count(*) FROM NVTX_EVENTS n "
+        "SELECT CAST(COALESCE(s.value, n.text, '') AS TEXT), count(*) FROM NVTX_EVENTS n "
         "LEFT JOIN StringIds s ON s.id = n.textId "
         "WHERE n.eventType IN (?, ?) AND n.end IS NOT NULL GROUP BY 1",
         (_PUSH_POP, _START_END),
     )
-    return dict(rows)
+    counts: dict[str, int] = {}
+    for name, count in rows:  # names of other bytes may read alike
+        counts[name] = counts.get(name, 0) + count
+    return counts

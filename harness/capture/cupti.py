@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import environment
-from ..errors import CaptureError
+from ..errors import CaptureError, TraceError
 from .base import (
     Availability,
     CaptureConfig,
@@ -65,7 +65,7 @@ class CuptiBackend:
         try:
             road = plan.choose_road(plan.here(), self._asked())
         except CaptureError as error:
-            return Availability(False, str(error), error.remedy)
+            return Availability(False, error.message, error.remedy)
         return Availability(True, road.reason)
 
     def record(self, config: CaptureConfig, progress: Progress) -> CaptureResult:
@@ -76,11 +76,13 @@ class CuptiBackend:
         profiler = plan.other_profiler({**os.environ, **dict(config.env)})
         if profiler is not None:
             raise CaptureError(profiler, remedy="run harness profile outside that profiler")
-        road = plan.choose_road(plan.ask(target), self._asked())
+        found = plan.ask(target)
+        road = plan.choose_road(found, self._asked())
         shim = None
         if road.name == "shim":
             progress.stage("preparing the CUPTI shim")
-            road, shim = plan.prepare(road, required=self._asked() == "shim")
+            alone = self._asked() == "shim" or found["torch_cuda"] is None
+            road, shim = plan.prepare(road, required=alone)
         level = config.graph_trace or "node"
         notes = [road.reason]
         if road.name == "torch" and level == "graph":
@@ -180,10 +182,10 @@ def _refuse_empty(
             exit_code=ended.exit_code,
             remedy=remedy,
         )
-    torch_without_cuda = host is not None and "torch" in host["versions"]
-    if torch_without_cuda and host["versions"]["torch"] and host["versions"]["cuda"] is None:  # type: ignore[index]
+    versions = host["versions"] if host is not None else {}
+    if versions.get("torch") and versions["cuda"] is None:
         raise CaptureError(
-            f"PyTorch {host['versions']['torch']} is built without CUDA: nothing was recorded",  # type: ignore[index]
+            f"PyTorch {versions['torch']} is built without CUDA: nothing was recorded",
             remedy="install a CUDA build of PyTorch",
         )
     remedy = _RANGE_REMEDY[config.capture_range.kind]
@@ -213,7 +215,10 @@ def _decode(folder: Path, host: dict[str, Any], sqlite: Path) -> tuple[Any, str,
     else:
         records = chrome.read_chrome(folder / "trace.json", session, host["threads"])
     found = completeness.check(records, host["ranges"])
-    found = export.write_trace(sqlite, records, host, found)
+    try:
+        found = export.write_trace(sqlite, records, host, found)
+    except TraceError as error:
+        raise CaptureError(error.message, remedy=error.remedy) from error
     notes = []
     if records.capturing:
         notes.append(

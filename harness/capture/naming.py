@@ -10,6 +10,7 @@ from analysis.launchers import rank_variable
 
 from ..errors import UsageError
 
+_FIELD = re.compile(r"%(?:q\{([^}]*)\}|.?)")
 _LONGEST = 180  # bytes: leaves room for suffixes and temporary names within 255
 
 
@@ -37,7 +38,12 @@ def expand(template: str, env: Mapping[str, str]) -> str:
             f"--name has {text!r}", remedy="known are %q{VARIABLE}, %h (host) and %% (a percent)"
         )
 
-    return re.sub(r"%(?:q\{([^}]*)\}|.?)", fill, template)
+    return _FIELD.sub(fill, template)
+
+
+def pattern(template: str) -> str:
+    """What `expand` makes of `template` on any host and in any environment, `*` for each field."""
+    return _FIELD.sub(lambda found: "%" if found[0] == "%%" else "*", template)
 
 
 def rank(env: Mapping[str, str]) -> int | None:

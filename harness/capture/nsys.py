@@ -55,8 +55,12 @@ class NsysBackend:
         path = find_nsys(tool)
         if path is None:
             return Availability(False, "Nsight Systems (nsys) is not installed", INSTALL_REMEDY)
+        try:
+            version = read_features(path).version
+        except CaptureError as error:  # the CUDA toolkit brings an nsys that only says "not found"
+            return Availability(False, f"{path}: {error.message}", error.remedy)
         what = "CUDA, NVTX and OS calls" if device == "cuda" else "NVTX and OS calls, no GPU"
-        return Availability(True, f"nsys {read_features(path).version} at {path} ({what})")
+        return Availability(True, f"nsys {version} at {path} ({what})")
 
     def record(self, config: CaptureConfig, progress: Progress) -> CaptureResult:
         """Run the target under nsys, then import and export what it left.
@@ -243,6 +247,11 @@ def _nothing_recorded(
             f"{config.argv[0]}: nsys cannot execute it",
             exit_code=126,
             remedy="run a script with its interpreter, or give it a '#!' line",
+        )
+    if log.not_utf8:
+        return CaptureError(
+            f"nsys {features.version} left no report and said: {said}",
+            remedy="it takes UTF-8 alone: spell the command and --output-dir so",
         )
     diverted = log.diverted()
     if diverted is not None:

@@ -19,7 +19,7 @@ _CHATTER = re.compile(
 )
 _PROBLEM = re.compile(
     r"(Failed to |unrecognised option|Importer error|The --\S+ option |Illegal |Invalid "
-    r"|FATAL ERROR|Error: |ERROR: |No space left|Substitution error)"
+    r"|FATAL ERROR|Error: |ERROR: |No space left|Substitution error|Message parsing failed)"
 )
 # A line that `take` would not simply hand back holds one of these. Searching a block for words is
 # far cheaper than a look at each of its lines.
@@ -30,7 +30,7 @@ _TELLING = (
     "The target application ",
     "Waiting for termination of ", "unrecognised option", "The --", "Illegal ", "Invalid ",
     "FATAL ERROR", "Error: ", "ERROR: ", "No space left", "Substitution error", "usage: nsys ",
-    "Unknown executable format",
+    "Unknown executable format", "Message parsing failed",
 )  # fmt: skip
 _DIVERTED = re.compile(r"nsys-report-[0-9a-f]+\.(qdstrm|nsys-rep|sqlite)")
 
@@ -40,13 +40,15 @@ class NsysLog:
     """Reads what comes off the pipe, keeps nsys's messages, hands back the rest.
 
     `generated` are the paths that nsys says it wrote; `temporary` is where it said it gathers the
-    recording meanwhile. `not_a_program`: it could not execute the target.
+    recording meanwhile. `not_a_program`: it could not execute the target. `not_utf8`: it refused to
+    hand on a command line or an output path that is no UTF-8.
     """
 
     generated: list[Path] = field(default_factory=list)
     temporary: Path | None = None
     usage_error: bool = False
     not_a_program: bool = False
+    not_utf8: bool = False
     problems: list[str] = field(default_factory=list)
     _listing: bool = False
 
@@ -69,6 +71,8 @@ class NsysLog:
             self.usage_error = True
         if line.startswith("Unknown executable format"):
             self.not_a_program = True
+        if line == "Message parsing failed.":
+            self.not_utf8 = True
         if _PROBLEM.match(line) and len(self.problems) < 20:
             self.problems.append(line)
         if not _CHATTER.match(line):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import os
-import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +15,7 @@ from ..decode.strategies import resolve
 from ..decode.workload import Workload
 from ..errors import UsageError
 from .base import CaptureRange, Choice
-from .naming import checked, expand, rank, slug
+from .naming import checked, expand, pattern, rank, slug
 from .session import Plan
 
 
@@ -114,10 +113,11 @@ def _plan(
     stem = default if output.name is None else expand(output.name, env)
     own_rank, together = rank(env), None
     if own_rank is not None and "%q{" in (output.name or ""):
-        together = re.sub(r"%q\{[^}]*\}", "*", str(output.name))
+        together = pattern(str(output.name))
     elif own_rank is not None:
         # Or every rank would want the same file; a name of ours holds the time, which may differ.
-        together = f"{output.name or default[: -len(_moment())] + '*'}-rank*"
+        shared = f"{default[: -len(_moment())]}*" if output.name is None else pattern(output.name)
+        together = f"{shared}-rank*"
         stem = f"{stem}-rank{own_rank}"
     return Plan(
         argv=argv,

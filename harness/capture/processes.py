@@ -111,8 +111,16 @@ def supervise(
             raise
         finally:
             run.close()
-    killed_by = signal.Signals(-code).name if code < 0 else None
+    killed_by = _signal_name(-code) if code < 0 else None
     return Ended(128 - code if code < 0 else code, killed_by, came, forced, left, run.wall_s)
+
+
+def _signal_name(number: int) -> str:
+    """`SIGKILL`; Python knows no names of real-time signals but the first and the last."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 class _Run:

@@ -192,8 +192,8 @@ def _tell(recording: Recording, console: Console) -> None:
     for note in manifest.notes:
         console.note(note)
     if contents is None:
-        return
-    if contents.steps:
+        pass
+    elif contents.steps:
         console.note(f"{contents.steps} steps, {contents.gpu_rows} GPU operations recorded")
     elif contents.ranges:
         names = ", ".join(f"'{name}' x {count}" for name, count in contents.names)

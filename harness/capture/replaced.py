@@ -79,7 +79,11 @@ def move(source: Path, target: Path) -> None:
     except OSError:
         # A file system without hard links: claim the name, then move over our own claim.
         os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC))
-        os.replace(source, target)
+        try:
+            os.replace(source, target)
+        except OSError:
+            target.unlink()
+            raise
 
 
 def _finals(folder: Path, stem: str) -> list[Path]:

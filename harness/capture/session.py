@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -124,6 +125,8 @@ def _record(plan: Plan, place: Place, progress: Progress) -> Recording:
     try:
         result = plan.backend.record(config, progress)
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise unwritable(place.folder, error) from error
         # It was found and may be executed, and still the system would not: no "#!", wrong machine.
         raise TargetFailed(
             f"{error.filename or plan.argv[0]}: {error.strerror or error}",

@@ -53,7 +53,10 @@ class Shim:
 
 def find_compiler() -> list[str] | None:
     """The C compiler as words: $CC, else cc, gcc or clang on PATH; None where there is none."""
-    named = shlex.split(os.environ.get("CC", ""))
+    try:
+        named = shlex.split(os.environ.get("CC", ""))
+    except ValueError:  # a quote that nothing closes
+        named = []
     if named and shutil.which(named[0]):
         return named
     for name in COMPILERS:

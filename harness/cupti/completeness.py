@@ -206,21 +206,22 @@ class _Calls:
         """(correlation ids of launches that owe a kernel, how many others were under capture)."""
         launch = np.array([name in LAUNCHES for name in self._names], bool)
         rows = self._rows[launch & (self._rows["result"] == 0)]
-        under = {
-            int(row["correlation"])
-            for row in rows
-            if int(row["correlation"]) not in with_kernel and self._under_capture(row)
-        }
+        capturing = rows[self._under_capture(rows)]["correlation"]
+        under = set(capturing.tolist()) - with_kernel
         ids = np.unique(rows["correlation"])
         owing = ids[~np.isin(ids, np.array(sorted(under), ids.dtype))]
         return owing, len(under)
 
-    def _under_capture(self, row: Any) -> bool:
-        """Between the begin and the end of a stream capture of the same thread."""
-        mine = (self._rows["thread"] == row["thread"]) & (self._rows["start"] < row["start"])
-        begun = sum(name in _BEGIN_CAPTURE for name in self._names[mine])
-        ended = sum(name in _END_CAPTURE for name in self._names[mine])
-        return begun > ended
+    def _under_capture(self, rows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """Mask, shape (n,): between the begin and the end of a stream capture of its thread."""
+        open_captures = np.zeros(len(rows), np.int64)
+        for names, sign in ((_BEGIN_CAPTURE, 1), (_END_CAPTURE, -1)):
+            calls = self._rows[np.array([name in names for name in self._names], bool)]
+            for thread in np.unique(calls["thread"]):
+                starts = np.sort(calls["start"][calls["thread"] == thread])
+                mine = rows["thread"] == thread
+                open_captures[mine] += sign * np.searchsorted(starts, rows["start"][mine])
+        return open_captures > 0
 
 
 def _known(records: Records, *, lost: bool) -> str | None:

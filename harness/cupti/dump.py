@@ -124,8 +124,8 @@ class Clock:
 class Records:
     """Everything that was recorded on one road: tables by name, strings, and the session's facts.
 
-    Times are libcupti's (or Kineto's), ns since 1970. `opened` and `closed` bracket the session;
-    None where that road has no such reading.
+    Times are libcupti's (or Kineto's), ns since 1970. `opened` and `closed` bracket the session, on
+    the torch road by CLOCK_REALTIME alone. `dropped` is None where that road cannot tell.
     """
 
     road: str

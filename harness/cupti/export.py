@@ -38,7 +38,7 @@ def write_trace(
     """Write the SQLite trace; rows without a valid time are left out (they are counted).
 
     `host` is the target's host.json. Returns `completeness` with the ranges found in the trace.
-    Raises TraceError where the file cannot be written.
+    Raises TraceError or OSError where the file cannot be written.
     """
     return _Export(records, host, completeness).write(path)
 
@@ -48,7 +48,7 @@ class _Export:
         self.records = records
         self.found = found
         self.trace = TraceBuilder(producer="cupti", origin="measured")
-        self.process = self.trace.process(int(host["pid"]), str(host["name"]))
+        self.process = self.trace.process(int(host["pid"]), _text(host["name"]))
         self.threads: dict[int, int] = {}
         self.rows = {
             name: _sorted(records.table(name)[valid_rows(records, name)])
@@ -58,7 +58,7 @@ class _Export:
         self.zero = min([records.opened.cupti_ns, *starts])
         self.devices = self._devices_of_contexts()
         for number, name, *_ in host["threads"]:
-            self._thread(int(number), str(name))
+            self._thread(int(number), _text(name))
         for item in host["devices"]:
             self.trace.device(
                 item["cuda_id"], name=item["name"], uuid=item["uuid"], **item["properties"]
@@ -254,7 +254,8 @@ class _Export:
             own.add(name)
             times = (begun, ended if ended <= closed else None)
             whole += times[1] is not None
-            self._range(name, domain, times, thread, kind, domains)
+            where = None if domain is None else _text(domain)
+            self._range(_text(name), where, times, thread, kind, domains)
         for name, domain, start, end, thread in marker_ranges(self.records):
             if name not in own and self.zero <= start and end <= closed:
                 self._range(name, domain or None, (start, end), thread, 59, domains)
@@ -293,6 +294,11 @@ class _Export:
             pairs = np.unique(np.stack([rows["context"], rows["device"]], axis=1), axis=0)
             found |= {int(context): int(device) for context, device in pairs}
         return found
+
+
+def _text(name: object) -> str:
+    """`name` where SQLite takes it; a byte that is no UTF-8 (of a file's name) as `\\udcff`."""
+    return str(name).encode("utf-8", "backslashreplace").decode()
 
 
 def _sorted(rows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..capture.base import python_of_script
 from ..errors import CaptureError
 from . import build, find
 
@@ -51,13 +52,13 @@ def python_target(argv: Sequence[str]) -> Target:
     program, *rest = argv
     _refuse_parent(Path(program).name)
     if not Path(program).name.startswith("python"):
-        line = _shebang(program)
-        if line is None:
+        path = shutil.which(program)
+        line = python_of_script(path) if path else ()
+        if path is None or not line:
             raise CaptureError(
                 f"--capture cupti records Python programs, {program} is none",
                 remedy="name the interpreter: -- python script.py, or install Nsight Systems",
             )
-        path = shutil.which(program) or program
         return Target(line, (path, *rest))
     options = [program]
     while rest:
@@ -91,22 +92,6 @@ def _refuse_parent(name: str) -> None:
         )
 
 
-def _shebang(program: str) -> tuple[str, ...] | None:
-    """The Python interpreter named in a script's first line."""
-    path = shutil.which(program)
-    if path is None:
-        return None
-    try:
-        with open(path, "rb") as file:
-            line = file.readline(512)
-    except OSError:
-        return None
-    words = line[2:].decode(errors="replace").split() if line.startswith(b"#!") else []
-    if words and Path(words[0]).name == "env":
-        words = words[1:]
-    return tuple(words) if words and Path(words[0]).name.startswith("python") else None
-
-
 def other_profiler(env: Mapping[str, str]) -> str | None:
     """One line about a profiler that the environment brings into the target; None without one."""
     for name, what in (
@@ -132,12 +117,18 @@ def ask(target: Target) -> dict[str, Any]:
         done = subprocess.run(
             argv, capture_output=True, stdin=subprocess.DEVNULL, timeout=60, check=False
         )
-        told = json.loads(done.stdout.decode().strip().splitlines()[-1])
-    except (OSError, subprocess.TimeoutExpired, ValueError, IndexError) as error:
+        lines = done.stdout.decode(errors="replace").strip().splitlines()
+        if not lines:
+            said = done.stderr.decode(errors="replace").strip().splitlines()
+            raise ValueError(said[-1] if said else f"it ended with code {done.returncode}")
+        told = json.loads(lines[-1])
+        if not isinstance(told, dict):
+            raise ValueError(f"it said {lines[-1][:80]!r}")
+    except (OSError, subprocess.TimeoutExpired, ValueError) as error:
         raise CaptureError(
             f"{target.interpreter[0]} cannot be asked for its packages: {error}"
         ) from error
-    return dict(told)
+    return told
 
 
 def choose_road(found: Mapping[str, Any], asked: str | None = None) -> Road:

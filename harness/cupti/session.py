@@ -194,7 +194,11 @@ class TorchSession:
         if self.state.value:
             self._ignored += 1
             return
-        torch = sys.modules["torch"]
+        torch = sys.modules.get("torch")
+        if torch is None:
+            raise self._cannot(
+                "PyTorch is not imported yet", "import torch before the capture range opens"
+            )
         with open(os.path.join(self._config["folder"], OPENED), "w"):
             pass
         torch.cuda.synchronize()
@@ -208,12 +212,14 @@ class TorchSession:
             )
             self._profiler.__enter__()
         except RuntimeError as error:
-            self._error = str(error).splitlines()[0]
-            raise Refused(
-                f"torch.profiler cannot start: {self._error}", "stop the other profiler"
-            ) from error
+            first = (str(error).splitlines() or ["no reason given"])[0]
+            raise self._cannot(first, "stop the other profiler") from error
         self._clocks["opened"] = time.time_ns()
         self.state.value = 1
+
+    def _cannot(self, reason, remedy):
+        self._error = reason
+        return Refused(f"torch.profiler cannot start: {reason}", remedy)
 
     def check_started(self):
         """A start that failed was refused at once."""

@@ -84,6 +84,8 @@ class SimFlag:
         return self._value
 
     def clear(self) -> None:
+        now = self._runtime.sim.now
+        self._coming = [copy for copy in self._coming if copy[0] > now]
         self._value = False
 
 
@@ -102,7 +104,7 @@ class SimGraph:
 
 
 class SimRuntime:
-    """One simulated GPU. `races` collects what the host read too early since the last `reset`."""
+    """One simulated GPU. `races` collects what the host read too early since `profiler_start`."""
 
     name = "sim"
 

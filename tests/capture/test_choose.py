@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from harness.capture.base import Availability, backends, choose
+from harness.capture.cupti import CuptiBackend
+from harness.capture.nsys import NsysBackend
 from harness.errors import CaptureError, UsageError
 
 
@@ -57,6 +59,30 @@ def test_the_next_best_and_why():
     choice = choose("auto", "auto", gpu=True, among=make(nsys=False))
     assert choice.backend.name == "cupti"
     assert choice.reason == "cupti: cupti works; nsys not: nsys is missing"
+
+
+def test_an_nsys_that_cannot_be_asked_is_passed_over(tmp_path, monkeypatch):
+    # The CUDA toolkit has a wrapper of that name, which looks for the real one.
+    wrapper = tmp_path / "nsys"
+    wrapper.write_text("#!/bin/sh\necho 'Error: no Nsight Systems'\n")
+    wrapper.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    choice = choose("auto", "auto", gpu=True, among=[NsysBackend(), *make()[1:]])
+    assert choice.backend.name == "cupti"
+    assert f"nsys not: {wrapper}: nsys --version says 'Error: no Nsight" in choice.reason
+
+
+def test_a_remedy_is_given_once_and_leads_out(monkeypatch):
+    monkeypatch.setenv("HARNESS_CUPTI_ROAD", "no")
+    monkeypatch.setattr("harness.environment.has_gpu", lambda: True)
+    with pytest.raises(CaptureError) as caught:
+        choose("cupti", "cuda", gpu=True, among=[CuptiBackend()])
+    assert str(caught.value).count("use shim or torch") == 1
+    with pytest.raises(CaptureError, match="leave --capture cupti out: --device cpu records"):
+        choose("cupti", "auto", gpu=False, among=make())
+    with pytest.raises(UsageError) as refused:
+        choose("cupti", "cpu", gpu=True, among=make())
+    assert refused.value.remedy == "leave one of the two out"
 
 
 def test_none_works():

@@ -97,6 +97,9 @@ def test_beside_a_trace(tmp_path):
         ("python a.py --max-new-tokens 100", "python a.py --max-new-tokens 100"),
         ("python a.py --key=value", "python a.py --key=***"),
         ("python a.py --monkey=value", "python a.py --monkey=value"),
+        ("env HF_TOKEN=abc python a.py", "env HF_TOKEN=*** python a.py"),
+        ("python a.py wandb.api_key=abc lr=3", "python a.py wandb.api_key=*** lr=3"),
+        ("python a.py token abc", "python a.py token abc"),
     ],
 )
 def test_secrets_in_a_command_line(argv, expected):

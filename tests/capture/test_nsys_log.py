@@ -48,6 +48,13 @@ def test_a_rejected_command_line():
     assert log.problems == ["unrecognised option '--bad'"]
 
 
+def test_words_that_are_no_utf8():
+    log, own = read("Message parsing failed.\n")
+    assert log.not_utf8
+    assert log.problems == ["Message parsing failed."]
+    assert own == ["Message parsing failed.\n"]
+
+
 def test_a_diverted_report(tmp_path):
     elsewhere = tmp_path / "nsys-report-2ec9.nsys-rep"
     elsewhere.write_bytes(b"report")

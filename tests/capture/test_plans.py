@@ -73,6 +73,9 @@ def test_ranks():
     assert (made.stem, made.rank, made.together) == ("a-rank1", 1, "a-rank*")
     made = plan(output=Output(name="a-%q{RANK}"), env=TWO)
     assert (made.stem, made.rank, made.together) == ("a-1", 1, "a-*")
+    # %h differs from host to host: what all ranks' names have in common is around it.
+    assert plan(output=Output(name="a%%-%h"), env=TWO).together == "a%-*-rank*"
+    assert plan(output=Output(name="%h-%q{RANK}"), env=TWO).together == "*-*"
     made = plan(env=TWO)
     assert made.stem.endswith("-rank1")
     assert made.together == "pipelined-gpt2-b16-t100-*-rank*"

@@ -57,6 +57,7 @@ def alive(pid: int) -> bool:
         ("raise SystemExit(42)", 42),
         ("import os; os.kill(os.getpid(), 9)", 137),
         ("import os; os.kill(os.getpid(), 11)", 139),
+        ("import os; os.kill(os.getpid(), 35)", 163),  # a real-time signal without a name
     ],
 )
 def test_exit_code(code, expected):

@@ -1,11 +1,13 @@
 """Files appear whole, under a name nobody else had, or not at all."""
 
+import errno
 import multiprocessing
 import os
 
 import pytest
 
 from harness.capture.publish import publish, reserve
+from harness.capture.replaced import move
 from harness.errors import CaptureError
 
 
@@ -77,6 +79,18 @@ def test_a_name_taken_while_recording_is_not_overwritten(tmp_path):
             publish(place, files)
     assert names(tmp_path) == ["a.sqlite"]
     assert (tmp_path / "a.sqlite").read_text() == "theirs"
+
+
+def test_a_move_that_fails_leaves_no_empty_file(tmp_path, monkeypatch):
+    def refused(*_, **__):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    (tmp_path / "a").write_text("whole")
+    monkeypatch.setattr(os, "link", refused)
+    monkeypatch.setattr(os, "replace", refused)
+    with pytest.raises(OSError, match="Input/output error"):
+        move(tmp_path / "a", tmp_path / "b")
+    assert names(tmp_path) == ["a"]
 
 
 def test_one_recording_at_a_time_has_a_name(tmp_path):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import io
 import json
+import os
 import sqlite3
 import sys
 
@@ -93,6 +95,30 @@ def test_contents(tmp_path):
     (tmp_path / "c.sqlite").write_text("this is no database")
     with pytest.raises(CaptureError, match="cannot be read"):
         look_into(tmp_path / "c.sqlite")
+
+
+def test_contents_of_hostile_names(tmp_path):
+    path = tmp_path / "a.sqlite"
+    export(path, ["Steps 1:4", "Steps 5:3", "Steps 1:" + "9" * 5000])
+    with sqlite3.connect(path) as base:
+        for name in (b"\xff1", b"\xfe1"):
+            base.execute(
+                "INSERT INTO NVTX_EVENTS VALUES (1, 2, 59, CAST(? AS TEXT), NULL)", (name,)
+            )
+        base.execute("INSERT INTO NVTX_EVENTS VALUES (1, 2, 59, ?, NULL)", (b"\xff3",))
+    found = look_into(path)
+    assert (found.steps, found.ranges) == (3, 6)
+    assert found.names[:2] == (("Steps N:N", 3), ("\N{REPLACEMENT CHARACTER}N", 3))
+
+
+def test_a_full_disk_is_not_the_target_s_fault(tmp_path):
+    class Full(Backend):
+        def record(self, config, progress):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(config.workdir / "x"))
+
+    with pytest.raises(CaptureError, match=r"cannot write into .*: No space left") as caught:
+        carry_out(tmp_path, Full(None))
+    assert caught.value.exit_code == 125
 
 
 def test_what_is_published(tmp_path):

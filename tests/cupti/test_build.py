@@ -82,7 +82,7 @@ def test_a_cache_that_cannot_be_written(tmp_path, includes):
     assert "XDG_CACHE_HOME" in found.value.remedy
 
 
-@pytest.mark.parametrize(("cc", "found"), [("sh -x", ["sh", "-x"]), ("", None)])
+@pytest.mark.parametrize(("cc", "found"), [("sh -x", ["sh", "-x"]), ("", None), ("'sh", None)])
 def test_the_compiler_of_the_environment(monkeypatch, cc, found):
     monkeypatch.setenv("CC", cc)
     if found is None:

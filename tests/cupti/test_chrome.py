@@ -5,11 +5,13 @@ from __future__ import annotations
 import gzip
 import json
 import sqlite3
+import sys
 from pathlib import Path
 
 import pytest
 
 from harness.cupti import chrome, completeness, export
+from harness.cupti.session import Refused, TorchSession
 from harness.errors import CaptureError
 
 REAL = Path(__file__).parents[1] / "kineto" / "data" / "h100_decode_cuda_only.json.gz"
@@ -104,6 +106,26 @@ def test_the_trace_it_becomes(tmp_path):
         "JOIN StringIds s ON s.id = k.shortName"
     ).fetchall() == [(9625, 3000, "fill")]
     base.close()
+
+
+def test_bytes_of_names_that_are_no_text_do_not_cost_the_trace(tmp_path):
+    ranges = [["load \udcff", "\udcfe", BASE + 95_000, BASE + 200_000, 77, 59]]
+    found = chrome.read_chrome(written(tmp_path / "t.json"), SESSION, THREADS)
+    out, host = tmp_path / "t.sqlite", HOST | {"ranges": ranges, "name": "my\udcff.py"}
+    assert export.write_trace(out, found, host, completeness.check(found, ranges)).complete is False
+    base = sqlite3.connect(out)
+    texts = base.execute(
+        "SELECT COALESCE(n.text, s.value) FROM NVTX_EVENTS n LEFT JOIN StringIds s "
+        "ON s.id = n.textId ORDER BY n.eventType"
+    ).fetchall()
+    base.close()
+    assert texts == [("load \\udcff",), ("\\udcfe",)]
+
+
+def test_a_window_that_opens_before_torch_is_imported_is_refused(tmp_path, monkeypatch):
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    with pytest.raises(Refused, match=r"torch\.profiler cannot start: PyTorch is not imported yet"):
+        TorchSession({"folder": str(tmp_path)}).start()
 
 
 def test_a_real_recording_to_the_nanosecond(tmp_path):

@@ -73,6 +73,21 @@ def test_failed_and_captured_launches_owe_no_kernel():
     assert found.complete
 
 
+def test_captures_are_told_apart_by_thread_and_time():
+    calls = []
+    for thread in (77, 78):
+        for capture in range(2):
+            first = 100 * (thread - 77) + 10 * capture
+            calls += [
+                launch(first, first, name=BEGIN, thread=thread),
+                launch(first + 1, first + 2, thread=thread),
+                launch(first + 2, first + 4, name=END, thread=thread),
+                launch(first + 3, first + 6, thread=thread),
+            ]
+    found = completeness.check(records(api=calls), [])
+    assert (found.launches, found.kernels, found.captured_launches) == (4, 0, 4)
+
+
 def test_operations_without_and_before_their_launch():
     found = completeness.check(
         records(api=[launch(5, 10)], kernel=[kernel(5, 9, 12), kernel(99, 13, 20)]), []

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 
 import pytest
 
+from harness.capture.base import CaptureConfig, CaptureRange
+from harness.capture.console import Console
+from harness.capture.cupti import CuptiBackend
 from harness.cupti import build, find, plan
 from harness.errors import CaptureError
 
@@ -31,6 +35,8 @@ def test_a_script_with_a_shebang(tmp_path):
     script.write_text("#!/usr/bin/env python3\n")
     script.chmod(0o755)
     assert plan.python_target([str(script), "a"]) == plan.Target(("python3",), (str(script), "a"))
+    script.write_text("#!/usr/bin/env -S python3 -u\n")
+    assert plan.python_target([str(script)]) == plan.Target(("python3", "-u"), (str(script),))
 
 
 @pytest.mark.parametrize(
@@ -103,6 +109,31 @@ def test_the_target_s_interpreter_is_asked(tmp_path):
     assert found["executable"] == sys.executable
     with pytest.raises(CaptureError, match="cannot be asked"):
         plan.ask(plan.Target((str(tmp_path / "python"),), ()))
+
+
+def test_without_pytorch_no_other_road_takes_over(tmp_path, monkeypatch):
+    found = {"libraries": ["lib"], "includes": [str(tmp_path)], "torch_cuda": None}
+    monkeypatch.setattr(plan, "ask", lambda target: found)
+    monkeypatch.setenv("CC", "sh")
+    config = CaptureConfig(("python", "my.py"), "cuda", tmp_path, CaptureRange("none"))
+    with pytest.raises(CaptureError, match="no CUPTI_API_VERSION"):
+        CuptiBackend().record(config, Console(io.StringIO(), "t"))
+
+
+@pytest.mark.parametrize(
+    ("does", "words"),
+    [
+        ("echo 'SyntaxError: too old' >&2; exit 1", "SyntaxError: too old"),
+        ("exit 3", "it ended with code 3"),
+        ("echo 0", "it said '0'"),
+    ],
+)
+def test_an_interpreter_that_does_not_answer(tmp_path, does, words):
+    program = tmp_path / "python"
+    program.write_text(f"#!/bin/sh\n{does}\n")
+    program.chmod(0o755)
+    with pytest.raises(CaptureError, match=f"cannot be asked for its packages: {words}"):
+        plan.ask(plan.Target((str(program),), ()))
 
 
 def test_wheels_are_found_by_pytorch_s_cuda(tmp_path, monkeypatch):

@@ -52,6 +52,17 @@ def test_an_event_behind_the_copy_makes_the_load_safe():
     assert event.query()
 
 
+def test_a_cleared_flag_forgets_what_had_landed_unread():
+    sim = SimDevice(load_gpu("h100"))
+    runtime = SimRuntime(sim)
+    flag = runtime.new_flag()
+    flag.copy_from(torch.tensor(True))
+    runtime.synchronize()
+    flag.clear()
+    assert flag.load() is False
+    assert runtime.races == []
+
+
 def test_copies_land_in_their_order():
     sim = SimDevice(load_gpu("h100"))
     runtime = SimRuntime(sim)
