@@ -80,11 +80,13 @@ def _repeat(database: sqlite3.Connection, kernels: int, *, shuffle: bool) -> dic
     )
     if not one.get(KERNEL):
         raise GrowError("the trace has no kernels to repeat")
-    copies = -(-kernels // one[KERNEL])
+    copies = max(1, -(-kernels // one[KERNEL]))
     low, high = _extent(database, tables)
     (ids,) = database.execute(
         "SELECT MAX(correlationId) FROM CUPTI_ACTIVITY_KIND_RUNTIME"
     ).fetchone()
+    if ids is None:
+        raise GrowError("the trace has no CUDA calls to repeat")
     shift = high - low + 1_000_000
     database.execute("BEGIN")
     for table in tables:
@@ -126,8 +128,6 @@ def _shifted(column: str) -> str:
         return f'"{column}" + :time'
     if column == "correlationId":
         return "correlationId + :id"
-    if column == "eventId":  # a primary key in new exports, a CUDA event in other tables
-        return "eventId"
     return f'"{column}"'
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sqlite3
 import sys
 from contextlib import closing
+from pathlib import Path
 
 import adbc_driver_manager
 import adbc_driver_sqlite
@@ -32,7 +33,7 @@ QUERIES = {
 
 def main(path: str) -> None:
     rows = 0
-    uri = f"file:{path}?mode=ro&immutable=1"
+    uri = f"{Path(path).absolute().as_uri()}?mode=ro&immutable=1"
     with closing(sqlite3.connect(uri, uri=True)) as database:
         here = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
     with (

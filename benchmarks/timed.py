@@ -55,10 +55,16 @@ class Entry:
             stop = threading.Timer(self.limit_s, child.kill) if self.limit_s else None
             if stop:
                 stop.start()
-            _, status, usage = os.wait4(child.pid, 0)
-            wall = time.perf_counter() - before
-            if stop:
-                stop.cancel()
+            try:
+                _, status, usage = os.wait4(child.pid, 0)
+                wall = time.perf_counter() - before
+            except BaseException:
+                child.kill()
+                child.wait()
+                raise
+            finally:
+                if stop:  # after ^C too: a timer that goes on keeps this process alive
+                    stop.cancel()
             child.returncode = os.waitstatus_to_exitcode(status)
             self.said = _last_line(output)
             if self.limit_s and wall >= self.limit_s:

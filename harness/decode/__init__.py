@@ -21,18 +21,27 @@ def run(
     """Generate with one strategy, in this process; the generation, and its result as plain values.
 
     `strategy` is a name, or a whole `Workload`. `model` is a name or path as `--model` takes it, or
-    a causal model of transformers, already on its device. `workload` are further fields of
-    `Workload`; no step is recorded unless `steps` says so. Raises HarnessError, UsageError.
+    a causal model of transformers, already on its device; its `config.pad_token_id` is empty
+    meanwhile, as `models.load_model` leaves it. `workload` are further fields of `Workload`, which
+    win over those of a whole one; no step is recorded unless `steps` says so.
+    Raises HarnessError, UsageError.
     """
+    import dataclasses
+
     from . import session
     from .workload import Workload
 
-    if isinstance(strategy, Workload):
-        asked = strategy
-    else:
-        named = {"model": model} if isinstance(model, str) else {}
-        asked = Workload(**{"strategy": strategy, "steps": None, **named, **workload})
-    return session.run(asked, model=None if isinstance(model, str) else model)
+    asked = strategy if isinstance(strategy, Workload) else Workload(strategy, steps=None)
+    if model is not None:
+        workload["model"] = model if isinstance(model, str) else type(model).__name__
+    asked = dataclasses.replace(asked, **workload)
+    if model is None or isinstance(model, str):
+        return session.run(asked)
+    padding, model.config.pad_token_id = model.config.pad_token_id, None
+    try:
+        return session.run(asked, model=model)
+    finally:
+        model.config.pad_token_id = padding
 
 
 def all_strategies() -> tuple[Strategy, ...]:

@@ -6,6 +6,7 @@ import functools
 import importlib.util
 import os
 import shutil
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -28,8 +29,10 @@ def _compiler(device: str) -> str | None:
     import torch
 
     if device == "cpu" or (device == "auto" and not torch.cuda.is_available()):
-        if not any(map(shutil.which, filter(None, (os.environ.get("CXX"), "g++", "clang++")))):
-            return "torch.compile on a CPU needs a C++ compiler (g++), none is on PATH"
+        # Inductor tries this one and no other (torch._inductor.config.cpp.cxx).
+        compiler = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")
+        if shutil.which(compiler) is None:
+            return f"torch.compile on a CPU needs a C++ compiler ({compiler}), none is on PATH"
     elif importlib.util.find_spec("triton") is None:
         return "torch.compile on a GPU needs triton, which is not installed"
     return None

@@ -36,8 +36,6 @@ class HfDecoder:
         self.model, self.prompt, self.workload = setup.model, setup.prompt, setup.workload
         self.runtime, self.ranges, self.eos_id = setup.runtime, setup.ranges, setup.eos_id
         self.deferred = setup.strategy.stop_check == "deferred"
-        # Left set, the model's own would come in beside ours.
-        self.model.generation_config.eos_token_id = None
         self.mask = torch.ones_like(self.prompt)
         self.forced = _ForcedEnd(setup.forced_steps, self.eos_id, self.prompt.device)
 
@@ -85,6 +83,8 @@ class HfDecoder:
             **sampling,
         )
         self.forced.step = 0
+        # The model's own settings (an end token, a repetition penalty) would come in beside ours.
+        kept, self.model.generation_config = self.model.generation_config, GenerationConfig()
         hooks = [
             self.model.register_forward_pre_hook(steps.forward_begins),
             self.model.register_forward_hook(steps.forward_ends),
@@ -100,6 +100,7 @@ class HfDecoder:
                     stopping_criteria=[_End(eos_id, self.prompt.device, steps)],
                 )
         finally:
+            self.model.generation_config = kept
             for hook in hooks:
                 hook.remove()
             steps.close()

@@ -99,10 +99,13 @@ def _pretrained(name: str) -> Any:
     from transformers import AutoModelForCausalLM
 
     try:
-        # What is on disk needs no network; only what is not there asks for it.
+        # What is on disk needs no network; only what is not there asks for it. Unless told not to
+        # run a model's own code, transformers asks on stdout, and waits for an answer.
         for local in (True, False):
             with contextlib.suppress(OSError) if local else contextlib.nullcontext(), _quiet():
-                return AutoModelForCausalLM.from_pretrained(name, local_files_only=local)
+                return AutoModelForCausalLM.from_pretrained(
+                    name, local_files_only=local, trust_remote_code=False
+                )
     except Exception as error:  # transformers raises whatever its loader or the network raised
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise HarnessError(
@@ -137,7 +140,9 @@ def check_length(workload: Workload, config: Any) -> None:
         raise UsageError(
             f"{prompt} prompt tokens and {workload.max_new_tokens} new ones make {total}, "
             f"the model has {positions} positions",
-            remedy=f"use --max-new-tokens {max(1, positions - prompt)} or less",
+            remedy=f"use --max-new-tokens {positions - prompt} or less"
+            if prompt < positions
+            else "use a shorter prompt",
         )
 
 
@@ -145,10 +150,10 @@ def make_prompt(workload: Workload, model: Any, device: torch.device) -> torch.T
     """int64 [batch, prompt_length] on `device`. Raises UsageError for an id the model lacks."""
     vocabulary = model.config.vocab_size
     if workload.prompt_tokens:
-        if max(workload.prompt_tokens) >= vocabulary:
+        unknown = [token for token in workload.prompt_tokens if not 0 <= token < vocabulary]
+        if unknown:
             raise UsageError(
-                f"--prompt-tokens has {max(workload.prompt_tokens)}, the vocabulary ends at "
-                f"{vocabulary - 1}",
+                f"--prompt-tokens has {unknown[0]}, the vocabulary ends at {vocabulary - 1}",
                 remedy="use ids of this model",
             )
         rows = torch.tensor([workload.prompt_tokens]).repeat(workload.batch_size, 1)

@@ -19,10 +19,10 @@ from ..nvtx import Ranges, nvtx_status
 from ..runtime import open_runtime
 from .allocator import VARIABLES
 from .loop import Decoder, Generation, Setup
-from .models import find_eos, load_model, make_prompt
+from .models import check_length, find_eos, load_model, make_prompt
 from .strategies import resolve
 from .window import CaptureWindow
-from .workload import Workload, eos_schedule
+from .workload import DEVICES, Workload, check_among, eos_schedule
 
 if TYPE_CHECKING:
     from ..runtime.base import Runtime
@@ -71,7 +71,9 @@ def run(
     when the strategy cannot run here or the capture window never opened.
     """
     strategy = resolve(workload)
-    runtime = runtime or open_runtime(workload.device)
+    if runtime is None:
+        check_among("device", workload.device, DEVICES)  # from Python; a plan may say another
+        runtime = open_runtime(workload.device)
     reason = strategy.unavailable_reason(runtime.device.type)
     if reason and runtime.name in ("cpu", "cuda"):
         raise HarnessError(
@@ -83,6 +85,8 @@ def run(
     if model is None:
         progress(f"loading {workload.model}")
         model = load_model(workload, runtime.device)
+    else:
+        check_length(workload, model.config)
     times["load_ns"], mark = runtime.now_ns() - mark, runtime.now_ns()
 
     # A runtime with clocks of its own makes its own ranges.

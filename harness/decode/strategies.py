@@ -28,9 +28,10 @@ def resolve(workload: Workload) -> Strategy:
         choice_class(kind, name)
     if not changed:
         return preset
-    if preset.engine != "loop" and set(changed) != {"allocator"}:
+    refused = sorted(changed.keys() - {"allocator"})
+    if preset.engine != "loop" and refused:
         raise UsageError(
-            f"{preset.name} is not the harness's own loop and takes no --{_option(min(changed))}",
+            f"{preset.name} is not the harness's own loop and takes no --{_option(refused[0])}",
             remedy="leave the choice out, or choose another strategy",
         )
     wanted = dataclasses.replace(preset, **changed)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from typing import Any
 
 from ..errors import UsageError
@@ -30,7 +31,7 @@ class Workload:
     `eos_schedule`. `every_k` is the distance of the every-k check and `lag` the depth of the
     deferred one, in steps.
 
-    Raises UsageError when the values contradict each other.
+    Raises UsageError when a value makes no sense, or values contradict each other.
     """
 
     strategy: str | None = None
@@ -65,7 +66,8 @@ class Workload:
             raise UsageError(f"--warmup-steps is {self.warmup_steps}", remedy="0 is none, or > 0")
         if self.prompt_tokens is not None and not self.prompt_tokens:
             raise UsageError("--prompt-tokens is empty", remedy="give at least one token id")
-        if self.temperature < 0:
+        check_among("dtype", self.dtype, DTYPES)
+        if not 0 <= self.temperature < math.inf:
             raise UsageError(f"--temperature is {self.temperature}", remedy="0 is greedy, or > 0")
         if self.steps is not None:
             first, last = self.steps
@@ -114,6 +116,12 @@ class Workload:
     def from_json(cls, text: str) -> Workload:
         """Rebuild from `to_json`."""
         return cls.from_dict(json.loads(text))
+
+
+def check_among(name: str, value: str, known: tuple[str, ...]) -> None:
+    """Raise UsageError where the value of option `name` is none of those known."""
+    if value not in known:
+        raise UsageError(f"--{name} is {value!r}", remedy=f"use {', '.join(known)}")
 
 
 def eos_schedule(workload: Workload) -> tuple[int | None, ...] | None:

@@ -16,14 +16,15 @@ import numpy as np
 
 from analysis.analyze import Options, analyze
 from analysis.causes.calls import synchronizing
-from analysis.reports.base import Column, Table, Value
-from analysis.steps import DEFAULT_STEP, StepPattern
+from analysis.reports.base import Column, Table, Value, plain
+from analysis.steps import StepPattern
 from analysis.trace import Trace
 
 from ..decode.workload import Workload
 from ..errors import HarnessError
 from .constants import Estimate, blocked_launches, measure
 from .costs import KERNEL, Op
+from .export import recorded_place
 from .figures import Looked, look, steady_of
 from .gpu import Gpu, find_gpu, load_gpu
 from .program import Launch, Program, Spend, play
@@ -52,7 +53,6 @@ class Asked:
     trace: str
     gpu: str | None = None
     workload: Workload | None = None
-    patterns: tuple[StepPattern, ...] = (DEFAULT_STEP,)
     name: str | None = None
 
 
@@ -67,7 +67,7 @@ class Calibrated:
 def calibrate(asked: Asked, progress: Callable[[str], None] = lambda _: None) -> Calibrated:
     """Fit a GPU file to a trace. Raises TraceError or HarnessError where that cannot be."""
     progress(f"reading {asked.trace}")
-    report = analyze(asked.trace, Options(patterns=asked.patterns))
+    report = analyze(asked.trace, Options())
     looked = look(report)
     base = _base(looked, asked)
     trace = report.trace
@@ -119,7 +119,7 @@ def _workload_of(looked: Looked) -> Workload | None:
         return None
     try:
         return replace(Workload.from_dict(told), strategy=manifest.get("strategy"), device="cpu")
-    except (HarnessError, TypeError):
+    except (HarnessError, TypeError, ValueError, AttributeError):  # a value of another kind
         return None
 
 
@@ -206,7 +206,8 @@ def _with(base: Gpu, fits: dict[_Key, Estimate], looked: Looked, asked: Asked) -
             f"median of {one.samples} in {Path(trace.path).name} ({trace.source.producer}), middle "
             f"80 %: {one.low} to {one.high}"
         )
-    name = asked.name or f"{base.name}, calibrated to {Path(trace.path).name}"
+    # On one line, as a GPU file is read back.
+    name = plain(asked.name or f"{base.name}, calibrated to {Path(trace.path).name}")
     return replace(base, name=name, values=values, sources=sources)
 
 
@@ -236,12 +237,8 @@ def _constants_table(
 def _fit_table(looked: Looked, program: Program, fitted: Gpu, workload: Workload | None) -> Table:
     """The recording beside a replay and, where the workload is known, a simulation from nothing."""
     recorded = looked.steady
-
-    def place(stream: Any) -> tuple[int, int]:
-        return (int(stream[0]), int(stream[1])) if isinstance(stream, tuple) else (0, int(stream))
-
     pattern = (StepPattern.of_regex(looked.series.pattern),)
-    replayed = steady_of(play(program, fitted.timing), pattern, place)
+    replayed = steady_of(play(program, fitted.timing), pattern, recorded_place)
     shown = [("recorded", recorded), ("replayed", replayed)]
     if workload is not None:
         from .run import simulate

@@ -31,7 +31,7 @@ def run_predict(values: dict[str, Any]) -> None:
         refuse_existing(values["output"], force=values["force"])
     recorded = values["trace"] is not None
     for name in _MODELLED if recorded else _RECORDED:
-        if values[name]:
+        if values[name] not in (None, ()):
             option = _RECORDED.get(name, "--" + name.replace("_", "-"))
             option = {"--strategies": "--strategy", "--batch-sizes": "--batch-size"}.get(
                 option, option
@@ -42,7 +42,7 @@ def run_predict(values: dict[str, Any]) -> None:
                 if recorded
                 else "add --from TRACE, or leave it out",
             )
-    if not recorded and not values["gpus"]:
+    if not recorded and not names(values["gpus"]):
         raise UsageError(
             "nothing to predict", remedy="use --gpu l40s,h100, or --from TRACE for a recording"
         )
@@ -85,9 +85,7 @@ def _from_model(values: dict[str, Any], line: ChangingLine) -> Outcome:
     from ..decode.workload import Workload
     from .gpu import load_gpu
 
-    gpus = names(values["gpus"])
-    for name in gpus:
-        load_gpu(name)
+    gpus = tuple(map(load_gpu, names(values["gpus"])))  # once: a pipe can be read no second time
     fields = {
         name: values[name]
         for name in ("model", "dtype", "prompt_length", "max_new_tokens")

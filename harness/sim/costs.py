@@ -23,7 +23,7 @@ ELEMENTWISE, REDUCTION, MATMUL, ATTENTION = "elementwise", "reduction", "matmul"
 class Op:
     """One operation. `rows` is a product's left height; `reads` and `writes` are (tensor, bytes).
 
-    Tensors are numbered within one recording; the numbers serve fusion only.
+    Tensors are numbered within one recording: the same number is the same memory.
     """
 
     name: str

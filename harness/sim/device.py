@@ -60,7 +60,6 @@ class SimDevice:
         self.whole_graphs = False
         self.priming = False
         """Only memory is followed: warming up, whose times nobody asks for."""
-        self.launches = 0
         self.step_ops: list[Op] = []
         self.last_step: tuple[Op, ...] = ()
         self.memory = CachingAllocator(expandable=expandable, limit=gpu.values["memory", "bytes"])
@@ -194,7 +193,6 @@ class SimDevice:
             self._launch(op, "cudaLaunchKernel_v7000")
 
     def _launch(self, op: Op, api: str) -> Span:
-        self.launches += 1
         call = self.host_ns("launch_call_ns")
         return self.machine.launch(self.work(op), self.stream, call, api=api)
 
@@ -247,7 +245,6 @@ class SimDevice:
     def replay(self, graph: int, nodes: tuple[Work, ...]) -> None:
         """Launch a graph."""
         call = self.host_ns("graph_launch_ns") + self.host_ns("graph_node_ns") * len(nodes)
-        self.launches += 1
         self.machine.submit(
             nodes, self.stream, call, api="cudaGraphLaunch_v10000", graph=graph,
             whole=self.whole_graphs,
@@ -315,7 +312,3 @@ class SimDevice:
     def hold_stream(self, stream: int, passes: int) -> None:
         """Make a stream wait for an event."""
         self.machine.hold(stream, passes, self.host_ns("stream_wait_ns"))
-
-    def allocate(self, api: str, key: str) -> None:
-        """A call of the driver's allocator."""
-        self.machine.call(api, self.host_ns(key))

@@ -60,7 +60,7 @@ _SLIDE = frozenset({"index_copy", "index_put", "scatter"})
 class Recorder(TorchDispatchMode):
     """Passes every operation on, and tells `sink` what it was, and which tensors come and go.
 
-    `answers` supplies values of device reads where the tensors have none (meta tensors).
+    `answer` supplies values of device reads where the tensors have none (meta tensors).
     """
 
     def __init__(

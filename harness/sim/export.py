@@ -26,6 +26,11 @@ def plain_place(stream: Hashable) -> tuple[int, int]:
     return 0, int(stream)  # type: ignore[call-overload]
 
 
+def recorded_place(stream: Hashable) -> tuple[int, int]:
+    """The same of a stream of a `recorded` program, which is called by both."""
+    return (int(stream[0]), int(stream[1])) if isinstance(stream, tuple) else plain_place(stream)
+
+
 def fill(trace: TraceBuilder, log: Log, place: Place = plain_place, name: str = "python") -> None:
     """Add the log's rows to `trace`; `place` says on which device and stream a stream is."""
     process = trace.process(PID, name)

@@ -27,12 +27,11 @@ class Looked:
     steady: Steady
 
 
-def look(
-    report: TraceReport, device: int | None = None, *, remedy: str = "record at least 4 steps"
-) -> Looked:
+def look(report: TraceReport, device: int | None = None, *, called: str | None = None) -> Looked:
     """The series with the most operations, on the device where it has them.
 
-    `device` is an ordinal. Raises HarnessError where no series has a steady state.
+    `device` is an ordinal; `called` is what an error calls the trace, its path if not given. Raises
+    HarnessError where no series has a steady state.
     """
     found = [
         one
@@ -41,8 +40,7 @@ def look(
         and (device is None or report.trace.devices[one.device].ordinal == device)
     ]
     if not found:
-        what = "no steps with GPU work" if not report.series else "too few steps for a steady state"
-        raise HarnessError(f"{report.trace.path} has {what}", remedy=remedy)
+        raise _unsteady(called or str(report.trace.path), bool(report.series))
     best = max(found, key=lambda one: int(one.table.operations.sum()))
     series = next(
         one
@@ -51,6 +49,11 @@ def look(
     )
     assert best.steady is not None
     return Looked(report, best, series, best.steady)
+
+
+def _unsteady(called: str, any_steps: bool) -> HarnessError:
+    what = "too few steps for a steady state" if any_steps else "no steps with GPU work"
+    return HarnessError(f"{called} has {what}", remedy="record at least 4 steps")
 
 
 def builder(strategy: str | None, gpu: str, notes: dict[str, str]) -> TraceBuilder:
@@ -65,11 +68,17 @@ def builder(strategy: str | None, gpu: str, notes: dict[str, str]) -> TraceBuild
 def steady_of(
     log: Log, patterns: tuple[StepPattern, ...] = (DEFAULT_STEP,), place: Place = plain_place
 ) -> Steady:
-    """The steady state of a log's steps, by `harness gaps`' own definitions."""
+    """The steady state of a log's steps, by `harness gaps`' own definitions.
+
+    Raises HarnessError where it has none.
+    """
+    called = "the simulation"  # the trace that is analysed is gone before anyone reads its name
+    if not log.operations:
+        raise _unsteady(called, False)
     trace = builder(None, "GPU", {})
     fill(trace, log, place)
     with tempfile.TemporaryDirectory(prefix="harness-sim-") as folder:
         path = Path(folder) / "simulated.sqlite"
         trace.write(path)
         report = analyze(path, Options(patterns=patterns, window=Window()))
-        return look(report).steady
+        return look(report, called=called).steady

@@ -35,7 +35,8 @@ def build_meta(workload: Workload) -> Any:
         config = BUILT_IN[workload.model]()
     else:
         try:
-            config = AutoConfig.from_pretrained(workload.model)
+            # Unless told not to run a model's own code, transformers asks on stdout, and waits.
+            config = AutoConfig.from_pretrained(workload.model, trust_remote_code=False)
         except Exception as error:  # transformers raises whatever its loader or the network raised
             first = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise HarnessError(

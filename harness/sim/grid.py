@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from analysis.reports.base import Column, Table, Value
 from analysis.summary import Steady
@@ -14,7 +15,7 @@ from ..decode.workload import Workload
 from .costs import floor_ns
 from .figures import steady_of
 from .forward import ShapeForward, build_meta
-from .gpu import Gpu, load_gpu
+from .gpu import Gpu
 from .run import simulate
 from .show import Outcome
 
@@ -27,7 +28,7 @@ WINDOW = 20
 class Grid:
     """What to predict: every combination."""
 
-    gpus: tuple[str, ...]
+    gpus: tuple[Gpu, ...]
     batch_sizes: tuple[int, ...]
     strategies: tuple[str, ...] = STRATEGIES
     workload: Workload = dataclasses.field(default_factory=Workload)
@@ -51,8 +52,7 @@ def predict_grid(grid: Grid, progress: Callable[[str], None] = lambda _: None) -
 
     Raises HarnessError where a strategy cannot be simulated, UsageError for unknown names.
     """
-    gpus = [load_gpu(name) for name in grid.gpus]
-    total = len(gpus) * len(grid.batch_sizes) * len(grid.strategies)
+    total = len(grid.gpus) * len(grid.batch_sizes) * len(grid.strategies)
     progress(f"building {grid.workload.model}")
     base = dataclasses.replace(
         grid.workload, device="cpu", strategy=grid.strategies[0], steps=window(grid.workload)
@@ -60,7 +60,7 @@ def predict_grid(grid: Grid, progress: Callable[[str], None] = lambda _: None) -
     meta = build_meta(base)
     shapes = ShapeForward(meta, find_eos(base, meta))
     cells: list[Cell] = []
-    for gpu in gpus:
+    for gpu in grid.gpus:
         for batch in grid.batch_sizes:
             for name in grid.strategies:
                 progress(f"{len(cells) + 1}/{total}  {gpu.key}  batch {batch}  {name}")
@@ -113,9 +113,10 @@ _COLUMNS = (
 
 def _table(grid: Grid, cells: list[Cell]) -> Table:
     rows: list[tuple[Value, ...]] = []
-    first: dict[tuple[str, int], float] = {}
+    # By file: a copy of a built-in one that was changed may have kept its name.
+    first: dict[tuple[Path, int], float] = {}
     for one in cells:
-        base = first.setdefault((one.gpu.key, one.batch_size), one.step_ns)
+        base = first.setdefault((one.gpu.path, one.batch_size), one.step_ns)
         saved = None if one.strategy == grid.strategies[0] else 1 - one.step_ns / base
         rows.append(
             (

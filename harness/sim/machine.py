@@ -14,7 +14,7 @@ All times are integer nanoseconds.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 
 from ..errors import HarnessError
@@ -192,10 +192,9 @@ class Machine:
         lane.held_until = max(lane.held_until, until + self.timing.event_ns)
         self.log.wait(begin, self.now, api, "stream-wait", stream)
 
-    def drained(self, streams: Iterable[Hashable] | None = None) -> int:
-        """When all work queued so far is over, on some streams or on all."""
-        names = self._streams if streams is None else streams
-        return max((self._lane(name).drained for name in names), default=0)
+    def drained(self) -> int:
+        """When all work queued so far is over, on all streams."""
+        return max((lane.drained for lane in self._streams.values()), default=0)
 
     def occupy(self, stream: Hashable, until: int) -> None:
         """The stream is busy until then with work that was queued before this machine began."""

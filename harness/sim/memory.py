@@ -111,9 +111,11 @@ class CachingAllocator:
     def _extend(self, pool: _Pool, name: tuple[Hashable, bool], wanted: int) -> tuple[Block, int]:
         """Map pages behind the pool's last block, as many as are missing."""
         page = SMALL_SEGMENT if wanted <= SMALL else LARGE_SEGMENT
+        pages = -(-(wanted - _free_at_end(pool)) // page)
+        if self.reserved + pages * page > self.limit:
+            self._give_back()
+            pages = -(-(wanted - _free_at_end(pool)) // page)
         last = pool.last
-        have = last.size if last is not None and last.free else 0
-        pages = -(-(wanted - have) // page)
         self._reserve(pages * page)
         start = 0 if last is None else last.start + last.size
         block = self._new(name, start, pages * page)
@@ -131,6 +133,7 @@ class CachingAllocator:
             for block in list(pool.blocks.values()):
                 if block.before is None and block.after is None:
                     self._forget(pool, block)
+                    pool.last = None  # expandable segments: it was the pool's only one
                     self.reserved -= block.size
                     self.driver_frees += 1
 
@@ -146,7 +149,7 @@ class CachingAllocator:
 
     def _split(self, pool: _Pool, block: Block, wanted: int) -> None:
         left = block.size - wanted
-        worth = left >= ROUND if wanted <= SMALL else left > SMALL
+        worth = left >= ROUND if wanted <= SMALL or self.expandable else left > SMALL
         if not worth:
             return
         rest = self._new(block.pool, block.start + wanted, left)
@@ -181,3 +184,8 @@ class CachingAllocator:
         pool.free.pop(bisect_left(pool.free, block.key))
         del pool.blocks[block.key]
         block.free = False
+
+
+def _free_at_end(pool: _Pool) -> int:
+    """Bytes of an expandable segment that are free behind all that is in use."""
+    return pool.last.size if pool.last is not None and pool.last.free else 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,10 +13,13 @@ from analysis.steps import DEFAULT_STEP, StepPattern
 from analysis.summary import Steady
 
 from ..errors import HarnessError, UsageError
+from ..files import refuse_existing
 from . import whatif
 from .constants import Constants
+from .export import fill, recorded_place
 from .figures import Looked, builder, look, steady_of
 from .gpu import Gpu, find_gpu, load_gpu
+from .log import Log
 from .machine import Timing
 from .program import Program, play
 from .recorded import Recorded, read_program
@@ -70,6 +73,8 @@ def predict_from(asked: Asked, progress: Callable[[str], None] = lambda _: None)
     Raises TraceError or HarnessError, one line, where the trace cannot be read or replayed.
     """
     gpus = [load_gpu(name) for name in asked.gpus]
+    if asked.write_to is not None and not asked.write_to.is_dir():
+        raise HarnessError(f"{asked.write_to} is no folder", remedy="create it first")
     progress(f"reading {asked.trace}")
     report = analyze(
         asked.trace, Options(patterns=asked.patterns, steps=asked.steps, device=asked.device)
@@ -78,19 +83,17 @@ def predict_from(asked: Asked, progress: Callable[[str], None] = lambda _: None)
     recorded = read_program(report.trace, looked.series)
     lender = _lender(looked, asked)
     scenarios, assumptions = _scenarios(recorded, gpus, lender)
+    for scenario in scenarios if asked.write_to is not None else ():
+        for ending in (".sqlite", ".json"):
+            refuse_existing(_file_of(scenario, asked).with_suffix(ending), force=asked.force)
     done = []
     for scenario in scenarios:
         progress(f"playing: {scenario.name}")
         log = play(scenario.program, scenario.timing)
-        done.append(Predicted(scenario, steady_of(log, asked.patterns, _place)))
+        done.append(Predicted(scenario, steady_of(log, asked.patterns, recorded_place)))
         if asked.write_to is not None:
             _write(scenario, asked, looked, log)
     return _outcome(looked, recorded, done, assumptions, lender)
-
-
-def _place(stream: Hashable) -> tuple[int, int]:
-    device, number = stream if isinstance(stream, tuple) else (0, stream)
-    return int(device), int(number)
 
 
 def _lender(looked: Looked, asked: Asked) -> Gpu:
@@ -166,22 +169,30 @@ def _scenarios(
     return scenarios, assumptions
 
 
-def _write(scenario: Scenario, asked: Asked, looked: Looked, log: object) -> None:
-    from ..manifest import RunManifest
-    from .export import fill
-    from .log import Log
+def _stem(asked: Asked) -> str:
+    return Path(asked.trace).name.split(".")[0]
 
-    assert isinstance(log, Log)
+
+def _about(scenario: Scenario) -> str:
+    return scenario.name if scenario.gpu == TRACED else f"{scenario.gpu} {scenario.name}"
+
+
+def _file_of(scenario: Scenario, asked: Asked) -> Path:
+    """Where its trace is written; its manifest stands beside it."""
     assert asked.write_to is not None
-    stem = Path(asked.trace).name.split(".")[0]
-    about = scenario.name if scenario.gpu == TRACED else f"{scenario.gpu} {scenario.name}"
-    name = re.sub(r"[^A-Za-z0-9]+", "-", about).strip("-")
-    path = asked.write_to / f"{stem}-{name}.sqlite"
-    if not asked.write_to.is_dir():
-        raise HarnessError(f"{asked.write_to} is no folder", remedy="create it first")
+    name = re.sub(r"[^A-Za-z0-9]+", "-", _about(scenario)).strip("-")
+    return asked.write_to / f"{_stem(asked)}-{name}.sqlite"
+
+
+def _write(scenario: Scenario, asked: Asked, looked: Looked, log: Log) -> None:
+    from ..manifest import RunManifest
+
+    assert asked.write_to is not None
+    path, about = _file_of(scenario, asked), _about(scenario)
+    stem = _stem(asked)
     device = looked.report.trace.devices[looked.summary.device].name or "GPU"
     trace = builder(f"{stem}: {about}", device, {"REPLAY_OF": Path(asked.trace).name})
-    fill(trace, log, _place)
+    fill(trace, log, recorded_place)
     trace.write(path, force=asked.force)
     RunManifest(
         origin="simulated",

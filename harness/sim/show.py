@@ -78,7 +78,7 @@ def _markdown(outcome: Outcome, terminal: Terminal) -> str:
 
 
 def _escape(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("|", "\\|")
+    return plain(text, 600).replace("\\", "\\\\").replace("|", "\\|")
 
 
 def _cells(table: Table, row: Sequence[Value]) -> list[str]:
@@ -107,7 +107,7 @@ def _table(outcome: Outcome, terminal: Terminal) -> str:
     file = io.StringIO()
     console = open_console(file, terminal)
     for table in outcome.tables:
-        console.print(Text(table.title, style="bold"))
+        console.print(Text(plain(table.title, 600), style="bold"))
         grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
         cells = [_cells(table, row) for row in table.rows]
         chosen = _fitting(table, cells, terminal.width)

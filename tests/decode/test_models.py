@@ -6,6 +6,7 @@ import torch
 from harness.decode import models
 from harness.decode.workload import Workload
 from harness.errors import HarnessError, UsageError
+from harness.sim.forward import build_meta
 
 from .support import decode, make_workload, reference, tiny_model
 
@@ -108,3 +109,34 @@ def test_a_hub_id_without_a_network_is_one_line(monkeypatch, capfd):
         models.load_model(Workload(model="nobody/nothing"), CPU)
     assert "\n" not in str(caught.value)
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("prompt", "remedy"), [(500, "--max-new-tokens 12 or less"), (512, "a shorter prompt")]
+)
+def test_what_would_fit_is_said(prompt, remedy):
+    workload = Workload(model="tiny", prompt_length=prompt, max_new_tokens=50)
+    with pytest.raises(UsageError, match="the model has 512 positions") as caught:
+        models.check_length(workload, models.BUILT_IN["tiny"]())
+    assert caught.value.remedy == f"use {remedy}"
+
+
+@pytest.mark.parametrize("token", [-3, 128])
+def test_a_token_that_the_model_lacks(token):
+    workload = Workload(model="tiny", prompt_tokens=(5, token))
+    with pytest.raises(
+        UsageError, match=f"--prompt-tokens has {token}, the vocabulary ends at 127"
+    ):
+        models.make_prompt(workload, tiny_model(), CPU)
+
+
+@pytest.mark.parametrize("load", [lambda w: models.load_model(w, CPU), build_meta])
+def test_a_models_own_code_is_neither_run_nor_asked_about(load, tmp_path, capfd):
+    (tmp_path / "config.json").write_text(
+        '{"model_type": "mine", "auto_map": {"AutoConfig": "mine.Mine"}}'
+    )
+    (tmp_path / "mine.py").write_text("raise SystemExit('run')")
+    workload = Workload(model=str(tmp_path))
+    with pytest.raises(HarnessError, match="custom code"):
+        load(workload)
+    assert capfd.readouterr().out == ""

@@ -1,5 +1,6 @@
 """Resolving a request to a strategy, what it needs, and how it is listed."""
 
+import io
 import json
 import re
 import subprocess
@@ -222,3 +223,31 @@ def test_a_strategys_needs_come_from_its_choices():
         "compiler",
         "cuda",
     )
+
+
+@pytest.mark.parametrize("name", ["hf-generate", "device-loop"])
+def test_the_option_that_is_refused_is_the_one_named(name):
+    asked = Workload(strategy=name, stop_check="every-k", allocator="expandable")
+    with pytest.raises(UsageError, match=f"{name} is .* takes no --stop-check"):
+        resolve(asked)
+
+
+def test_the_compiler_that_inductor_would_call_is_looked_for(monkeypatch):
+    monkeypatch.setattr(availability.shutil, "which", lambda name: name == "g++" or None)
+    monkeypatch.setenv("CXX", "clang++")
+    availability.unavailable_reason.cache_clear()
+    reason = find_strategy("compiled").unavailable_reason("cpu")
+    availability.unavailable_reason.cache_clear()
+    assert reason == "torch.compile on a CPU needs a C++ compiler (clang++), none is on PATH"
+
+
+def test_a_terminal_sees_brackets_and_colons_as_they_are():
+    from harness.decode import listing
+
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    out = Terminal()
+    listing.show((("a", "b"), [("x", "'nsys-harness[record]' :100:")]), out)
+    assert "'nsys-harness[record]' :100:" in out.getvalue()

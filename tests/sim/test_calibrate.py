@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -123,3 +124,34 @@ def test_an_existing_file_is_kept(other_machine, tmp_path):
     result = run(str(other_machine), "--gpu", "h100", "-o", str(output))
     assert "add --force" in str(result.exception)
     assert output.read_text() == "mine"
+
+
+def test_a_name_is_written_as_it_can_be_read_back(other_machine, tmp_path):
+    output = tmp_path / "mine.toml"
+    result = run(str(other_machine), "--gpu", "h100", "--name", "a\nb", "-o", str(output))
+    assert result.exit_code == 0, result.output
+    assert read_gpu(output).name == "a\N{REPLACEMENT CHARACTER}b"
+
+
+@pytest.mark.parametrize(
+    ("steps", "says"),
+    [("none", "no steps with GPU work"), ("3:5", "too few steps for a steady state")],
+)
+def test_a_window_without_steady_steps_is_the_simulations(other_machine, steps, says):
+    asked = ("--strategy", "kv-cache", "--model", "tiny", "--max-new-tokens", "8")
+    result = run(str(other_machine), "--gpu", "h100", *asked, "--steps", steps)
+    assert str(result.exception).startswith(f"the simulation has {says}")
+
+
+@pytest.mark.parametrize(
+    "told", [{"force_eos_at": 5}, {"steps": [1, 2, 3]}, {"dtype": "float33"}, {"lag": "1"}]
+)
+def test_a_manifest_with_another_kind_of_value_tells_no_workload(other_machine, tmp_path, told):
+    trace = tmp_path / "odd.sqlite"
+    shutil.copy(other_machine, trace)
+    manifest = json.loads(other_machine.with_suffix(".json").read_text())
+    manifest["workload"] |= told
+    trace.with_suffix(".json").write_text(json.dumps(manifest))
+    result = run(str(trace), "--gpu", "h100", "--format", "json")
+    assert result.exit_code == 0, result.output
+    assert "op_ns is kept" in result.output

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
@@ -71,6 +72,7 @@ def test_races_are_warned_of(tmp_path):
     ("arguments", "says"),
     [
         ((), "nothing to predict"),
+        (("--gpu", " ,"), "nothing to predict"),
         (("--gpu", "b300"), "no GPU is called"),
         (("--gpu", "h100", "--strategy", "magic"), "no strategy is called"),
         (("--gpu", "h100", "--batch-size", "1,x"), "--batch-size is"),
@@ -123,3 +125,37 @@ def test_a_family_that_does_not_follow_a_polynomial_is_not_inferred():
         family.add(length, ops(length))
     assert family.at(9) == ops(9)
     assert family.at(20) is None
+
+
+def test_savings_are_against_the_same_file_though_two_have_one_name(tmp_path):
+    from harness.sim.gpu import built_in
+
+    mine = tmp_path / "h100.toml"
+    text = built_in()["h100"].read_text()
+    mine.write_text(text.replace("op_ns = { value = 12_310", "op_ns = { value = 40_000"))
+    result = run(
+        "--gpu", f"h100,{mine}", "--batch-size", "1", "--strategy", "kv-cache,cuda-graph", *SMALL,
+        "--format", "json",
+    )  # fmt: skip
+    for base, graph in zip(*[iter(json.loads(result.output)["predictions"])] * 2, strict=True):
+        assert graph["saved_share"] == round(1 - graph["step_ns"] / base["step_ns"], 6)
+
+
+def test_gpu_0_is_a_gpu_too():
+    assert "--device needs --from" in str(run("--gpu", "h100", "--device", "0").exception)
+
+
+def test_a_gpu_file_may_come_through_a_pipe():
+    from harness.sim.gpu import built_in
+
+    text = built_in()["h100"].read_bytes()
+    read, write = os.pipe()
+    os.write(write, text)
+    os.close(write)
+    try:
+        result = run(
+            "--gpu", f"/dev/fd/{read}", "--batch-size", "1", "--strategy", "kv-cache", *SMALL
+        )
+    finally:
+        os.close(read)
+    assert result.exit_code == 0, result.output

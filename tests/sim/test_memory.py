@@ -108,3 +108,23 @@ def test_blocks_never_overlap_and_nothing_is_lost(requests, expandable):
     assert memory.allocated == 0
     free = sum(b.size for pool in memory._pools.values() for b in pool.blocks.values())
     assert free == memory.reserved
+
+
+def test_a_full_device_gets_its_free_pages_back():
+    memory = CachingAllocator(expandable=True, limit=60 * MIB)
+    first, _ = memory.allocate(30 * MIB, 7)
+    memory.release(first)
+    _, calls = memory.allocate(50 * MIB, 13)  # three pages; the 40 MiB of the other stream go
+    assert (calls, memory.driver_frees, memory.reserved) == (3, 1, 60 * MIB)
+    with pytest.raises(MemoryError):
+        memory.allocate(5 * MIB, 7)
+
+
+def test_expandable_segments_split_off_whatever_is_left():
+    plain, growing = CachingAllocator(), CachingAllocator(expandable=True)
+    sizes = {}
+    for memory in (plain, growing):
+        memory.allocate(19 * MIB + MIB // 2, 7)
+        sizes[memory.expandable] = memory.allocated
+    # 20 MiB are taken from the driver; half a MiB is not worth splitting off a large segment.
+    assert sizes == {False: 20 * MIB, True: 19 * MIB + MIB // 2}

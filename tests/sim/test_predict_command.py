@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -82,3 +83,24 @@ def test_errors(arguments, code, says):
     assert getattr(error, "exit_code", result.exit_code) == code
     assert says in str(error)
     assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize("ending", ["sqlite", "json"])
+def test_no_file_of_a_what_if_is_overwritten(tmp_path, ending):
+    mine = tmp_path / f"example-sync-graph.{ending}"
+    mine.write_text("mine")
+    result = run("--from", SYNC, "--write-to", str(tmp_path))
+    assert f"{mine} exists" in str(result.exception)
+    assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [(mine.name, "mine")]
+    assert run("--from", SYNC, "--write-to", str(tmp_path), "--force").exit_code == 0
+    assert len(list(tmp_path.iterdir())) == 10
+
+
+@pytest.mark.parametrize("format_name", ["table", "md"])
+def test_a_hostile_name_of_a_trace_stays_on_its_line(tmp_path, format_name):
+    trace = tmp_path / "a\x1b[31m\nb.sqlite"
+    shutil.copy(SYNC, trace)
+    lines = run("--from", str(trace), "--format", format_name).output.splitlines()
+    assert "Predicted from a" in lines[0]
+    assert "b.sqlite" in lines[0]
+    assert "\x1b" not in lines[0]

@@ -26,7 +26,9 @@ class Deferred(StopCheck):
     def begin(self, runtime):
         super().begin(runtime)
         self.lag = self.workload.lag
-        self.slots = [runtime.new_flag() for _ in range(self.lag + 1)]
+        # A flag that is never looked at needs no slot of its own.
+        depth = min(self.lag, self.workload.max_new_tokens)
+        self.slots = [runtime.new_flag() for _ in range(depth + 1)]
         self.landed = [runtime.new_event() for _ in self.slots]
 
     def publish(self, step, flag):
