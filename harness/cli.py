@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import io
 import os
 import sys
+import threading
 from pathlib import Path
 
 import click
@@ -28,6 +31,14 @@ class CommandFolder(click.Group):
         module = importlib.import_module(f".commands.{name.replace('-', '_')}", __package__)
         return module.command
 
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # The reader went away (`| head`): not our failure, and nothing more can be said.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            ctx.exit(141)
+
 
 @click.group(cls=CommandFolder, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="harness")
@@ -49,13 +60,35 @@ _UNEXPECTED = (
 
 def main() -> None:
     """Run the command line; every failure ends in one line on stderr and an exit code."""
-    sys.exit(exit_code_of(_run, _UNEXPECTED))
+    _open_streams()
+    code = exit_code_of(_run, _UNEXPECTED)
+    if code == 130 and _at_work():
+        # Python would wait for them as it ends, and answer another ^C with a traceback.
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError):
+                stream.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _run() -> object:
-    try:
-        return cli.main(prog_name="harness", standalone_mode=False)
-    except BrokenPipeError:
-        # The reader went away (`| head`): not our failure, and nothing more can be said.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+    code = cli.main(prog_name="harness", standalone_mode=False)
+    for thread in _at_work():  # what is kept for a second look; here ^C has an answer
+        thread.join()
+    return code
+
+
+def _at_work() -> list[threading.Thread]:
+    """Threads that Python waits for as it ends."""
+    me = threading.current_thread()
+    return [thread for thread in threading.enumerate() if not thread.daemon and thread is not me]
+
+
+def _open_streams() -> None:
+    """A closed stream (`2>&-`) is an empty one, so that no file of ours gets its number; and stdout
+    spells out what its encoding lacks, as stderr does: a file's name can hold any byte."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")

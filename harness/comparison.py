@@ -232,7 +232,7 @@ def _ratios(found: Comparison) -> list[Table]:
         Column("before", "before", "cell"),
         Column("after", "after", "cell"),
         Column("ratio", "ratio", "ratio"),
-        Column("interval", f"{found.confidence:.0%} interval"),
+        Column("interval", f"{100 * found.confidence:.5g}% interval"),
         Column("verdict", "verdict"),
     )
     return [

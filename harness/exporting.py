@@ -65,6 +65,7 @@ def run_export(request: GapsRequest, to: str | None, rows: str | None) -> None:
         return
     for chunk in chunks:
         sys.stdout.buffer.write(chunk)
+    sys.stdout.buffer.flush()  # a reader that went away is noticed here, not as Python ends
 
 
 def _format(to: str | None, output: str | None) -> str:

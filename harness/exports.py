@@ -20,6 +20,7 @@ KEEP = 20
 """Exports kept; the ones used longest ago go first."""
 IN_USE_S = 900
 """An export used less than this ago stays: another process may still be reading it."""
+_WORK, _LEFT_BEHIND_S = ".export-", 24 * 3600
 
 
 def cache_folder() -> Path:
@@ -70,7 +71,7 @@ def _export(report: Path, sqlite: Path, nsys: str | None) -> None:
     features = require_nsys(nsys)
     sqlite.parent.parent.mkdir(parents=True, exist_ok=True)
     click.echo(f"exporting {report.name} with nsys {features.version} ...", err=True)
-    with tempfile.TemporaryDirectory(prefix=".export-", dir=sqlite.parent.parent) as work:
+    with tempfile.TemporaryDirectory(prefix=_WORK, dir=sqlite.parent.parent) as work:
         made = Path(work) / sqlite.name
         export_sqlite(features, report, made)
         sqlite.parent.mkdir(exist_ok=True)
@@ -96,3 +97,6 @@ def _prune(keep: Path) -> None:
     for old in folders[KEEP:]:
         if old != keep and old.stat().st_mtime < recent:
             shutil.rmtree(old, ignore_errors=True)
+    for folder in cache_folder().glob(f"{_WORK}*"):  # of a run that was killed
+        if time.time() - folder.stat().st_mtime > _LEFT_BEHIND_S:
+            shutil.rmtree(folder, ignore_errors=True)

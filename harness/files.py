@@ -11,8 +11,13 @@ from .errors import HarnessError
 
 
 def refuse_existing(path: str | os.PathLike[str], *, force: bool) -> None:
-    """Raise before the work what the write would raise after it: a taken name, a missing folder."""
+    """Raise before the work what the write would raise after it: a taken name, a missing folder.
+
+    A pipe or a device is refused whatever `force` says: a rename would put a file in its place.
+    """
     check_folder(path)
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise HarnessError(f"{os.fspath(path)} is not a file")
     if not force and os.path.lexists(path):
         raise _exists(path)
 
@@ -31,8 +36,11 @@ def _exists(path: str | os.PathLike[str]) -> HarnessError:
 
 
 def write_text(path: Path, text: str, *, force: bool = False) -> None:
-    """Write beside the final name, then rename. Raises HarnessError where the file exists."""
-    write_bytes(path, text.encode("utf-8"), force=force)
+    """Write beside the final name, then rename. Raises HarnessError where the file exists.
+
+    A byte of a name that is no UTF-8 is spelled `\\udcff`, which JSON reads back as it was.
+    """
+    write_bytes(path, text.encode("utf-8", "backslashreplace"), force=force)
 
 
 def write_bytes(path: Path, data: bytes, *, force: bool = False) -> None:

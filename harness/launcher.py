@@ -285,7 +285,8 @@ def main(arguments):
         run(target)
     except OSError as error:
         if error.filename == target[0] and error.__traceback__.tb_next.tb_next is None:
-            print(f"{sys.executable}: can't open file '{target[0]}': {error.strerror}")
+            said = f"{sys.executable}: can't open file '{target[0]}': {error.strerror}"
+            print(said, file=sys.stderr)
             sys.exit(2)
         raise
     except Exception as error:

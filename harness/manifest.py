@@ -20,7 +20,7 @@ from .files import write_text
 MANIFEST_VERSION = 1
 ORIGINS = ("measured", "simulated", "synthetic")
 
-_SECRET = re.compile(r"(?i)(^|[-_])(token|secret|passw(or)?d|passwd|key|credentials?|auth)$")
+_SECRET = re.compile(r"(?i)(^|[-_.])(token|secret|passw(or)?d|passwd|key|credentials?|auth)$")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,7 +127,8 @@ def manifest_beside(trace: Path) -> RunManifest | None:
 
 
 def redacted(argv: Sequence[str]) -> tuple[str, ...]:
-    """`argv` with the values of options named like secrets replaced by ***.
+    """`argv` with the values of options and variables named like secrets replaced by ***:
+    `--hf-token abc`, and in `env HF_TOKEN=abc` or `train.py wandb.api_key=abc`, too.
 
     Numbers stay: `--eos-token 50256` is no secret.
     """
@@ -135,7 +136,8 @@ def redacted(argv: Sequence[str]) -> tuple[str, ...]:
     hide_next = False
     for word in argv:
         name, equals, value = word.partition("=")
-        secret = name.startswith("-") and _SECRET.search(name.lstrip("-")) is not None
+        option = name.startswith("-")
+        secret = (option or equals) and _SECRET.search(name.lstrip("-")) is not None
         if hide_next and not word.startswith("-"):
             shown.append(word if word.isdecimal() else "***")
         elif secret and equals:

@@ -26,7 +26,7 @@ class StepWindow(click.ParamType):
         if value == "none":
             return None
         first, colon, last = str(value).partition(":")
-        if not (colon and first.isdecimal() and last.isdecimal()):
+        if not colon or not all(part.isdecimal() and len(part) < 19 for part in (first, last)):
             self.fail(f"{value!r} is no window; use FIRST:LAST, for example 30:50, or none")
         return int(first), int(last)
 
@@ -40,7 +40,7 @@ class TokenIds(click.ParamType):
         if isinstance(value, tuple):
             return value
         parts = [part.strip() for part in str(value).split(",")]
-        if not all(part.isdecimal() for part in parts):
+        if not all(part.isdecimal() and len(part) < 19 for part in parts):
             self.fail(f"{value!r} is no list of token ids; use for example 464,3290,318")
         return tuple(map(int, parts))
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
 import signal
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from multiprocessing import connection, forkserver
+from multiprocessing import connection, forkserver, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from multiprocessing.reduction import ForkingPickler
@@ -57,20 +59,26 @@ class _Worker:
 
     @classmethod
     def started(cls, work: Callable[[T], R], processes: int) -> _Worker:
+        """A new one. Raises OSError where none can be started."""
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(_PRELOADED)
-        _start_server()
-        ours, theirs = context.Pipe()
-        process = context.Process(target=_serve, args=(theirs, work, processes), daemon=True)
-        with theirs:  # the process holds its end alone, so that its death is our end of file
-            process.start()
-        return cls(process, ours)
+        for _ in range(3):
+            _start_server()
+            ours, theirs = context.Pipe()
+            process = context.Process(target=_serve, args=(theirs, work, processes), daemon=True)
+            try:
+                with theirs:  # the process alone holds its end: its death is our end of file
+                    process.start()
+                return cls(process, ours)
+            except (EOFError, ConnectionError):  # the server died, and the next one may not
+                ours.close()
+                time.sleep(0.1)  # until the system knows of the death, and a new one is started
+        raise OSError(errno.ECHILD, "what starts the processes that share the work was killed")
 
-    def end(self, kill: bool) -> None:
-        """Over and gone; without `kill`, after what it does now."""
+    def end(self) -> None:
+        """Over and gone, whatever it does."""
         self.pipe.close()
-        if kill:
-            self.process.kill()
+        self.process.kill()
         self.process.join()
 
 
@@ -80,11 +88,10 @@ def _until_one_dies(
     """Do what is to do; gives back what was in work when a process died, if one did."""
     idle: list[_Worker] = []
     busy: dict[Connection, tuple[_Worker, tuple[int, T]]] = {}
-    finished = False
     try:
         while todo or busy:
             while todo and len(busy) < processes:
-                with _no_main(), _later():
+                with _later(), _no_main():
                     worker = idle.pop() if idle else _Worker.started(work, processes)
                     busy[worker.pipe] = worker, todo.popleft()
                 with suppress(OSError):  # it is dead: its end of file tells below
@@ -104,11 +111,14 @@ def _until_one_dies(
                 yield position, result
             if died:
                 return [item for _, item in busy.values()]
-        finished = True
+        for worker in idle:
+            worker.pipe.close()
+        for worker in idle:  # it may still be keeping what it found; ^C ends that too
+            worker.process.join()
     finally:
         with _later():
             for worker in [*idle, *(worker for worker, _ in busy.values())]:
-                worker.end(kill=not finished)
+                worker.end()
     return []
 
 
@@ -128,15 +138,15 @@ def _serve(pipe: Connection, work: Callable[[T], R], processes: int) -> None:
 def _start_server() -> None:
     """Start what starts the processes deaf to ^C, and they are so from their first moment on.
 
-    ^C goes to all processes of a terminal: the parent's word counts, and it kills them.
+    ^C goes to all processes of a terminal: the parent's word counts, and it kills them. Blocked,
+    not ignored: what comes meanwhile still comes to us, afterwards.
     """
-    if threading.current_thread() is not threading.main_thread():
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    resource_tracker.ensure_running()  # the server starts it too, and it unblocks ^C
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         forkserver.ensure_running()
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
@@ -163,8 +173,8 @@ def _later() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-    if came and callable(before):
-        before(signal.SIGINT, None)
+    if came:
+        signal.raise_signal(signal.SIGINT)
 
 
 def _begin(processes: int) -> None:

@@ -30,7 +30,7 @@ def run_report(request: GapsRequest) -> None:
         raise HarnessError(f"none of {len(request.traces)} traces could be analysed")
     page = reporters()["html"].render(report, Terminal())
     write_text(output, page, force=request.force)
-    size = len(page.encode("utf-8")) / 1e6
+    size = output.stat().st_size / 1e6
     click.echo(f"{output} ({size:.2f} MB): open it in a browser; it needs no network", err=True)
     if report.failures:
         done = len(report.traces)

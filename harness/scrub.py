@@ -57,6 +57,8 @@ def scrub(
     refuse_existing(output, force=force)
     refuse_existing(manifest, force=force)  # one of another trace would be taken for the copy's
     described = trace.with_suffix(".json")
+    if described.is_file() and manifest.exists() and manifest.samefile(described):
+        raise HarnessError(f"{manifest} exists", remedy="name another file with -o")
     with tempfile.TemporaryDirectory(prefix=f".{output.name[:80]}.", dir=output.parent) as work:
         part = Path(work) / "clean.sqlite"
         removed = Removed()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from . import scrub_policy as policy
 from .errors import HarnessError
-from .scrub_search import found_in, searchable
+from .scrub_search import encoded, found_in, searchable
 
 _PIECE = 256
 """Characters of a long value that are searched for at once: pages cut longer ones apart."""
@@ -95,18 +95,27 @@ def verify(part: Path, manifest: str | None, removed: Removed, allow: tuple[str,
 def _places(part: Path, value: str) -> list[str]:
     """Table.column of the kept texts that hold the value."""
     found = []
+    sought, term = _bound(value)
     with contextlib.closing(sqlite3.connect(f"{part.as_uri()}?mode=ro", uri=True)) as base:
         tables = [name for (name,) in base.execute("SELECT name FROM sqlite_master")]
         for table in tables:
             columns = [row[1] for row in base.execute(f"PRAGMA table_info({quoted(table)})")]
             for column in columns:
                 if column in policy.texts_of(table):
-                    query = (
-                        f"SELECT 1 FROM {quoted(table)} WHERE instr({quoted(column)}, ?) LIMIT 1"
-                    )
-                    if base.execute(query, (value,)).fetchone():
+                    holds = f"instr({quoted(column)}, {term})"
+                    query = f"SELECT 1 FROM {quoted(table)} WHERE {holds} LIMIT 1"
+                    if base.execute(query, (sought,)).fetchone():
                         found.append(f"{table}.{column}")
     return found
+
+
+def _bound(value: str) -> tuple[str | bytes, str]:
+    """A value as sqlite3 takes it, and the term for it: what is no UTF-8 is cast from bytes."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return encoded(value), "CAST(? AS TEXT)"
+    return value, "?"
 
 
 def quoted(name: str) -> str:

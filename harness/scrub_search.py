@@ -33,7 +33,7 @@ def found_in(path: Path, values: Iterable[str]) -> set[str]:
     for value in values:
         if searchable(value):
             for encoding, errors in _ENCODINGS:
-                patterns.setdefault(value.encode(encoding, errors), value)
+                patterns.setdefault(encoded(value, encoding, errors), value)
     if not patterns:
         return set()
     by_head: dict[int, list[bytes]] = {}
@@ -51,6 +51,14 @@ def found_in(path: Path, values: Iterable[str]) -> set[str]:
             found |= _in_chunk(data, by_head, heads, likely, patterns)
             kept = data[-overlap:]
     return found
+
+
+def encoded(value: str, encoding: str = "utf-8", errors: str = "surrogateescape") -> bytes:
+    """The bytes of a value as a file holds them."""
+    try:
+        return value.encode(encoding, errors)
+    except UnicodeEncodeError:  # half of a pair, which JSON may hold
+        return value.encode(encoding, "surrogatepass")
 
 
 def _in_chunk(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from .capture.nsys_features import find_nsys, parse_version, read_features
 from .errors import HarnessError
-from .manifest import manifest_beside
+from .manifest import RunManifest, manifest_beside
 
 _NO_DISPLAY = "copy the file to a machine with a screen and open it in Nsight Systems there"
 
@@ -36,12 +37,19 @@ def report_of(trace: Path) -> Path:
     beside = trace.with_suffix(".nsys-rep")
     if beside.exists():
         return beside
-    manifest = manifest_beside(trace)
+    manifest = _manifest(trace)
     how = "" if manifest is None else f": it was recorded with {manifest.capture.get('backend')}"
     raise HarnessError(
         f"{trace} has no .nsys-rep beside it{how}",
         remedy="the GUI opens reports of nsys only; 'harness gaps' reads the SQLite file",
     )
+
+
+def _manifest(trace: Path) -> RunManifest | None:
+    """The manifest beside it; a NAME.json of another kind, an export for example, is none."""
+    with contextlib.suppress(HarnessError):
+        return manifest_beside(trace)
+    return None
 
 
 def find_viewer() -> str | None:
@@ -107,7 +115,7 @@ def _telling_line(said: str) -> str:
 
 def _check_age(report: Path) -> None:
     """An older GUI cannot read a newer report, and says so only in a dialogue box."""
-    manifest = manifest_beside(report)
+    manifest = _manifest(report)
     nsys = find_nsys()
     recorded = None if manifest is None else manifest.capture.get("tool_version")
     if nsys is None or not isinstance(recorded, str):

@@ -183,7 +183,7 @@ def load(store: Store, session: str | None = None) -> Figures:
         cells[cell["key"]] = CellFigures(cell, mine, floor)
     try:
         plan = Plan.from_json(row["plan"])
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except ValueError:
         raise HarnessError(
             f"{store.path} is damaged: the plan of session {row['id']} cannot be read",
             remedy="take a copy of it that is sound, or measure again",

@@ -40,9 +40,9 @@ class Protocol:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("rounds", "least_runs", "warmup_runs", "warmup_most"):
+        options = {"rounds": "rounds", "least_runs": "min-runs", "warmup_runs": "warmup"}
+        for name, option in options.items():
             if getattr(self, name) < 1:
-                option = name.replace("_", "-")
                 raise UsageError(f"--{option} is {getattr(self, name)}", remedy="use 1 or more")
 
 
@@ -80,17 +80,18 @@ class Plan:
 
     @classmethod
     def from_json(cls, text: str) -> Plan:
-        """Rebuild from `to_json`; raises ValueError, KeyError or TypeError for anything else."""
-        data: Mapping[str, Any] = json.loads(text)
-        return cls(
-            cells=tuple(Cell(c["name"], Workload.from_dict(c["workload"])) for c in data["cells"]),
-            sections=tuple(
+        """Rebuild from `to_json`; raises ValueError for anything else."""
+        try:
+            data: Mapping[str, Any] = json.loads(text)
+            cells = [Cell(c["name"], Workload.from_dict(c["workload"])) for c in data["cells"]]
+            sections = [
                 Section(**{**section, "cells": tuple(section["cells"])})
                 for section in data["sections"]
-            ),
-            protocol=Protocol(**data["protocol"]),
-            preset=data["preset"],
-        )
+            ]
+            protocol = Protocol(**data["protocol"])
+            return cls(tuple(cells), tuple(sections), protocol, data["preset"])
+        except (KeyError, TypeError, AttributeError, RecursionError, UsageError) as error:
+            raise ValueError(f"no plan: {error}") from error
 
 
 @dataclasses.dataclass(frozen=True)

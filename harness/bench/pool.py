@@ -78,6 +78,8 @@ class Worker:
     def _answer(self, wanted: str) -> dict[str, Any]:
         assert self._process.stdout is not None
         for line in self._process.stdout:
+            if not line.endswith("\n"):
+                break  # it died as it wrote
             found: dict[str, Any] = json.loads(line)
             if found["event"] == wanted:
                 return found

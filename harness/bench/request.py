@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -37,6 +38,13 @@ def plan_of(values: Mapping[str, Any], given: Collection[str] = ()) -> Plan | No
             "nothing to measure",
             remedy="use --strategy NAME,..., --all, --preset article, or --resume",
         )
+    # A floor of negative time, and a number that no column holds.
+    for name, least, most in (("bandwidth", 0, math.inf), ("seed", -(2**63), 2**63)):
+        value = values[name]
+        if value is not None and not least < value < most:
+            raise UsageError(
+                f"--{name} is {value}", remedy=f"use more than {least}, less than {most}"
+            )
     fixed = {"batch_size", "max_seqlen"} & set(given)
     if values["preset"] and fixed:
         option = min(fixed).replace("_", "-")

@@ -92,7 +92,7 @@ def _resumed(store: Store, plan: Plan | None, options: Options) -> tuple[str, Pl
         )
     try:
         stored = Plan.from_json(row["plan"])
-    except (ValueError, KeyError, TypeError):
+    except ValueError:
         raise HarnessError(
             f"session {row['id']} of {store.path} has a plan that this harness cannot read",
             remedy="measure anew",

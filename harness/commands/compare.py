@@ -80,7 +80,8 @@ def command(ctx: click.Context, before: str, after: str, **values: Any) -> None:
     from ..gaps import format_of, terminal
 
     if not 0.5 <= values["confidence"] < 1:
-        raise UsageError(f"--confidence is {values['confidence']:.0%}", remedy="use 50% to 99.9%")
+        given = f"{100 * values['confidence']:.5g}%"
+        raise UsageError(f"--confidence is {given}", remedy="use 50% to 99.9%")
     output: Path | None = values["output"]
     format_name = format_of(values["format_name"], str(output) if output else None, among=FORMATS)
     if output is not None:

@@ -198,3 +198,12 @@ def test_what_several_recordings_differ_in_is_listed() -> None:
         "b": {"c": 2},
         "d": 4,
     }
+
+
+@pytest.mark.parametrize(("asked", "title"), [("99.9%", "99.9% interval"), ("0.9", "90% interval")])
+def test_an_interval_is_called_by_its_confidence(
+    here, tmp_path: Path, asked: str, title: str
+) -> None:
+    write_trace(tmp_path / "a.sqlite", steps(100))
+    done = here("compare", "a.sqlite", "a.sqlite", "--confidence", asked, cwd=tmp_path)
+    assert f"  {title}  " in done.stdout

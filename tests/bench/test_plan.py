@@ -117,3 +117,30 @@ def test_planning_needs_no_torch() -> None:
     import subprocess
 
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"warmup_runs": 0}, "--warmup is 0"),
+        ({"least_runs": 0}, "--min-runs is 0"),
+        ({"rounds": 0}, "--rounds is 0"),
+    ],
+)
+def test_a_refusal_names_an_option_that_there_is(values: dict[str, int], says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        Protocol(**values)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "null",
+        "[" * 100_000,
+        '{"cells": [{"name": "x", "workload": null}], "sections": [], "protocol": {}}',
+        '{"cells": [], "sections": [], "protocol": {"rounds": 0}, "preset": null}',
+    ],
+)
+def test_anything_else_is_no_plan(text: str) -> None:
+    with pytest.raises(ValueError, match="no plan: "):
+        Plan.from_json(text)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import signal
 import threading
 import time
+from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
 
 from harness.pool import spread
 
-from .work import die_on_seven, die_once, die_writing, double, fail, lost, nap
+from .work import die_on_seven, die_once, die_writing, double, fail, linger, lost, nap
 
 
 def test_every_item_comes_back_with_its_place() -> None:
@@ -54,3 +57,54 @@ def test_leaving_early_leaves_no_process_and_no_thread() -> None:
     while set(multiprocessing.active_children()) - before:
         assert time.monotonic() - started < 30
         time.sleep(0.05)
+
+
+def test_an_interrupt_as_the_first_process_starts_is_not_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    start = forkserver.ensure_running
+
+    def interrupted() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        start()
+
+    monkeypatch.setattr(forkserver, "ensure_running", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        list(spread(double, [1, 2], 2, lost))
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
+def test_an_interrupt_ends_a_process_that_has_something_left_to_do() -> None:
+    before = set(multiprocessing.active_children())
+    results = spread(linger, [600.0], 1, lost)
+    assert next(results) == (0, 600.0)
+    threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        next(results)
+    assert set(multiprocessing.active_children()) <= before
+
+
+def test_a_server_that_dies_as_it_starts_a_process_gives_way_to_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    start, deaths = forkserver.ensure_running, [1]
+
+    def dead() -> None:
+        start()
+        if deaths:
+            deaths.clear()
+            server = forkserver._forkserver._forkserver_pid
+            os.kill(server, signal.SIGSTOP)  # it takes the request, and nothing comes of it
+            threading.Timer(0.2, os.kill, (server, signal.SIGKILL)).start()
+
+    monkeypatch.setattr(forkserver, "ensure_running", dead)
+    assert sorted(spread(double, range(4), 2, lost)) == [(k, 2 * k) for k in range(4)]
+
+
+def test_a_server_that_always_dies_is_an_error_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    def dead(process: object) -> None:
+        raise EOFError  # which click takes for ^C
+
+    monkeypatch.setattr("multiprocessing.context.ForkServerProcess.start", dead)
+    with pytest.raises(OSError, match="what starts the processes that share the work was killed"):
+        list(spread(double, range(4), 2, lost))

@@ -18,6 +18,12 @@ def nap(item: float) -> float:
     return item
 
 
+def linger(item: float) -> float:
+    """Done, but its process is not: as where a trace is kept beside its analysis."""
+    threading.Thread(target=time.sleep, args=(item,)).start()
+    return item
+
+
 def die_on_seven(item: int) -> int:
     """What the kernel does to a process when memory runs out."""
     if item == 7:

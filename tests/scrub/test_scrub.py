@@ -279,6 +279,29 @@ def test_a_manifest_of_another_trace_is_not_left_beside_the_copy(tmp_path):
     assert not (tmp_path / "clean.json").exists()
 
 
+def test_the_manifest_of_the_trace_is_never_overwritten(tmp_path):
+    bare = loop(tmp_path / "run.db")
+    (tmp_path / "run.json").write_text('{"manifest_version": 1, "origin": "measured"}')
+    before = (tmp_path / "run.json").read_bytes()
+    with pytest.raises(HarnessError, match=r"run.json exists; name another file"):
+        scrub(bare, tmp_path / "run.sqlite", force=True)
+    assert (tmp_path / "run.json").read_bytes() == before
+    assert not (tmp_path / "run.sqlite").exists()
+
+
+def test_a_text_that_is_no_unicode_is_searched_for(tmp_path):
+    bare = loop(tmp_path / "bare.sqlite")
+    (tmp_path / "bare.json").write_text('{"manifest_version": 1, "notes": ["\\ud800 abcdefgh"]}')
+    scrub(bare, tmp_path / "clean.sqlite")
+    with contextlib.closing(sqlite3.connect(bare)) as base, base:
+        odd = "cast(x'ff4142434445464748494a' as text)"
+        base.execute("CREATE TABLE IF NOT EXISTS TARGET_INFO_SYSTEM_ENV (name TEXT, value TEXT)")
+        base.execute(f"INSERT INTO TARGET_INFO_SYSTEM_ENV (name, value) VALUES ('ODD', {odd})")
+        base.execute(f"UPDATE NVTX_EVENTS SET text = {odd}")
+    with pytest.raises(HarnessError, match=r"ODD \(in NVTX_EVENTS.text\)"):
+        scrub(bare, tmp_path / "other.sqlite")
+
+
 @pytest.mark.parametrize("at", [0, 1, 5, (1 << 24) - 9, (1 << 24) - 1, (1 << 24) + 3])
 def test_the_search_finds_a_value_anywhere(tmp_path, at):
     path = tmp_path / "bytes"
