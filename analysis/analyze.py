@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -106,7 +106,7 @@ def analyze(source: Trace | str | os.PathLike[str], options: Options | None = No
         gaps = tuple(g for g in gaps if g.device.ordinal == options.device)
         if not gaps:
             raise no_such_device(trace.path, options.device, known)
-    _check_pairs(trace, steps)
+    _check_pairs(trace, steps, gaps)
     attributions = tuple(attribute(trace, g) for g in gaps)
     series = tuple(
         found
@@ -133,10 +133,12 @@ def analyze(source: Trace | str | os.PathLike[str], options: Options | None = No
     )
 
 
-def _check_pairs(trace: Trace, steps: Steps) -> None:
-    """Raises TraceError where steps of many threads ran on many devices each."""
-    device = trace.operations.device
-    pairs = sum(len(np.unique(device[one.step_of >= 0])) for one in steps.series)
+def _check_pairs(trace: Trace, steps: Steps, gaps: tuple[DeviceGaps, ...]) -> None:
+    """Raises TraceError where steps of many threads ran on many of these devices each."""
+    device, looked_at = trace.operations.device, [g.device.index for g in gaps]
+    pairs = sum(
+        int(np.isin(np.unique(device[one.step_of >= 0]), looked_at).sum()) for one in steps.series
+    )
     check_pairs(trace, len(steps.series), pairs)
 
 
@@ -172,13 +174,12 @@ def _narrow(trace: Trace, steps: Steps, options: Options) -> tuple[Window, Steps
         if not kept:
             raise no_such_steps(trace.path, steps.series, options.steps)
         steps = replace(steps, series=kept)
-        edges = _gpu_extent(trace, kept, options.device)
-        if edges is not None:
-            window = replace(
-                window,
-                start=edges[0] if window.start is None else window.start,
-                end=edges[1] if window.end is None else window.end,
-            )
+        edges = _gpu_extent(trace, kept, options.device) or host_extent(kept)
+        window = replace(
+            window,
+            start=edges[0] if window.start is None else window.start,
+            end=edges[1] if window.end is None else window.end,
+        )
     if options.window.start is not None or options.window.end is not None:
         seen = (_in_window(trace, one, window) for one in steps.series)
         steps = replace(steps, series=tuple(one for one in seen if len(one)))
@@ -211,6 +212,12 @@ def numbered(one: StepSeries, first: int | None, stop: int | None) -> Bool:
     if stop is not None:
         wanted &= one.number < stop
     return wanted
+
+
+def host_extent(series: Sequence[StepSeries]) -> tuple[int, int]:
+    """Where steps that have no work on the GPUs looked at begin and end, ns: on the host."""
+    start = min(int(one.start.min()) for one in series)
+    return start, max(start + 1, *(int(one.end.max()) for one in series))
 
 
 def _in_window(trace: Trace, one: StepSeries, window: Window) -> StepSeries:

@@ -16,7 +16,7 @@ from .arrays import Bool, Code
 from .intervals import Int64, covered_before, union
 from .moments import positions
 from .opnames import operation_names
-from .persteps import quiet_moments
+from .persteps import steady_periods
 from .summary import COMMUNICATION, SeriesSummary
 
 COLLECTIVE = re.compile(r"AllReduce|AllGather|ReduceScatter", re.IGNORECASE)
@@ -28,7 +28,7 @@ while another still waits (broadcast, send and receive), or do not say what they
 class RankSteps:
     """One step series on one device, as a rank among others. Shape (n,) is its interior steps, ns.
 
-    compute + communication + sum of causes == period, for each step, checked.
+    compute + communication + sum of causes == period, for each step (checked by `steady_periods`).
     """
 
     path: str
@@ -77,33 +77,21 @@ def _of_series(report: TraceReport, summary: SeriesSummary) -> RankSteps | None:
     position, index = positions(report, summary)
     trace, gaps = report.trace, report.gaps[position]
     split, series = report.attributions[position], report.steps.series[index]
-    alive, quiet = quiet_moments(trace, gaps, series)
-    if len(alive) < 3:
+    if summary.steady is None:
         return None
+    periods = steady_periods(trace, gaps, split, series)
     operations = trace.operations
     rows = np.arange(len(operations))[gaps.rows]
     codes, texts = operation_names(trace, rows)
     said = np.array([bool(COMMUNICATION.search(text)) for text in texts], np.bool_)[codes]
     together = np.array([bool(COLLECTIVE.search(text)) for text in texts], np.bool_)[codes]
 
-    edges = np.clip(quiet, gaps.window_start, gaps.window_end)
     start = np.maximum(operations.start[rows], gaps.window_start)
     end = np.minimum(operations.end[rows], gaps.window_end)
-    compute = _between(covered_before(union(start[~said], end[~said]), edges))
-    busy = _between(covered_before(gaps.busy, edges))
-    at = np.searchsorted(edges, gaps.start, side="right") - 2  # 0 for the first interior step
-    n = len(alive) - 2
-    inside = np.flatnonzero((at >= 0) & (at < n))
-    causes = {}
-    for k, cause in enumerate(split.causes):
-        time = np.zeros(n, np.int64)
-        np.add.at(time, at[inside], split.time[k, inside])
-        causes[cause.name] = time
-    period = _between(edges)
-    assert np.array_equal(busy + sum(causes.values()), period)
+    compute = np.diff(covered_before(union(start[~said], end[~said]), periods.edge))
 
     place = np.full(len(series) + 1, -1, np.int64)  # the last is for operations of no step
-    place[alive[1:-1]] = np.arange(n)
+    place[periods.step] = np.arange(len(periods.step))
     step = place[series.step_of[rows]]
     chosen = np.flatnonzero(said & together & (step >= 0))
     used, name = np.unique(codes[chosen], return_inverse=True)
@@ -112,11 +100,11 @@ def _of_series(report: TraceReport, summary: SeriesSummary) -> RankSteps | None:
         pattern=series.pattern,
         pid=summary.pid,
         device=gaps.device.ordinal,
-        number=series.number[alive[1:-1]],
-        period=period,
+        number=series.number[periods.step],
+        period=periods.period,
         compute=compute,
-        communication=busy - compute,
-        causes=causes,
+        communication=periods.busy - compute,
+        causes={c.name: row for c, row in zip(split.causes, periods.by_cause, strict=True)},
         step=step[chosen].astype(np.int32),
         names=tuple(texts[k] for k in used.tolist()),
         name=name.astype(np.int32),
@@ -124,11 +112,6 @@ def _of_series(report: TraceReport, summary: SeriesSummary) -> RankSteps | None:
         duration=(operations.end - operations.start)[rows[chosen]],
         others=int(np.count_nonzero(said & ~together & (step >= 0))),
     )
-
-
-def _between(before: Int64) -> Int64:
-    """What lies between one interior step's edge and the next one's."""
-    return np.diff(before)[1:]
 
 
 def _ordinals(step: Int64, name: Code) -> Code:

@@ -168,7 +168,7 @@ def _last_seen(trace: Trace, seen: np.ndarray) -> Int64:
 def _under_capture(trace: Trace) -> np.ndarray:
     """Calls made between cudaStreamBeginCapture and EndCapture of their thread."""
     calls = trace.calls
-    begins = calls.named(CAPTURE_BEGINS)
+    begins = calls.named(CAPTURE_BEGINS) & ~calls.failed
     ends = calls.named(CAPTURE_ENDS)
     if not begins.any():
         return np.zeros(len(calls), np.bool_)

@@ -12,8 +12,9 @@ import re
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from .arrays import Bool, factorize
+from .arrays import Bool, Code, factorize
 from .causes.calls import synchronizing
 from .errors import TraceError
 from .infer_period import COVERAGE, MIN_REPEATS, Loop, NoLoop, find_loop
@@ -137,24 +138,37 @@ def _busiest(trace: Trace, rows: Int64) -> tuple[Int64, str]:
     pair, pairs = factorize(process.astype(np.int64) << 32 | factorize(stream)[0])
     counts = np.bincount(pair, minlength=len(pairs))
     main = int(np.argmax(counts))
-    token, tokens = factorize(_tokens(trace, rows))
-    work = np.zeros((len(pairs), len(tokens)))
-    np.add.at(work, (pair, token), 1)
-    norm = np.linalg.norm(work, axis=1)
-    alike = (work @ work[main]) / (norm * norm[main]) >= _SAME_WORK
+    alike = _likeness(pair, factorize(_tokens(trace, rows))[0], main) >= _SAME_WORK
     thread = calls.thread[operations.launch[rows]]
-    lead = [int(np.bincount(thread[pair == k]).argmax()) for k in range(len(pairs))]
-    joined = [
-        k
-        for k in range(len(pairs))
-        if k == main or (alike[k] and lead[k] == lead[main] and counts[k] * 4 >= counts[main])
-    ]
+
+    def lead(k: int) -> int:
+        return int(np.bincount(thread[pair == k]).argmax())
+
+    first = lead(main)
+    near = np.flatnonzero(alike & (counts * 4 >= counts[main])).tolist()
+    joined = sorted({main, *(k for k in near if lead(k) == first)})
     inside = np.isin(pair, joined)
     names = sorted(int(stream[np.argmax(pair == k)]) for k in joined)
     label = f"stream {names[0]}"
     if len(names) > 1:
         label = f"streams {', '.join(map(str, names))} (which take turns)"
     return rows[inside], label
+
+
+def _likeness(group: Code, token: Code, main: int) -> NDArray[np.float64]:
+    """Cosine of each group's operation counts with those of `main`; shape (groups,).
+
+    Counts are held where there are any: a table of groups and tokens may fit no memory.
+    """
+    width = int(token.max()) + 1
+    cells, count = np.unique(group.astype(np.int64) * width + token, return_counts=True)
+    owner, what = cells // width, cells % width
+    its = np.zeros(width)
+    its[what[owner == main]] = count[owner == main]
+    norm = np.sqrt(np.bincount(owner, weights=count.astype(np.float64) ** 2))
+    common = np.bincount(owner, weights=count * its[what])
+    likeness: NDArray[np.float64] = common / (norm * norm[main])
+    return likeness
 
 
 def _tokens(trace: Trace, rows: Int64) -> Int64:
@@ -201,7 +215,7 @@ def _sequence(trace: Trace, rows: Int64, tokens: Int64) -> Sequence:
         tokens=tokens,
         launch=begun,
         quiet=np.maximum(begun - np.maximum(done, last_back), 0),
-        waits=waits[waits < len(rows) + 1],
+        waits=waits,
         uploads=np.flatnonzero(uploads),
     )
 

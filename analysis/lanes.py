@@ -11,13 +11,14 @@ from .intervals import Int64
 from .opnames import operation_names
 from .scene import Lane
 from .schema import Kind
+from .steps import TORCH_PROFILER
 from .summary import COMMUNICATION
 from .trace import Trace
 
 MAX_DEPTH = 5
 """Nested ranges drawn for each thread; deeper ones are counted in the lane's note."""
 MAX_STREAMS = 6
-"""Streams with a lane of their own, busiest first; the others share one."""
+"""Lanes of streams; where there are more streams, the least busy ones share the last."""
 MAX_ROWS = 4
 """Rows of one stream whose operations overlap."""
 LONG_NAME = 96
@@ -38,7 +39,7 @@ def thread_title(trace: Trace, thread: int) -> str:
 
 def range_word(trace: Trace) -> str:
     """What the ranges are: NVTX's, or those of torch.profiler."""
-    return "ranges" if trace.source.producer.startswith(("PyTorch", "torch")) else "NVTX"
+    return "ranges" if trace.source.producer == TORCH_PROFILER else "NVTX"
 
 
 def stacked(start: Int64, end: Int64, *, nested: bool) -> Int64:
@@ -49,14 +50,14 @@ def stacked(start: Int64, end: Int64, *, nested: bool) -> Int64:
     row = np.zeros(len(start), np.int64)
     open_until: list[int] = []
     for k, (lo, hi) in enumerate(zip(start.tolist(), end.tolist(), strict=True)):
-        taken = [until > lo for until in open_until]
         if nested:
-            level = max((r + 1 for r, busy in enumerate(taken) if busy), default=0)
-        else:
-            level = taken.index(False) if False in taken else len(taken)
-        while len(open_until) <= level:
-            open_until.append(0)
-        open_until[level] = hi
+            while open_until and open_until[-1] <= lo:
+                open_until.pop()
+            row[k] = len(open_until)
+            open_until.append(hi)
+            continue
+        level = next((r for r, until in enumerate(open_until) if until <= lo), len(open_until))
+        open_until[level : level + 1] = [hi]
         row[k] = level
     return row
 
@@ -126,7 +127,7 @@ def stream_lanes(trace: Trace, rows: Int64) -> list[Lane]:
     process, _ = factorize(operations.process[rows].astype(np.int64))
     code, keys = factorize(operations.stream[rows] * (int(process.max()) + 1) + process)
     spent = np.bincount(code, weights=operations.end[rows] - operations.start[rows])
-    busiest = np.argsort(-spent, kind="stable")[: MAX_STREAMS if len(keys) > MAX_STREAMS else None]
+    busiest = np.argsort(-spent, kind="stable")
     if len(keys) > MAX_STREAMS:
         busiest = busiest[: MAX_STREAMS - 1]
     lanes = []

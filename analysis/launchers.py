@@ -14,6 +14,7 @@ RANK_VARIABLES = (
 )
 """Launchers tell a process its place; the first that is set counts. (rank, number of ranks)"""
 
+_NUMBER = re.compile(r"[0-9]{1,9}")
 _NAMED = re.compile(r"(?i)(?<![a-z0-9])r(?:ank)?[-_]?(\d{1,6})(?![a-z0-9])")
 _NUMBERED = re.compile(r"\.(\d{1,6})(?=\.)")
 """`rank3`, `rank_3`, `r3`; or a number between two dots, `trace.3.sqlite`."""
@@ -22,7 +23,7 @@ _NUMBERED = re.compile(r"\.(\d{1,6})(?=\.)")
 def rank_variable(env: Mapping[str, str]) -> tuple[str, int] | None:
     """(variable, rank) of a process among several; None where it is alone or nobody says."""
     for name, size in RANK_VARIABLES:
-        if env.get(name, "").isdecimal() and env.get(size, "1").isdecimal():
+        if _NUMBER.fullmatch(env.get(name, "")) and _NUMBER.fullmatch(env.get(size, "1")):
             return (name, int(env[name])) if int(env.get(size, "1")) > 1 else None
     return None
 

@@ -43,6 +43,8 @@ def positions(report: TraceReport, summary: SeriesSummary) -> tuple[int, int]:
         for k, one in enumerate(report.steps.series)
         if (one.pattern, one.thread.pid, one.thread.tid)
         == (summary.pattern, summary.pid, summary.tid)
+        # A wildcard and a regular expression may be one text, and match other ranges.
+        and np.array_equal(one.start, summary.table.start)
     )
     return device, series
 

@@ -9,7 +9,7 @@ import numpy as np
 from .arrays import Bool
 from .attribute import Attribution
 from .gaps import DeviceGaps, GapKind, gap_kinds
-from .intervals import Int64
+from .intervals import Int64, covered_before
 from .steps import StepSeries
 from .trace import Trace
 
@@ -21,7 +21,8 @@ class StepFigures:
     number: Int64
     period: Int64
     """From the moment the device fell quiet before the step's first operation to the same moment
-    of the next step that has one; -1 for the last step, and for steps without GPU work."""
+    of the next step that has one; -1 for the last step, and for steps without GPU work; 0 for a
+    step whose work began after that of a later one."""
     idle: Int64
     """Idle time that belongs to the step, as in `StepTable.idle`."""
     by_cause: Int64
@@ -57,8 +58,57 @@ def step_figures(
     return StepFigures(series.number, period, by_cause.sum(axis=0), by_cause, longest, interior)
 
 
+@dataclass(frozen=True)
+class Periods:
+    """The steady state of one series on one device, cut where the device fell quiet before each
+    step. All idle time of a period counts, that of operations outside every step too: period ==
+    busy + sum of by_cause, checked, and the means are those of `Steady`. Times in ns.
+    """
+
+    step: Int64
+    """Index of each period's step in the series, shape (n,)."""
+    edge: Int64
+    """Where the periods begin, and the last one ends; shape (n + 1,)."""
+    busy: Int64
+    """Shape (n,)."""
+    by_cause: Int64
+    """Idle time, shape (causes, n)."""
+
+    @property
+    def period(self) -> Int64:
+        """Shape (n,)."""
+        return np.diff(self.edge)
+
+    @property
+    def idle(self) -> Int64:
+        """Shape (n,)."""
+        return self.period - self.busy
+
+
+def steady_periods(
+    trace: Trace, gaps: DeviceGaps, attribution: Attribution, series: StepSeries
+) -> Periods:
+    """The periods of the interior steps; none where fewer than three steps have GPU work."""
+    alive, quiet = quiet_moments(trace, gaps, series)
+    edge = np.clip(quiet[1:], gaps.window_start, gaps.window_end)
+    n = max(len(edge) - 1, 0)
+    busy = np.diff(covered_before(gaps.busy, edge))
+    at = np.searchsorted(edge, gaps.start, side="right") - 1  # no gap lies across an edge
+    inside = np.flatnonzero((at >= 0) & (at < n))
+    by_cause = np.zeros((len(attribution.causes), n), np.int64)
+    for k, row in enumerate(attribution.time):
+        np.add.at(by_cause[k], at[inside], row[inside])
+    found = Periods(alive[1:-1], edge, busy, by_cause)
+    assert np.array_equal(busy + by_cause.sum(axis=0), found.period)
+    return found
+
+
 def quiet_moments(trace: Trace, gaps: DeviceGaps, series: StepSeries) -> tuple[Int64, Int64]:
-    """(steps with GPU work, when the device fell quiet before each one's first operation)."""
+    """(steps with GPU work, when the device fell quiet before each one's first operation).
+
+    The moments ascend: where asynchronous steps begin in another order than they were launched,
+    those in between give way, the second and the last, which bound the steady state, do not.
+    """
     step_of = series.step_of[gaps.rows]
     positions = np.flatnonzero(step_of >= 0)
     if len(positions) == 0:
@@ -70,4 +120,8 @@ def quiet_moments(trace: Trace, gaps: DeviceGaps, series: StepSeries) -> tuple[I
     start = trace.operations.start[gaps.rows]
     reach = np.maximum.accumulate(trace.operations.end[gaps.rows])
     earlier = np.where(at > 0, reach[np.maximum(at - 1, 0)], start[at])
-    return alive, np.minimum(earlier, start[at])
+    quiet: Int64 = np.minimum(earlier, start[at])
+    if len(quiet) > 1:
+        quiet[1:] = np.minimum(np.maximum.accumulate(quiet[1:]), quiet[-1])
+        quiet[0] = min(quiet[0], quiet[1])
+    return alive, quiet

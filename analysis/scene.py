@@ -143,7 +143,8 @@ def coverage(lane: Lane, lo: int, hi: int, cells: int, which: Bool | None = None
 
     Spans that overlap each other count once each; a cell is never covered for more than itself.
     """
-    edges = lo + np.arange(cells + 1) * (hi - lo) // cells
+    whole, rest = divmod(hi - lo, cells)  # apart: their product with cells would not fit int64
+    edges = lo + np.arange(cells + 1) * whole + np.arange(cells + 1) * rest // cells
     start, end = (lane.start, lane.end) if which is None else (lane.start[which], lane.end[which])
     start, end = np.clip(start, lo, hi), np.clip(end, lo, hi)
     before_start = _sum_below(start, edges)

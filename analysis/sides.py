@@ -10,7 +10,8 @@ import numpy as np
 from .analyze import TraceReport
 from .bootstrap import Float
 from .compare import Sample, Side, Subject
-from .persteps import step_figures
+from .moments import positions
+from .persteps import steady_periods
 from .summary import SeriesSummary
 from .validity import Level
 
@@ -49,49 +50,56 @@ def trace_side(name: str, reports: Sequence[TraceReport], notes: Sequence[str] =
 
 
 def _of_report(report: TraceReport) -> list[tuple[str, dict[str, Float]]]:
-    name = report.label
     if not report.gaps:
-        found = []
-        for host, one in zip(report.host, report.steps.series, strict=True):
-            period = np.diff(one.start)[1:].astype(np.float64)
-            if len(period):
-                where = _where(name, len(report.host) > 1, host.pid, host.tid, host.pattern)
-                found.append((where, {"host step": period}))
-        return found
+        periods = [np.diff(one.start)[1:].astype(np.float64) for one in report.steps.series]
+        names = _named(report.label, [(one.pid, one.tid, one.pattern, 0) for one in report.host])
+        return [
+            (name, {"host step": period})
+            for name, period in zip(names, periods, strict=True)
+            if len(period)
+        ]
     if report.level("device") is Level.INVALID:
         return []
-    several = len(report.series) > 1
+    devices = report.trace.devices
+    places = [(one.pid, one.tid, one.pattern, devices[one.device].ordinal) for one in report.series]
     return [
-        (
-            _where(name, several, one.pid, one.tid, one.pattern, one.device),
-            _of_series(report, one),
-        )
-        for one in report.series
+        (name, _of_series(report, one))
+        for name, one in zip(_named(report.label, places), report.series, strict=True)
         if one.steady is not None
     ]
 
 
-def _where(name: str, several: bool, *place: object) -> str:
-    return f"{name} ({', '.join(map(str, place))})" if several else name
+def _named(label: str, places: Sequence[tuple[int, int, str, int]]) -> list[str]:
+    """A name for each (pid, tid, pattern, GPU) of a trace that other runs of it have too: ids of
+    processes and threads change, their order does not.
+
+    >>> _named("train", [(70, 71, "Step *", 0), (70, 71, "Step *", 1)])
+    ['train (GPU 0)', 'train (GPU 1)']
+    """
+    threads = list(dict.fromkeys(place[:2] for place in places))
+    patterns, devices = ({place[k] for place in places} for k in (2, 3))
+    names = []
+    for pid, tid, pattern, device in places:
+        parts = [f"thread {threads.index((pid, tid)) + 1}"] if len(threads) > 1 else []
+        parts += [pattern] if len(patterns) > 1 else []
+        parts += [f"GPU {device}"] if len(devices) > 1 else []
+        names.append(f"{label} ({', '.join(parts)})" if parts else label)
+    return names
 
 
 def _of_series(report: TraceReport, summary: SeriesSummary) -> dict[str, Float]:
-    k = next(k for k, gaps in enumerate(report.gaps) if gaps.device.index == summary.device)
-    series = next(
-        one
-        for one in report.steps.series
-        if (one.pattern, one.thread.pid, one.thread.tid)
-        == (summary.pattern, summary.pid, summary.tid)
-    )
+    k, index = positions(report, summary)
+    series = report.steps.series[index]
     split = report.attributions[k]
-    figures = step_figures(report.trace, report.gaps[k], split, series)
-    inside = figures.interior
-    period = figures.period[inside].astype(np.float64)
-    idle = figures.idle[inside].astype(np.float64)
-    found = {"step": period, "busy": period - idle, "idle": idle}
+    periods = steady_periods(report.trace, report.gaps[k], split, series)
+    found = {
+        "step": periods.period.astype(np.float64),
+        "busy": periods.busy.astype(np.float64),
+        "idle": periods.idle.astype(np.float64),
+    }
     if report.level("causes") is not Level.INVALID:
-        for cause, row in zip(split.causes, figures.by_cause, strict=True):
-            found[f"idle: {cause.name}"] = row[inside].astype(np.float64)
+        for cause, row in zip(split.causes, periods.by_cause, strict=True):
+            found[f"idle: {cause.name}"] = row.astype(np.float64)
     return found
 
 

@@ -30,14 +30,15 @@ class StepPattern:
     @classmethod
     def glob(cls, text: str) -> StepPattern:
         """`Step *`: shell wildcards, case counts, the whole name matches."""
-        return cls(text, re.compile(fnmatch.translate(text)))
+        # `matches` searches, and a translated wildcard is only anchored at its end.
+        return cls(text, re.compile(r"\A" + fnmatch.translate(text)))
 
     @classmethod
     def of_regex(cls, text: str) -> StepPattern:
         """A regular expression found anywhere in the name; anchor it with ^ and $."""
         try:
             return cls(text, re.compile(text))
-        except re.error as error:
+        except (re.error, OverflowError, RecursionError) as error:
             raise TraceError(f"--step-regex {text!r} is no regular expression ({error})") from error
 
     def matches(self, name: str) -> bool:
@@ -80,7 +81,8 @@ class StepSeries:
     step_of: Code
     """Shape (operations,): index of the step that launched it, -1 for none of this series."""
     by_time: int
-    """Operations assigned because exactly one step was open, not by their launching thread."""
+    """Operations assigned because exactly one step was open, not by their launching thread: of
+    the whole trace, as the next, also where `only` left steps out."""
     other_threads: dict[int, int]
     """Thread index to number of operations it launched for steps of this series."""
 
@@ -109,7 +111,7 @@ class Steps:
 
     series: tuple[StepSeries, ...]
     unassigned: int
-    """Operations launched outside every step."""
+    """Operations launched outside every step, or by a call that is not in the trace."""
     ambiguous: int
     """Operations whose launch lay in several open steps at once."""
 

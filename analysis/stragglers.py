@@ -9,6 +9,7 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
@@ -115,7 +116,7 @@ def jobs(members: Sequence[Member]) -> tuple[JobRanks, ...]:
 def _job(name: str, job: str, pattern: str, members: list[Member]) -> JobRanks:
     title = f"{name} ({job})" if job else name
     numbers, notes = _numbers(members)
-    order = np.argsort([number for number, _ in numbers], kind="stable").tolist()
+    order = sorted(range(len(numbers)), key=lambda k: numbers[k][0])
     members = [members[k] for k in order]
     numbers = [numbers[k] for k in order]
 
@@ -143,7 +144,9 @@ def _job(name: str, job: str, pattern: str, members: list[Member]) -> JobRanks:
     matched = _match([m.figures for m in members])
     if matched.steps == 0:
         return none("no step has the same collectives on all ranks")
-    if missing := sorted(set(range(numbers[-1][0] + 1)) - set(counted)):
+    # A manifest may call its rank what it likes: no more numbers are looked at than are named.
+    absent = (rank for rank in range(numbers[-1][0]) if rank not in counted)
+    if missing := list(islice(absent, 6)):
         some = ", ".join(map(str, missing[:5])) + (", ..." if len(missing) > 5 else "")
         notes.append(f"rank {some} is missing: what the others wait for may be there")
     if matched.left_out:

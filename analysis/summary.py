@@ -355,9 +355,9 @@ def _steady(
     second, last = (int(mine[np.argmax(owner == alive[k])]) for k in (1, -1))
     if not 0 < second < last:
         return None
-    lo, hi = (int(min(end[:k].max(), start[k])) for k in (second, last))
-    # The gap before an operation counts where the operation stands: from the second step's first
-    # operation up to, not with, the last step's.
+    lo, hi = (max(gaps.window_start, int(min(end[:k].max(), start[k]))) for k in (second, last))
+    # The gap before an operation counts where it stands: from the second step's first operation up
+    # to, not with, the last step's. (A window may begin amid one.)
     chosen = gaps.inside(lo, hi)
     length = gaps.length[chosen]
     host_lo, host_hi = int(series.start[alive[1]]), int(series.start[alive[-1]])

@@ -70,7 +70,7 @@ def judge(
         *_overhead(trace, gaps),
         *_diagnostics(trace),
         *_launches(gaps, attributions),
-        *_steps(steps, series),
+        *_steps(steps, series, {gap.device.index: gap.device.ordinal for gap in gaps}),
     ]
     return tuple(found)
 
@@ -128,7 +128,7 @@ def _completeness(trace: Trace, counted: Counted) -> list[Verdict]:
                 Verdict(
                     "device",
                     Level.DEGRADED,
-                    "copies-missing" if what == "copies" else "memsets-missing",
+                    "operations-missing",
                     f"{calls} CUDA calls ask for {what}, and the trace holds none: busy time is "
                     "missing, and shows as idle",
                     f"record again; none is lost only where the {what} were of no bytes or between "
@@ -324,9 +324,26 @@ def _launches(gaps: Sequence[DeviceGaps], attributions: Sequence[Attribution]) -
     return found
 
 
-def _steps(steps: Steps, series: tuple[SeriesSummary, ...]) -> list[Verdict]:
+def _steps(
+    steps: Steps, series: tuple[SeriesSummary, ...], ordinals: dict[int, int]
+) -> list[Verdict]:
+    """`ordinals`: of the devices looked at, by their index."""
     found = []
+    if steps.series and ordinals and not series:
+        count = sum(map(len, steps.series))
+        found.append(
+            Verdict(
+                "steps",
+                Level.INVALID,
+                "dead-steps",
+                f"none of {count} steps launched GPU work that is looked at",
+                "look at them: skipped work, ranges that do not enclose the launches, or --device",
+            )
+        )
     for one in series:
+        which = ""
+        if len(series) > 1:
+            which = f"thread {one.tid} on GPU {ordinals[one.device]}: "
         count = one.steady.steps if one.steady else 0
         if count < MIN_INTERIOR_STEPS:
             level = Level.DEGRADED if count else Level.INVALID
@@ -335,7 +352,7 @@ def _steps(steps: Steps, series: tuple[SeriesSummary, ...]) -> list[Verdict]:
                     "steps",
                     level,
                     "few-steps",
-                    f"{count} steady-state steps (first and last left out), fewer than "
+                    f"{which}{count} steady-state steps (first and last left out), fewer than "
                     f"{MIN_INTERIOR_STEPS}",
                     "record a longer window",
                 )
@@ -348,8 +365,8 @@ def _steps(steps: Steps, series: tuple[SeriesSummary, ...]) -> list[Verdict]:
                     "steps",
                     Level.DEGRADED,
                     "dead-steps",
-                    f"{len(one.dead_steps)} steps launched no GPU work (step {shown}{more}); they "
-                    "are left out of the averages",
+                    f"{which}{len(one.dead_steps)} steps launched no GPU work (step {shown}{more})"
+                    "; they are left out of the averages",
                     "look at them: skipped work, or ranges that do not enclose the launches",
                 )
             )

@@ -37,6 +37,8 @@ _ALLOCATOR = re.compile(
     r"|SetAccess|AddressReserve|AddressFree|Pool))"
 )
 
+GRAPH_LAUNCH = re.compile(r"(cuda|hip|cu)GraphLaunch")
+
 STREAM_WAIT = frozenset({"cudaStreamWaitEvent", "cuStreamWaitEvent", "hipStreamWaitEvent"})
 
 HOST_FUNCTION = frozenset(
@@ -66,7 +68,7 @@ def synchronizing(trace: Trace) -> Bool:
 
     Stream, event, device and context synchronise; and a device-to-host copy, Async included,
     whose call ends at or after the end of its copy: a pageable copy holds the host without any
-    synchronise row.
+    synchronise row. A graph's launch is none, however early a copy inside the graph ends.
     """
     if trace in _known:
         return _known[trace]
@@ -84,9 +86,11 @@ def know_synchronizing(trace: Trace, mask: Bool) -> None:
 
 
 def holding_copies(operations: Operations, calls: Calls) -> tuple[Int64, Bool]:
-    """Launches of device-to-host copies, and which of them ended no earlier than their copy."""
+    """Calls of device-to-host copies, and which of them ended no earlier than their copy."""
+    graphs = calls.named({name for name in calls.names if GRAPH_LAUNCH.match(name)})
     to_host = (operations.copy_kind == CopyKind.DTOH) | (operations.copy_kind == CopyKind.ATOH)
     copies = np.flatnonzero((operations.kind == Kind.MEMCPY) & to_host & (operations.launch >= 0))
+    copies = copies[~graphs[operations.launch[copies]]]
     launch = operations.launch[copies]
     return launch, calls.end[launch] >= operations.end[copies]
 

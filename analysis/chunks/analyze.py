@@ -9,7 +9,15 @@ from pathlib import Path
 
 import numpy as np
 
-from ..analyze import Options, TraceReport, check_pairs, no_such_device, no_such_steps, numbered
+from ..analyze import (
+    Options,
+    TraceReport,
+    check_pairs,
+    host_extent,
+    no_such_device,
+    no_such_steps,
+    numbered,
+)
 from ..arrays import Bool
 from ..attribute import Attribution, largest_first
 from ..causes import causes
@@ -101,8 +109,8 @@ def analyze_store(
     pairs = sum(
         bool((launched.count[mask] > 0).any())
         for place, mask in zip(narrowed.place, narrowed.wanted, strict=True)
-        for (one, _), launched in whole.launched.items()
-        if one == place
+        for (one, device), launched in whole.launched.items()
+        if one == place and device in devices
     )
     check_pairs(OutlinedTrace(store), len(narrowed.place), pairs)
     walk = GapWalk(
@@ -226,12 +234,12 @@ def _by_number(
             if len(alive):
                 lows.append(int(mine.quiet[alive[np.argmin(mine.first[alive])]]))
                 highs.append(int(mine.gpu_end[alive].max()))
-    if lows:
-        window = replace(
-            window,
-            start=min(lows) if window.start is None else window.start,
-            end=max(highs) if window.end is None else window.end,
-        )
+    edges = (min(lows), max(highs)) if lows else host_extent(narrowed.steps.series)
+    window = replace(
+        window,
+        start=edges[0] if window.start is None else window.start,
+        end=edges[1] if window.end is None else window.end,
+    )
     return window, narrowed
 
 

@@ -95,9 +95,9 @@ class _Capture:
         self.any = bool(self._begins.any())
         self._thread, self._depth = -1, 0
 
-    def mask(self, thread: Array, name: Array) -> Bool:
+    def mask(self, thread: Array, name: Array, failed: Bool) -> Bool:
         """Of the next calls, in the order of the store."""
-        step = self._begins[name].astype(np.int64) - self._ends[name]
+        step = (self._begins[name] & ~failed).astype(np.int64) - self._ends[name]
         depth = np.cumsum(step)
         first = np.searchsorted(thread, thread, side="left")
         base = np.where(first > 0, depth[np.maximum(first - 1, 0)], 0)
@@ -132,7 +132,7 @@ def _missing(
             mask = wanted[part["name"]] & ((part["flags"] & FAILED) == 0)
             mask &= part["correlation"] > 0
             if capture.any:
-                mask &= ~capture.mask(part["thread"], part["name"])
+                mask &= ~capture.mask(part["thread"], part["name"], (part["flags"] & FAILED) > 0)
             part = {name: column[mask] for name, column in part.items()}
             if second:
                 within = part["start"] <= last[part["process"]]

@@ -101,15 +101,16 @@ class SteadyTotals:
 
 
 class SeriesTotals:
-    """One step series on one device, so far; `launched` is what its steps did there."""
+    """One step series on one device, so far; `launched` is what its steps did there, `begin` where
+    the window does, ns."""
 
-    def __init__(self, launched: Launched, causes: int) -> None:
+    def __init__(self, launched: Launched, causes: int, begin: int) -> None:
         self.launched = launched
         n = len(launched.count)
         self.kinds = np.zeros(4, np.int64)
         self.inter, self.intra = np.zeros(n, np.int64), np.zeros(n, np.int64)
         self.alive = np.flatnonzero(launched.count > 0)
-        self.steady = self._steady(causes)
+        self.steady = self._steady(causes, begin)
         # Idle time before the edges of each step's projection, for its busy time.
         instants = np.concatenate((launched.gpu_start[self.alive], launched.gpu_end[self.alive]))
         self._order = np.argsort(instants, kind="stable")
@@ -118,11 +119,11 @@ class SeriesTotals:
         self._done = 0
         self._before = 0
 
-    def _steady(self, causes: int) -> SteadyTotals | None:
+    def _steady(self, causes: int, begin: int) -> SteadyTotals | None:
         alive, first, quiet = self.alive, self.launched.first, self.launched.quiet
         if len(alive) < 3 or not 0 < first[alive[1]] < first[alive[-1]]:
             return None
-        lo, hi = int(quiet[alive[1]]), int(quiet[alive[-1]])
+        lo, hi = (max(begin, int(quiet[alive[k]])) for k in (1, -1))
         return SteadyTotals(lo, hi, np.zeros(causes, np.int64))
 
     def add(

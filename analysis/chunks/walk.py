@@ -17,7 +17,7 @@ from ..causes import causes
 from ..details import TopGap, Wanted, longest
 from ..gaps import DeviceGaps, GapKind, Window, device_gaps, gap_kinds
 from ..intervals import Int64
-from ..schema import Kind
+from ..schema import MAX_TIME, Kind
 from ..steps import Steps, StepSeries
 from ..store.opened import Store
 from ..summary import COMMUNICATION
@@ -100,7 +100,11 @@ class GapWalk:
                 for device in devices
             },
             series={
-                (k, device): SeriesTotals(walked.launched[k, device], count)
+                (k, device): SeriesTotals(
+                    walked.launched[k, device],
+                    count,
+                    -MAX_TIME if self.lo is None else self.lo,
+                )
                 for k in range(len(narrowed.place))
                 for device in devices
                 if (k, device) in walked.launched

@@ -16,7 +16,7 @@ import numpy as np
 
 from .. import schema
 from ..arrays import Code, factorize, ordered
-from ..causes.calls import SYNCHRONIZE
+from ..causes.calls import GRAPH_LAUNCH, SYNCHRONIZE
 from ..devices import physical_devices
 from ..intervals import Int64
 from ..metadata import read_metadata
@@ -75,7 +75,7 @@ class _Builder:
             "synchronizations", sync | {"process": self._index(sync["process"], self.pid)}
         )
         self.writer.close_columns()
-        duplicates = self._join()
+        duplicates = self._join(names)
         write_checked(self.folder / STRINGS, pack_strings(self.strings))
         self.writer.finish(
             {
@@ -322,7 +322,7 @@ class _Builder:
 
     # Joining
 
-    def _join(self) -> int:
+    def _join(self, names: list[str]) -> int:
         """Launches of operations, calls of synchronisations, and what follows for the calls."""
         writer = self.writer
         rows = {group: writer.rows(group) for group in GROUPS}
@@ -340,16 +340,17 @@ class _Builder:
             flags[rows] |= REPEATED
 
         duplicates = join_calls(side("calls"), len(self.pid), self.most, asking, repeated)
-        self._flag(launch, flags)
+        self._flag(launch, flags, names)
         for array in (launch, call, flags):
             if isinstance(array, np.memmap):
                 array.flush()
         return duplicates
 
-    def _flag(self, launch: Array, flags: Array) -> None:
+    def _flag(self, launch: Array, flags: Array, names: list[str]) -> None:
         """Mark the calls that launched something, and copies that held the host."""
         writer = self.writer
-        ended = writer.written("calls", "end")
+        graphs = np.array([bool(GRAPH_LAUNCH.match(name)) for name in names] or [False], np.bool_)
+        name, ended = (writer.written("calls", column) for column in ("name", "end"))
         kind, copy = (writer.written("operations", name) for name in ("kind", "copy_kind"))
         end = writer.written("operations", "end")
         for low in range(0, len(launch), self.most):
@@ -359,8 +360,9 @@ class _Builder:
             to_host = (copy[part] == CopyKind.DTOH) | (copy[part] == CopyKind.ATOH)
             copies = np.flatnonzero(known & to_host & (kind[part] == Kind.MEMCPY))
             calls = launch[part][copies]
+            copies, calls = (one[~graphs[name[calls]]] for one in (copies, calls))
             flags[calls[ended[calls] >= end[part][copies]]] |= SYNCHRONIZING
-            forget(launch, flags, ended, kind, copy, end)
+            forget(launch, flags, name, ended, kind, copy, end)
 
 
 _NONE = np.empty(0, np.int64)

@@ -66,6 +66,18 @@ def test_a_pinned_copy_that_nobody_waits_for_does_not(tmp_path: Path) -> None:
     assert split(found) == {"queue": 1 + 3, "host": 18, "launch": 5}
 
 
+def test_a_graph_with_an_early_copy_is_still_launched_without_waiting(tmp_path: Path) -> None:
+    trace, thread = builder()
+    process = trace.process(100, "python")
+    call = trace.api(0, 100 * US, "cudaGraphLaunch_v10000", thread=thread)
+    trace.memcpy(10 * US, 12 * US, bytes=1, correlation=call, process=process, graph_node=1)
+    trace.kernel(20 * US, 60 * US, name="k", correlation=call, process=process, graph_node=2)
+    trace.launch(110 * US, 115 * US, 120 * US, 130 * US, thread=thread)
+    found = report(trace, tmp_path)
+    assert found.devices[0].drained_by == {}
+    assert split(found) == {"launch": 8 + 5, "api": 40, "host": 10, "queue": 5}
+
+
 def test_phases_of_one_gap(tmp_path: Path) -> None:
     """One gap [20, 100) that meets every cause of the launching thread, in order of priority."""
     trace, thread = builder()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,48 @@ def test_wrong_options_are_said_in_one_line(harness, traces: Path, options: list
 
 def test_no_trace_given_is_a_usage_error(harness) -> None:
     assert harness("gaps").returncode == 2
+
+
+@pytest.mark.parametrize("command", ["gaps sync.sqlite", "export sync.sqlite --to csv"])
+def test_a_reader_that_went_away_gives_the_code_of_its_signal(traces: Path, command: str) -> None:
+    import subprocess
+    import sys
+
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as gone:
+        run = subprocess.run(
+            [sys.executable, "-m", "harness", *command.split()],
+            cwd=traces, stdout=gone, stderr=subprocess.PIPE, check=False,
+        )  # fmt: skip
+    assert (run.returncode, run.stderr) == (141, b"")
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_a_closed_stream_is_an_empty_one(traces: Path, closed: str) -> None:
+    import subprocess
+    import sys
+
+    run = subprocess.run(
+        f"{sys.executable} -m harness gaps sync.sqlite -o out.json {closed}",
+        shell=True, cwd=traces, capture_output=True, check=False,
+    )  # fmt: skip
+    assert (run.returncode, run.stdout, run.stderr) == (0, b"", b"")
+    assert (traces / "out.json").is_file()
+
+
+def test_a_pipe_is_not_replaced_by_a_file(harness, traces: Path) -> None:
+    os.mkfifo(traces / "pipe.json")
+    run = harness("gaps", "sync.sqlite", "-o", "pipe.json", "--force")
+    assert (run.returncode, run.stderr) == (1, "harness: error: pipe.json is not a file\n")
+    assert (traces / "pipe.json").is_fifo()
+
+
+def test_a_name_that_is_no_utf8_is_spelled_out(tmp_path: Path) -> None:
+    from harness.files import write_text
+
+    write_text(tmp_path / "a.json", json.dumps("\udcff µ", ensure_ascii=False))
+    assert json.loads((tmp_path / "a.json").read_text("utf-8")) == "\udcff µ"
 
 
 def test_a_reader_that_goes_away_is_no_error(traces: Path) -> None:

@@ -171,6 +171,15 @@ def test_one_rank_alone_and_a_missing_one(tmp_path: Path) -> None:
     assert any("rank 0 is missing" in note for note in only(paths[1:]).notes)
 
 
+def test_a_rank_of_any_number_takes_no_memory(tmp_path: Path) -> None:
+    paths = job(tmp_path, steady([10, 60]), steady([85, 85]), names=["a.sqlite", "b.sqlite"])
+    for path, rank in zip(paths, (2**80, 3), strict=True):
+        path.with_suffix(".json").write_text(json.dumps({"manifest_version": 1, "rank": rank}))
+    found = only(paths)
+    assert [one.rank for one in found.ranks] == [3, 2**80]
+    assert any(note.startswith("rank 0, 1, 2, 4, 5, ... is missing") for note in found.notes)
+
+
 @pytest.mark.parametrize(
     ("names", "jobs"),
     [

@@ -195,7 +195,7 @@ def test_copies_of_which_no_row_is_left(tmp_path: Path, limit: int | None) -> No
 
     assert not found()
     change(path, "DROP TABLE CUPTI_ACTIVITY_KIND_MEMCPY")
-    (verdict,) = (v for v in found() if v.code == "copies-missing")
+    (verdict,) = (v for v in found() if v.code == "operations-missing")
     assert (verdict.figures, verdict.level) == ("device", Level.DEGRADED)
     # The copies of 14 steps, without the last: it was called after the last kernel seen to run.
     assert verdict.reason.startswith("13 CUDA calls ask for copies, and the trace holds none")
@@ -205,7 +205,7 @@ def test_a_few_copies_without_rows_are_no_loss(tmp_path: Path) -> None:
     path = tmp_path / "t.sqlite"
     decode_loop(steps=10).write(path)
     change(path, "DROP TABLE CUPTI_ACTIVITY_KIND_MEMCPY")
-    assert "copies-missing" not in {v.code for v in analyze(path).verdicts}
+    assert "operations-missing" not in {v.code for v in analyze(path).verdicts}
 
 
 def test_memsets_of_which_no_row_is_left(tmp_path: Path) -> None:
@@ -215,10 +215,48 @@ def test_memsets_of_which_no_row_is_left(tmp_path: Path) -> None:
                      thread=thread)  # fmt: skip
         trace.api(k * 100 * US + 7000, k * 100 * US + 8000, "cudaMemsetAsync_v3020",
                   thread=thread, correlation=1000 + k)  # fmt: skip
-    (verdict,) = (v for v in report(trace, tmp_path).verdicts if v.code == "memsets-missing")
+    (verdict,) = (v for v in report(trace, tmp_path).verdicts if v.code == "operations-missing")
     assert verdict.reason.startswith("11 CUDA calls ask for memsets")
 
 
 def change(path: Path, statement: str) -> None:
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute(statement)
+
+
+def test_steps_without_any_work_that_is_looked_at(tmp_path: Path) -> None:
+    trace, thread = builder()
+    other = trace.thread(trace.process(200, "python"), 200, "other")
+    for k in range(12):
+        trace.launch(k * 100 * US, (k * 100 + 5) * US, (k * 100 + 8) * US, (k * 100 + 50) * US,
+                     thread=thread)  # fmt: skip
+        trace.nvtx(k * 100 * US, (k * 100 + 60) * US, f"Step {k}", thread=other)
+    (verdict,) = report(trace, tmp_path).verdicts
+    assert (verdict.code, verdict.level) == ("dead-steps", Level.INVALID)
+    assert verdict.reason == "none of 12 steps launched GPU work that is looked at"
+
+
+def test_a_verdict_names_its_series_where_there_are_several(tmp_path: Path) -> None:
+    trace, thread = builder()
+    other = trace.thread(trace.process(200, "python"), 200, "other")
+    for k in range(14):
+        for one, at in ((thread, 0), (other, 50)):
+            if one == other and k > 3:
+                continue
+            start = (k * 100 + at) * US
+            trace.launch(start, start + 5 * US, start + 8 * US, start + 30 * US, thread=one)
+            trace.nvtx(start, start + 20 * US, f"Step {k}", thread=one)
+    (verdict,) = report(trace, tmp_path).verdicts
+    assert verdict.code == "few-steps"
+    assert verdict.reason.startswith("thread 200 on GPU 0: 2 steady-state steps")
+
+
+def test_a_stream_capture_that_failed_hides_no_lost_launches(tmp_path: Path) -> None:
+    path = tmp_path / "t.sqlite"
+    trace = decode_loop(steps=14)
+    thread = trace.thread(trace.process(100, "python"), 100, "MainThread")
+    trace.api(0, 1, "cudaStreamBeginCapture_v10000", thread=thread, correlation=0,
+              return_value=900)  # fmt: skip
+    trace.write(path)
+    change(path, "DELETE FROM CUPTI_ACTIVITY_KIND_KERNEL WHERE rowid % 2 = 0")
+    assert "launches-without-gpu-rows" in {v.code for v in analyze(path).verdicts}

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from analysis.infer import _likeness
 from analysis.infer_period import Loop, NoLoop, Places, find_loop, regular_spacing
 
 from .loops import shuffled
@@ -112,6 +113,23 @@ def test_common_subsequence(a: list[int], b: list[int]) -> None:
             table[i + 1][j + 1] = table[i][j] + 1 if x == y else best
     found = Places(np.array(a, np.int64)).common(np.array(b, np.int64))
     assert found == table[-1][-1]
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5)), min_size=4, max_size=40))
+def test_likeness_is_the_cosine_of_counts(rows: list[tuple[int, int]]) -> None:
+    rows = [*((k, k) for k in range(4)), *rows]  # every group has a row
+    work = np.zeros((4, 6))
+    for group, token in rows:
+        work[group, token] += 1
+    norm = np.linalg.norm(work, axis=1)
+    found = _likeness(*np.array(rows, np.int32).T, main=2)
+    assert found == pytest.approx(work @ work[2] / (norm * norm[2]))
+
+
+def test_as_many_streams_as_operations_fit_any_memory() -> None:
+    many = np.arange(200_000, dtype=np.int32)  # a table would take 320 GB
+    found = _likeness(many, many, main=3)
+    assert np.flatnonzero(found).tolist() == [3]
 
 
 @given(st.integers(2, 12), st.integers(3, 12), st.integers(0, 11))

@@ -142,6 +142,11 @@ def test_coverage_of_all_cells_is_what_the_spans_cover(
     assert (covered >= 0).all()
 
 
+def test_coverage_of_a_window_of_years() -> None:
+    long = 2**60
+    assert coverage(_lane([0], [long]), 0, long, 1024).tolist() == [2**50] * 1024
+
+
 def test_fitted_scenes_keep_their_extent_and_say_how_many_spans_they_stand_for(
     tmp_path: Path,
 ) -> None:

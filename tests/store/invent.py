@@ -80,6 +80,8 @@ def _event(
         for k in range(3):
             at = start + grid * 5 * k
             trace.kernel(at, at + grid * 4, name="node", correlation=call, process=process, **where)
+        at = max(clock - grid, 1)  # a copy that ends before its graph's launch returns
+        trace.memcpy(at, at + grid, bytes=8, correlation=call, process=process, **where)
     elif kind == 6:
         call = trace.api(clock, end, "cudaGraphLaunch_v10000", thread=thread)
         trace.graph_trace(start, stop, correlation=call, process=process, **where)
