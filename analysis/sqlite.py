@@ -258,7 +258,7 @@ def open_database(path: str | os.PathLike[str]) -> Database:
     trees = _Trees({}, Pages(file, _page_size(file)) if immutable else None)
     trees.check_schema()
     mode = "mode=ro&immutable=1" if immutable else "mode=ro"
-    uri = f"file:{quote(str(file.absolute()))}?{mode}"
+    uri = f"file:{quote(os.fsencode(file.absolute()))}?{mode}"  # a name can hold any byte
     layout: dict[str, tuple[str, ...]] = {}
     try:
         with _connect(uri) as connection:

@@ -62,7 +62,7 @@ def run_gaps(request: GapsRequest) -> None:
     """Analyse and print. Raises HarnessError at the end where a trace failed or said nothing."""
     check_labels(request)
     name = format_of(request.format_name, request.output)
-    check_places(request)
+    check_places(request, name)
     if request.plot and (name != "table" or request.output):
         raise UsageError(
             "--plot draws in the terminal, below the table",
@@ -103,16 +103,17 @@ def check_labels(request: GapsRequest) -> None:
         )
 
 
-def check_places(request: GapsRequest) -> None:
+def check_places(request: GapsRequest, name: str) -> None:
     """Raises UsageError where options that say where to analyse exclude one another."""
     if request.dask is not None and request.jobs is not None:
         raise UsageError(
             "--jobs counts processes of this machine, --dask names a cluster that has its own",
             remedy="give one of them",
         )
-    if request.plot and (request.dask is not None or request.jobs is not None):
+    whole = "--plot" if request.plot else None if name in FIGURES else f"a report as {name}"
+    if whole and (request.dask is not None or request.jobs is not None):
         raise UsageError(
-            "--plot draws from whole traces, which --jobs and --dask leave where they were read",
+            f"{whole} draws from whole traces, which --jobs and --dask leave where they were read",
             remedy="leave one of them out",
         )
 

@@ -124,7 +124,11 @@ def _origin(report: TraceReport, n: int) -> dict[str, object]:
 
     source = report.trace.source
     values = {"trace": str(report.trace.path), "strategy": report.label, "origin": source.origin}
-    return {name: pd.Categorical([value] * n) for name, value in values.items()}
+    # A byte of a name that is no UTF-8 is spelled out, `\udcff`: no column of text can hold it.
+    told = {
+        name: text.encode("utf-8", "backslashreplace").decode() for name, text in values.items()
+    }
+    return {name: pd.Categorical([text] * n) for name, text in told.items()}
 
 
 def _optional(values: Int64, known: np.ndarray) -> object:

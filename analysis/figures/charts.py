@@ -227,7 +227,7 @@ def lines(curves: Sequence[Curve], x: Axis, y: Axis, name: str, height: float = 
 
 
 def line_names(curves: Sequence[Curve], y: Axis, height: float = 300) -> str:
-    """The lines' names beside their ends, in two lines each where there is room."""
+    """The lines' last values and names beside their ends."""
     parts = []
     ends = [height * (1 - y.at(int(c.y[-1]))) for c in curves]
     for curve, at in zip(curves, nudged(ends, 15, 8, height - 8), strict=True):

@@ -11,7 +11,7 @@ Attribute = str | int | float | None
 
 
 def num(value: float, digits: int = 2) -> str:
-    """A number as short as it can be: `3`, `3.5`, `-0.25`.
+    """A number as short as it can be: `3`, `3.5`, `-.25`.
 
     >>> num(3.0), num(0.10), num(-0.001)
     ('3', '.1', '0')

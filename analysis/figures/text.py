@@ -27,7 +27,7 @@ _CODES = {
     "cause-handoff": "95", "step": "94", "range-1": "32", "range-2": "35", "range-3": "33",
     "range-4": "36", "api-launch": "37", "api-sync": "34", "api-alloc": "31", "api-other": "90",
     "kernel": "36", "copy": "32", "set": "33", "graph": "95", "comm": "35", "busy": "37",
-    "title": "1", "muted": "90", "focus": "1;31",
+    "title": "1", "muted": "90",
 }  # fmt: skip
 _API_LETTERS = {"api-launch": "l", "api-sync": "s", "api-alloc": "m", "api-other": "a"}
 

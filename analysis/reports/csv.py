@@ -6,13 +6,17 @@ import csv
 import io
 
 from .base import Report, Reporter, Table, Terminal, plain
-from .tables import tables
+from .tables import asked
 
 
 def render(report: Report, terminal: Terminal) -> str:
-    """One header and one row per entry; `--by`, `--top` and `--definitions` choose the table."""
+    """One header and one row per entry; `--by`, `--top` and `--definitions` choose the table.
+
+    Without any rows the header alone: programs that read it fail on an empty file.
+    """
     del terminal
-    return "".join(comma_separated(table) for table in tables(report)[:1])
+    every = asked(report)
+    return comma_separated(next((table for table in every if table.rows), every[0]))
 
 
 def comma_separated(table: Table) -> str:
@@ -25,11 +29,16 @@ def comma_separated(table: Table) -> str:
 
 
 def _cell(value: str | int | float) -> str | int | float:
-    if not isinstance(value, str):
-        return round(value, 3) if isinstance(value, float) else value
-    text = plain(value, len(value))
+    if isinstance(value, str):
+        return text_cell(value)
+    return round(value, 3) if isinstance(value, float) else value
+
+
+def text_cell(text: str) -> str:
+    """A recorded name made safe for a terminal and a spreadsheet."""
+    clean = plain(text, len(text))
     # A spreadsheet would run a name that begins like a formula.
-    return "'" + text if text[:1] in ("=", "+", "-", "@") else text
+    return "'" + clean if clean[:1] in ("=", "+", "-", "@") else clean
 
 
 REPORTER = Reporter("csv", (".csv",), "comma-separated values, ns", render)

@@ -28,7 +28,6 @@ class Row:
     name: str
     drawing: str
     note: str = ""
-    axis: str = ""
 
 
 @dataclass(frozen=True)

@@ -104,7 +104,14 @@ def _flat(key: str, value: Any, depth: int) -> Iterator[tuple[str, str]]:
         for k, inner in enumerate(value):
             yield from _flat(f"{key}[{k}]", inner, depth + 1)
     else:
-        yield key, str(value)
+        yield key, _without_folder(str(value))
+
+
+def _without_folder(value: str) -> str:
+    """A path, such as a model's, as its last part: the folder is the owner's own business."""
+    if value.startswith(("/", ".", "~")) or "\\" in value:
+        return value.replace("\\", "/").rstrip("/").rpartition("/")[2]
+    return value
 
 
 def _utc(ns: int) -> str:

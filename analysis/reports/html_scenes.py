@@ -16,7 +16,7 @@ from ..scene import Scene, fitted
 from .base import plain
 
 BUDGET = 20_000
-"""Spans that all timelines of a page may carry together, for the script to zoom into."""
+"""Spans that all timelines of a page share, for the script to zoom into; of many, `LEAST` each."""
 LEAST, MOST = 200, 2500
 """Spans that one timeline may carry at least and at most."""
 DRAWN = 450
@@ -33,7 +33,6 @@ class Timeline:
     summary: str
     parts: tuple[tuple[str, str, str, str, int], ...]
     """(cause, what, duration, share, ns) of the focused gap."""
-    step: int | None
     notes: tuple[str, ...]
 
 
@@ -95,7 +94,7 @@ def _timeline(entry: Entry, moment: Moment, key: str) -> Timeline:
     name = f"{plain(entry.title, 60)}: {heading.lower()}"
     drawing = stretched(fitted(moment.scene, DRAWN), name)
     notes = tuple(f"{lane.title}: {lane.note}" for lane in moment.scene.lanes if lane.note)
-    return Timeline(key, heading, drawing, summary, parts, moment.step, notes)
+    return Timeline(key, heading, drawing, summary, parts, notes)
 
 
 def _data(scene: Scene) -> dict[str, Any]:

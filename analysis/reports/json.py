@@ -22,7 +22,16 @@ SCHEMA_VERSION = 1
 def render(report: Report, terminal: Terminal) -> str:
     """One document."""
     del terminal
-    return json.dumps(document(report), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return _printable(
+        json.dumps(document(report), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    )
+
+
+def _printable(text: str) -> str:
+    """JSON text for any terminal: what it would obey instead of showing is escaped, not lost."""
+    if text.replace("\n", "").isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
 
 
 def document(report: Report) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..validity import Level
-from .base import Report, Reporter, Table, Terminal, Value, shown
+from .base import Report, Reporter, Table, Terminal, Value, plain, shown
 from .grid import grid_of
 from .layout import caveats, legible, verdict_lines
 from .tables import rank_lines, tables
@@ -23,6 +23,8 @@ _GIVES_WAY = (
     "communication_ns", "gap_max_ns", "drained_by", "gpu_ns", "window_ns",
     "before",
 )  # fmt: skip
+_LONGEST = 2000
+"""Characters of a title or a line below the tables."""
 _OF_RANKS = (
     "trace", "pattern", "pid", "device", "rank_from", "collectives", "alone_ns", "compute_ns",
     "communication_ns", "extra_ns", "steps", "last_share", "extra_cause", "idle_ns", "job",
@@ -53,7 +55,7 @@ def drawn(tables: Sequence[Table], lines: Sequence[tuple[str, str]], terminal: T
     for table in tables:
         _draw(console, table, terminal.width)
     for line, style in lines:
-        console.print(Text(line, style=style), soft_wrap=style == "bold")
+        console.print(Text(plain(line, _LONGEST), style=style), soft_wrap=style == "bold")
     return "\n".join(line.rstrip() for line in file.getvalue().split("\n"))
 
 
@@ -82,7 +84,7 @@ def _draw(console: Console, table: Table, width: int) -> None:
         for r in table.rows
     ]
     grid = grid_of(table, cells, _giving_way(table), width)
-    console.print(Text(table.title, style="bold"))
+    console.print(Text(plain(table.title, _LONGEST), style="bold"))
     for line in grid.line([column.title for column in table.columns]):
         console.print(Text(line, style="bold"), soft_wrap=True)
     body = [grid.rule]
@@ -134,7 +136,9 @@ def next_steps(report: Report) -> list[str]:
     if not measured:
         return []
     worst = max(measured, key=lambda t: t.all_idle_ns)
-    command = f"harness gaps {shlex.quote(worst.path)}"
+    # A name that begins with a hyphen would be taken for an option.
+    path = f"./{worst.path}" if worst.path.startswith("-") else worst.path
+    command = f"harness gaps {shlex.quote(path)}"
     for pattern in asked.step_options:
         command += f" {pattern}"
     return [f"Next: {command} --by cause", f"      {command} --top 5"]

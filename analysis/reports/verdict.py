@@ -192,7 +192,9 @@ def _advice(entry: Entry) -> Sentence:
     named = {cause.name: cause for cause in causes()}
     key = "sync" if steady.drained_share >= 0.5 else max(steady.causes.items(), key=_second)[0]
     gain = steady.recoverable_ns / steady.period_ns if steady.period_ns else 0.0
-    text = f"What usually removes it: {named[key].remedy}."
+    # Recording more removes no idle time: it says what the time was.
+    begins = "To learn what it waits for" if key == "unknown" else "What usually removes it"
+    text = f"{begins}: {named[key].remedy}."
     if gain >= 0.01:
         text += (
             f" Hiding every wait could win at most {human(steady.recoverable_ns)} a step "

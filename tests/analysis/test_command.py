@@ -175,3 +175,23 @@ def test_golden_table(harness, traces: Path, snapshot) -> None:
 
 def test_golden_markdown(harness, traces: Path, snapshot) -> None:
     assert harness("gaps", "sync.sqlite", "--format", "md", "--by", "cause").stdout == snapshot
+
+
+def test_a_trace_whose_name_is_no_utf8(harness, tmp_path: Path) -> None:
+    path = tmp_path / "a\udcff.sqlite"
+    decode_loop().write(path)
+    for number, words in enumerate(
+        (
+            ["gaps"],
+            ["gaps", "--format", "json"],
+            ["gaps", "--format", "csv"],
+            ["report", "-o", "page.html"],
+            ["show", "-o", "one.svg"],
+            ["export", "-o", "rows.csv"],
+            ["export", "-o", "line.json"],
+            ["export", "-o", "rows.parquet"],
+            ["scrub", "-o", "clean.sqlite"],
+        )
+    ):
+        done = harness(words[0], path, *words[1:])
+        assert done.returncode == 0, (number, done.stderr)

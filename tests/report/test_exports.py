@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from hypothesis import strategies as st
 from analysis.analyze import TraceReport
 from analysis.exports.base import ROWS, exporters
 from analysis.exports.perfetto import nesting
+from analysis.reports.base import Request, Table, Terminal, reporters
+from analysis.reports.table import drawn
 
 from .build import HOSTILE, analyzed, loop
 
@@ -180,6 +183,38 @@ def test_tables_agree_with_each_other_and_with_the_report(
             steady = one.series[0].steady
             assert steady is not None
             assert mine.loc[mine["steady"], "period_ns"].mean() == steady.period_ns
+
+
+def test_csv_shows_a_terminal_no_control_characters_and_a_spreadsheet_no_formulas(
+    tmp_path: Path,
+) -> None:
+    path = loop(tmp_path / "a.sqlite", strategy="=1+1", kernel="\x1b[31m\u202e@x")
+    named = {"gaps": ("strategy", "before", "after"), "steps": ("strategy",)}
+    for rows, columns in named.items():
+        text = exported("csv", analyzed(path).traces[0], rows=rows).decode()
+        assert all(c.isprintable() or c == "\n" for c in text)
+        found = pd.read_csv(io.StringIO(text))
+        assert {str(v)[:1] for c in columns for v in found[c]} <= {"'", "\ufffd", "("}
+
+
+def test_json_escapes_what_a_terminal_would_obey(tmp_path: Path) -> None:
+    name = "\x9b31m\u202e\U000e0001x"
+    report = analyzed(loop(tmp_path / "a.sqlite", strategy=name))
+    text = reporters()["json"].render(report, Terminal())
+    assert all(c.isprintable() or c == "\n" for c in text)
+    assert json.loads(text)["traces"][0]["strategy"] == name
+
+
+def test_titles_and_lines_of_a_terminal_are_plain(tmp_path: Path) -> None:
+    text = drawn([Table("a", "t\x9b\u202e", (), ())], [("l\x1b[31m", "")], Terminal())
+    assert text.split() == ["t\ufffd\ufffd", "l\ufffd[31m"]
+
+
+def test_a_view_without_rows_is_a_header_in_csv(tmp_path: Path) -> None:
+    report = replace(analyzed(loop(tmp_path / "a.sqlite")), request=Request(by="rank"))
+    text = reporters()["csv"].render(report, Terminal())
+    assert text.startswith("job,strategy,trace,pattern,rank,")
+    assert text.count("\n") == 1
 
 
 def test_gaps_know_their_step_and_neighbours(report: TraceReport) -> None:

@@ -167,6 +167,21 @@ def test_secrets_stay_out(tmp_path: Path) -> None:
     assert re.search(r"graph_trace\s*node", text)
 
 
+def test_a_models_folder_stays_out(tmp_path: Path) -> None:
+    for k, (model, shown) in enumerate(
+        [
+            ("/home/ann/secret/llama", "llama"),
+            ("./mine/", "mine"),
+            ("C:\\ann\\llama", "llama"),
+            ("meta-llama/Llama-3", "meta-llama/Llama-3"),
+            ("gpt2", "gpt2"),
+        ]
+    ):
+        path = loop(tmp_path / f"{k}.sqlite", manifest={"workload": {"model": model}})
+        page = render(analyzed(path))
+        assert f"<dt>workload.model</dt><dd>{shown}</dd>" in page
+
+
 def test_files_that_failed_are_named_without_their_folders(tmp_path: Path) -> None:
     report = analyzed(loop(tmp_path / "a.sqlite"))
     failed = Failure("/home/someone/x.sqlite", "/home/someone/x.sqlite is not an SQLite file")

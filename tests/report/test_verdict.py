@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,6 +29,23 @@ def test_one_trace_names_the_drain_and_what_usually_helps(tmp_path: Path) -> Non
     assert told[0] == "The GPU idles 28.0 µs of every 88.0 µs step, 32% of the time."
     assert told[1].startswith("100% of that idle time follows cudaStreamSynchronize in Step *: ")
     assert any(line.startswith("What usually removes it: wait on the event") for line in told)
+
+
+def test_unknown_launches_are_to_be_recorded_not_removed(tmp_path: Path) -> None:
+    path = loop(tmp_path / "a.sqlite", slow=None)
+    with closing(sqlite3.connect(path)) as db, db:
+        # The gap before each step now ends with a kernel whose launch is in no row.
+        db.execute(
+            "DELETE FROM CUPTI_ACTIVITY_KIND_RUNTIME WHERE correlationId IN "
+            "(SELECT correlationId FROM CUPTI_ACTIVITY_KIND_KERNEL WHERE rowid % 3 = 1)"
+        )
+        db.execute(
+            "DELETE FROM CUPTI_ACTIVITY_KIND_RUNTIME WHERE correlationId NOT IN "
+            "(SELECT correlationId FROM CUPTI_ACTIVITY_KIND_KERNEL)"
+        )
+    told = said(analyzed(path))
+    assert any(line.startswith("To learn what it waits for: record CUDA API") for line in told)
+    assert not any(line.startswith("What usually removes it") for line in told)
 
 
 def test_a_faster_strategy_of_the_same_work_removes_it(tmp_path: Path) -> None:

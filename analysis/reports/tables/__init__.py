@@ -13,6 +13,7 @@ from .ranks import by_rank, rank_lines
 
 __all__ = [
     "VIEWS",
+    "asked",
     "by_cause",
     "by_rank",
     "by_stream",
@@ -35,6 +36,11 @@ VIEWS = ("step", "cause", "strategy", "stream", "rank")
 
 def tables(report: Report) -> list[Table]:
     """Everything the request asks for, in reading order; without rows nothing is shown."""
+    return [table for table in asked(report) if table.rows]
+
+
+def asked(report: Report) -> list[Table]:
+    """The same with tables that have no rows; at least one."""
     request = report.request
     chosen = []
     if request.top:
@@ -43,7 +49,7 @@ def tables(report: Report) -> list[Table]:
         chosen.append(definitions(report))
     if request.by or not chosen:
         chosen = [*_main(report), *chosen]
-    return [table for table in chosen if table.rows]
+    return chosen
 
 
 def _main(report: Report) -> Iterator[Table]:
