@@ -182,7 +182,7 @@ def edges(trace: Trace, window: Window) -> tuple[int | None, int | None]:
             )
         lo, hi = (0 if lo is None else lo), (duration if hi is None else hi)
     if lo is not None and hi is not None and hi <= lo:
-        raise TraceError(f"the window ends ({hi} ns) before it starts ({lo} ns)")
+        raise TraceError(f"the window ends ({hi} ns) no later than it starts ({lo} ns)")
     return lo, hi
 
 

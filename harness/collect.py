@@ -171,12 +171,23 @@ def request_of(request: GapsRequest) -> Request:
         by=request.by,
         top=request.top,
         definitions=request.definitions,
-        step_options=(
-            *(["--infer-steps"] if request.infer else []),
-            *(f"--step {shlex.quote(text)}" for text in request.globs),
-            *(f"--step-regex {shlex.quote(text)}" for text in request.regexes),
-        ),
+        narrowing=_narrowing(request),
         tool_version=__version__,
+    )
+
+
+def _narrowing(request: GapsRequest) -> tuple[str, ...]:
+    """The options that say which part of a trace is meant, as they would be typed."""
+    first, last = ("" if number is None else number for number in request.steps)
+    return (
+        *(["--infer-steps"] if request.infer else []),
+        *(f"--step {shlex.quote(text)}" for text in request.globs),
+        *(f"--step-regex {shlex.quote(text)}" for text in request.regexes),
+        *([f"--device {request.device}"] if request.device is not None else []),
+        *([f"--steps {first}:{last}"] if request.steps != (None, None) else []),
+        *([f"--start {request.start}ns"] if request.start is not None else []),
+        *([f"--end {request.end}ns"] if request.end is not None else []),
+        *(["--window capture"] if request.capture else []),
     )
 
 

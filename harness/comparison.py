@@ -14,6 +14,7 @@ from analysis.compare import Comparison, Ratio, Side, compare
 from analysis.errors import TraceError
 from analysis.reports.base import Column, Table, Terminal, Value, plain, shown
 from analysis.reports.csv import comma_separated
+from analysis.reports.json import printable
 from analysis.reports.md import escape, markdown
 from analysis.reports.table import drawn
 from analysis.sides import trace_side
@@ -176,7 +177,8 @@ def render(
 ) -> str:
     """The comparison as text, ending with a newline."""
     if format_name == "json":
-        return json.dumps(document(found, regressions), indent=2, ensure_ascii=False) + "\n"
+        text = json.dumps(document(found, regressions), indent=2, ensure_ascii=False)
+        return printable(text + "\n")
     if format_name == "csv":
         return comma_separated(_machine(found))
     tables = [table for table in (_differences(found), *_ratios(found)) if table.rows]

@@ -75,8 +75,8 @@ _WORKLOAD = [
         default=Workload.model,
         show_default=True,
         metavar="NAME|PATH",
-        help="A built-in configuration with random weights (gpt2, tiny, llama-tiny, qwen-tiny), "
-        "a local folder, or a hub id.",
+        help="A built-in configuration with random weights (gpt2, tiny, llama-tiny, "
+        "qwen-tiny, qwen2-tiny), a local folder, or a hub id.",
     ),
     click.option(
         "--device", type=click.Choice(DEVICES), default=Workload.device, show_default=True

@@ -55,8 +55,8 @@ class Request:
     by: str | None = None
     top: int = 0
     definitions: bool = False
-    step_options: tuple[str, ...] = ()
-    """The `--step` options given, quoted, to be repeated in the next command."""
+    narrowing: tuple[str, ...] = ()
+    """The options given that say which part of a trace is meant, as typed, for the next command."""
     tool_version: str = ""
 
 

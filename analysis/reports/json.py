@@ -22,12 +22,12 @@ SCHEMA_VERSION = 1
 def render(report: Report, terminal: Terminal) -> str:
     """One document."""
     del terminal
-    return _printable(
+    return printable(
         json.dumps(document(report), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     )
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """JSON text for any terminal: what it would obey instead of showing is escaped, not lost."""
     if text.replace("\n", "").isprintable():
         return text

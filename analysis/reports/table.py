@@ -139,8 +139,7 @@ def next_steps(report: Report) -> list[str]:
     # A name that begins with a hyphen would be taken for an option.
     path = f"./{worst.path}" if worst.path.startswith("-") else worst.path
     command = f"harness gaps {shlex.quote(path)}"
-    for pattern in asked.step_options:
-        command += f" {pattern}"
+    command = " ".join((command, *asked.narrowing))
     return [f"Next: {command} --by cause", f"      {command} --top 5"]
 
 

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import shlex
 from pathlib import Path
 
 import pytest
@@ -195,3 +196,17 @@ def test_a_trace_whose_name_is_no_utf8(harness, tmp_path: Path) -> None:
     ):
         done = harness(words[0], path, *words[1:])
         assert done.returncode == 0, (number, done.stderr)
+
+
+def test_the_next_command_looks_at_the_same_part(harness, tmp_path: Path) -> None:
+    path = tmp_path / "run.sqlite"
+    decode_loop().write(path)
+    narrowing = ["--step-regex", "^Step", "--device", "0", "--steps", "1:13", "--start", "1ms"]
+    done = harness("gaps", "run.sqlite", *narrowing)
+    (line,) = (line for line in done.stdout.splitlines() if line.startswith("Next: harness "))
+    assert line == (
+        "Next: harness gaps run.sqlite --step-regex '^Step' --device 0 --steps 1:13"
+        " --start 1000000ns --by cause"
+    )
+    again = harness(*shlex.split(line.removeprefix("Next: harness ")))
+    assert again.returncode == 0, again.stderr
