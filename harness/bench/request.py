@@ -19,6 +19,11 @@ _WHAT = (
     "force_eos_at", "every_k", "lag", "seed",
 )  # fmt: skip
 
+_OF_A_SESSION = {
+    *_WHAT, "batch_size", "max_seqlen", "rounds", "min_runs", "warmup", "bandwidth", "label",
+}  # fmt: skip
+"""What a session has decided when it is gone on with."""
+
 
 def plan_of(values: Mapping[str, Any], given: Collection[str] = ()) -> Plan | None:
     """The plan that options ask for; None for a bare --resume. Raises UsageError.
@@ -33,6 +38,12 @@ def plan_of(values: Mapping[str, Any], given: Collection[str] = ()) -> Plan | No
         raise UsageError("--session is for --resume", remedy="add --resume, or leave it out")
     if not any(asked):
         if values["resume"]:
+            if unread := sorted(_OF_A_SESSION & set(given)):
+                option = unread[0].replace("_", "-")
+                raise UsageError(
+                    f"--{option} is part of the session, --resume takes its own",
+                    remedy="leave it out, or measure anew",
+                )
             return None
         raise UsageError(
             "nothing to measure",

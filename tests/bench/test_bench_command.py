@@ -233,6 +233,8 @@ def test_what_cannot_be_measured_is_listed_with_its_reason(run, tmp_path: Path) 
     ("args", "code", "says"),
     [
         ([], 2, "nothing to measure"),
+        (["--resume", "--rounds", "20"], 2, "--rounds is part of the session"),
+        (["--resume", "--label", "x"], 2, "--label is part of the session"),
         (["--strategy", "nothing"], 2, "no strategy is called 'nothing'"),
         (["--strategy", "kv-cache", "--all"], 2, "exclude each other"),
         (["--preset", "article", "--batch-size", "3"], 2, "decides --batch-size itself"),
