@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import TraceError
+from .queries import REEXPORT
 
 LOOKED_AT_BYTES = 64 << 20
 """Larger files are not looked at: walking their pages would cost as much as reading them."""
@@ -40,7 +41,7 @@ class Pages:
             if seen[level].any() or len(np.unique(level)) < len(level):
                 raise TraceError(
                     f"{self._path} is damaged: {what} has a page that stands in it twice",
-                    remedy="export the report again with `nsys export --type sqlite`",
+                    remedy=REEXPORT,
                 )
             seen[level] = True
             below = [self._children(number, what) for number in level.tolist()]
@@ -62,7 +63,7 @@ class Pages:
         if len(np.unique(pointers)) < len(pointers):
             raise TraceError(
                 f"{self._path} is damaged: {what} has a page that holds one row twice",
-                remedy="export the report again with `nsys export --type sqlite`",
+                remedy=REEXPORT,
             )
         if kind in _LEAF:
             return np.empty(0, np.int64)

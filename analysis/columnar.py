@@ -53,7 +53,7 @@ def read_columnar(path: Path) -> Trace:
     """Read such an export. Raises TraceError, one line, where a file is missing or damaged."""
     from .reader import read_database
 
-    return replace(read_database(open_columnar(path)), path=path)
+    return replace(read_database(open_columnar(path)), path=_named(path))
 
 
 def open_columnar(path: Path) -> ColumnarTables:
@@ -66,8 +66,13 @@ def open_columnar(path: Path) -> ColumnarTables:
             remedy="pip install 'nsys-harness[parquet]', or export to SQLite",
         ) from error
     if path.is_dir():
-        return ColumnarTables(path, _folder(path))
+        return ColumnarTables(_named(path), _folder(path))
     return ColumnarTables(path, _streams(path))
+
+
+def _named(path: Path) -> Path:
+    """The same folder by a path that ends in its name, which `.` and `..` do not."""
+    return path.resolve() if path.name in ("", "..") else path
 
 
 class ColumnarTables(Database):

@@ -27,7 +27,6 @@ from .timeline import innermost
 from .trace import Trace
 
 _OPERATORS_DOMAIN = 1
-_MANIFEST_MAX_BYTES = 4 << 20
 _VM = 1 << 48
 _ID_LIMIT = 1 << 24
 
@@ -309,20 +308,18 @@ def _gpus(metadata: Mapping[str, Any]) -> list[tuple[int, str]]:
 def _rank(metadata: Mapping[str, Any]) -> str:
     """`rank 3 of 8`, empty where the file does not say."""
     found = metadata.get("distributedInfo")
-    if not isinstance(found, dict) or not isinstance(found.get("rank"), int):
+    if not isinstance(found, dict):
         return ""
-    world = found.get("world_size")
-    return f"rank {found['rank']}" + (f" of {world}" if isinstance(world, int) else "")
+    rank, world = found.get("rank"), found.get("world_size")
+    if not isinstance(rank, int) or isinstance(rank, bool) or rank < 0:
+        return ""
+    return f"rank {rank}" + (f" of {world}" if isinstance(world, int) else "")
 
 
 def _manifest_place(path: Path) -> Path:
-    """Where the reader looks for a manifest: `x.json` beside `x.json.gz`, if it is that small.
+    """Where the reader looks for a manifest: `x.json` beside `x.json.gz`.
 
     The manifest of a plain `x.json` would be the trace itself, which the reader knows to skip.
     """
     plain = path.with_name(path.name.removesuffix(".gz").removesuffix(".json") + ".json")
-    try:
-        small = path.name.endswith(".gz") and plain.stat().st_size <= _MANIFEST_MAX_BYTES
-    except OSError:
-        small = False
-    return plain.with_suffix(".sqlite") if small else plain
+    return plain.with_suffix(".sqlite") if path.name.endswith(".gz") else plain

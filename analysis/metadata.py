@@ -14,6 +14,8 @@ from .schema import ANALYSIS, EXPORT, NULL, SESSION, SYSTEM_ENV
 from .sqlite import Database
 
 ORIGINS = ("measured", "simulated", "synthetic")
+_MANIFEST_MOST_BYTES = 4 << 20
+"""What is larger is no manifest: a torch.profiler trace may have that name, and take gigabytes."""
 
 
 @dataclass(frozen=True)
@@ -153,6 +155,8 @@ def _manifest(trace: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
     if path == trace or not path.is_file():
         return {}, ()
     try:
+        if path.stat().st_size > _MANIFEST_MOST_BYTES:
+            return {}, ()
         text = path.read_text("utf-8")
         loaded = json.loads(text, parse_constant=lambda _: None, parse_float=_finite)
         if "\\u" in text:  # half a surrogate pair is JSON, but no text that could be printed

@@ -129,7 +129,8 @@ def positions(
 ) -> tuple[int, tuple[int, ...]]:
     """(root page of a table, where in its records each wanted column stands).
 
-    Raises NotPlain where a column is not declared as an integer kept in the record itself.
+    Raises NotPlain where a column is not declared as an integer, or a text, kept in the record
+    itself.
     """
     (root,) = connection.execute(
         "SELECT rootpage FROM sqlite_master WHERE type = 'table' AND name = ?", (table,)

@@ -17,6 +17,7 @@ from .errors import TraceError
 from .schema import NULL, Column, Columns, Table
 
 _BATCH_ROWS = "65536"
+_BUSY_MS = 10_000
 STRETCH = 1 << 18
 """Rowids that one query reads."""
 _FEW_ROWS, _SMALL_BYTES = "256", 16 << 20
@@ -79,6 +80,9 @@ class QueryPlan:
                 adbc_driver_manager.AdbcConnection(driver) as connection,
                 adbc_driver_manager.AdbcStatement(connection) as statement,
             ):
+                # The first connection to a pending log reads it through; the others wait for that.
+                statement.set_sql_query(f"PRAGMA busy_timeout = {_BUSY_MS}")
+                statement.execute_update()
                 few = self._size <= _SMALL_BYTES and any(c.text for c in self.table.columns)
                 rows = _FEW_ROWS if few else _BATCH_ROWS
                 statement.set_options(**{"adbc.sqlite.query.batch_rows": rows})

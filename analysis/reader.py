@@ -91,7 +91,7 @@ class _Reader:
             self.runtime["globalTid"], self.nvtx["globalTid"], self.nvtx["endGlobalTid"],
         )  # fmt: skip
         self.calling, *others = (factorize(tids) for tids in tables)
-        opening, closing = (distinct for _, distinct in others)
+        opening, closing = (distinct[distinct != NULL] for _, distinct in others)
         callers = np.unique(self.calling[1] & PID_MASK)
         if len(callers) == 1:
             # An export that names no process for its GPU rows, and holds the calls of one.
@@ -102,12 +102,12 @@ class _Reader:
         pids = [
             factorize(self.raw.columns["globalPid"])[1],
             callers,
-            opening[opening != NULL] & PID_MASK,
+            opening & PID_MASK,
             factorize(self.sync["globalPid"])[1],
         ]
         self.pids = np.unique(np.concatenate(pids))
-        tid_values = np.unique(np.concatenate((self.calling[1], opening, closing)))
-        self.tids = tid_values[tid_values != NULL]
+        # Calls that name no thread are one thread's, called NULL: every call has one.
+        self.tids = np.unique(np.concatenate((self.calling[1], opening, closing)))
 
     def trace(self) -> Trace:
         calls, duplicates = self._calls()

@@ -111,6 +111,10 @@ class Database:
         actual = self._actual(table)
         if actual is None:
             return
+        rowid = free_rowid(self.layout[actual])
+        if rowid is None:  # nothing tells its stretches apart
+            yield self.read(table)
+            return
         done: tuple[int, int] | None = None
         with _connect(self._uri) as connection:
             if self._immutable:
@@ -123,7 +127,7 @@ class Database:
                 except (NotPlain, OSError, sqlite3.Error):
                     pass  # SQLite reads the rest, or says what is wrong
             plan = self._query(connection, table)
-            yield from queries(plan, connection, done, _STRETCH)
+            yield from queries(plan, connection, rowid, done, _STRETCH)
 
     def _plan(self, connection: sqlite3.Connection, table: Table) -> PagePlan | QueryPlan:
         """How to read a table: from its pages where it is that plain and nobody writes to it."""
@@ -245,6 +249,11 @@ def _connect(uri: str) -> Iterator[sqlite3.Connection]:
         connection.close()
 
 
+def log_of(trace: Path) -> Path:
+    """Where the newest rows of an SQLite file may stand: beside the file that links lead to."""
+    return Path(f"{os.path.realpath(trace)}-wal")
+
+
 def open_database(path: str | os.PathLike[str]) -> Database:
     """Open an SQLite file read-only.
 
@@ -252,13 +261,14 @@ def open_database(path: str | os.PathLike[str]) -> Database:
     """
     file = Path(path)
     _check_file(file)
-    wal = file.with_name(file.name + "-wal")
+    wal = log_of(file)
     # `immutable` spares locks and sidecar files, but would not see a writer's pending log.
     immutable = not (wal.exists() and wal.stat().st_size)
     trees = _Trees({}, Pages(file, _page_size(file)) if immutable else None)
     trees.check_schema()
     mode = "mode=ro&immutable=1" if immutable else "mode=ro"
-    uri = f"file:{quote(os.fsencode(file.absolute()))}?{mode}"  # a name can hold any byte
+    # A name can hold any byte, and a path that begins with `//` would name a host.
+    uri = f"file://{quote(os.fsencode(file.absolute()))}?{mode}"
     layout: dict[str, tuple[str, ...]] = {}
     try:
         with _connect(uri) as connection:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -11,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from .cores import threads
 from .errors import TraceError
 from .pages import NotPlain
 from .plain import PagePlan
@@ -19,18 +19,20 @@ from .schema import Columns, Table
 
 _PIECES = 16
 """Pieces of a plan that make a stretch."""
+_MOST_AHEAD = 4
+"""Stretches read beforehand, however many cores there are: each takes tens of megabytes."""
 _T = TypeVar("_T")
 
 
 def _ahead(jobs: Iterable[Callable[[], _T]]) -> Iterator[_T]:
     """Results in the order of the jobs, of which a few are done at once and beforehand."""
-    cores = os.cpu_count() or 1
-    with ThreadPoolExecutor(cores) as pool:
+    count = min(threads(), _MOST_AHEAD)
+    with ThreadPoolExecutor(count) as pool:
         waiting: deque[Future[_T]] = deque()
         try:
             for job in jobs:
                 waiting.append(pool.submit(job))
-                if len(waiting) > cores:
+                if len(waiting) > count:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
@@ -61,9 +63,16 @@ def pages(
 
 
 def queries(
-    plan: QueryPlan, connection: sqlite3.Connection, done: tuple[int, int] | None, size: int
+    plan: QueryPlan,
+    connection: sqlite3.Connection,
+    rowid: str,
+    done: tuple[int, int] | None,
+    size: int,
 ) -> Iterator[Columns]:
-    """Rows of stretches behind the one that `pages` gave last, by SQL; `size` at most in each."""
+    """Rows of stretches behind the one that `pages` gave last, by SQL; `size` at most in each.
+
+    `rowid`: a name of the rowid that is no column's (see `queries.free_rowid`).
+    """
 
     def fill(sql: str) -> Columns:
         part = QueryPlan(plan.uri, plan.path, plan.table, plan.actual, [Stretch(sql, 0)], room=size)
@@ -71,15 +80,19 @@ def queries(
             job()
         return part.columns()
 
-    sql = plan.stretches[0].sql.partition(" AND rowid >=")[0]
+    sql = plan.stretches[0].sql.partition(f" AND {rowid} >=")[0]
     yield from _ahead(
-        partial(fill, f"{sql} AND rowid >= {first} AND rowid <= {last}")
-        for first, last in _pages(plan, connection, done, size)
+        partial(fill, f"{sql} AND {rowid} >= {first} AND {rowid} <= {last}")
+        for first, last in _pages(plan, connection, rowid, done, size)
     )
 
 
 def _pages(
-    plan: QueryPlan, connection: sqlite3.Connection, done: tuple[int, int] | None, size: int
+    plan: QueryPlan,
+    connection: sqlite3.Connection,
+    rowid: str,
+    done: tuple[int, int] | None,
+    size: int,
 ) -> Iterator[tuple[int, int]]:
     """Ranges of rowids that hold `size` rows or fewer, whatever holes there are."""
     name = plan.actual
@@ -90,15 +103,15 @@ def _pages(
             return found
 
         def last_of(first: int, count: int) -> int | None:
-            rows = f'SELECT rowid AS id FROM "{name}" WHERE rowid >= {first} ORDER BY rowid'
+            rows = f'SELECT {rowid} AS id FROM "{name}" WHERE {rowid} >= {first} ORDER BY {rowid}'
             return ask(f"SELECT max(id) FROM ({rows} LIMIT {count})")
 
-        after = "" if done is None else f" WHERE rowid > {last_of(*done)}"
-        at = ask(f'SELECT min(rowid) FROM "{name}"{after}')
+        after = "" if done is None else f" WHERE {rowid} > {last_of(*done)}"
+        at = ask(f'SELECT min({rowid}) FROM "{name}"{after}')
         while at is not None:
             last = last_of(at, size)
             assert last is not None
             yield at, last
-            at = ask(f'SELECT min(rowid) FROM "{name}" WHERE rowid > {last}')
+            at = ask(f'SELECT min({rowid}) FROM "{name}" WHERE {rowid} > {last}')
     except sqlite3.Error as error:
         raise TraceError(say(plan.path, name, error), remedy=REEXPORT) from error

@@ -179,12 +179,15 @@ class TraceFile:
                 self._check_time(table, low, name)
                 self._check_time(table, high, name)
                 self._last = max(self._last, high)
-        if len(start) == len(end) and not self.allow_invalid and (end < start).any():
-            row = int(np.argmax(end < start))
-            raise TraceError(
-                f"{table}: row {row} ends at {end[row]}, before its start {start[row]}",
-                remedy=_INVALID,
-            )
+        repeated = any(isinstance(columns.get(name), int) for name in ("start", "end"))
+        if (len(start) == len(end) or repeated) and not self.allow_invalid:
+            late = np.flatnonzero(end < start)
+            if len(late):
+                first, last = (times[late[0] if len(times) > 1 else 0] for times in (start, end))
+                raise TraceError(
+                    f"{table}: row {late[0]} ends at {last}, before its start {first}",
+                    remedy=_INVALID,
+                )
         for name, check in (("globalPid", self._check_process), ("globalTid", self._check_thread)):
             for value in np.unique(_known(columns.get(name))).tolist():
                 check(table, value)
@@ -193,11 +196,11 @@ class TraceFile:
     def write(self, path: str | Path, *, force: bool = False) -> None:
         """Write the trace; the file appears complete or not at all.
 
-        The same calls give the same bytes. Call it once: the builder can be written again to
-        another path.
+        The same calls give the same bytes. The builder can be added to, and written again.
 
         Raises:
-            TraceError: `path` exists and `force` is not set, or no thread was registered.
+            TraceError: `path` exists and `force` is not set, or a value fits no column.
+            OSError: the folder is missing or cannot be written.
         """
         store = self._store.copy()
         for name, value in self._metadata:

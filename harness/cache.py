@@ -20,6 +20,7 @@ from pathlib import Path
 import platformdirs
 
 import analysis
+from analysis.sqlite import log_of
 
 from . import __version__
 from .errors import UsageError
@@ -78,7 +79,7 @@ def identity(trace: Path) -> str | None:
     Samples are taken all over the file, its header with SQLite's change counter among them, so that
     a file written again with the same size and time of change is another one.
     """
-    wal = trace.with_name(trace.name + "-wal")
+    wal = log_of(trace)
     if wal.exists() and wal.stat().st_size:
         return None
     info = trace.stat()
@@ -86,7 +87,7 @@ def identity(trace: Path) -> str | None:
         __version__, _code(), trace.resolve(), info.st_dev, info.st_ino, info.st_size,
         info.st_mtime_ns,
     )  # fmt: skip
-    told = hashlib.sha256("\0".join(map(str, facts)).encode())
+    told = hashlib.sha256(os.fsencode("\0".join(map(str, facts))))
     with trace.open("rb") as file:
         last = max(info.st_size - _SAMPLE, 0)
         for k in range(_SAMPLES):

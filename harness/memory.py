@@ -57,7 +57,7 @@ def needed(trace: Path) -> int:
     0 where the file cannot be read: whoever reads it next says why.
     """
     total = _FIXED
-    uri = f"file:{quote(os.fsencode(trace.absolute()))}?mode=ro"
+    uri = f"file://{quote(os.fsencode(trace.absolute()))}?mode=ro"
     with contextlib.suppress(sqlite3.Error), closing(sqlite3.connect(uri, uri=True)) as database:
         # A view may have a table's name, and a hostile one could run for ever.
         there = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()

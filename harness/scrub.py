@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from analysis.sqlite import Database, open_database
+from analysis.sqlite import Database, log_of, open_database
 
 from . import scrub_policy as policy
 from .errors import HarnessError
@@ -88,13 +88,12 @@ def scrub(
 def _readable(trace: Path, work: Path) -> Iterator[Database]:
     """The trace, or a copy of it where SQLite would write to it: beside a pending log."""
     database = open_database(trace)
-    log = trace.with_name(trace.name + "-wal")
-    if "immutable" in database.uri:
+    if database.uri.endswith("immutable=1"):
         yield database
         return
     copy = work / "input.sqlite"
     shutil.copyfile(trace, copy)
-    shutil.copyfile(log, copy.with_name(copy.name + "-wal"))
+    shutil.copyfile(log_of(trace), copy.with_name(copy.name + "-wal"))
     yield open_database(copy)
 
 

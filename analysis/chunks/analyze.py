@@ -95,7 +95,8 @@ def analyze_store(
     window, narrowed = _by_number(store, resident, whole, options)
     if options.window.start is not None or options.window.end is not None:
         narrowed = _by_window(store, resident, whole, narrowed, window, sizes, progress)
-    lo, hi = edges(OutlinedTrace(store), window)
+    # As in memory, where nobody asks for the edges of a window in which no device is looked at.
+    lo, hi = edges(OutlinedTrace(store), window) if store.devices else (None, None)
     rows = rows_in(store, lo, hi)
     walked = whole
     if (lo, hi) != (None, None):

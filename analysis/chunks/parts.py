@@ -59,9 +59,7 @@ def rows_in(store: Store, lo: int | None, hi: int | None) -> tuple[int, int]:
 
 def operations_of(store: Store, rows: Int64) -> Operations:
     """These operations; `launch` is a row of the store's calls."""
-    dense = len(rows) and rows[-1] - rows[0] + 1 == len(rows)
-    where = slice(int(rows[0]), int(rows[-1]) + 1) if dense else rows
-    return Operations(**store.operations.read(where))
+    return Operations(**store.operations.read(slice_of(rows)))
 
 
 def launches_of(operations: Operations) -> Int64:
@@ -85,7 +83,7 @@ def part_of(
 
     An operation whose launch is not among them counts as launched by none.
     """
-    columns = store.calls.read(_slice_of(calls))
+    columns = store.calls.read(slice_of(calls))
     flags = columns["flags"]
     at = np.searchsorted(calls, operations.launch)
     found = at < len(calls)
@@ -105,7 +103,8 @@ def part_of(
     return trace
 
 
-def _slice_of(rows: Int64) -> Int64 | slice:
+def slice_of(rows: Int64) -> Int64 | slice:
+    """The same ascending rows as a slice where they stand together: read without a search."""
     if len(rows) and rows[-1] - rows[0] + 1 == len(rows):
         return slice(int(rows[0]), int(rows[-1]) + 1)
     return rows
@@ -136,7 +135,7 @@ def ranges_touching(store: Store, threads: list[int], first: int, last: int) -> 
     """The NVTX ranges of these threads with start <= last and end >= first."""
     found = [store.ranges.touching(*store.ranges_rows(t), first, last) for t in sorted(threads)]
     rows = np.concatenate(found) if found else NO_ROWS
-    return Ranges(**store.ranges.read(_slice_of(rows)))
+    return Ranges(**store.ranges.read(slice_of(rows)))
 
 
 def host_rows(store: Store, threads: list[int], first: int, last: int) -> int:

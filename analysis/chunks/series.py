@@ -11,7 +11,7 @@ from ..store.layout import SYNCHRONIZING
 from ..store.opened import Store
 from ..summary import SeriesSummary, Steady, StepTable
 from .causes import Drains
-from .parts import Sizes
+from .parts import Sizes, slice_of
 from .totals import DeviceTotals, SeriesTotals, SteadyTotals
 
 _STRETCH = Sizes(1 << 20, 1 << 20)
@@ -76,10 +76,7 @@ def _held(store: Store, thread: int, lo: int, hi: int) -> int:
     reach, held = lo, 0
     for low in range(0, len(rows), _STRETCH.host_rows):
         some = rows[low : low + _STRETCH.host_rows]
-        columns = store.calls.read(
-            slice(int(some[0]), int(some[-1]) + 1) if some[-1] - some[0] + 1 == len(some) else some,
-            "start", "end", "flags",
-        )  # fmt: skip
+        columns = store.calls.read(slice_of(some), "start", "end", "flags")
         chosen = (columns["flags"] & SYNCHRONIZING) > 0
         start = np.maximum(columns["start"][chosen], lo)
         end = np.minimum(columns["end"][chosen], hi)

@@ -141,14 +141,15 @@ def owners(store: Store, resident: Resident, part: Trace) -> Owned:
     place = 0
     places = []
     for one in found.series:
-        while (series[place].pattern, series[place].thread_index) != (
-            one.pattern,
-            one.thread_index,
-        ):
+        # A wildcard and a regular expression may be the same text: their steps tell them apart.
+        while True:
+            whole = series[place]
+            index = np.flatnonzero((whole.start <= last) & (whole.end > first))
+            if (whole.pattern, whole.thread_index) == (one.pattern, one.thread_index) and (
+                np.array_equal(whole.start[index], one.start)
+            ):
+                break
             place += 1
-        whole = series[place]
-        index = np.flatnonzero((whole.start <= last) & (whole.end > first))
-        assert len(index) == len(one)
         table = np.append(index, -1).astype(np.int32)
         step_of[place] = table[one.step_of]
         places.append(place)

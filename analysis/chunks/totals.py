@@ -129,7 +129,7 @@ class SeriesTotals:
     def add(
         self, gaps: DeviceGaps, split: Split, kind: Code8, step: Int64, drains: Int64, seen: int
     ) -> None:
-        """The gaps that a chunk closed; `seen`: no later gap ends before or at this time, ns."""
+        """The gaps that a chunk closed; `seen`: no later gap ends before this time, ns."""
         length = gaps.length
         self.kinds += sum_by_kind(kind, length)
         for which, total in ((GapKind.INTER, self.inter), (GapKind.INTRA, self.intra)):
@@ -137,7 +137,8 @@ class SeriesTotals:
             np.add.at(total, step[mine], length[mine])
         if self.steady:
             self.steady.add(gaps, split, kind, drains)
-        ready = int(np.searchsorted(self._instants, seen, side="right"))
+        # At `seen` itself one may: where operations of two devices start together.
+        ready = int(np.searchsorted(self._instants, seen, side="left"))
         passed = np.concatenate(([0], np.cumsum(length)))
         asked = self._instants[self._done : ready]
         here = np.searchsorted(gaps.end, asked, side="right")

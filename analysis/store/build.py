@@ -169,8 +169,7 @@ class _Builder:
         for rows in self._stream(schema.NVTX):
             own: Int64 = rows["globalTid"]
             closer: Int64 = rows["endGlobalTid"]
-            self.tids.update(_distinct(own), _distinct(closer))
-            self.tids.discard(NULL)
+            self.tids.update(_distinct(own[own != NULL]), _distinct(closer[closer != NULL]))
             self.pids.update(_distinct(own[own != NULL] & PID_MASK))
             columns: dict[str, Int64] = {
                 name: rows[name] for name in ("start", "end", "globalTid", "domainId")

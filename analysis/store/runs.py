@@ -53,8 +53,9 @@ class Runs:
         if len(major) == 0:
             return
         order = None
-        steps = np.diff(major)
-        if (steps < 0).any() or ((np.diff(minor) < 0) & (steps == 0)).any():
+        # Compared and not subtracted: NULL is 2**63 below zero.
+        same = major[1:] == major[:-1]
+        if (major[1:] < major[:-1]).any() or (same & (minor[1:] < minor[:-1])).any():
             order = np.lexsort((minor, major))
             major, minor = major[order], minor[order]
         self._samples.append((major[::_SAMPLED].copy(), minor[::_SAMPLED].copy()))

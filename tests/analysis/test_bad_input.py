@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+
+from analysis import metadata
+from analysis.trace import Trace
 
 from .build import builder, decode_loop
 
@@ -152,3 +157,55 @@ def test_odd_paths(harness, good: Path, tmp_path: Path) -> None:
         assert harness("gaps", name).returncode == 0, name
     (tmp_path / "-dash.sqlite").write_bytes(good.read_bytes())
     assert harness("gaps", "--", "-dash.sqlite").returncode == 0
+
+
+def test_a_path_that_begins_with_two_slashes(good: Path) -> None:
+    assert len(Trace.open(f"/{good}").operations) == len(Trace.open(good).operations)
+
+
+def test_a_log_left_behind_is_read_each_time_and_through_a_link(good: Path, tmp_path: Path) -> None:
+    left, link = tmp_path / "left.sqlite", tmp_path / "elsewhere" / "link.sqlite"
+    link.parent.mkdir()
+    link.symlink_to(left)
+    before = len(Trace.open(good).operations)
+    with closing(sqlite3.connect(good)) as database:
+        database.execute("PRAGMA journal_mode = WAL")
+        with database:
+            database.execute("DELETE FROM CUPTI_ACTIVITY_KIND_KERNEL WHERE rowid = 1")
+        for end in ("", "-wal"):
+            shutil.copyfile(f"{good}{end}", f"{left}{end}")
+    for _ in range(
+        20
+    ):  # many connections come to the log at once, and only one may read it through
+        Path(f"{left}-shm").unlink(missing_ok=True)
+        for path in (left, link):
+            assert len(Trace.open(path).operations) == before - 1
+
+
+def test_json_that_is_too_large_for_a_manifest_is_not_read(
+    good: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = good.with_suffix(".json")
+    manifest.write_text('{"manifest_version": 1, "label": "mine"}')
+    assert Trace.open(good).source.label == "mine"
+    monkeypatch.setattr(metadata, "_MANIFEST_MOST_BYTES", manifest.stat().st_size - 1)
+    source = Trace.open(good).source
+    assert (source.label, source.manifest, source.notes) == ("good", {}, ())
+
+
+@pytest.mark.parametrize("command", ["gaps --infer-steps", "show", "report -o page.html"])
+def test_calls_of_no_thread(harness, good: Path, command: str) -> None:
+    spoil(
+        good,
+        "UPDATE CUPTI_ACTIVITY_KIND_RUNTIME SET globalTid = NULL",
+        "UPDATE CUPTI_ACTIVITY_KIND_KERNEL SET globalPid = 0",
+        "UPDATE CUPTI_ACTIVITY_KIND_MEMCPY SET globalPid = 0",
+        "DROP TABLE NVTX_EVENTS",
+    )
+    name, *options = command.split()
+    run = harness(name, good, *options)
+    assert "internal error" not in run.stderr
+    trace = Trace.open(good)
+    assert [(one.pid, one.tid) for one in trace.threads] == [(0, 0)]
+    assert set(trace.calls.thread.tolist()) == {0}
+    assert (trace.operations.launch >= 0).all()

@@ -246,3 +246,15 @@ def test_times_beyond_nanoseconds(loop: Path, tmp_path: Path) -> None:
     folder = folder_of(loop, tmp_path / "late_pqtdir", "parquet", spoil)
     with pytest.raises(TraceError, match=r"KERNEL\.parquet cannot be read"):
         Trace.open(folder)
+
+
+def test_the_folder_that_one_stands_in(
+    tmp_path: Path, loop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = folder_of(loop, tmp_path / "run_pqtdir")
+    inner = folder / "inner"
+    inner.mkdir()
+    for here, name in ((folder, "."), (inner, "..")):
+        monkeypatch.chdir(here)
+        report = analyze(name)
+        assert (report.label, report.trace.path) == ("run", folder)

@@ -332,3 +332,10 @@ def test_columns_are_int64(tmp_path: Path) -> None:
     trace = opened(tmp_path, kineto_2_11(small_loop()))
     for column in (trace.operations.start, trace.calls.end, trace.ranges.start):
         assert column.dtype == np.int64
+
+
+def test_a_rank_that_is_none(tmp_path: Path) -> None:
+    for rank in ("-1", "true", '"3"', "null"):
+        tail = f'\n  "distributedInfo": {{"rank": {rank}, "world_size": 8}},'
+        trace = opened(tmp_path, kineto_2_11(small_loop(), tail=tail), "w.json")
+        assert (trace.source.label, trace.source.rank) == ("w", None)

@@ -193,6 +193,20 @@ def test_a_pending_log_is_read_and_the_input_left_as_it_is(trace, tmp_path):
     writer.close()
 
 
+def test_a_pending_log_is_found_through_a_link(trace, tmp_path):
+    (tmp_path / "immutable").mkdir()
+    link = tmp_path / "immutable" / "link.sqlite"
+    link.symlink_to(trace)
+    with contextlib.closing(sqlite3.connect(trace)) as writer:
+        writer.execute("PRAGMA journal_mode = WAL")
+        writer.execute("CREATE TABLE ProcessStreams (content TEXT)")
+        writer.execute("INSERT INTO ProcessStreams VALUES (?)", (secret("log"),))
+        writer.commit()
+        done = scrub(link, tmp_path / "clean.sqlite")
+    assert ("ProcessStreams", 1) in done.emptied
+    assert not holds(tmp_path / "clean.sqlite")
+
+
 def test_a_secret_that_a_range_is_named_after(trace, tmp_path):
     with contextlib.closing(sqlite3.connect(trace)) as base:
         base.execute("CREATE TABLE META_DATA_CAPTURE (name TEXT, value TEXT)")

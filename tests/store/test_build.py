@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from random import Random
@@ -19,6 +19,7 @@ from analysis.arrays import FirstMatch
 from analysis.errors import TraceError
 from analysis.metadata import read_metadata
 from analysis.reader import open_export
+from analysis.schema import NULL, THREAD_NAMES
 from analysis.sqlite import open_database
 from analysis.store import build, join, runs
 from analysis.store.join import Side, join_calls
@@ -27,6 +28,7 @@ from analysis.store.opened import Store
 from analysis.store.runs import Runs
 from analysis.store.save import save_trace
 from analysis.trace import Trace
+from analysis.writer import TraceBuilder
 
 from .invent import invent
 
@@ -187,3 +189,62 @@ def test_join_finds_the_first_call_of_each_id(
     assert shared == {k for k, key in enumerate(calls) if key[1] > 0 and calls.count(key) > 1}
     by_process = [np.array([i for p, i in calls if p == k], np.int64) for k in range(3)]
     assert repeats == sum(FirstMatch(ids).repeats() for ids in by_process)
+
+
+def test_calls_of_no_thread(tmp_path: Path) -> None:
+    trace = TraceBuilder(producer="builder", origin="synthetic", allow_invalid=True)
+    thread = trace.thread(trace.process(100), 100)
+    trace.launch(10, 20, 30, 40, thread=thread)
+    trace.api(50, 60, "cudaFree", thread=1)
+    path = tmp_path / "t.sqlite"
+    trace.write(path)
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute(
+            "UPDATE CUPTI_ACTIVITY_KIND_RUNTIME SET globalTid = NULL WHERE globalTid = 1"
+        )
+    check(path, tmp_path, 10)
+
+
+def test_a_column_that_bears_the_name_of_the_rowid(tmp_path: Path) -> None:
+    path = tmp_path / "t.sqlite"
+    with closing(sqlite3.connect(path)) as database, database:
+        columns = "nameId INTEGER, globalTid INTEGER, rowid INTEGER"
+        database.execute(f"CREATE TABLE ThreadNames ({columns})")
+        rows = [(k, 7) for k in range(9)]
+        database.executemany("INSERT INTO ThreadNames (nameId, globalTid) VALUES (?, ?)", rows)
+    found = list(open_database(path).stream(THREAD_NAMES))
+    assert [k for rows in found for k in rows["nameId"].tolist()] == list(range(9))
+
+
+def test_few_stretches_are_read_beforehand_however_many_cores_there_are() -> None:
+    begun = 0
+
+    def job() -> int:
+        nonlocal begun
+        begun += 1
+        return begun
+
+    def jobs() -> Iterator[Callable[[], int]]:
+        nonlocal asked
+        for _ in range(100):
+            asked += 1
+            yield job
+
+    asked = 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(streamed, "threads", lambda: 64)
+        results = streamed._ahead(jobs())
+        next(results)
+        assert asked == 5
+        results.close()
+
+
+def test_null_is_sorted_before_every_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "_SAMPLED", 1)
+    added = Runs(tmp_path, "rows", ("thread", "start"))
+    added.add({"thread": np.array([2**48] * 50 + [NULL] * 50), "start": np.arange(100)})
+    added.add({"thread": np.array([2**48] * 50), "start": np.arange(100, 150)})
+    found = [np.sort(rows["thread"]) for rows in added.merged(1)]
+    assert np.concatenate(found).tolist() == [NULL] * 50 + [2**48] * 100

@@ -25,6 +25,7 @@ from analysis.steps import DEFAULT_STEP, StepPattern
 from analysis.store.opened import Store
 from analysis.store.save import save_trace
 from analysis.trace import Trace
+from analysis.writer import TraceBuilder
 
 from .compare import ALL, figures, ordered
 from .invent import invent
@@ -149,3 +150,51 @@ def test_rows_that_are_not_held_cannot_be_asked_for(tmp_path: Path) -> None:
         _ = report.trace.operations
     with pytest.raises(AttributeError):
         _ = report.gaps[0].start
+
+
+def loop_on(devices: int, names: tuple[str, ...]) -> TraceBuilder:
+    """Steps of these names; in each, one kernel on every device, all starting together."""
+    trace = TraceBuilder(producer="builder", origin="synthetic")
+    process = trace.process(100)
+    thread = trace.thread(process, 100, "MainThread")
+    for device in range(devices):
+        trace.device(device, name="GPU", uuid=f"uuid-{device}")
+    for k, name in enumerate(names):
+        at = 1_000 * (k + 1)
+        trace.nvtx(at, at + 900, name, thread=thread)
+        for device in range(devices):
+            if device and k % 2 == 0:
+                trace.launch(at + 10, at + 20, at + 100, at + 150, thread=thread, device=device)
+            trace.launch(at + 200, at + 210, at + 400, at + 500, thread=thread, device=device)
+    return trace
+
+
+def test_a_cut_between_operations_that_start_together(tmp_path: Path) -> None:
+    loop_on(2, tuple(f"Step {n}" for n in range(4))).write(tmp_path / "t.sqlite")
+    trace = Trace.open(tmp_path / "t.sqlite")
+    store = stored(trace, tmp_path / "store")
+    expected = whole(trace, Options())
+    for size in range(1, len(trace.operations) + 1):
+        assert chunked(store, Options(), Sizes(size, 100)) == expected, size
+
+
+def test_a_wildcard_and_an_expression_of_the_same_text(tmp_path: Path) -> None:
+    loop_on(1, ("Step 0", "Step 1", "Step.2")).write(tmp_path / "t.sqlite")
+    trace = Trace.open(tmp_path / "t.sqlite")
+    store = stored(trace, tmp_path / "store")
+    options = Options((StepPattern.glob("Step.*"), StepPattern.of_regex("Step.*")))
+    assert [len(one) for one in analyze(trace, options).steps.series] == [1, 3]
+    assert chunked(store, options, Sizes(1, 100)) == whole(trace, options)
+
+
+def test_a_window_of_a_trace_without_a_device(tmp_path: Path) -> None:
+    builder = TraceBuilder(producer="builder", origin="synthetic")
+    thread = builder.thread(builder.process(100), 100)
+    for n in range(4):
+        builder.nvtx(1_000 * n + 900, 1_000 * n + 1_800, f"Step {n}", thread=thread)
+    builder.write(tmp_path / "t.sqlite")
+    trace = Trace.open(tmp_path / "t.sqlite")
+    store = stored(trace, tmp_path / "store")
+    for window in (Window(None, 800), Window(None, 2_000), Window(2_000, None)):
+        options = Options(window=window, steps=(1, 3))
+        assert chunked(store, options, Sizes(9, 9)) == whole(trace, options)

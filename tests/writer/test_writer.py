@@ -228,6 +228,12 @@ def bad_rows(trace: TraceBuilder) -> dict[str, object]:
         "bulk end before start": lambda: trace.bulk(
             runtime, start=np.array([1, 5]), end=np.array([2, 4]), globalTid=thread, nameId=1
         ),
+        "bulk end before a repeated start": lambda: trace.bulk(
+            runtime, start=3, end=np.array([4, 2]), globalTid=thread, nameId=1
+        ),
+        "bulk start after a repeated end": lambda: trace.bulk(
+            runtime, start=[1, 5], end=4, globalTid=thread, nameId=1
+        ),
         "bulk unknown thread": lambda: trace.bulk(
             runtime, start=[1], end=[2], globalTid=99, nameId=1
         ),
