@@ -19,19 +19,20 @@ def render(report: Report, terminal: Terminal) -> str:
     return comma_separated(next((table for table in every if table.rows), every[0]))
 
 
-def comma_separated(table: Table) -> str:
-    """A header of machine names, then one line a row."""
+def comma_separated(table: Table, digits: int = 3) -> str:
+    """A header of machine names, then one line a row; fractions with so many digits."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([column.name for column in table.columns])
-    writer.writerows(["" if value is None else _cell(value) for value in row] for row in table.rows)
+    for row in table.rows:
+        writer.writerow(["" if value is None else _cell(value, digits) for value in row])
     return text.getvalue()
 
 
-def _cell(value: str | int | float) -> str | int | float:
+def _cell(value: str | int | float, digits: int) -> str | int | float:
     if isinstance(value, str):
         return text_cell(value)
-    return round(value, 3) if isinstance(value, float) else value
+    return round(value, digits) if isinstance(value, float) else value
 
 
 def text_cell(text: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 from collections.abc import Sequence
@@ -10,6 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from analysis.reports.base import Table, Terminal, Value, plain, shown
+from analysis.reports.csv import comma_separated
+from analysis.reports.json import printable
+from analysis.reports.md import escape, markdown
 from analysis.reports.table import open_console
 
 GIVES_WAY = ("tokens_per_s", "floor_ns", "idle_share", "inter_step_idle_ns", "gpu_busy_ns")
@@ -43,7 +45,7 @@ def _json(outcome: Outcome, terminal: Terminal) -> str:
         ]
     data["notes"] = [note for table in outcome.tables for note in table.notes]
     data["warnings"] = list(outcome.warnings)
-    return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+    return printable(json.dumps(data, indent=2, ensure_ascii=False) + "\n")
 
 
 def _rounded(value: Value) -> Value:
@@ -53,32 +55,19 @@ def _rounded(value: Value) -> Value:
 def _csv(outcome: Outcome, terminal: Terminal) -> str:
     """The first table alone, raw ns."""
     del terminal
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    table = outcome.tables[0]
-    writer.writerow([column.name for column in table.columns])
-    for row in table.rows:
-        writer.writerow(["" if value is None else _rounded(value) for value in row])
-    return text.getvalue()
+    return comma_separated(outcome.tables[0], digits=6)
 
 
 def _markdown(outcome: Outcome, terminal: Terminal) -> str:
     del terminal
-    lines: list[str] = []
+    parts = []
     for table in outcome.tables:
-        lines += [f"**{_escape(table.title)}**", ""]
-        lines.append("| " + " | ".join(_escape(c.title) for c in table.columns) + " |")
-        lines.append("|" + "|".join("---" if c.show == "text" else "---:" for c in table.columns))
-        lines[-1] += "|"
-        for row in table.rows:
-            lines.append("| " + " | ".join(map(_escape, _cells(table, row))) + " |")
-        lines += ["", *(f"- {_escape(note)}" for note in table.notes), ""]
-    lines += [f"- **{_escape(warning)}**" for warning in outcome.warnings]
-    return "\n".join(lines).rstrip() + "\n"
-
-
-def _escape(text: str) -> str:
-    return plain(text, 600).replace("\\", "\\\\").replace("|", "\\|")
+        parts.append(markdown(table))
+        if table.notes:
+            parts.append("".join(f"- {escape(note)}\n" for note in table.notes))
+    if outcome.warnings:
+        parts.append("".join(f"- **{escape(warning)}**\n" for warning in outcome.warnings))
+    return "\n".join(parts)
 
 
 def _cells(table: Table, row: Sequence[Value]) -> list[str]:
