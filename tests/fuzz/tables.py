@@ -71,11 +71,11 @@ def _set(
         return
     column = random.choice(columns)
     for row in _rows(connection, table, random):
-        (old,) = connection.execute(
-            f'SELECT "{column}" FROM "{table}" WHERE rowid = {row}'
-        ).fetchone()
+        old = connection.execute(f'SELECT "{column}" FROM "{table}" WHERE rowid = {row}').fetchone()
+        if old is None:  # another column is called rowid, or the row was given another number
+            continue
         connection.execute(
-            f'UPDATE "{table}" SET "{column}" = ? WHERE rowid = {row}', (value(random, old),)
+            f'UPDATE "{table}" SET "{column}" = ? WHERE rowid = {row}', (value(random, old[0]),)
         )
 
 
