@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .arrays import Bool
 from .attribute import family
 from .intervals import Int64
 from .schema import MAX_TIME, NULL, UNKNOWN_CALL, Kind
@@ -54,22 +55,30 @@ class Counted:
 
 def count_rows(trace: Trace) -> Counted:
     """Count them in a trace that is in memory."""
-    missing, launches = missing_gpu_rows(trace)
+    calls, sound, matched = trace.calls, _sound(trace), _matched(trace)
+    launching = _matching(trace, LAUNCH) & sound
+    last = _last_seen(trace, launching & matched)
+    missing, launches = missing_gpu_rows(trace, launching, matched, last)
+
+    def calls_for(wanted: re.Pattern[str]) -> int:
+        rows = np.flatnonzero(_matching(trace, wanted) & sound)
+        return int(np.count_nonzero(calls.start[rows] <= last[calls.process[rows]]))
+
     present = set(np.unique(trace.operations.kind).tolist())
     return Counted(
         operations=len(trace.operations),
-        calls=len(trace.calls),
+        calls=len(calls),
         graphs=int(np.count_nonzero(trace.operations.kind == Kind.GRAPH)),
         missing=missing,
         launches=launches,
         ranges=common_ranges(trace.ranges.name[:LOOKED_AT], trace.strings),
         nameless=nameless(
-            trace.calls.names,
+            calls.names,
             trace.operations.name[:LOOKED_AT],
             (trace.ranges.name,),
             trace.strings,
         ),
-        unseen=unseen(present, lambda wanted: _calls_for(trace, wanted)),
+        unseen=unseen(present, calls_for),
     )
 
 
@@ -109,17 +118,16 @@ def common_ranges(names: Int64, strings: Strings) -> tuple[tuple[str, int], ...]
     return tuple(ranges.most_common(3))
 
 
-def missing_gpu_rows(trace: Trace) -> tuple[int, int]:
+def missing_gpu_rows(trace: Trace, launches: Bool, matched: Bool, last: Int64) -> tuple[int, int]:
     """(launches without GPU rows, launches): kernel and graph launches only.
 
     Left out: failed calls, launches under stream capture, duplicate API rows, and the launches
     after the last one that was seen to run: their work was still queued when recording ended.
     """
     calls = trace.calls
-    launches, matched = _called(trace, LAUNCH), _matched(trace)
     missing = total = 0
-    for process, last in enumerate(_last_seen(trace, launches & matched)):
-        rows = np.flatnonzero(launches & (calls.process == process) & (calls.start <= last))
+    for process, end in enumerate(last.tolist()):
+        rows = np.flatnonzero(launches & (calls.process == process) & (calls.start <= end))
         seen = rows[matched[rows]]
         unique, found = len(rows), len(seen)
         if trace.duplicate_calls:
@@ -131,21 +139,18 @@ def missing_gpu_rows(trace: Trace) -> tuple[int, int]:
     return missing, total
 
 
-def _calls_for(trace: Trace, wanted: re.Pattern[str]) -> int:
-    """Calls of these names up to the last launch that was seen to run."""
-    last = _last_seen(trace, _called(trace, LAUNCH) & _matched(trace))
-    mine = _called(trace, wanted)
-    return int(np.count_nonzero(mine & (trace.calls.start <= last[trace.calls.process])))
+def _matching(trace: Trace, wanted: re.Pattern[str]) -> Bool:
+    """Calls of these names."""
+    return trace.calls.named({name for name in trace.calls.names if wanted.match(name)})
 
 
-def _called(trace: Trace, wanted: re.Pattern[str]) -> np.ndarray:
-    """Calls of these names that succeeded outside a stream capture."""
+def _sound(trace: Trace) -> Bool:
+    """Calls that succeeded outside a stream capture."""
     calls = trace.calls
-    named = calls.named({name for name in calls.names if wanted.match(name)})
-    return np.asarray(named & ~calls.failed & (calls.correlation > 0) & ~_under_capture(trace))
+    return ~calls.failed & (calls.correlation > 0) & ~_under_capture(trace)
 
 
-def _matched(trace: Trace) -> np.ndarray:
+def _matched(trace: Trace) -> Bool:
     """Calls that launched an operation which is there."""
     launch = trace.operations.launch
     matched = np.zeros(len(trace.calls), np.bool_)
@@ -153,7 +158,7 @@ def _matched(trace: Trace) -> np.ndarray:
     return matched
 
 
-def _last_seen(trace: Trace, seen: np.ndarray) -> Int64:
+def _last_seen(trace: Trace, seen: Bool) -> Int64:
     """Of each process, the start of the last of these calls.
 
     A process without any has lost what it launched while others were seen to work.
@@ -165,7 +170,7 @@ def _last_seen(trace: Trace, seen: np.ndarray) -> Int64:
     return np.where(some, last, end)
 
 
-def _under_capture(trace: Trace) -> np.ndarray:
+def _under_capture(trace: Trace) -> Bool:
     """Calls made between cudaStreamBeginCapture and EndCapture of their thread."""
     calls = trace.calls
     begins = calls.named(CAPTURE_BEGINS) & ~calls.failed

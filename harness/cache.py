@@ -20,7 +20,6 @@ from pathlib import Path
 import platformdirs
 
 import analysis
-from analysis.sqlite import log_of
 
 from . import __version__
 from .errors import UsageError
@@ -79,6 +78,8 @@ def identity(trace: Path) -> str | None:
     Samples are taken all over the file, its header with SQLite's change counter among them, so that
     a file written again with the same size and time of change is another one.
     """
+    from analysis.sqlite import log_of  # NumPy with it, which listing and clearing do without
+
     wal = log_of(trace)
     if wal.exists() and wal.stat().st_size:
         return None
@@ -180,9 +181,14 @@ def prune() -> None:
         room -= entry.size
         if room < 0:
             shutil.rmtree(entry.folder, ignore_errors=True)
+    remove_left_behind(traces_folder(), _BUILD)
+
+
+def remove_left_behind(place: Path, prefix: str) -> None:
+    """Remove the working folders in `place` that runs which were killed left a day ago or more."""
     with contextlib.suppress(OSError):
-        for folder in traces_folder().glob(f"{_BUILD}*"):
-            with contextlib.suppress(OSError):
+        for folder in place.glob(f"{prefix}*"):
+            with contextlib.suppress(OSError):  # another run may remove it at the same time
                 if time.time() - folder.stat().st_mtime > _LEFT_BEHIND_S:
                     shutil.rmtree(folder, ignore_errors=True)
 

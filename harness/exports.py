@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from .cache import root
+from .cache import remove_left_behind, root
 from .errors import HarnessError
 from .files import write_bytes
 
@@ -20,7 +20,7 @@ KEEP = 20
 """Exports kept; the ones used longest ago go first."""
 IN_USE_S = 900
 """An export used less than this ago stays: another process may still be reading it."""
-_WORK, _LEFT_BEHIND_S = ".export-", 24 * 3600
+_WORK = ".export-"
 
 
 def cache_folder() -> Path:
@@ -97,6 +97,4 @@ def _prune(keep: Path) -> None:
     for old in folders[KEEP:]:
         if old != keep and old.stat().st_mtime < recent:
             shutil.rmtree(old, ignore_errors=True)
-    for folder in cache_folder().glob(f"{_WORK}*"):  # of a run that was killed
-        if time.time() - folder.stat().st_mtime > _LEFT_BEHIND_S:
-            shutil.rmtree(folder, ignore_errors=True)
+    remove_left_behind(cache_folder(), _WORK)

@@ -114,7 +114,6 @@ def _missing(
     """`counted.missing_gpu_rows` of a store, and the number of calls for each of `KINDS`."""
     launching = _matching(store, LAUNCH)
     copying = {pattern: _matching(store, pattern) for _, _, pattern in KINDS}
-    wanted = np.logical_or.reduce([launching, *copying.values()])
     asked = dict.fromkeys(copying, 0)
     count = len(store.processes)
     last = np.full(count, -MAX_TIME)
@@ -129,16 +128,15 @@ def _missing(
         for rows in _stretches(store.calls.rows, sizes.host_rows):
             progress("calls", rows.start, store.calls.rows)
             part = store.calls.read(rows, *columns)
-            mask = wanted[part["name"]] & ((part["flags"] & FAILED) == 0)
-            mask &= part["correlation"] > 0
+            failed = (part["flags"] & FAILED) > 0
+            sound = ~failed & (part["correlation"] > 0)
             if capture.any:
-                mask &= ~capture.mask(part["thread"], part["name"], (part["flags"] & FAILED) > 0)
-            part = {name: column[mask] for name, column in part.items()}
+                sound &= ~capture.mask(part["thread"], part["name"], failed)
             if second:
-                within = part["start"] <= last[part["process"]]
+                within = sound & (part["start"] <= last[part["process"]])
                 for pattern, named in copying.items():
                     asked[pattern] += int(np.count_nonzero(named[part["name"]] & within))
-            mask = launching[part["name"]]
+            mask = sound & launching[part["name"]]
             part = {name: column[mask] for name, column in part.items()}
             matched = (part["flags"] & LAUNCHED) > 0
             twin = (part["flags"] & REPEATED) > 0
