@@ -16,7 +16,7 @@ from .kineto_json import event, kineto_2_11, launch
 from .test_reading import small_loop
 
 GOOD = kineto_2_11(small_loop())
-ZIPPED = gzip.compress(GOOD)
+ZIPPED = gzip.compress(GOOD, mtime=0)
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ ZIPPED = gzip.compress(GOOD)
         (ZIPPED[:-200], "gzip data ends early"),
         (ZIPPED[:300] + b"\0" * 40 + ZIPPED[340:], "gzip data is damaged"),
         (b"\x1f\x8bnot gzip at all", "gzip data"),
-        (gzip.compress(b"SQLite format 3\0"), "neither an SQLite trace nor"),
+        (gzip.compress(b"SQLite format 3\0", mtime=0), "neither an SQLite trace nor"),
         (b"{}", "without a traceEvents array"),
         (b'{"traceEvents": 7}', "without a traceEvents array"),
         (b'{"manifest_version": 1}', "is the manifest of a trace"),
