@@ -149,6 +149,8 @@ def _capture_facts(facts: dict[str, object]) -> list[Verdict]:
     for key, what in (
         ("dropped", "activity records were dropped by CUPTI"),
         ("zero_timestamps", "GPU operations came without timestamps"),
+        ("broken_buffers", "activity buffers could not be read to their end"),
+        ("stop_result", "is what CUPTI answered when its last records were asked for"),
     ):
         count = facts.get(key)
         if isinstance(count, int) and count > 0:

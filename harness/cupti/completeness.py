@@ -42,7 +42,8 @@ class Completeness:
     (None before it is written), `ranges_seen_by_nvtx` how many of the issued ones libcupti saw
     through NVTX as well (None where it did not listen). `clock_error_ns` bounds the
     difference between the host ranges' clock and the GPU rows', after `clock_shift_ns` was added to
-    the ranges.
+    the ranges. `stop_result` is CUPTI's result of closing the session, 0 where it delivered every
+    record.
     """
 
     dropped: int | None
@@ -58,6 +59,7 @@ class Completeness:
     clock_error_ns: int | None
     clock_shift_ns: int
     broken_buffers: int
+    stop_result: int
     known_problem: str | None
 
     @property
@@ -67,6 +69,7 @@ class Completeness:
             self.dropped
             or self.zero_timestamps
             or self.broken_buffers
+            or self.stop_result
             or self.kernels < self.launches
             or (self.ranges_found is not None and self.ranges_found < self.ranges_issued)
         )
@@ -89,6 +92,8 @@ class Completeness:
             parts.append(f"{self.dropped} records were dropped")
         if self.broken_buffers:
             parts.append(f"{self.broken_buffers} buffers could not be read to their end")
+        if self.stop_result:
+            parts.append(f"CUPTI did not deliver its last records (result {self.stop_result})")
         if self.ranges_found is not None and self.ranges_found < self.ranges_issued:
             parts.append(f"{self.ranges_found} of {self.ranges_issued} ranges were recorded")
         text = "the recording is incomplete: " + ", ".join(parts)
@@ -145,6 +150,7 @@ def check(records: Records, ranges: list[Any]) -> Completeness:
         clock_error_ns=error,
         clock_shift_ns=shift,
         broken_buffers=records.broken_buffers,
+        stop_result=records.stop_result,
         known_problem=_known(records, lost=with_kernel < len(wanted) or zero > 0),
     )
 

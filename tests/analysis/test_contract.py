@@ -113,7 +113,12 @@ def codes_in_the_source() -> set[str]:
         source = path.read_text()
         # Verdict(figures, level, code, reason, remedy), however it is wrapped.
         found |= set(re.findall(r'Verdict\(\s*[^,]+,\s*[^,]+,\s*"([a-z-]+)"', source))
-    capture = {"capture-dropped", "capture-zero-timestamps"}
+    capture = {
+        "capture-dropped",
+        "capture-zero-timestamps",
+        "capture-broken-buffers",
+        "capture-stop-result",
+    }
     activity = {"host-only", "empty-window", "gpu-rows-missing"}
     source = (ROOT / "analysis" / "validity.py").read_text()
     assert all(f'"{code}"' in source for code in activity)

@@ -121,9 +121,11 @@ def test_rows_that_cannot_be_busy_are_counted(tmp_path: Path) -> None:
             "capture-zero-timestamps",
             "invalid",
         ),
+        ({"broken_buffers": 1}, "capture-broken-buffers", "invalid"),
+        ({"stop_result": 999}, "capture-stop-result", "invalid"),
         ({"ranges_issued": 40, "ranges_found": 0}, "ranges-lost", "invalid"),
         ({"ranges_issued": 40, "ranges_found": 39}, "ranges-lost", "degraded"),
-        ({"ranges_issued": 40, "ranges_found": 40, "dropped": 0}, None, None),
+        ({"ranges_issued": 40, "ranges_found": 40, "dropped": 0, "stop_result": 0}, None, None),
     ],
 )
 def test_what_the_recorder_knew(tmp_path: Path, facts: dict, code: str, level: str) -> None:

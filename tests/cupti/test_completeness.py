@@ -38,6 +38,7 @@ def test_all_there():
         ({"memset": [{"start": 0, "end": 0}]}, {}, "1 GPU rows have no valid time"),
         ({}, {"dropped": 9}, "9 records were dropped"),
         ({}, {"broken_buffers": 2}, "2 buffers could not be read"),
+        ({}, {"stop_result": 7}, "did not deliver its last records (result 7)"),
     ],
 )
 def test_incomplete(tables, more, words):

@@ -179,6 +179,7 @@ def test_graphs_enabled_at_any_moment_give_the_same_rows(machine, moment):
         ({"LOSE": "1"}, "1 of 40 launches have no kernel"),
         ({"LOSE": "2"}, "1 GPU rows have no valid time"),
         ({"FAKE_CUPTI_DROPPED": "3"}, "3 records were dropped"),
+        ({"FAKE_CUPTI_STUCK": "1"}, "did not deliver its last records (result 999)"),
     ],
 )
 def test_what_is_missing_is_said(machine, env, words):
