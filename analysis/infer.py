@@ -97,12 +97,15 @@ def infer_steps(trace: Trace, device: int | None = None) -> InferredSteps:
             remedy=_REMEDY,
         )
     series, other = _series(trace, chosen, sequence, edges, kept, loop)
+    on_device = _inside_launches(trace.operations.launch[chosen], edges)
     return InferredSteps(
         series=series,
         period_ops=loop.period,
         confidence=loop.agreement * float(kept.mean()),
         boundary_confidence=phase.share,
-        explanation=_explain(trace, chosen, streams, loop, phase, kept, covered, other, by_family),
+        explanation=_explain(
+            trace, chosen, streams, loop, phase, kept, covered, other, by_family, on_device
+        ),
         evidence=tuple(w.text for w in phase.witnesses),
     )
 
@@ -228,7 +231,11 @@ def _series(
     launch = operations.launch[rows]
     thread = int(np.bincount(calls.thread[launch]).argmax())
     process = int(np.bincount(operations.process[rows]).argmax())
-    times = _times(trace, rows, thread, sequence, edges)
+    on_device = _inside_launches(launch, edges)
+    if on_device:
+        times = _gpu_times(trace, rows, edges)
+    else:
+        times = _times(trace, rows, thread, sequence, edges)
     start, end = times[:-1][kept], times[1:][kept]
 
     step_of = np.full(len(operations), -1, np.int32)
@@ -241,6 +248,9 @@ def _series(
     at = np.searchsorted(start, begun, side="right") - 1
     inside = (at >= 0) & (begun < end[np.maximum(at, 0)])
     step_of[launched[inside]] = at[inside]
+    if on_device:  # one launch, many steps: their operations stand as they ran
+        step_of[np.isin(operations.launch, launch)] = -1
+        step_of[rows] = _by_place(edges, kept, len(rows))
     timed = inside & (owner != thread)
     names, counts = np.unique(owner[timed], return_counts=True)
     count = len(start)
@@ -259,6 +269,28 @@ def _series(
         other_threads=dict(zip(names.tolist(), counts.tolist(), strict=True)),
     )
     return series, int(np.count_nonzero(~theirs))
+
+
+def _inside_launches(launch: Int64, edges: Int64) -> bool:
+    """Whether one launch brought operations of several steps: a loop that the device runs."""
+    inner = edges[(edges > 0) & (edges < len(launch))]
+    return bool((launch[inner] == launch[inner - 1]).any())
+
+
+def _gpu_times(trace: Trace, rows: Int64, edges: Int64) -> Int64:
+    """Time of each boundary on the GPU: with no host between the steps there is no other."""
+    operations = trace.operations
+    start = operations.start[rows]
+    last = int(operations.end[rows].max())
+    return np.where(edges < len(rows), start[np.minimum(edges, len(rows) - 1)], last)
+
+
+def _by_place(edges: Int64, kept: Bool, count: int) -> Code:
+    """The step of each operation of the sequence by its place, -1 outside the kept ones."""
+    number = np.where(kept, np.cumsum(kept) - 1, -1)
+    at = np.searchsorted(edges, np.arange(count), side="right") - 1
+    inside = (at >= 0) & (at < len(kept))
+    return np.where(inside, number[np.clip(at, 0, len(kept) - 1)], -1).astype(np.int32)
 
 
 def _times(trace: Trace, rows: Int64, thread: int, sequence: Sequence, edges: Int64) -> Int64:
@@ -284,7 +316,7 @@ def _times(trace: Trace, rows: Int64, thread: int, sequence: Sequence, edges: In
 
 def _explain(
     trace: Trace, rows: Int64, streams: str, loop: Loop, phase: Phase, kept: Bool,
-    covered: int, other: int, by_family: bool,
+    covered: int, other: int, by_family: bool, on_device: bool,
 ) -> str:  # fmt: skip
     steps = int(np.count_nonzero(kept))
     first = _short(operation_name(trace, int(rows[(loop.marks[0] + phase.place) % len(rows)])))
@@ -296,6 +328,10 @@ def _explain(
         said.append(f"A step begins with {first}: {'; '.join(w.text for w in phase.witnesses)}")
     else:
         said.append(f"Where a step begins is not known: taken to be {first}")
+    if on_device:
+        said.append(
+            "One launch brought several steps: they run on the device, by whose times they are told"
+        )
     if loop.inner:
         said.append(f"Each holds about {loop.inner[1]} repeats of {loop.inner[0]} operations")
     left = len(kept) - steps

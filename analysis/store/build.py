@@ -17,6 +17,7 @@ import numpy as np
 from .. import schema
 from ..arrays import Code, factorize, ordered
 from ..causes.calls import GRAPH_LAUNCH, SYNCHRONIZE
+from ..devicelaunch import GraphLaunches, with_node
 from ..devices import physical_devices
 from ..intervals import Int64
 from ..metadata import read_metadata
@@ -56,7 +57,7 @@ class _Builder:
         self.users: set[tuple[int, int]] = set()
         """(globalPid, CUDA ordinal) of every operation."""
         self.callers: set[int] = set()
-        self.dropped = Dropped()
+        self.graphs, self.dropped = GraphLaunches(), Dropped()
         self.last: list[int] = []
         """The latest times of each kind of row: where ranges end that never closed."""
 
@@ -119,7 +120,9 @@ class _Builder:
     def _read_operations(self) -> Runs:
         runs = Runs(self.folder, "operations", ("major", "start"))
         for kind, table in zip(Kind, schema.OPERATIONS, strict=True):
-            for rows in self._stream(table):
+            for rows in self._stream(with_node(table)):
+                rows["globalPid"] = self._named(rows["globalPid"] & PID_MASK)
+                rows["correlationId"] = self.graphs.take(rows, rows["globalPid"])
                 tables = [
                     rows if other is table else {c.name: _NONE for c in other.columns}
                     for other in schema.OPERATIONS
@@ -131,7 +134,6 @@ class _Builder:
                     self.dropped.absurd + raw.dropped.absurd,
                 )
                 columns = raw.columns
-                columns["globalPid"] = self._named(columns["globalPid"])
                 for pid in _distinct(columns["globalPid"]):
                     used = _distinct(columns["deviceId"][columns["globalPid"] == pid])
                     self.users.update((pid, ordinal) for ordinal in used)
@@ -241,7 +243,9 @@ class _Builder:
         devices, table, ambiguous = physical_devices(self.database, pids)
 
         def columns(rows: dict[str, Any]) -> dict[str, Array]:
-            order = ordered(rows["start"], rows["correlationId"])
+            ids = self.graphs.resolve(rows["correlationId"], rows["start"], rows["globalPid"])
+            order = ordered(rows["start"], ids)
+            rows = rows | {"correlationId": ids}
             if order is not None:
                 rows = _taken(rows, order)
             device = np.zeros(len(rows["start"]), np.int32)

@@ -82,6 +82,14 @@ def _event(
             trace.kernel(at, at + grid * 4, name="node", correlation=call, process=process, **where)
         at = max(clock - grid, 1)  # a copy that ends before its graph's launch returns
         trace.memcpy(at, at + grid, bytes=8, correlation=call, process=process, **where)
+        graph, run = random.randrange(1, 4), random.randrange(4)
+        for k in range(run):  # the same graph's conditional body, which no call launches
+            at = start + grid * 20 + grid * 5 * k
+            trace.kernel(at, at + grid * 4, name="body", correlation=0, process=process,
+                         graph_node=graph << 32 | k, **where)  # fmt: skip
+        if run:
+            trace.kernel(start, start + grid, name="first", correlation=call, process=process,
+                         graph_node=random.choice((graph, 1)) << 32 | 9, **where)  # fmt: skip
     elif kind == 6:
         call = trace.api(clock, end, "cudaGraphLaunch_v10000", thread=thread)
         trace.graph_trace(start, stop, correlation=call, process=process, **where)
