@@ -3,48 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 
 from .attribute import Attribution
-from .causes.profiler import CAUSE as PROFILER
 from .counted import Counted, count_rows
-from .diagnostics import ERROR
 from .gaps import DeviceGaps
-from .intervals import clip, union
+from .judgement import Level, Verdict
+from .recorder import judge_recorder
 from .steps import Steps
 from .summary import SeriesSummary
 from .trace import Trace
+
+__all__ = ["Level", "Verdict", "judge"]
 
 MIN_INTERIOR_STEPS = 10
 MISSING_GPU_ROWS = 0.01
 """Share of launches without GPU rows from which idle time is no longer believed at all."""
 UNSEEN_CALLS = 10
 """Copies (or memsets) asked for, of which the trace holds none, that are no accident."""
-OVERHEAD_SHARE = 0.05
 UNKNOWN_SHARE = 0.05
-
-
-class Level(StrEnum):
-    """How far a figure may be believed."""
-
-    OK = "ok"
-    DEGRADED = "degraded"
-    INVALID = "invalid"
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What is wrong with which figures, and how to mend it."""
-
-    figures: str
-    """`device`, `steps`, `causes` or `all`."""
-    level: Level
-    code: str
-    reason: str
-    remedy: str
 
 
 def judge(
@@ -62,13 +40,12 @@ def judge(
     counted = counted or count_rows(trace)
     found = [
         *_activity(counted, gaps, steps),
-        *_completeness(trace, counted),
+        *_completeness(counted),
         *_rows(trace),
         *_identity(trace),
         *_names(counted.nameless),
         *_graph(counted.graphs),
-        *_overhead(trace, gaps),
-        *_diagnostics(trace),
+        *judge_recorder(trace, gaps, counted),
         *_launches(gaps, attributions),
         *_steps(steps, series, {gap.device.index: gap.device.ordinal for gap in gaps}),
     ]
@@ -106,7 +83,7 @@ def _activity(counted: Counted, gaps: Sequence[DeviceGaps], steps: Steps) -> lis
     return found
 
 
-def _completeness(trace: Trace, counted: Counted) -> list[Verdict]:
+def _completeness(counted: Counted) -> list[Verdict]:
     found = []
     missing, launches = counted.missing, counted.launches
     if missing:
@@ -135,45 +112,6 @@ def _completeness(trace: Trace, counted: Counted) -> list[Verdict]:
                     "host and host",
                 )
             )
-    capture = trace.source.manifest.get("capture")
-    facts = capture.get("completeness") if isinstance(capture, dict) else None
-    if isinstance(facts, dict):
-        found.extend(_capture_facts(facts))
-    return found
-
-
-def _capture_facts(facts: dict[str, object]) -> list[Verdict]:
-    found = []
-    problem = facts.get("known_problem")
-    hint = f" (known problem: {problem})" if isinstance(problem, str) and problem else ""
-    for key, what in (
-        ("dropped", "activity records were dropped by CUPTI"),
-        ("zero_timestamps", "GPU operations came without timestamps"),
-        ("broken_buffers", "activity buffers could not be read to their end"),
-        ("stop_result", "is what CUPTI answered when its last records were asked for"),
-    ):
-        count = facts.get(key)
-        if isinstance(count, int) and count > 0:
-            found.append(
-                Verdict(
-                    "device",
-                    Level.INVALID,
-                    f"capture-{key.replace('_', '-')}",
-                    f"{count} {what}{hint}: the capture is incomplete",
-                    "record a shorter window again",
-                )
-            )
-    issued, kept = facts.get("ranges_issued"), facts.get("ranges_found")
-    if isinstance(issued, int) and isinstance(kept, int) and kept < issued:
-        found.append(
-            Verdict(
-                "steps",
-                Level.DEGRADED if kept else Level.INVALID,
-                "ranges-lost",
-                f"{issued} NVTX ranges were issued, {kept} were recorded",
-                "see `harness doctor` for the nvtx and nsys pair",
-            )
-        )
     return found
 
 
@@ -247,46 +185,6 @@ def _graph(graphs: int) -> list[Verdict]:
             f"{graphs} CUDA graph launches were recorded whole (graph-level): gaps inside a graph "
             "cannot be seen and count as busy",
             "record with --cuda-graph-trace=node to see inside, at the cost of slower graphs",
-        )
-    ]
-
-
-def _overhead(trace: Trace, gaps: Sequence[DeviceGaps]) -> list[Verdict]:
-    if not gaps or PROFILER.rows is None:
-        return []
-    rows = PROFILER.rows(trace, np.empty(0, np.int64))
-    lo, hi = min(g.window_start for g in gaps), max(g.window_end for g in gaps)
-    spent = clip(union(rows.start, rows.end), lo, hi).total
-    share = spent / (hi - lo)
-    if share < OVERHEAD_SHARE:
-        return []
-    return [
-        Verdict(
-            "all",
-            Level.DEGRADED,
-            "profiler-overhead",
-            f"the profiler worked {spent / 1e6:.3f} ms inside the window ({share:.1%} of it)",
-            "shorten the captured window, or trace less (--trace=cuda,nvtx)",
-        )
-    ]
-
-
-def _diagnostics(trace: Trace) -> list[Verdict]:
-    said = trace.source.diagnostics
-    if not said:
-        return []
-    shown = "; ".join(
-        f"'{d.text}'" + (f" ({d.count} times)" if d.count > 1 else "") for d in said[:3]
-    )
-    more = f" and {len(said) - 3} more" if len(said) > 3 else ""
-    errors = any(d.severity == ERROR for d in said)
-    return [
-        Verdict(
-            "all",
-            Level.DEGRADED,
-            "profiler-diagnostics",
-            f"the profiler itself {'reported errors' if errors else 'warned'}: {shown}{more}",
-            "see the diagnostics of the report in the Nsight GUI; record again if events were lost",
         )
     ]
 

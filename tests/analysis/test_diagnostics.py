@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sqlite3
 from pathlib import Path
 
@@ -33,12 +34,41 @@ def said(path: Path, *messages: tuple[object, object]) -> list[Verdict]:
 
 
 def test_a_warning(tmp_path: Path) -> None:
-    (verdict,) = said(tmp_path, (WARNING, "Not all CUDA events might have been collected."))
+    (verdict,) = said(tmp_path, (WARNING, "CUDA trace buffers were lost."))
     assert verdict.code == "profiler-diagnostics"
     assert (verdict.figures, verdict.level) == ("all", Level.DEGRADED)
-    assert verdict.reason == (
-        "the profiler itself warned: 'Not all CUDA events might have been collected.'"
-    )
+    assert verdict.reason == "the profiler itself warned: 'CUDA trace buffers were lost.'"
+
+
+DOUBT = "Not all {} events might have been collected."
+
+
+def test_doubts_about_launches_that_all_ran_are_passed_over(tmp_path: Path) -> None:
+    """nsys 2025.3 writes them into every recording of a range, complete or not."""
+    assert said(tmp_path, (WARNING, DOUBT.format("CUDA"))) == []
+    with contextlib.closing(sqlite3.connect(tmp_path / "run.sqlite")) as base:
+        base.execute("DELETE FROM CUPTI_ACTIVITY_KIND_KERNEL WHERE rowid = 5")
+        base.commit()
+    found = analyze(tmp_path / "run.sqlite", Options()).verdicts
+    assert {v.code for v in found} == {"launches-without-gpu-rows", "profiler-diagnostics"}
+
+
+@pytest.mark.parametrize(
+    ("facts", "count"),
+    [
+        (None, 1),  # nobody knows how many ranges were opened
+        ({"ranges_issued": 14, "ranges_found": 14}, 0),
+        ({"ranges_issued": 0, "ranges_found": 0}, 1),
+        ({"ranges_issued": 15, "ranges_found": 14}, 1),
+        ({"ranges_issued": "14", "ranges_found": 14}, 1),
+        ("text", 1),
+    ],
+)
+def test_doubts_about_ranges_that_were_counted(tmp_path: Path, facts: object, count: int) -> None:
+    if facts is not None:
+        manifest = {"manifest_version": 1, "capture": {"completeness": facts}}
+        (tmp_path / "run.json").write_text(json.dumps(manifest))
+    assert len(said(tmp_path, (WARNING, DOUBT.format("NVTX")))) == count
 
 
 def test_errors_come_first_each_text_once_and_three_at_most(tmp_path: Path) -> None:

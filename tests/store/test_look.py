@@ -22,6 +22,10 @@ from harness import cache, look, memory
 from harness.cli import cli
 from harness.look import Ways
 
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+
+from grow import grow
+
 from .compare import ALL, figures, ordered
 from .invent import invent
 
@@ -233,9 +237,6 @@ def test_the_command_line_gives_the_same_within_a_budget(
     harness, shared_traces: Path, tmp_path: Path
 ) -> None:
     """A real process, 30 times the real export: chunks, the store, and the second look."""
-    sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-    from grow import grow
-
     big = tmp_path / "big.sqlite"
     grow(shared_traces / "power_iteration.sqlite", big, 140_000)
     where = {"HARNESS_CACHE": str(tmp_path / "cache")}
@@ -253,8 +254,6 @@ def test_the_command_line_gives_the_same_within_a_budget(
 def test_a_window_of_a_stored_trace_reads_little_of_it(
     trace: Path, shared_traces: Path, tmp_path: Path
 ) -> None:
-    from grow import grow
-
     from analysis.chunks.analyze import analyze_store
     from analysis.metadata import read_metadata
     from analysis.sqlite import open_database
