@@ -31,6 +31,8 @@ def main() -> None:
     state = torch.randn(1024, 1024, device="cuda")
     flag = torch.zeros((), dtype=torch.bool, device="cuda")
     marks = [torch.cuda.Event(enable_timing=True) for _ in range(last + 1)]
+    sleeps = [(torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True))
+              for _ in range(last)]  # fmt: skip
     delays = []
     for number in range(last):
         if number == first:
@@ -47,7 +49,9 @@ def main() -> None:
                 value = state
                 for _ in range(PRODUCTS):
                     value = value @ weight
+                sleeps[number][0].record()
                 torch.cuda._sleep(options.gpu_cycles)
+                sleeps[number][1].record()
             with nvtx.annotate("Check Stop Condition", color="purple"):
                 if bool(flag.item()):
                     break
@@ -55,6 +59,7 @@ def main() -> None:
     torch.cuda.profiler.stop()
     inside = range(first + 1, last - 1)
     events_us = [marks[k].elapsed_time(marks[k + 1]) * 1000 for k in inside]
+    sleeps_us = [sleeps[k][0].elapsed_time(sleeps[k][1]) * 1000 for k in inside]
     print(
         json.dumps(
             {
@@ -62,6 +67,7 @@ def main() -> None:
                 if delays
                 else 0,
                 "event_step_us": statistics.mean(events_us),
+                "sleep_us": statistics.mean(sleeps_us),
                 "steps": len(inside),
             }
         )

@@ -116,7 +116,7 @@ def check_delays(rows: dict[str, dict[str, Any]]) -> list[str]:
 
     for name, by, moves in (
         ("host", told("host", "injected_us") - told("plain", "injected_us"), HOST_MOVES),
-        ("gpu", told("gpu", "event_step_us") - told("plain", "event_step_us"), GPU_MOVES),
+        ("gpu", told("gpu", "sleep_us") - told("plain", "sleep_us"), GPU_MOVES),
     ):
         for key in keys:
             (plain, spread), (moved, other) = pair("plain", key), pair(name, key)
