@@ -75,9 +75,9 @@ def steps_frame(report: TraceReport) -> pd.DataFrame:
     """One row a step of each series and device.
 
     Columns: trace, strategy, origin, device, pid, tid, pattern, step, start_ns and host_ns (the
-    range), operations, gpu_start_ns, gpu_ns, busy_ns, idle_ns (inter_ns + intra_ns), period_ns
-    (missing for the last step), longest_gap_ns, steady (whether averages count it), and one
-    `cause_NAME_ns` per cause, which sum to idle_ns.
+    range), operations, gpu_start_ns (missing without any), gpu_ns, busy_ns, idle_ns (inter_ns +
+    intra_ns), period_ns (missing for the last step), longest_gap_ns, steady (whether averages
+    count it), and one `cause_NAME_ns` per cause, which sum to idle_ns.
     """
     import pandas as pd
 
@@ -101,7 +101,7 @@ def steps_frame(report: TraceReport) -> pd.DataFrame:
             "start_ns": table.start,
             "host_ns": table.host,
             "operations": table.operations,
-            "gpu_start_ns": table.gpu_start,
+            "gpu_start_ns": _optional(table.gpu_start, table.operations > 0),
             "gpu_ns": table.gpu_end - table.gpu_start,
             "busy_ns": table.busy,
             "idle_ns": table.idle,

@@ -8,6 +8,9 @@ import pytest
 
 from analysis.analyze import Options
 from analysis.errors import TraceError
+from analysis.exports.frames import steps_frame
+from analysis.reports.base import Report, Request
+from analysis.reports.tables import steps
 from analysis.steps import StepPattern, find_steps
 from analysis.trace import Trace
 
@@ -160,6 +163,19 @@ def test_dead_steps_are_listed_not_averaged(tmp_path: Path) -> None:
     assert found.series[0].dead_steps == (99,)
     assert found.series[0].steady == alone.series[0].steady
     assert "step 99" in next(v.reason for v in found.verdicts if v.code == "dead-steps")
+
+
+def test_a_dead_step_began_at_no_time_on_the_gpu(tmp_path: Path) -> None:
+    trace = decode_loop()
+    thread = trace.thread(trace.process(100), 100)
+    trace.nvtx(100_000 * US, 100_010 * US, "Step 99", thread=thread)
+    found = report(trace, tmp_path)
+    table = steps(Report((found,), (), Request(by="step")))
+    at = [column.name for column in table.columns].index("gpu_start_ns")
+    assert [row[at] is None for row in table.rows] == [False] * 14 + [True]
+    frame = steps_frame(found)
+    assert frame["gpu_start_ns"].isna().tolist() == [False] * 14 + [True]
+    assert frame["gpu_start_ns"].tolist()[:-1] == [row[at] for row in table.rows][:-1]
 
 
 def test_numbers_come_from_names_where_they_tell_steps_apart(tmp_path: Path) -> None:

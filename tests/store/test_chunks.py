@@ -198,3 +198,14 @@ def test_a_window_of_a_trace_without_a_device(tmp_path: Path) -> None:
     for window in (Window(None, 800), Window(None, 2_000), Window(2_000, None)):
         options = Options(window=window, steps=(1, 3))
         assert chunked(store, options, Sizes(9, 9)) == whole(trace, options)
+
+
+def test_a_dead_step_began_at_no_time_on_the_gpu(tmp_path: Path) -> None:
+    builder = loop_on(1, tuple(f"Step {n}" for n in range(4)))
+    builder.nvtx(9_000, 9_100, "Step 4", thread=builder.thread(builder.process(100), 100))
+    builder.write(tmp_path / "t.sqlite")
+    trace = Trace.open(tmp_path / "t.sqlite")
+    store = stored(trace, tmp_path / "store")
+    assert chunked(store, Options(), Sizes(2, 2)) == whole(trace, Options())
+    rows = figures(analyze_store(store, Options(), ALL, Sizes(2, 2)))["by_step"]
+    assert [row["gpu_start_ns"] is None for row in rows] == [False] * 4 + [True]

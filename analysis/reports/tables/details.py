@@ -27,7 +27,9 @@ def steps(report: Report, worst: int = 0) -> Table:
         figures = [c[order].tolist() for c in (t.busy, t.idle, t.inter, t.intra)]
         if not believed(trace):
             figures = [[None] * len(order)] * len(figures)
-        facts = (t.number, t.start, t.host, t.operations, t.gpu_start, t.gpu_end - t.gpu_start)
+        # A step without GPU work began at no time on the GPU: zero would be a moment like any.
+        began = np.where(t.operations > 0, t.gpu_start.astype(object), None)
+        facts = (t.number, t.start, t.host, t.operations, began, t.gpu_end - t.gpu_start)
         columns = (*(c[order].tolist() for c in facts), *figures)
         rows.extend((*place(trace, series), *row) for row in zip(*columns, strict=True))
     return Table(
