@@ -32,6 +32,8 @@ CAPTURE_ENDS = frozenset({"cudaStreamEndCapture", "cuStreamEndCapture"})
 
 LOOKED_AT = 100_000
 """Ranges whose names are counted to propose a step pattern."""
+_SHOWN = 60
+"""Characters of a proposed pattern."""
 
 
 @dataclass(frozen=True)
@@ -114,8 +116,15 @@ def common_ranges(names: Int64, strings: Strings) -> tuple[tuple[str, int], ...]
     order = np.argsort(first)  # of equally common ones the first goes first
     ranges: Counter[str] = Counter()
     for string_id, number in zip(ids[order].tolist(), count[order].tolist(), strict=True):
-        ranges[family(strings[string_id])[:60]] += number
+        ranges[_wildcard(strings[string_id])] += number
     return tuple(ranges.most_common(3))
+
+
+def _wildcard(name: str) -> str:
+    """What `--step` takes for this name and its family: a long name is cut at a star."""
+    text = family(name)
+    text = text if len(text) <= _SHOWN else text[: _SHOWN - 1].rstrip("*") + "*"
+    return text.replace("[", "[[]")  # else it would begin a set of characters
 
 
 def missing_gpu_rows(trace: Trace, launches: Bool, matched: Bool, last: Int64) -> tuple[int, int]:

@@ -17,7 +17,7 @@ from .trace import Thread, Trace
 MAX_SERIES = 128
 """Series of steps, and pairs of a series and a GPU, that one report is made for."""
 _MAX_NAME = 4096
-"""Names are matched on their first characters, so that no hostile name can stall a regex."""
+"""Expressions see so many characters of a name, so that no hostile name can stall a regex."""
 
 
 @dataclass(frozen=True)
@@ -26,12 +26,15 @@ class StepPattern:
 
     text: str
     regex: re.Pattern[str]
+    whole: bool = False
+    """Match the name to its end, however long: for an expression whose time grows with the name
+    alone, as a wildcard's does."""
 
     @classmethod
     def glob(cls, text: str) -> StepPattern:
         """`Step *`: shell wildcards, case counts, the whole name matches."""
         # `matches` searches, and a translated wildcard is only anchored at its end.
-        return cls(text, re.compile(r"\A" + fnmatch.translate(text)))
+        return cls(text, re.compile(r"\A" + fnmatch.translate(text)), whole=True)
 
     @classmethod
     def of_regex(cls, text: str) -> StepPattern:
@@ -42,7 +45,7 @@ class StepPattern:
             raise TraceError(f"--step-regex {text!r} is no regular expression ({error})") from error
 
     def matches(self, name: str) -> bool:
-        return self.regex.search(name[:_MAX_NAME]) is not None
+        return self.regex.search(name if self.whole else name[:_MAX_NAME]) is not None
 
 
 DEFAULT_STEP = StepPattern(r"^Step \d+$", re.compile(r"^Step \d+$"))

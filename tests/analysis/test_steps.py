@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from analysis.analyze import Options
+from analysis.counted import common_ranges
 from analysis.errors import TraceError
 from analysis.exports.frames import steps_frame
 from analysis.reports.base import Report, Request
@@ -50,6 +51,29 @@ def test_patterns(tmp_path: Path) -> None:
     for text in ("a{99999999999999999999}", "(" * 10_000):
         with pytest.raises(TraceError, match="no regular expression"):
             StepPattern.of_regex(text)
+
+
+def test_a_wildcard_sees_the_whole_of_a_long_name(tmp_path: Path) -> None:
+    trace, thread = builder()
+    for k in range(3):
+        trace.nvtx(k * 100, k * 100 + 50, "X" * 10_000 + f" Step {k}", thread=thread)
+    found = opened(trace, tmp_path)
+    assert [len(s) for s in find_steps(found, (StepPattern.glob("*Step ?"),)).series] == [3]
+    assert find_steps(found, (StepPattern.of_regex("Step"),)).series == ()
+
+
+@pytest.mark.parametrize(
+    "name", ["X" * 59 + "1", "X" * 70 + " {}", "X" * 58 + "{}Y", "layer[3] call {}", "plain {}"]
+)
+def test_a_proposed_pattern_matches_what_it_was_made_from(tmp_path: Path, name: str) -> None:
+    trace, thread = builder()
+    for k in range(3):
+        trace.nvtx(k * 100, k * 100 + 50, name.format(k), thread=thread)
+    (proposed,) = common_ranges(
+        opened(trace, tmp_path).ranges.name, opened(trace, tmp_path).strings
+    )
+    assert proposed[1] == 3
+    assert all(StepPattern.glob(proposed[0]).matches(name.format(k)) for k in range(3))
 
 
 def test_nested_matches_use_the_outermost(tmp_path: Path) -> None:
