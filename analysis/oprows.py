@@ -11,7 +11,7 @@ from .arrays import Bool
 from .intervals import Int64
 from .schema import MAX_TIME, NULL, PID_MASK, CopyKind, Kind
 from .sqlite import Columns
-from .trace import Dropped
+from .trace import Dropped, Unusable
 
 
 class RawOperations(NamedTuple):
@@ -74,6 +74,18 @@ def _usable(start: Int64, end: Int64, dropped: Dropped) -> tuple[Bool | None, Dr
         absurd=dropped.absurd + int(np.count_nonzero(wild)),
     )
     return ~(missing | wild | hollow), counted
+
+
+def unusable(start: Int64, end: Int64) -> Unusable:
+    """How many rows of the host have impossible times; NULL as an end is none."""
+    missing = start == NULL
+    wild = ~missing & ~(sane(start) & (sane(end) | (end == NULL)))
+    backwards = ~missing & ~wild & (end != NULL) & (end < start)
+    return Unusable(
+        reversed=int(np.count_nonzero(backwards)),
+        null=int(np.count_nonzero(missing)),
+        absurd=int(np.count_nonzero(wild)),
+    )
 
 
 def all_sane(start: Int64, end: Int64) -> bool:

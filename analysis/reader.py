@@ -16,7 +16,7 @@ from .errors import TraceError
 from .formats import is_json
 from .intervals import Int64
 from .metadata import read_source
-from .oprows import all_sane, join_operations, sane
+from .oprows import all_sane, join_operations, sane, unusable
 from .schema import NULL, PID_MASK, Kind, pid_of
 from .sqlite import Columns, Database, open_database
 from .trace import (
@@ -29,6 +29,7 @@ from .trace import (
     Synchronizations,
     Thread,
     Trace,
+    Unusable,
 )
 
 _EVENT_TABLES = (*schema.OPERATIONS, schema.RUNTIME, schema.NVTX)
@@ -119,6 +120,7 @@ class _Reader:
         calls, duplicates = self._calls()
         devices, device, ambiguous = self._devices()
         operations = self._operations(device)
+        ranges = self._ranges(calls, operations)
         return Trace(
             path=self.database.path,
             source=self.source,
@@ -129,9 +131,11 @@ class _Reader:
             operations=operations,
             calls=calls,
             synchronizations=self._synchronizations(),
-            ranges=self._ranges(calls, operations),
+            ranges=ranges,
             overheads=self._overheads(),
             dropped=self.raw.dropped,
+            ranges_dropped=self.ranges_dropped,
+            calls_unusable=self.calls_unusable,
             duplicate_calls=duplicates,
             ambiguous_devices=ambiguous,
         )
@@ -145,14 +149,14 @@ class _Reader:
         rows = self.runtime
         start, end = rows["start"], rows["end"]
         caller, distinct = self.calling
+        self.calls_unusable = Unusable()
         # A call that never returned has no end: it holds its thread for no time we know of.
-        if not all_sane(start, end):
+        if not all_sane(start, end) or bool((end < start).any()):
+            self.calls_unusable = unusable(start, end)
             usable = sane(start) & (sane(end) | (end == NULL))
             rows = {name: column[usable] for name, column in rows.items()}
             start, end, caller = rows["start"], rows["end"], caller[usable]
-            end = np.where(end == NULL, start, end)
-        if bool((end < start).any()):
-            end = np.maximum(end, start)
+            end = np.maximum(end, start)  # NULL is the least of all
         thread = _each(caller, _among(distinct, self.tids))
         order = _by_thread(thread, start, end)
         if order is not None:
@@ -234,6 +238,7 @@ class _Reader:
         unclosed = end == NULL
         # Imported ranges (NVTXT) may name no thread: nothing can be said of what they launched.
         usable = sane(start) & (unclosed | (sane(end) & (end >= start)))
+        self.ranges_dropped = Unusable() if bool(usable.all()) else unusable(start, end)
         usable &= rows["globalTid"] != NULL
         last = max(
             (

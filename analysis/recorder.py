@@ -11,8 +11,8 @@ from .counted import Counted
 from .diagnostics import ERROR
 from .gaps import DeviceGaps
 from .intervals import clip, union
-from .judgement import Level, Verdict
 from .trace import Trace
+from .verdict import Level, Verdict
 
 OVERHEAD_SHARE = 0.05
 

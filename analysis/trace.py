@@ -188,6 +188,28 @@ class Dropped:
         return self.empty + self.null + self.absurd
 
 
+@dataclass(frozen=True)
+class Unusable:
+    """Rows of the host with impossible times, by reason. One without an end is none: a range that
+    was not closed, a call that did not return."""
+
+    reversed: int = 0
+    """`end < start`."""
+    null: int = 0
+    """No start."""
+    absurd: int = 0
+    """A time that no clock gives, as in `Dropped`."""
+
+    @property
+    def total(self) -> int:
+        return self.reversed + self.null + self.absurd
+
+    def __add__(self, other: Unusable) -> Unusable:
+        return Unusable(
+            self.reversed + other.reversed, self.null + other.null, self.absurd + other.absurd
+        )
+
+
 @dataclass(frozen=True, eq=False)
 class Trace:
     """One report. Open with `Trace.open`."""
@@ -205,6 +227,12 @@ class Trace:
     ranges: Ranges
     overheads: Overheads
     dropped: Dropped
+    """Of `operations`."""
+    ranges_dropped: Unusable
+    """None of these is in `ranges`."""
+    calls_unusable: Unusable
+    """Those with `end < start` are in `calls`, ending where they start: what they launched is
+    theirs all the same. The others are not."""
     duplicate_calls: int
     """API rows that repeat a (process, correlationId) already seen."""
     ambiguous_devices: bool

@@ -9,11 +9,12 @@ import numpy as np
 from .attribute import Attribution
 from .counted import Counted, count_rows
 from .gaps import DeviceGaps
-from .judgement import Level, Verdict
 from .recorder import judge_recorder
 from .steps import Steps
 from .summary import SeriesSummary
 from .trace import Trace
+from .unusable import of_host, of_operations, unusable_rows
+from .verdict import Level, Verdict
 
 __all__ = ["Level", "Verdict", "judge"]
 
@@ -39,9 +40,9 @@ def judge(
     """
     counted = counted or count_rows(trace)
     found = [
-        *_activity(counted, gaps, steps),
+        *_activity(trace, counted, gaps, steps),
         *_completeness(counted),
-        *_rows(trace),
+        *_rows(trace, counted),
         *_identity(trace),
         *_names(counted.nameless),
         *_graph(counted.graphs),
@@ -52,27 +53,43 @@ def judge(
     return tuple(found)
 
 
-def _activity(counted: Counted, gaps: Sequence[DeviceGaps], steps: Steps) -> list[Verdict]:
+def _activity(
+    trace: Trace, counted: Counted, gaps: Sequence[DeviceGaps], steps: Steps
+) -> list[Verdict]:
     found = []
     if not gaps:
+        unusable = trace.dropped.total
         code, what = "host-only", "the trace holds no GPU operations"
         if counted.operations:
             code, what = "empty-window", "no GPU operation lies in the chosen window"
+        elif unusable:
+            code = "gpu-rows-unusable"
+            what = f"none of the trace's {unusable} GPU operations can be used: "
+            what += of_operations(trace.dropped)
         elif counted.calls:
             code = "gpu-rows-missing"
             what = f"{counted.calls} CUDA calls were recorded but not one GPU operation"
         remedy = {
-            "host-only": "record with --trace=cuda on a machine with a GPU; host step times follow",
+            "host-only": "record with --trace=cuda on a machine with a GPU",
             "empty-window": "widen --start/--end or --steps",
+            "gpu-rows-unusable": "record again, and see `harness doctor` for the profiler's CUPTI "
+            "against the driver",
             "gpu-rows-missing": "the GPU side of the trace failed (CUPTI against driver): see "
             "`harness doctor`",
         }[code]
+        if code == "host-only" and steps.series:
+            remedy += "; host step times follow"
         found.append(Verdict("device", Level.INVALID, code, what, remedy))
     if not steps.series:
         common = ", ".join(f"'{name}' ({n})" for name, n in counted.ranges)
+        unusable = trace.ranges_dropped.total
         reason = "no NVTX range matches the step pattern"
         if common:
             remedy = f"choose one with --step; most common here: {common}"
+        elif unusable:
+            reason = f"none of the trace's {unusable} NVTX ranges can be used: "
+            reason += of_host(trace.ranges_dropped)
+            remedy = "record again, or try --infer-steps"
         else:
             reason = "the trace holds no NVTX ranges"
             remedy = (
@@ -115,28 +132,8 @@ def _completeness(counted: Counted) -> list[Verdict]:
     return found
 
 
-def _rows(trace: Trace) -> list[Verdict]:
-    dropped = trace.dropped
-    found = []
-    if dropped.total:
-        parts = [
-            f"{n} {what}"
-            for n, what in (
-                (dropped.empty, "with end <= start"),
-                (dropped.null, "without a start or an end"),
-                (dropped.absurd, "with impossible times"),
-            )
-            if n
-        ]
-        found.append(
-            Verdict(
-                "device",
-                Level.DEGRADED,
-                "rows-dropped",
-                f"GPU rows that count as not busy: {', '.join(parts)}",
-                "record again if they are more than a handful",
-            )
-        )
+def _rows(trace: Trace, counted: Counted) -> list[Verdict]:
+    found = unusable_rows(trace, counted)
     found.extend(
         Verdict("all", Level.DEGRADED, "manifest", note, "record again to renew the manifest")
         for note in trace.source.notes

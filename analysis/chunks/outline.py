@@ -38,10 +38,11 @@ class OutlinedTrace(Trace):
     """A trace without its rows."""
 
     def __init__(self, store: Store) -> None:
-        for name in ("path", "source", "devices", "processes", "threads", "dropped"):
+        for name in (
+            "path", "source", "devices", "processes", "threads", "dropped", "ranges_dropped",
+            "calls_unusable", "duplicate_calls", "ambiguous_devices",
+        ):  # fmt: skip
             object.__setattr__(self, name, getattr(store, name))
-        object.__setattr__(self, "duplicate_calls", store.duplicate_calls)
-        object.__setattr__(self, "ambiguous_devices", store.ambiguous_devices)
 
 
 class JudgedTrace(OutlinedTrace):

@@ -21,11 +21,11 @@ from ..devicelaunch import GraphLaunches, with_node
 from ..devices import physical_devices
 from ..intervals import Int64
 from ..metadata import read_metadata
-from ..oprows import join_operations, sane
+from ..oprows import join_operations, sane, unusable
 from ..reader import open_export, range_names
 from ..schema import NULL, PID_MASK, CopyKind, Kind, pid_of
 from ..sqlite import Columns, Database
-from ..trace import Dropped
+from ..trace import Dropped, Unusable
 from .folder import Array, Writer, forget, write_checked
 from .join import Side, join_calls
 from .layout import FAILED, GROUPS, LAUNCHED, REPEATED, SYNCHRONIZING
@@ -58,6 +58,7 @@ class _Builder:
         """(globalPid, CUDA ordinal) of every operation."""
         self.callers: set[int] = set()
         self.graphs, self.dropped = GraphLaunches(), Dropped()
+        self.ranges_dropped = self.calls_unusable = Unusable()
         self.last: list[int] = []
         """The latest times of each kind of row: where ranges end that never closed."""
 
@@ -85,6 +86,8 @@ class _Builder:
                 "processes": self.pid.tolist(),
                 "threads": self._threads(),
                 "dropped": asdict(self.dropped),
+                "ranges_dropped": asdict(self.ranges_dropped),
+                "calls_unusable": asdict(self.calls_unusable),
                 "duplicate_calls": duplicates,
                 "ambiguous_devices": ambiguous,
                 "metadata": asdict(read_metadata(self.database)),
@@ -106,6 +109,7 @@ class _Builder:
             self.callers.update(_distinct(read["globalTid"] & PID_MASK))
             self.tids.update(_distinct(read["globalTid"]))
             start, end = read["start"], read["end"]
+            self.calls_unusable += unusable(start, end)
             # A call that never returned has no end: it holds its thread for no time we know of.
             usable = sane(start) & (sane(end) | (end == NULL))
             rows = {name: column[usable] for name, column in read.items()}
@@ -180,6 +184,7 @@ class _Builder:
             nobody = (closer == NULL) | (closer == 0)
             columns["closer"] = np.where(nobody, own, closer)
             start, end = rows["start"], rows["end"]
+            self.ranges_dropped += unusable(start, end)
             unclosed = end == NULL
             usable = sane(start) & (unclosed | (sane(end) & (end >= start))) & (own != NULL)
             self._until(start[usable])

@@ -20,6 +20,7 @@ from ..trace import (
     Synchronizations,
     Thread,
     Trace,
+    Unusable,
 )
 from .folder import Array, Table, open_head, read_checked
 from .layout import FAILED, GROUPS
@@ -48,6 +49,8 @@ class Store:
         self.processes: tuple[int, ...] = tuple(head["processes"])
         self.threads = tuple(Thread(tid, name) for tid, name in head["threads"])
         self.dropped = Dropped(**head["dropped"])
+        self.ranges_dropped = Unusable(**head["ranges_dropped"])
+        self.calls_unusable = Unusable(**head["calls_unusable"])
         self.duplicate_calls: int = head["duplicate_calls"]
         self.ambiguous_devices: bool = head["ambiguous_devices"]
         said = head["metadata"]
@@ -124,6 +127,8 @@ class Store:
             ranges=ranges,
             overheads=overheads,
             dropped=self.dropped,
+            ranges_dropped=self.ranges_dropped,
+            calls_unusable=self.calls_unusable,
             duplicate_calls=self.duplicate_calls,
             ambiguous_devices=self.ambiguous_devices,
         )

@@ -41,6 +41,8 @@ def head_of(trace: Trace, metadata: Metadata) -> dict[str, Any]:
         "processes": trace.processes,
         "threads": [(thread.global_tid, thread.name) for thread in trace.threads],
         "dropped": asdict(trace.dropped),
+        "ranges_dropped": asdict(trace.ranges_dropped),
+        "calls_unusable": asdict(trace.calls_unusable),
         "duplicate_calls": trace.duplicate_calls,
         "ambiguous_devices": trace.ambiguous_devices,
         "metadata": asdict(metadata),

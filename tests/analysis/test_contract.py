@@ -119,7 +119,7 @@ def codes_in_the_source() -> set[str]:
         "capture-broken-buffers",
         "capture-stop-result",
     }
-    activity = {"host-only", "empty-window", "gpu-rows-missing"}
+    activity = {"host-only", "empty-window", "gpu-rows-missing", "gpu-rows-unusable"}
     source = (ROOT / "analysis" / "validity.py").read_text()
     assert all(f'"{code}"' in source for code in activity)
     assert 'f"capture-{key' in (ROOT / "analysis" / "recorder.py").read_text()

@@ -8,6 +8,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from analysis.analyze import Options, TraceReport, analyze
@@ -15,10 +16,15 @@ from analysis.chunks.analyze import analyze_store
 from analysis.chunks.parts import Sizes
 from analysis.details import Wanted
 from analysis.metadata import read_metadata
+from analysis.oprows import unusable
 from analysis.reader import read_trace
+from analysis.schema import NULL
 from analysis.sqlite import open_database
+from analysis.steps import StepPattern
+from analysis.store.build import build_store
 from analysis.store.opened import Store
 from analysis.store.save import save_trace
+from analysis.trace import Unusable
 from analysis.validity import Level, Verdict
 from analysis.writer import TraceBuilder
 
@@ -262,3 +268,102 @@ def test_a_stream_capture_that_failed_hides_no_lost_launches(tmp_path: Path) -> 
     trace.write(path)
     change(path, "DELETE FROM CUPTI_ACTIVITY_KIND_KERNEL WHERE rowid % 2 = 0")
     assert "launches-without-gpu-rows" in {v.code for v in analyze(path).verdicts}
+
+
+def chunked(path: Path, folder: Path) -> tuple[TraceReport, ...]:
+    """The reports of a stored trace: saved from memory, and built within a budget."""
+    found = []
+    for way in ("saved", "built"):
+        store = folder / way
+        store.mkdir()
+        if way == "saved":
+            save_trace(read_trace(path), read_metadata(open_database(path)), store)
+        else:
+            build_store(path, store, 1, lambda *_: None)
+        sizes = Sizes(operations=3, host_rows=3)
+        found.append(analyze_store(Store(store, path), Options(), Wanted(), sizes))
+    return tuple(found)
+
+
+@pytest.mark.parametrize(
+    ("statement", "code", "level", "says"),
+    [
+        (
+            "UPDATE NVTX_EVENTS SET end = start - 5 WHERE textId = (SELECT id FROM StringIds WHERE "
+            "value = 'Step 3')",
+            "ranges-dropped",
+            "degraded",
+            "NVTX ranges that are left out: 1 with end < start; steps may be missing",
+        ),
+        (
+            "UPDATE NVTX_EVENTS SET end = start - 1",
+            "device-only",
+            "invalid",
+            "none of the trace's 42 NVTX ranges can be used: 42 with end < start",
+        ),
+        (
+            "UPDATE NVTX_EVENTS SET end = 9223372036854775807",
+            "device-only",
+            "invalid",
+            "none of the trace's 42 NVTX ranges can be used: 42 with impossible times",
+        ),
+        (
+            "UPDATE CUPTI_ACTIVITY_KIND_RUNTIME SET end = start - 1",
+            "impossible-calls",
+            "invalid",
+            "CUDA calls with impossible times (100.00% of all): 56 with end < start; what they "
+            "waited for is not known",
+        ),
+        (
+            "UPDATE CUPTI_ACTIVITY_KIND_RUNTIME SET end = 1 << 61 WHERE rowid = 4",
+            "impossible-calls",
+            "invalid",
+            "CUDA calls with impossible times (1.79% of all): 1 with impossible times; what they "
+            "waited for is not known",
+        ),
+    ],
+)
+def test_rows_of_the_host_whose_times_cannot_be(
+    tmp_path: Path, statement: str, code: str, level: str, says: str
+) -> None:
+    path = tmp_path / "t.sqlite"
+    decode_loop(steps=14).write(path)
+    change(path, statement)
+    whole = analyze(path)
+    (found,) = (v for v in whole.verdicts if v.code == code)
+    assert (str(found.level), found.reason) == (level, says)
+    for other in chunked(path, tmp_path):
+        assert other.verdicts == whole.verdicts
+
+
+def test_a_call_that_did_not_return_and_a_range_that_was_not_closed_are_sound() -> None:
+    start = np.array([5, 5, NULL, 5, 5, 2**61])
+    end = np.array([NULL, 5, 7, 4, 2**61, NULL])
+    assert unusable(start, end) == Unusable(reversed=1, null=1, absurd=2)
+
+
+def test_one_impossible_call_of_many_is_doubted(tmp_path: Path) -> None:
+    path = tmp_path / "t.sqlite"
+    decode_loop(steps=30).write(path)
+    change(path, "UPDATE CUPTI_ACTIVITY_KIND_RUNTIME SET end = start - 1 WHERE rowid = 4")
+    assert codes(analyze(path)) == {"impossible-calls": "degraded"}
+
+
+def test_a_trace_whose_times_are_all_impossible_is_not_called_empty(tmp_path: Path) -> None:
+    path = tmp_path / "t.sqlite"
+    decode_loop(steps=14).write(path)
+    for table in ("KERNEL", "MEMCPY"):
+        change(path, f"UPDATE CUPTI_ACTIVITY_KIND_{table} SET start = 1 << 61, end = 1 << 61")
+    found = {v.code: v for v in analyze(path).verdicts}
+    assert "host-only" not in found
+    assert found["gpu-rows-unusable"].reason == (
+        "none of the trace's 56 GPU operations can be used: 56 with impossible times"
+    )
+
+
+def test_host_step_times_are_announced_where_there_are_steps(tmp_path: Path) -> None:
+    trace, thread = builder()
+    trace.nvtx(0, 60 * US, "Step 0", thread=thread)
+    steps, none = Options(), Options((StepPattern.glob("nothing"),))
+    assert "host step times follow" in report(trace, tmp_path, steps).verdicts[0].remedy
+    assert "host step times" not in report(trace, tmp_path, none).verdicts[0].remedy

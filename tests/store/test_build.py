@@ -48,7 +48,10 @@ def same_trace(one: Trace, other: Trace) -> None:
             else:
                 assert a.dtype == b.dtype, where
                 assert np.array_equal(a, b), where
-    for name in ("source", "strings", "devices", "processes", "threads", "dropped"):
+    for name in (
+        "source", "strings", "devices", "processes", "threads", "dropped", "ranges_dropped",
+        "calls_unusable",
+    ):  # fmt: skip
         assert getattr(one, name) == getattr(other, name), name
     assert one.duplicate_calls == other.duplicate_calls
     assert one.ambiguous_devices == other.ambiguous_devices

@@ -58,7 +58,7 @@ def test_a_missing_column(store: Path) -> None:
 
 def test_a_head_that_says_something_else(store: Path) -> None:
     data = (store / folders.HEAD).read_bytes()
-    (store / folders.HEAD).write_bytes(data.replace(b'"format": 1', b'"format": 2'))
+    (store / folders.HEAD).write_bytes(data.replace(b'"format": 2', b'"format": 3'))
     with pytest.raises(StoreError, match="damaged"):
         Store(store, store)
 

@@ -1,4 +1,4 @@
-"""How far a figure may be believed, and why not further."""
+"""What is wrong with which figures of a trace."""
 
 from __future__ import annotations
 
