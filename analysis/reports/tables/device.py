@@ -80,10 +80,10 @@ def devices(report: Report) -> Table:
 
 
 def host_steps(report: Report) -> Table:
-    """Host step times, shown where a trace has no GPU side."""
+    """Host step times, shown where no figure of a GPU can be given."""
     rows: list[tuple[Value, ...]] = []
     for trace in report.traces:
-        if trace.gaps:
+        if trace.gaps and believed(trace):
             continue
         for host in trace.host:
             period, length = host.period, host.duration
@@ -101,7 +101,7 @@ def host_steps(report: Report) -> Table:
             )
     return Table(
         "host_steps",
-        "Step times on the host (no GPU activity in the trace)",
+        "Step times on the host (where no GPU figure can be given)",
         (
             *OF_TRACE,
             Column("pid", "pid", "int"),

@@ -34,7 +34,7 @@ def overview(report: Report) -> Table:
         rows.append(
             (
                 *place(trace, series),
-                steady.steps if steady else 0,
+                (steady.steps if steady else 0) if believed(trace) else None,
                 steady.period_ns if steady else None,
                 steady.busy_ns if steady else None,
                 steady.idle_ns if steady else None,
