@@ -21,6 +21,7 @@ from .summary import (
     DeviceSummary,
     HostSeries,
     SeriesSummary,
+    Steady,
     summarize_device,
     summarize_host,
     summarize_series,
@@ -84,6 +85,16 @@ class TraceReport:
         """Nothing that was asked for can be given: neither device, step nor host figures."""
         idle = self.gaps and self.level("device") is not Level.INVALID
         return not idle and not self.host
+
+    def limiter(self, steady: Steady) -> str | None:
+        """What bounds the period; None where it would go by calls that cannot be believed."""
+        known = self.calls_believed or steady.limiter == "gpu"
+        return steady.limiter if known else None
+
+    @property
+    def calls_believed(self) -> bool:
+        """Whether what goes by the host's calls may be shown: causes, and `host_ns`."""
+        return self.level("causes") is not Level.INVALID
 
     def level(self, figures: str) -> Level:
         """The worst verdict that touches these figures (`device`, `steps` or `causes`)."""

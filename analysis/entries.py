@@ -60,7 +60,7 @@ class Entry:
     @property
     def causes_believed(self) -> bool:
         """Whether the split by cause may be shown."""
-        return self.believed and self.report.level("causes") is not Level.INVALID
+        return self.believed and self.report.calls_believed
 
     @property
     def steady(self) -> Steady | None:

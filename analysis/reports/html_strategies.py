@@ -81,7 +81,7 @@ def _section(entry: Entry, timelines: tuple[Timeline, ...]) -> Strategy:
         origin=entry.origin,
         device=plain(entry.gaps.device.label, 60),
         figures=_figures(entry),
-        limiter=LIMITERS[steady.limiter] if steady is not None else "",
+        limiter=LIMITERS.get(entry.report.limiter(steady) or "", "") if steady is not None else "",
         causes=_causes(entry),
         drains=_drains(entry),
         ranges=_ranges(entry),
@@ -110,11 +110,13 @@ def _figures(entry: Entry) -> tuple[tuple[str, str, str], ...]:
         ("busy", human(steady.busy_ns), repr(steady.busy_ns)),
         ("idle", human(steady.idle_ns), repr(steady.idle_ns)),
         ("idle share", share(idle_share(entry)), repr(idle_share(entry))),
-        ("host work", human(steady.host_ns), repr(steady.host_ns)),
-        ("at most to win", human(steady.recoverable_ns), repr(steady.recoverable_ns)),
-        ("steps", f"{steady.steps:,}", repr(steady.steps)),
     ]
-    return tuple(found)
+    if entry.causes_believed:
+        found += [
+            ("host work", human(steady.host_ns), repr(steady.host_ns)),
+            ("at most to win", human(steady.recoverable_ns), repr(steady.recoverable_ns)),
+        ]
+    return (*found, ("steps", f"{steady.steps:,}", repr(steady.steps)))
 
 
 def _causes(entry: Entry) -> tuple[Split, ...]:
@@ -142,7 +144,7 @@ def _causes(entry: Entry) -> tuple[Split, ...]:
 
 
 def _drains(entry: Entry) -> tuple[Split, ...]:
-    if not entry.believed:
+    if not entry.causes_believed:
         return ()
     steady = entry.steady
     idle = steady.idle_ns if steady is not None else entry.device.idle_ns

@@ -102,13 +102,15 @@ def _trace(report: TraceReport) -> dict[str, Any]:
             "idle_ns": report.all_idle_ns if valid else None,
         },
         "series": [
-            _series(one, trace.devices[one.device].ordinal, valid, split) for one in report.series
+            _series(report, one, trace.devices[one.device].ordinal, valid) for one in report.series
         ],
         "host_series": [asdict(host) for host in report.host],
         "unassigned_operations": report.steps.unassigned,
         "ambiguous_operations": report.steps.ambiguous,
         "duplicate_api_rows": trace.duplicate_calls,
         "rows_dropped": asdict(trace.dropped),
+        "ranges_dropped": asdict(trace.ranges_dropped),
+        "calls_unusable": asdict(trace.calls_unusable),
     }
 
 
@@ -132,13 +134,15 @@ def _job(job: JobRanks) -> dict[str, Any]:
 
 _SPLIT = ("causes", "drained_by", "host_ranges", "handoffs")
 """What says nothing where the causes cannot be believed."""
+_BY_CALLS = ("host_ns", "causes", "drained_by", "drained_share", "recoverable_ns")
+"""What a steady state owes to the host's calls."""
 _COUNTS = (
     "pattern", "pid", "tid", "thread_name", "device", "dead_steps", "by_time", "other_threads",
 )  # fmt: skip
 """What holds of a series whatever its idle time is."""
 
 
-def _series(series: SeriesSummary, device: int, valid: bool, split: bool) -> dict[str, Any]:
+def _series(report: TraceReport, series: SeriesSummary, device: int, valid: bool) -> dict[str, Any]:
     names = [name for name in series.__dataclass_fields__ if name != "table"]
     result: dict[str, Any] = {
         name: getattr(series, name) if valid or name in _COUNTS else None for name in names
@@ -146,8 +150,9 @@ def _series(series: SeriesSummary, device: int, valid: bool, split: bool) -> dic
     for name in ("steady", "idle_per_step", "inter_per_step", "step_gpu"):
         if result[name] is not None:
             result[name] = asdict(result[name])
-    if result["steady"] is not None and not split:
-        result["steady"] |= {"causes": None, "drained_by": None, "drained_share": None}
+    if series.steady is not None and valid and not report.calls_believed:
+        result["steady"] |= dict.fromkeys(_BY_CALLS)
+        result["steady"]["limiter"] = report.limiter(series.steady)
     result["device"] = device
     result["dead_steps"] = list(series.dead_steps)
     result["steps"] = len(series.table)

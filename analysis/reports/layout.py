@@ -116,6 +116,7 @@ def caveats(report: Report) -> list[str]:
     inflated = any(
         trace.trace.source.origin == "measured"
         and not trace.trace.source.manifest.get("calibration")
+        and trace.calls_believed
         and any(one.steady and one.steady.recoverable_ns for one in trace.series)
         for trace in report.traces
     )

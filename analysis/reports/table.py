@@ -140,7 +140,8 @@ def next_steps(report: Report) -> list[str]:
     path = f"./{worst.path}" if worst.path.startswith("-") else worst.path
     command = f"harness gaps {shlex.quote(path)}"
     command = " ".join((command, *asked.narrowing))
-    return [f"Next: {command} --by cause", f"      {command} --top 5"]
+    views = ("--by cause", "--top 5") if worst.calls_believed else ("--top 5",)
+    return [f"{'Next:' if not k else '':5} {command} {view}" for k, view in enumerate(views)]
 
 
 REPORTER = Reporter("table", (".txt",), "tables for a terminal", render)

@@ -18,6 +18,7 @@ LITTLE = 0.03
 """Idle share of the period below which a GPU counts as busy."""
 CLEARLY = 0.95
 """Share of another's step time below which a difference is spoken of even where no test is sure."""
+_UNKNOWN = "unknown"
 
 LIMITERS = {
     "gpu": "The GPU itself is the limit: it works nearly all of the time. Only faster or fewer "
@@ -115,6 +116,8 @@ def drained_pieces(name: str) -> Sentence:
 def _why(entry: Entry) -> Sentence:
     steady = entry.steady
     assert steady is not None
+    if not entry.causes_believed:
+        return (Piece("What it waits for cannot be told from this trace: see its validity."),)
     drained = next(iter(steady.drained_by.items()), None)
     if drained is not None and steady.drained_share >= 0.5:
         name, ns = drained
@@ -127,8 +130,6 @@ def _why(entry: Entry) -> Sentence:
                 "prepares the next step."
             ),
         )
-    if not entry.causes_believed:
-        return (Piece("What it waits for cannot be told from this trace: see its validity."),)
     name, ns = max(steady.causes.items(), key=lambda item: item[1])
     cause = next(c for c in causes() if c.name == name)
     return (
@@ -181,19 +182,27 @@ def _remedy(entry: Entry, group: Sequence[Entry]) -> tuple[Entry | None, list[Se
                 ),
             )
         )
-    if best is None and idle_share(entry) >= LITTLE:
+    advised = entry.causes_believed or _most(entry) == _UNKNOWN
+    if best is None and advised and idle_share(entry) >= LITTLE:
         sentences.append(_advice(entry))
     return best, sentences
+
+
+def _most(entry: Entry) -> str:
+    """The cause of most of the idle time."""
+    assert entry.steady is not None
+    return max(entry.steady.causes.items(), key=_second)[0]
 
 
 def _advice(entry: Entry) -> Sentence:
     steady = entry.steady
     assert steady is not None
     named = {cause.name: cause for cause in causes()}
-    key = "sync" if steady.drained_share >= 0.5 else max(steady.causes.items(), key=_second)[0]
-    gain = steady.recoverable_ns / steady.period_ns if steady.period_ns else 0.0
+    believed = entry.causes_believed
+    key = "sync" if believed and steady.drained_share >= 0.5 else _most(entry)
+    gain = steady.recoverable_ns / steady.period_ns if believed and steady.period_ns else 0.0
     # Recording more removes no idle time: it says what the time was.
-    begins = "To learn what it waits for" if key == "unknown" else "What usually removes it"
+    begins = "To learn what it waits for" if key == _UNKNOWN else "What usually removes it"
     text = f"{begins}: {named[key].remedy}."
     if gain >= 0.01:
         text += (

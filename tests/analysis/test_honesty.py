@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -162,3 +164,36 @@ def test_measured_host_times_say_that_the_profiler_lengthens_them(harness, tmp_p
         said = harness("gaps", "measured.sqlite", "--format", kind).stdout
         assert note in " ".join(said.split())
         assert note not in harness("gaps", "made-up.sqlite", "--format", kind).stdout
+
+
+def test_no_limiter_is_told_from_calls_that_cannot_be_believed(harness, tmp_path: Path) -> None:
+    path = tmp_path / "t.sqlite"
+    decode_loop(sync="stream", host_us=300).write(path)
+    sound = json.loads(harness("gaps", path, "--format", "json").stdout)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE CUPTI_ACTIVITY_KIND_RUNTIME SET end = start - 1")
+    found = json.loads(harness("gaps", path, "--format", "json").stdout)
+    before, after = (one["traces"][0]["series"][0]["steady"] for one in (sound, found))
+    gone = ("host_ns", "limiter", "recoverable_ns", "causes", "drained_by", "drained_share")
+    assert all(before[name] is not None and after[name] is None for name in gone)
+    assert [after[name] for name in ("period_ns", "idle_ns")] == [
+        before[name] for name in ("period_ns", "idle_ns")
+    ]
+    text = harness("gaps", path).stdout
+    assert not any(word in text for word in ("recov. µs:", "What let the queue", "--by cause"))
+
+
+def test_a_gpu_that_is_always_busy_is_the_limit_whatever_the_calls_say(
+    harness, tmp_path: Path
+) -> None:
+    path = tmp_path / "t.sqlite"
+    decode_loop(sync="never", kernel_us=1000).write(path)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE CUPTI_ACTIVITY_KIND_RUNTIME SET end = start - 1")
+    found = json.loads(harness("gaps", path, "--format", "json").stdout)
+    assert found["traces"][0]["series"][0]["steady"]["limiter"] == "gpu"
+
+
+def test_steps_on_the_host_are_shown_where_the_gpu_is_not_believed(harness, lossy: Path) -> None:
+    text = harness("gaps", lossy).stdout
+    assert "Step times on the host (where no GPU figure can be given)" in text

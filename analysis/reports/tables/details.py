@@ -28,7 +28,8 @@ def steps(report: Report, worst: int = 0) -> Table:
         if not believed(trace):
             figures = [[None] * len(order)] * len(figures)
         # A step without GPU work began at no time on the GPU: zero would be a moment like any.
-        began = np.where(t.operations > 0, t.gpu_start.astype(object), None)
+        began = t.gpu_start.astype(object)
+        began[t.operations == 0] = None
         facts = (t.number, t.start, t.host, t.operations, began, t.gpu_end - t.gpu_start)
         columns = (*(c[order].tolist() for c in facts), *figures)
         rows.extend((*place(trace, series), *row) for row in zip(*columns, strict=True))
@@ -145,7 +146,7 @@ def longest_rows(trace: TraceReport, count: int) -> Iterator[tuple[Value, ...]]:
                 one.kind,
                 one.step,
                 one.cause if causes_known else None,
-                one.drained_by,
+                one.drained_by if causes_known else None,
                 _operation(one.before),
                 _operation(one.after),
             )

@@ -44,8 +44,8 @@ def overview(report: Report) -> Table:
                 idle.max_ns if idle else None,
                 steady.inter_ns if steady else None,
                 steady.idle_ns / steady.period_ns if steady and steady.period_ns else None,
-                steady.limiter if steady else None,
-                steady.recoverable_ns if steady else None,
+                trace.limiter(steady) if steady else None,
+                steady.recoverable_ns if steady and trace.calls_believed else None,
             )
         )
     return Table(
@@ -85,7 +85,7 @@ def drained(report: Report) -> Table:
     """Which synchronisation let the queue run dry, and how much idle time followed it."""
     rows: list[tuple[Value, ...]] = []
     for trace, series in each(report):
-        if series.steady is None or not believed(trace):
+        if series.steady is None or not believed(trace, "causes"):
             continue
         for name, ns in list(series.steady.drained_by.items())[:2]:
             share = ns / series.steady.idle_ns if series.steady.idle_ns else 0.0
