@@ -187,6 +187,9 @@ class Dropped:
     def total(self) -> int:
         return self.empty + self.null + self.absurd
 
+    def __add__(self, other: Dropped) -> Dropped:
+        return Dropped(self.empty + other.empty, self.null + other.null, self.absurd + other.absurd)
+
 
 @dataclass(frozen=True)
 class Unusable:

@@ -132,11 +132,7 @@ class _Builder:
                     for other in schema.OPERATIONS
                 ]
                 raw = join_operations(tables)
-                self.dropped = Dropped(
-                    self.dropped.empty + raw.dropped.empty,
-                    self.dropped.null + raw.dropped.null,
-                    self.dropped.absurd + raw.dropped.absurd,
-                )
+                self.dropped += raw.dropped
                 columns = raw.columns
                 for pid in _distinct(columns["globalPid"]):
                     used = _distinct(columns["deviceId"][columns["globalPid"] == pid])
