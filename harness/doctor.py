@@ -112,15 +112,33 @@ def _nsys_checks(progress: Progress, given: str | None) -> Iterator[Check]:
         yield Check("nsys", "fail", error.message, error.remedy)
         return
     yield Check("nsys", "ok", f"{features.version} at {path}")
+    missing: ToolFailed | None = None
     try:
-        importer = require_importer(features)
-        yield Check("importer", "ok", f"QdstrmImporter {importer.build} at {importer.path}")
+        yield Check("importer", "ok", str(require_importer(features)))
     except ToolFailed as error:
-        yield Check("importer", "fail", error.message, error.remedy)
-        return
-    yield from _recording_checks(progress, features)
+        missing = error
+    recording = list(_recording_checks(progress, features))
+    if missing is not None:
+        yield _unusable_importer(missing, recording)
+        if recording[0].found == str(missing):
+            return  # the recording failed for that alone, and so would every other
+    yield from recording
     if environment.has_gpu() and (environment.versions() or {}).get("torch"):
         yield _cuda_check(progress, features)
+
+
+def _unusable_importer(missing: ToolFailed, recording: list[Check]) -> Check:
+    """Most nsys import by themselves: only one that does not makes a failure of a missing importer.
+
+    Where no recording could be tried, which kind this is stays unknown.
+    """
+    status = {check.name: check.status for check in recording}.get("recording")
+    if status == "ok":
+        return Check(
+            "importer", "ok", f"not needed: this nsys imports by itself ({missing.message})"
+        )
+    needed = recording[0].found == str(missing)
+    return Check("importer", "fail" if needed else "warn", missing.message, missing.remedy)
 
 
 def _recording_checks(progress: Progress, features: NsysFeatures) -> Iterator[Check]:

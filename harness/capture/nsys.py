@@ -22,7 +22,7 @@ from .base import (
     interpreter,
     register,
 )
-from .nsys_export import ToolFailed, ToolInterrupted, export_sqlite, import_qdstrm
+from .nsys_export import ROOM, ToolFailed, ToolInterrupted, export_sqlite, import_qdstrm
 from .nsys_features import (
     INSTALL_REMEDY,
     NVTX_REMEDY,
@@ -34,9 +34,6 @@ from .nsys_features import (
 )
 from .nsys_log import NsysLog
 from .processes import Ended, supervise
-
-_ROOM = 1 << 20
-"""Bytes of free space below which a report may have been cut short."""
 
 # nsys's own processes, which may outlive it for a moment.
 HELPERS = ("nsys", "nsys-launcher", "nsys-tee")
@@ -203,7 +200,7 @@ def _artefact(output: Path) -> Path | None:
 def _disk_was_full(folder: Path, log: NsysLog) -> bool:
     """May nsys have found no room for the whole report? It says so at times, and at times not."""
     said = any("No space left" in problem for problem in log.problems)
-    return said or shutil.disk_usage(folder).free < _ROOM
+    return said or shutil.disk_usage(folder).free < ROOM
 
 
 def _exit_code(ended: Ended) -> int:

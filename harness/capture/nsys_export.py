@@ -20,6 +20,12 @@ _IMPORTER_PLACES = (
     "/opt/nvidia/nsight-systems/*/host-linux-*/QdstrmImporter",
 )
 
+# The package of a library that an importer was seen to lack on a bare machine, by Debian's name.
+_PACKAGES = {"libdw.so.1": "libdw1"}
+
+ROOM = 1 << 20
+"""Bytes of free space below which a file may have been cut short."""
+
 
 class ToolFailed(CaptureError):
     """The importer or the exporter failed; what was recorded before it is still there."""
@@ -35,14 +41,29 @@ class ToolInterrupted(CaptureError):
 
 @dataclass(frozen=True)
 class Importer:
-    """A QdstrmImporter and its full build, as `nsys --version` names it."""
+    """A QdstrmImporter and what it says of itself.
+
+    `build` is the full build as `nsys --version` names it, or None where it names none; `own`:
+    it stands in this nsys's own installation; `broken`: why it cannot be started, or None.
+    """
 
     path: str
-    build: str
+    build: str | None
+    own: bool
+    broken: ToolFailed | None = None
+
+    def serves(self, features: NsysFeatures) -> bool:
+        """Is it the one of this nsys? Some name no build; then the place they stand in tells."""
+        if self.broken is not None:
+            return False
+        return self.build == features.build or (self.build is None and self.own)
+
+    def __str__(self) -> str:
+        return f"QdstrmImporter {self.build or 'of its own installation'} at {self.path}"
 
 
 def find_importers(features: NsysFeatures) -> list[Importer]:
-    """Every QdstrmImporter in reach of this nsys, the one of its own build first."""
+    """Every QdstrmImporter in reach of this nsys: the one of its build first, then its own."""
     own = Path(os.path.realpath(features.path))
     folders = [folder for start in (own, Path(features.path)) for folder in start.parents[:4]]
     found = [
@@ -58,24 +79,56 @@ def find_importers(features: NsysFeatures) -> list[Importer]:
     if on_path is not None:
         found.append(Path(on_path))
     usable = {os.path.realpath(path): path for path in found if os.access(path, os.X_OK)}
-    importers = [Importer(path, _build(path)) for path in usable]
-    return sorted(importers, key=lambda importer: importer.build != features.build)
+    importers = [_asked(path, own) for path in map(str, usable)]
+    return sorted(importers, key=lambda one: (one.build != features.build, not one.own))
 
 
-def _build(path: str) -> str:
+def _asked(path: str, nsys: Path) -> Importer:
+    # nsys stands in target-linux-x64/ or bin/ of its installation, the importer in host-*/ of it.
+    own = nsys.parent.parent in Path(path).parents[:2]
     try:
-        return parse_version(answer_of(path, "--version"))[1]
+        said = answer_of(path, "--version")
+    except CaptureError as error:
+        return Importer(path, None, own, ToolFailed(error.message, remedy=error.remedy))
+    lacking = _lacking_library(path, said)
+    if lacking is not None:  # the loader names the program's path, which may hold a version
+        return Importer(path, None, own, lacking)
+    try:
+        return Importer(path, parse_version(said)[1], own)
     except CaptureError:
-        return "unknown"
+        return Importer(path, None, own)
+
+
+def _lacking_library(path: str, said: str) -> ToolFailed | None:
+    """The error of a program that the loader refused, by what it said; else None."""
+    found = re.search(r"error while loading shared libraries: ([^\s:]+)", said)
+    if found is None:
+        return None
+    library = found[1]
+    package = _PACKAGES.get(library)
+    return ToolFailed(
+        f"{path} cannot be started: the library {library} is missing",
+        remedy=f"install it: apt-get install {package} on Debian or Ubuntu"
+        if package
+        else "install the package that holds it (apt-file search names it on Debian or Ubuntu)",
+    )
 
 
 def require_importer(features: NsysFeatures) -> Importer:
-    """The importer of exactly this nsys build; others refuse the file ('versions must match')."""
+    """The importer of exactly this nsys build; others refuse the file ('versions must match').
+
+    Raises ToolFailed where there is none, or where it cannot be started.
+    """
     importers = find_importers(features)
-    if importers and importers[0].build == features.build:
-        return importers[0]
+    for one in importers:
+        if one.serves(features):
+            return one
+    others_start = any(one.broken is None for one in importers)
+    for one in importers:
+        if one.broken is not None and (one.own or not others_start):
+            raise one.broken
     if importers:
-        others = ", ".join(f"{item.build} at {item.path}" for item in importers)
+        others = ", ".join(f"{item.build or 'unknown'} at {item.path}" for item in importers)
         raise ToolFailed(
             f"nsys {features.build} needs the QdstrmImporter of its own build, found {others}",
             remedy=f"install the full Nsight Systems {features.version}, host part included",
@@ -95,7 +148,10 @@ def import_qdstrm(
 ) -> Importer:
     """Turn a raw stream into a report with the importer of the same build, which is returned."""
     importer = require_importer(features)
-    _run(import_argv(importer.path, str(qdstrm), str(report)), report, "QdstrmImporter", on_tick)
+    _run(
+        import_argv(importer.path, str(qdstrm), str(report)), report, "QdstrmImporter", on_tick,
+        remedy=f"import it by hand to see more: {importer.path} -i FILE.qdstrm",
+    )  # fmt: skip
     return importer
 
 
@@ -109,10 +165,17 @@ def export_sqlite(
 
     Raises ToolFailed with nsys's own words, ToolInterrupted when the user stopped it.
     """
-    _run(export_argv(features, str(report), str(sqlite)), sqlite, "nsys export", on_tick)
+    _run(
+        export_argv(features, str(report), str(sqlite)), sqlite, "nsys export", on_tick,
+        remedy=f"the file is no report of Nsight Systems, is damaged, or was made by a newer nsys "
+        f"than this {features.version}: record it again, or export it with the nsys that made it",
+    )  # fmt: skip
 
 
-def _run(argv: list[str], output: Path, name: str, on_tick: Callable[[float], None]) -> Ended:
+def _run(
+    argv: list[str], output: Path, name: str, on_tick: Callable[[float], None], *, remedy: str
+) -> Ended:
+    """`remedy` is for a tool that refused its input, and not for want of room or of locks."""
     said: list[str] = []
 
     def hear(piece: str) -> None:
@@ -129,9 +192,21 @@ def _run(argv: list[str], output: Path, name: str, on_tick: Callable[[float], No
         raise ToolInterrupted(f"{name} was interrupted by {ended.interrupted}", ended.interrupted)
     if ended.exit_code != 0 or not output.is_file() or output.stat().st_size == 0:
         output.unlink(missing_ok=True)
-        words = " ".join(said)[-300:] or "nothing"
+        words = " ".join(said)
+        lacking = _lacking_library(argv[0], words)
+        if lacking is not None:
+            raise lacking
         raise ToolFailed(
-            f"{name} failed with exit code {ended.exit_code} and said: {words}",
-            remedy="check free space; SQLite also needs a file system that can lock files",
+            f"{name} failed with exit code {ended.exit_code} and said: {words[-300:] or 'nothing'}",
+            remedy=_hindered(words, output.parent) or remedy,
         )
     return ended
+
+
+def _hindered(words: str, folder: Path) -> str | None:
+    """How to mend what kept a tool from writing into `folder`; None where nothing did."""
+    if shutil.disk_usage(folder).free < ROOM or re.search(r"(?i)no space|disk is full", words):
+        return f"free some space in {folder.parent}"
+    if re.search(r"(?i)\block", words):
+        return f"{folder.parent} is on a file system without locks, which SQLite needs: use another"
+    return None

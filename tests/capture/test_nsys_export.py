@@ -67,3 +67,69 @@ def test_none(tmp_path):
     nsys = nsys_at(tmp_path / "opt/target-linux-x64/nsys")
     with pytest.raises(ToolFailed, match="no QdstrmImporter is installed"):
         require_importer(nsys)
+
+
+# The nsys that Nsight Compute 2025.3.1 brings, and what its importer says of itself.
+COMPUTE = "nsight-compute/2025.3.1/host"
+COMPUTE_NSYS = f"{COMPUTE}/target-linux-x64/nsys"
+COMPUTE_IMPORTER = f"{COMPUTE}/linux-desktop-glibc_2_11_3-x64/QdstrmImporter"
+
+
+def test_one_that_names_no_build_is_known_by_where_it_stands(tmp_path):
+    nsys = nsys_at(tmp_path / COMPUTE_NSYS)
+    path = program(tmp_path / COMPUTE_IMPORTER, "36398880")
+    importer = require_importer(nsys)
+    assert (importer.path, importer.build, importer.own) == (str(path), None, True)
+    assert str(importer) == f"QdstrmImporter of its own installation at {path}"
+
+
+def test_one_that_names_no_build_and_stands_elsewhere_is_refused(tmp_path, monkeypatch):
+    nsys = nsys_at(tmp_path / COMPUTE_NSYS)
+    path = program(tmp_path / "bin/QdstrmImporter", "36398880")
+    monkeypatch.setenv("PATH", str(path.parent))
+    with pytest.raises(ToolFailed, match="found unknown at "):
+        require_importer(nsys)
+
+
+def test_the_same_build_elsewhere_comes_before_one_that_names_none(tmp_path, monkeypatch):
+    nsys = nsys_at(tmp_path / COMPUTE_NSYS)
+    program(tmp_path / COMPUTE_IMPORTER, "36398880")
+    path = program(tmp_path / "bin/QdstrmImporter", BUILD)
+    monkeypatch.setenv("PATH", f"{path.parent}:/usr/bin:/bin")
+    assert require_importer(nsys).path == str(path)
+
+
+@pytest.mark.parametrize(
+    ("library", "mends"),
+    [
+        ("libdw.so.1", "apt-get install libdw1 on Debian or Ubuntu"),
+        ("libodd.so.7", "install the package that holds it"),
+    ],
+)
+def test_a_library_that_its_own_lacks_is_named(tmp_path, monkeypatch, library, mends):
+    nsys = nsys_at(tmp_path / COMPUTE_NSYS)
+    refused_by_the_loader(tmp_path / COMPUTE_IMPORTER, library)
+    with pytest.raises(ToolFailed, match=f"the library {library} is missing; .*{mends}"):
+        require_importer(nsys)
+    other = program(tmp_path / "bin/QdstrmImporter", "2030.1.1.1-old")
+    monkeypatch.setenv("PATH", f"{other.parent}:/usr/bin:/bin")
+    with pytest.raises(ToolFailed, match=f"the library {library} is missing"):
+        require_importer(nsys)
+
+
+def test_what_an_importer_of_another_lacks_is_not_the_reason(tmp_path, monkeypatch):
+    nsys = nsys_at(tmp_path / COMPUTE_NSYS)
+    program(tmp_path / COMPUTE_IMPORTER, "2030.1.1.1-old")
+    path = refused_by_the_loader(tmp_path / "bin/QdstrmImporter", "libdw.so.1")
+    monkeypatch.setenv("PATH", f"{path.parent}:/usr/bin:/bin")
+    with pytest.raises(ToolFailed, match="of its own build, found 2030"):
+        require_importer(nsys)
+
+
+def refused_by_the_loader(path, library):
+    program(path, "")
+    path.write_text(
+        f"#!/bin/sh\necho {path}: error while loading shared libraries: {library}: cannot open "
+        "shared object file: No such file or directory >&2\nexit 127\n"
+    )
+    return path
