@@ -30,13 +30,15 @@ OFF = "off"
 LIMIT = 10 * 10**9
 """Bytes that stored traces may take together, unless $HARNESS_CACHE_SIZE says otherwise."""
 _SAMPLES, _SAMPLE = 64, 4096
+TRACE = "trace.txt"
+"""The file in each entry that says which trace it is of."""
 _BUILD = ".build-"
 _LEFT_BEHIND_S = 24 * 3600
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One stored trace. `used_s`: when it was last looked at, s since 1970."""
+    """One stored trace, or an export. `used_s`: when it was last looked at, s since 1970."""
 
     folder: Path
     trace: str
@@ -59,6 +61,10 @@ def switched_off() -> bool:
 
 def traces_folder() -> Path:
     return root() / "traces"
+
+
+def exports_folder() -> Path:
+    return root() / "exports"
 
 
 def limit() -> int:
@@ -150,16 +156,16 @@ def touch(folder: Path) -> None:
         os.utime(folder)
 
 
-def entries() -> list[Entry]:
-    """All stored traces, the one used last first."""
+def entries(place: Path | None = None) -> list[Entry]:
+    """All stored traces, or all exports where `place` is their folder, the one used last first."""
     found = []
     with contextlib.suppress(OSError):
-        for folder in traces_folder().iterdir():
+        for folder in (place or traces_folder()).iterdir():
             if folder.name.startswith("."):
                 continue
             with contextlib.suppress(OSError):
-                named = folder / "trace.txt"
-                trace = named.read_text() if named.is_file() else "?"
+                named = folder / TRACE
+                trace = named.read_text("utf-8", "surrogateescape") if named.is_file() else "?"
                 used = folder.stat().st_mtime
                 found.append(Entry(folder, trace, size_of(folder), used))
     return sorted(found, key=lambda entry: -entry.used_s)
@@ -196,7 +202,7 @@ def remove_left_behind(place: Path, prefix: str) -> None:
 def clear() -> tuple[int, int]:
     """Remove every stored trace and every export: (folders removed, their bytes)."""
     count = freed = 0
-    for part in (traces_folder(), root() / "exports"):
+    for part in (traces_folder(), exports_folder()):
         if not part.is_dir():
             continue
         for folder in part.iterdir():
@@ -209,12 +215,16 @@ def clear() -> tuple[int, int]:
 
 
 def listing() -> list[str]:
-    """One line for each stored trace, then the total, for a person."""
-    found = entries()
-    lines = []
-    for entry in found:
-        used = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.used_s))
-        lines.append(f"{shown_bytes(entry.size):>9}  {used}  {entry.trace}")
-    total = shown_bytes(sum(entry.size for entry in found))
-    lines.append(f"{total:>9}  in {traces_folder()} (at most {shown_bytes(limit())})")
-    return lines
+    """For a person: one line for each stored trace and each export, then the total of each kind."""
+    lines, totals = [], []
+    for place, what, bound in (
+        (traces_folder(), "", f"at most {shown_bytes(limit())}"),
+        (exports_folder(), "export of ", "those of the reports used last"),
+    ):
+        found = entries(place)
+        for entry in found:
+            used = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.used_s))
+            lines.append(f"{shown_bytes(entry.size):>9}  {used}  {what}{entry.trace}")
+        total = shown_bytes(sum(entry.size for entry in found))
+        totals.append(f"{total:>9}  in {place} ({bound})")
+    return lines + totals

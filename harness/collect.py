@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
-from collections.abc import Iterable
+from collections.abc import Generator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +24,7 @@ from analysis.reports.slim import slim
 from analysis.steps import patterns_of
 
 from . import __version__, memory
+from .exports import room_for, sqlite_of
 from .look import SHARE, Ways, look
 from .waiting import ChangingLine
 
@@ -50,6 +51,8 @@ class Job:
     """Bytes that the analysis may take; None for a share of what is free."""
     cached: bool = True
     """Look in the cache, and keep there what was found."""
+    room: str | None = None
+    """A folder for exports that are not kept, on the machine that asked."""
     beside: int = 1
     """Processes at work at once, which share the memory."""
 
@@ -69,12 +72,14 @@ def collect(request: GapsRequest, *, whole: bool = True) -> Report:
     after another in this process. Otherwise each keeps only what `request` shows.
     """
     asked = request_of(request)
-    jobs = jobs_of(request, None if whole else asked)
-    found: list[Outcome | None] = [None] * len(jobs)
-    with Progress(len(jobs)) as progress:
-        for position, outcome in _outcomes(request, jobs):
-            found[position] = outcome
-            progress.done(jobs[position].path)
+    found: list[Outcome | None] = [None] * len(request.traces)
+    with room_for(request.traces, keep=request.keep) as room, Progress(len(found)) as progress:
+        jobs = [replace(job, room=room) for job in jobs_of(request, None if whole else asked)]
+        # Closed first: no process may still be at work in the room when it is removed.
+        with contextlib.closing(_outcomes(request, jobs)) as outcomes:
+            for position, outcome in outcomes:
+                found[position] = outcome
+                progress.done(jobs[position].path)
     return Report(
         tuple(one for one in found if isinstance(one, TraceReport)),
         tuple(one for one in found if isinstance(one, Failure)),
@@ -82,7 +87,7 @@ def collect(request: GapsRequest, *, whole: bool = True) -> Report:
     )
 
 
-def _outcomes(request: GapsRequest, jobs: list[Job]) -> Iterable[tuple[int, Outcome]]:
+def _outcomes(request: GapsRequest, jobs: list[Job]) -> Generator[tuple[int, Outcome], None, None]:
     """(position, outcome) of every job, as they come."""
     if jobs and jobs[0].keep is not None:
         if request.dask is not None:
@@ -148,9 +153,12 @@ def analyse(job: Job) -> Outcome:
 
 
 def _looked_at(job: Job) -> TraceReport:
-    from .gaps import sqlite_of
+    with sqlite_of(job.file, job.nsys, keep=job.cached, room=job.room) as path:
+        return _looked_into(path, job)
 
-    path, keep = sqlite_of(job.file, job.nsys), job.keep
+
+def _looked_into(path: Path, job: Job) -> TraceReport:
+    keep = job.keep
     budget = job.memory if job.beside == 1 else (job.memory or memory.available() // SHARE)
     ways = Ways(budget and budget // job.beside, job.cached, rows=keep is None or keep.by == "rank")
     if keep is None:

@@ -21,7 +21,7 @@ from analysis.sides import trace_side
 from analysis.steps import StepPattern
 
 from .errors import HarnessError
-from .gaps import sqlite_of
+from .exports import sqlite_of
 
 COMPARISON_VERSION = 1
 MARKS = {
@@ -100,7 +100,8 @@ def _results(path: Path, session: str | None, strategy: str | None, name: str) -
 
 
 def _report(path: Path, patterns: Sequence[StepPattern], nsys: str | None) -> Any:
-    return analyze(sqlite_of(str(path), nsys), Options(patterns=tuple(patterns)))
+    with sqlite_of(str(path), nsys) as sqlite:
+        return analyze(sqlite, Options(patterns=tuple(patterns)))
 
 
 def _folder(folder: Path, patterns: Sequence[StepPattern], nsys: str | None) -> Side:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
 from analysis.memory import reuse_freed_memory
-from analysis.reports.base import Terminal, reporter, reporters
+from analysis.reports.base import Failure, Terminal, reporter, reporters
 
 from .collect import collect
 from .errors import HarnessError, UsageError
@@ -82,16 +82,31 @@ def run_gaps(request: GapsRequest) -> None:
         from .show import plot
 
         click.echo("\n" + plot(report, terminal(to_file=False)), nl=False)
-    for failure in report.failures:
-        click.echo(f"harness: error: {failure.error}", err=True)
-    silent = [t for t in report.traces if t.empty]
+    silent = [trace.path for trace in report.traces if trace.empty]
     if report.failures or silent:
-        done = len(report.traces) - len(silent)
-        names = ", ".join(trace.path for trace in silent)
-        raise HarnessError(
-            f"{done} of {len(request.traces)} traces could be analysed",
-            remedy=f"{names}: no figure of it can be believed" if silent else None,
+        raise failed(request, report.failures, silent)
+
+
+def failed(
+    request: GapsRequest, failures: Sequence[Failure], silent: Sequence[str] = ()
+) -> HarnessError:
+    """The error to end with: a single trace's own; of several, each one's is said here before.
+
+    `silent` are traces that were read, and of which nothing can be said.
+    """
+    if len(request.traces) == 1:
+        if failures:
+            return HarnessError(failures[0].error)
+        return HarnessError(
+            f"{silent[0]}: no figure of it can be believed", remedy="its verdicts say why"
         )
+    for failure in failures:
+        click.echo(f"harness: error: {failure.error}", err=True)
+    done = len(request.traces) - len(failures) - len(silent)
+    return HarnessError(
+        f"{done} of {len(request.traces)} traces could be analysed",
+        remedy=f"{', '.join(silent)}: no figure of it can be believed" if silent else None,
+    )
 
 
 def check_labels(request: GapsRequest) -> None:
@@ -134,15 +149,6 @@ def format_of(
             return one.name
     endings = ", ".join(sorted(ending for one in known for ending in one.suffixes))
     raise UsageError(f"{output}: no format ends with {suffix!r}", remedy=f"use {endings}")
-
-
-def sqlite_of(path: str, nsys: str | None) -> Path:
-    """The file to analyse: a .nsys-rep is exported first, into a cache."""
-    if path.endswith(".nsys-rep"):
-        from .exports import exported
-
-        return exported(Path(path), nsys)
-    return Path(path)
 
 
 def terminal(*, to_file: bool) -> Terminal:

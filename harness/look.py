@@ -115,7 +115,7 @@ def _in_chunks(
         try:
             with told(path.name) as progress:
                 build_store(path, work, budget, progress)
-            (work / "trace.txt").write_text(str(path.resolve()))
+            (work / cache.TRACE).write_text(str(path.resolve()), "utf-8", "surrogateescape")
         except OSError as error:
             raise TraceError(
                 f"{path}: its columns cannot be put aside in {work.parent} "
@@ -175,7 +175,7 @@ class _Keeper(threading.Thread):
                 keep_whole(work, self._trace, self.report.steps, self._options)
                 answer = _answer(work, path, self._options, self._wanted)
                 _keep_answer(answer, self.report, self._wanted)
-            (work / "trace.txt").write_text(str(path.resolve()))
+            (work / cache.TRACE).write_text(str(path.resolve()), "utf-8", "surrogateescape")
             if cache.identity(path) == self._entry:  # not written to while it was read
                 cache.publish(work, self._entry)
         cache.prune()

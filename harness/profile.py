@@ -215,7 +215,8 @@ def gaps(
     from analysis.analyze import Options, analyze
     from analysis.steps import DEFAULT_STEP, StepPattern
 
-    from .gaps import sqlite_of
+    from .exports import sqlite_of
 
     pattern = DEFAULT_STEP if step is None else StepPattern.glob(step)
-    return analyze(sqlite_of(os.fspath(trace), nsys), Options(patterns=(pattern,)))
+    with sqlite_of(os.fspath(trace), nsys) as sqlite:
+        return analyze(sqlite, Options(patterns=(pattern,)))

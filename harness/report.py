@@ -10,9 +10,9 @@ from analysis.memory import reuse_freed_memory
 from analysis.reports.base import Terminal, reporters
 
 from .collect import collect
-from .errors import HarnessError, UsageError
+from .errors import UsageError
 from .files import refuse_existing, write_text
-from .gaps import GapsRequest, check_labels
+from .gaps import GapsRequest, check_labels, failed
 
 
 def run_report(request: GapsRequest) -> None:
@@ -24,14 +24,11 @@ def run_report(request: GapsRequest) -> None:
     refuse_existing(output, force=request.force)
     reuse_freed_memory()
     report = collect(request)
-    for failure in report.failures:
-        click.echo(f"harness: error: {failure.error}", err=True)
     if not report.traces:
-        raise HarnessError(f"none of {len(request.traces)} traces could be analysed")
+        raise failed(request, report.failures)
     page = reporters()["html"].render(report, Terminal())
     write_text(output, page, force=request.force)
     size = output.stat().st_size / 1e6
     click.echo(f"{output} ({size:.2f} MB): open it in a browser; it needs no network", err=True)
     if report.failures:
-        done = len(report.traces)
-        raise HarnessError(f"{done} of {len(request.traces)} traces could be analysed")
+        raise failed(request, report.failures)

@@ -150,6 +150,10 @@ def trace_options(*, names_steps: bool = True) -> Callable[[Callable[..., Any]],
                     "--infer-steps finds steps without ranges, --step and --step-regex name ranges",
                     remedy="give one of them",
                 )
+            if values.get("dask") is None:  # a cluster's machines have an nsys of their own
+                from ..exports import check_nsys
+
+                check_nsys(values["nsys"])
             if "steps" in values:
                 values["steps"] = values["steps"] or (None, None)
             return function(**values)

@@ -76,12 +76,14 @@ def command(ctx: click.Context, before: str, after: str, **values: Any) -> None:
 
     from ..comparison import FORMATS, render, run_compare
     from ..errors import UsageError
+    from ..exports import check_nsys
     from ..files import refuse_existing, write_text
     from ..gaps import format_of, terminal
 
     if not 0.5 <= values["confidence"] < 1:
         given = f"{100 * values['confidence']:.5g}%"
         raise UsageError(f"--confidence is {given}", remedy="use 50% to 99.9%")
+    check_nsys(values["nsys"])
     output: Path | None = values["output"]
     format_name = format_of(values["format_name"], str(output) if output else None, among=FORMATS)
     if output is not None:

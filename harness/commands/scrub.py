@@ -39,15 +39,17 @@ def command(trace, output, allow, force, nsys):
     from pathlib import Path
 
     from ..errors import UsageError
+    from ..exports import check_nsys, sqlite_of
     from ..files import check_folder, refuse_existing
-    from ..gaps import sqlite_of
     from ..scrub import scrub, told
 
+    check_nsys(nsys)
     if not output.endswith((".sqlite", ".db", ".sqlite3")):
         raise UsageError(
             f"{output}: the copy is an SQLite file", remedy="let its name end in .sqlite"
         )
     check_folder(output)
     refuse_existing(output, force=force)
-    done = scrub(sqlite_of(trace, nsys), Path(output), force=force, allow=allow)
+    with sqlite_of(trace, nsys) as sqlite:
+        done = scrub(sqlite, Path(output), force=force, allow=allow)
     click.echo(told(done), nl=False)

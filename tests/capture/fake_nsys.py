@@ -12,7 +12,7 @@ from pathlib import Path
 HELP = Path(__file__).parent / "nsys_help"
 
 _PROGRAM = r"""#!{python}
-import os, sqlite3, subprocess, sys, tempfile
+import os, sqlite3, subprocess, sys, tempfile, time
 mode = os.environ.get("FAKE_NSYS", "good")
 args = sys.argv[1:]
 if args == ["--version"]:
@@ -40,6 +40,10 @@ elif args[0] == "profile":
     sys.exit(code)
 elif args[0] == "export":
     output = next(arg for arg in args if arg.startswith("--output="))[9:]
+    if mode == "hangs":
+        open(output, "w").write("half a file")
+        open(os.environ["FAKE_NSYS_BEGAN"], "w").close()
+        time.sleep(120)
     if mode == "export":
         print("Exporting 1 events: [=50%   ]Database is locked")
         sys.exit(1)

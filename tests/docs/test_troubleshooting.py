@@ -23,6 +23,8 @@ PASSED_ON = {
     "harness/commands/_trace_options.py": "what reading a size said",
     "harness/doctor.py": "what a recording said",
     "harness/exporting.py": "what reading the trace said",
+    "harness/exports.py": "what looking for nsys said",
+    "harness/gaps.py": "what reading the trace said",
     "harness/show.py": "what reading the trace said",
 }
 """Where a whole message comes from elsewhere, and is raised there or by something else."""

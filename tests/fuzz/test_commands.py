@@ -106,12 +106,11 @@ def contents(folder: Path) -> list[str]:
 
 
 def refused(stderr: str, code: int, what: object) -> None:
-    """Exit 1 and one line for the file; `gaps` and `report` add how many could be analysed."""
+    """Exit 1 and one line."""
     lines = stderr.strip().splitlines()
     assert code == 1, (what, code, stderr)
-    assert 1 <= len(lines) <= 2, (what, stderr)
+    assert len(lines) == 1, (what, stderr)
     assert all(line.startswith("harness: error: ") for line in lines), (what, stderr)
-    assert len(lines) == 1 or "could be analysed" in lines[1], (what, stderr)
     assert "Traceback" not in stderr
     assert "internal error" not in stderr, (what, stderr)
     assert all(c.isprintable() for line in lines for c in line), (what, stderr)

@@ -47,7 +47,7 @@ def test_an_interrupt_ends_the_keeping_of_a_trace(tmp_path: Path) -> None:
 
 def test_what_killed_exports_left_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HARNESS_CACHE", str(tmp_path))
-    old, new, kept = (exports.cache_folder() / name for name in (".export-a", ".export-b", "c"))
+    old, new, kept = (exports.exports_folder() / name for name in (".export-a", ".export-b", "c"))
     for folder in (old, new, kept):
         folder.mkdir(parents=True)
     os.utime(old, (0, 0))
