@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from ._paths import ANY
+
 
 class Instant(click.ParamType):
     """A time in the report: `1.25s`, `340ms`, `900us`, or plain nanoseconds."""
@@ -96,7 +98,7 @@ _COMMON = [
         help="Without ranges: find the steps from the repeating launches, or say why not.",
     ),
     click.option("--device", type=int, metavar="N", help="Only this GPU."),
-    click.option("--nsys", metavar="PATH", help="The nsys that exports .nsys-rep files."),
+    click.option("--nsys", type=ANY, metavar="PATH", help="The nsys that exports .nsys-rep files."),
 ]
 window_option = click.option(
     "--window",

@@ -10,6 +10,7 @@ import click
 from ..decode.workload import DEVICES, DTYPES, Workload
 from ..options import TokenIds
 from ._output_options import format_printed, json_option
+from ._paths import PathName
 
 
 class Numbers(click.ParamType):
@@ -91,7 +92,7 @@ class PresetName(click.ParamType):
 @click.option(
     "-o",
     "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=PathName(dir_okay=False, path_type=Path),
     default=Path("results.db"),
     show_default=True,
     help="Results file (SQLite); sessions are added to it.",

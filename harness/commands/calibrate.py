@@ -8,16 +8,17 @@ import click
 
 from ..options import strategy_option, workload_options
 from ._output_options import force_option, format_printed
+from ._paths import ANY, PathName
 
 
 @click.command("calibrate")
-@click.argument("trace", metavar="TRACE")
+@click.argument("trace", metavar="TRACE", type=ANY)
 @click.option(
     "--gpu",
     metavar="NAME|FILE",
     help="The GPU file whose rates are kept. Default: by the name of the GPU in the trace.",
 )
-@click.option("-o", "--output", type=click.Path(dir_okay=False), help="Write the GPU file (.toml).")
+@click.option("-o", "--output", type=PathName(dir_okay=False), help="Write the GPU file (.toml).")
 @click.option("--name", help="What the new file calls its GPU.")
 @force_option
 @format_printed("How the fit is shown.")

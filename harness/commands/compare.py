@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from ._output_options import force_option, format_by_ending
+from ._paths import ANY, PathName
 
 
 class Share(click.ParamType):
@@ -29,8 +30,8 @@ class Share(click.ParamType):
 
 
 @click.command("compare")
-@click.argument("before")
-@click.argument("after")
+@click.argument("before", type=ANY)
+@click.argument("after", type=ANY)
 @click.option(
     "--fail-above",
     type=Share(),
@@ -54,9 +55,9 @@ class Share(click.ParamType):
 @click.option("--step", "globs", multiple=True, metavar="GLOB", help="NVTX ranges that are steps.")
 @click.option("--step-regex", "regexes", multiple=True, metavar="REGEX")
 @format_by_ending
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("-o", "--output", type=PathName(dir_okay=False, path_type=Path))
 @force_option
-@click.option("--nsys", metavar="PATH", help="The nsys that exports .nsys-rep files.")
+@click.option("--nsys", type=ANY, metavar="PATH", help="The nsys that exports .nsys-rep files.")
 @click.pass_context
 def command(ctx: click.Context, before: str, after: str, **values: Any) -> None:
     """Compare BEFORE and AFTER: traces, folders of traces, or results of `harness bench`.

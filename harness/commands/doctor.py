@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import click
 
+from ._paths import ANY
+
 
 @click.command("doctor")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of lines.")
-@click.option("--nsys", metavar="PATH", help="The nsys to check. Default: on PATH.")
+@click.option("--nsys", type=ANY, metavar="PATH", help="The nsys to check. Default: on PATH.")
 @click.pass_context
 def command(ctx: click.Context, as_json: bool, nsys: str | None) -> None:
     """Check what recording needs, with a real recording of one second.

@@ -5,11 +5,12 @@ from __future__ import annotations
 import click
 
 from ._output_options import force_option
+from ._paths import ANY, PathName
 from ._trace_options import trace_options, window_option
 
 
 @click.command("export", short_help="Gaps, steps and causes for Perfetto, pandas and others.")
-@click.argument("traces", nargs=-1, required=True, metavar="TRACE...")
+@click.argument("traces", nargs=-1, required=True, metavar="TRACE...", type=ANY)
 @click.option(
     "--to",
     type=click.Choice(["perfetto", "csv", "parquet"]),
@@ -23,7 +24,7 @@ from ._trace_options import trace_options, window_option
 @click.option(
     "-o",
     "--output",
-    type=click.Path(dir_okay=False),
+    type=PathName(dir_okay=False),
     metavar="FILE",
     help="Where to write; a further .gz packs it. Without it, csv and perfetto go to stdout.",
 )

@@ -5,11 +5,12 @@ from __future__ import annotations
 import click
 
 from ._output_options import force_option, format_by_ending
+from ._paths import ANY, PathName
 from ._trace_options import Memory, edge_options, label_option, trace_options
 
 
 @click.command("gaps", short_help="Why the GPU idles between steps, from recorded traces.")
-@click.argument("traces", nargs=-1, required=True, metavar="TRACE...")
+@click.argument("traces", nargs=-1, required=True, metavar="TRACE...", type=ANY)
 @trace_options()
 @edge_options
 @click.option(
@@ -33,7 +34,7 @@ from ._trace_options import Memory, edge_options, label_option, trace_options
 @click.option(
     "-o",
     "--output",
-    type=click.Path(dir_okay=False),
+    type=PathName(dir_okay=False),
     help="Write to a file instead; its ending picks the format.",
 )
 @force_option

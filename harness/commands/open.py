@@ -6,9 +6,11 @@ from pathlib import Path
 
 import click
 
+from ._paths import PathName
+
 
 @click.command("open")
-@click.argument("trace", type=click.Path(path_type=Path))
+@click.argument("trace", type=PathName(path_type=Path))
 def command(trace: Path) -> None:
     """Open the report of TRACE in the Nsight Systems GUI (nsys-ui).
 

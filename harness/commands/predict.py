@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from ._output_options import format_by_ending
+from ._paths import ANY, PathName
 from ._trace_options import StepSlice
 
 
@@ -15,6 +16,7 @@ from ._trace_options import StepSlice
 @click.option(
     "--from",
     "trace",
+    type=ANY,
     metavar="TRACE",
     help="Replay a recorded trace's own kernels and launches: the most trustworthy prediction.",
 )
@@ -46,12 +48,12 @@ from ._trace_options import StepSlice
 @click.option("--device", type=int, metavar="N", help="With --from: the GPU to look at.")
 @click.option(
     "--write-to",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=PathName(path_type=Path, file_okay=False),
     metavar="FOLDER",
     help="With --from: write each what-if as a trace too, for `harness gaps`.",
 )
 @format_by_ending
-@click.option("-o", "--output", type=click.Path(dir_okay=False), help="Write to a file instead.")
+@click.option("-o", "--output", type=PathName(dir_okay=False), help="Write to a file instead.")
 @click.option("--force", is_flag=True, help="Overwrite output files.")
 def command(**values: Any) -> None:
     """Predict what a decode loop takes, without the GPU.

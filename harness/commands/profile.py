@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from ..options import strategies_option, workload_options
+from ._paths import ANY, PathName
 
 
 class BackendName(click.ParamType):
@@ -50,7 +51,7 @@ class BackendName(click.ParamType):
 @click.option(
     "-o",
     "--output-dir",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=PathName(path_type=Path, file_okay=False),
     default=Path("traces"),
     show_default=True,
 )
@@ -73,7 +74,9 @@ class BackendName(click.ParamType):
     help="With --capture sim: the GPU to simulate (l40s, h100, h200, a100, rtx4090, or a .toml "
     "file). Default: l40s.",
 )
-@click.option("--nsys", "nsys_path", metavar="PATH", help="The nsys to use. Default: on PATH.")
+@click.option(
+    "--nsys", "nsys_path", type=ANY, metavar="PATH", help="The nsys to use. Default: on PATH."
+)
 @workload_options
 @click.argument("command_line", metavar="[-- COMMAND [ARG]...]", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context

@@ -5,15 +5,16 @@ from __future__ import annotations
 import click
 
 from ._output_options import force_option
+from ._paths import ANY, PathName
 from ._trace_options import edge_options, label_option, trace_options
 
 
 @click.command("report", short_help="One web page with verdict, charts and timelines.")
-@click.argument("traces", nargs=-1, required=True, metavar="TRACE...")
+@click.argument("traces", nargs=-1, required=True, metavar="TRACE...", type=ANY)
 @click.option(
     "-o",
     "--output",
-    type=click.Path(dir_okay=False),
+    type=PathName(dir_okay=False),
     default="report.html",
     show_default=True,
     metavar="FILE",

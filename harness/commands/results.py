@@ -8,10 +8,11 @@ from typing import Any
 import click
 
 from ._output_options import format_printed, json_option
+from ._paths import PathName
 
 
 @click.command("results")
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path), default=Path("results.db"))
+@click.argument("file", type=PathName(dir_okay=False, path_type=Path), default=Path("results.db"))
 @click.option("--session", metavar="ID", help="One session in full; `last` is the newest.")
 @click.option("--strategy", "strategies", multiple=True, metavar="NAME[,NAME...]")
 @click.option("--batch-size", type=int, metavar="N")

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import click
 
+from ._paths import ANY, PathName
+
 
 @click.command("scrub", short_help="A copy of a trace without environment, commands, hosts.")
-@click.argument("trace", metavar="TRACE")
+@click.argument("trace", metavar="TRACE", type=ANY)
 @click.option(
     "-o",
     "--output",
-    type=click.Path(dir_okay=False),
+    type=PathName(dir_okay=False),
     required=True,
     metavar="FILE",
     help="Where to write the copy; a manifest goes beside it.",
@@ -22,7 +24,7 @@ import click
     help="A variable or metadata name whose value may stay where a kept name holds it, too.",
 )
 @click.option("--force", is_flag=True, help="Overwrite the output files.")
-@click.option("--nsys", metavar="PATH", help="The nsys that exports a .nsys-rep file.")
+@click.option("--nsys", type=ANY, metavar="PATH", help="The nsys that exports a .nsys-rep file.")
 def command(trace, output, allow, force, nsys):
     """Copy TRACE without environment, command lines, users, hosts and the target's output.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from ._output_options import force_option
+from ._paths import ANY, PathName
 from ._trace_options import trace_options, window_option
 
 
@@ -21,7 +22,7 @@ class StepChoice(click.ParamType):
 
 
 @click.command("show")
-@click.argument("trace", metavar="TRACE")
+@click.argument("trace", metavar="TRACE", type=ANY)
 @click.option(
     "--step",
     "choices",
@@ -39,7 +40,7 @@ class StepChoice(click.ParamType):
 @click.option(
     "-o",
     "--output",
-    type=click.Path(dir_okay=False),
+    type=PathName(dir_okay=False),
     metavar="FILE",
     help="Write a figure instead: .svg, .png, or .txt for the plain drawing.",
 )

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 import shlex
 from pathlib import Path
 
@@ -210,3 +211,19 @@ def test_the_next_command_looks_at_the_same_part(harness, tmp_path: Path) -> Non
     )
     again = harness(*shlex.split(line.removeprefix("Next: harness ")))
     assert again.returncode == 0, again.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "gaps EMPTY", "gaps x -o EMPTY", "gaps x --nsys EMPTY", "report EMPTY", "show EMPTY",
+        "export EMPTY", "scrub EMPTY -o x.sqlite", "compare x EMPTY", "predict --from EMPTY",
+        "calibrate EMPTY", "open EMPTY", "results EMPTY", "doctor --nsys EMPTY", "bench -o EMPTY",
+        "profile -o EMPTY",
+    ],
+)  # fmt: skip
+def test_an_empty_name_is_a_wrong_command_line(inside, words: str) -> None:
+    run = inside(*("" if word == "EMPTY" else word for word in words.split()))
+    (line,) = run.stderr.strip().splitlines()
+    assert run.returncode == 2
+    assert re.match(r"harness: error: the name given for \S+ is empty; name a file", line)

@@ -1,0 +1,27 @@
+"""The type of every argument and option that names a file or a folder."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import click
+
+
+class PathName(click.Path):
+    """A path as click takes it, and never an empty one: Path('') would be the current folder."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        if os.fspath(value) == "":
+            from ..errors import UsageError
+
+            what = param.opts[-1] if param.param_type_name == "option" else param.make_metavar(ctx)
+            raise UsageError(
+                f"the name given for {what.strip('[].')} is empty",
+                remedy="name a file or a folder",
+            )
+        return super().convert(value, param, ctx)
+
+
+ANY = PathName(readable=False)
+"""Whatever is there, or not: what reads it says what is wrong with it."""
