@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pyarrow  # type: ignore[import-untyped]
 
 SUFFIXES = (".parquet", ".arrow", ".arrows", ".feather")
-_ENDINGS = ("_pqtdir", "_arwdir", ".parquetdir", ".arrowdir")
+FOLDER_ENDINGS = ("_pqtdir", "_arwdir", ".parquetdir", ".arrowdir")
 """What nsys, and people, let the names of such folders end with; no part of a trace's name."""
 
 _PARQUET, _ARROW_FILE, _ARROW_STREAM = b"PAR1", b"ARROW1", b"\xff\xff\xff\xff"
@@ -81,7 +81,7 @@ class ColumnarTables(Database):
     def __init__(self, path: Path, tables: dict[str, _Source]) -> None:
         # Where the reader looks for the manifest, and what the trace is called.
         stem = path.name
-        for ending in _ENDINGS:
+        for ending in FOLDER_ENDINGS:
             stem = stem.removesuffix(ending)
         self.path = path.with_name(f"{stem}.sqlite") if path.is_dir() and stem else path
         self.layout = {name: source.columns for name, source in tables.items()}

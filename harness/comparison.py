@@ -57,6 +57,11 @@ def side(spec: str, patterns: Sequence[StepPattern], nsys: str | None = None) ->
     return found
 
 
+def path_of(spec: str) -> Path:
+    """The file or folder that a side is read from."""
+    return _parts(spec)[0]
+
+
 def _parts(spec: str) -> tuple[Path, str | None, str | None]:
     """A name that exists is taken as it is, whatever marks it has in it."""
     if Path(spec).exists():

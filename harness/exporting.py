@@ -41,7 +41,7 @@ def run_export(request: GapsRequest, to: str | None, rows: str | None) -> None:
             + (", or send it to a pipe" if exporter.text else ""),
         )
     if output is not None:
-        refuse_existing(output, force=request.force)
+        refuse_existing(output, force=request.force, inputs=request.traces)
     reuse_freed_memory()
     report = collect(request)
     if report.failures:

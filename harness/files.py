@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from .errors import HarnessError
+from .errors import HarnessError, UsageError
+
+_READ = (".sqlite", ".sqlite3", ".db", ".nsys-rep", ".parquet", ".arrow", ".arrows")
+"""Endings of the files that a folder is read for."""
+_HEAD = 1 << 20
+"""Bytes in which a manifest says that it is one: larger JSON may be a trace of gigabytes."""
 
 
-def refuse_existing(path: str | os.PathLike[str], *, force: bool) -> None:
+def refuse_existing(
+    path: str | os.PathLike[str], *, force: bool, inputs: Iterable[str | os.PathLike[str]]
+) -> None:
     """Raise before the work what the write would raise after it: a taken name, a missing folder.
 
     A pipe or a device is refused whatever `force` says: a rename would put a file in its place.
+    So is one of the `inputs` and the manifest beside it, by whatever path: UsageError.
     """
     check_folder(path)
     if os.path.exists(path) and not os.path.isfile(path):
         raise HarnessError(f"{os.fspath(path)} is not a file")
+    for given in inputs:
+        for part, what in _parts_of(Path(given)):
+            if _is_same(path, part):
+                raise UsageError(
+                    f"{os.fspath(path)} is {what}, and would be replaced",
+                    remedy="name another file with -o",
+                )
     if not force and os.path.lexists(path):
         raise _exists(path)
 
@@ -29,6 +45,46 @@ def check_folder(path: str | os.PathLike[str]) -> None:
         raise HarnessError(f"{folder} is no folder", remedy="create it first")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise HarnessError(f"cannot write into {folder}", remedy="name another folder with -o")
+
+
+def holds_manifest(path: Path) -> bool:
+    """Whether a file is the manifest of a recording, as an export of that name is not."""
+    try:
+        with path.open("rb") as file:
+            return b'"manifest_version"' in file.read(_HEAD)
+    except OSError:
+        return False
+
+
+def _parts_of(given: Path) -> Iterator[tuple[Path, str]]:
+    """The files that an input is made of, and what each of them is."""
+    yield given, f"the input {given}"
+    place = Path(os.path.abspath(given))  # `.` has no name
+    if not place.name:
+        return
+    yield place.with_name(f"{place.name}-wal"), f"the log of the input {given}"
+    stem = place.name.removesuffix(".gz")
+    inside: list[str] = []
+    if place.is_dir():
+        from analysis.columnar import FOLDER_ENDINGS
+
+        for ending in FOLDER_ENDINGS:
+            stem = stem.removesuffix(ending)
+        stem = f"{stem}.folder"
+        with contextlib.suppress(OSError):  # what reads the folder says why it cannot
+            inside = sorted(name for name in os.listdir(place) if name.endswith(_READ))
+    manifest = place.with_name(stem or place.name).with_suffix(".json")
+    if holds_manifest(manifest):
+        yield manifest, f"the manifest of the input {given}"
+    for name in inside:
+        yield from _parts_of(given / name)
+
+
+def _is_same(one: str | os.PathLike[str], other: Path) -> bool:
+    try:
+        return os.path.samefile(one, other)
+    except OSError:  # one of them is not there
+        return False
 
 
 def _exists(path: str | os.PathLike[str]) -> HarnessError:

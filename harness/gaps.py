@@ -69,7 +69,7 @@ def run_gaps(request: GapsRequest) -> None:
             remedy="leave out -o and --format, or use `harness report` for a page with charts",
         )
     if request.output:
-        refuse_existing(request.output, force=request.force)
+        refuse_existing(request.output, force=request.force, inputs=request.traces)
     reuse_freed_memory()
     report = collect(request, whole=request.plot or name not in FIGURES)
     text = reporter(name).render(report, terminal(to_file=request.output is not None))

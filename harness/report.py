@@ -21,7 +21,7 @@ def run_report(request: GapsRequest) -> None:
     output = Path(request.output or "report.html")
     if output.suffix.lower() not in reporters()["html"].suffixes:
         raise UsageError(f"{output}: a report is a web page", remedy="let its name end in .html")
-    refuse_existing(output, force=request.force)
+    refuse_existing(output, force=request.force, inputs=request.traces)
     reuse_freed_memory()
     report = collect(request)
     if not report.traces:

@@ -21,7 +21,7 @@ from analysis.sqlite import Database, log_of, open_database
 
 from . import scrub_policy as policy
 from .errors import HarnessError
-from .files import check_folder, place, refuse_existing, write_text
+from .files import holds_manifest, place, refuse_existing, write_text
 from .scrub_manifest import scrubbed_manifest
 from .scrub_removed import Removed, Searched, quoted, verify
 from .scrub_search import SHORTEST
@@ -51,14 +51,9 @@ def scrub(
     """
     shown, output = output, Path(os.path.abspath(output))
     manifest = output.with_suffix(".json")
-    check_folder(output)
-    if output.exists() and output.samefile(trace):
-        raise HarnessError(f"{output} is the trace itself", remedy="name another file with -o")
-    refuse_existing(output, force=force)
-    refuse_existing(manifest, force=force)  # one of another trace would be taken for the copy's
+    for written in (output, manifest):  # one of another trace would be taken for the copy's
+        refuse_existing(written, force=force, inputs=(trace,))
     described = trace.with_suffix(".json")
-    if described.is_file() and manifest.exists() and manifest.samefile(described):
-        raise HarnessError(f"{manifest} exists", remedy="name another file with -o")
     with tempfile.TemporaryDirectory(prefix=f".{output.name[:80]}.", dir=output.parent) as work:
         part = Path(work) / "clean.sqlite"
         removed = Removed()
@@ -70,7 +65,7 @@ def scrub(
         place(part, output, force=force)
         if text is not None:
             write_text(manifest, text, force=force)
-        elif manifest.is_file() and b'"manifest_version"' in manifest.read_bytes():
+        elif manifest.is_file() and holds_manifest(manifest):
             manifest.unlink()
     return Scrubbed(
         output=shown,

@@ -51,7 +51,7 @@ def run_show(request: ShowRequest) -> None:
             f"{request.output}: no figure ends with {suffix!r}", remedy="use .svg, .png or .txt"
         )
     if request.output:
-        refuse_existing(request.output, force=request.force)
+        refuse_existing(request.output, force=request.force, inputs=(request.trace,))
     report = collect(
         GapsRequest(
             (request.trace,),

@@ -75,7 +75,7 @@ def command(ctx: click.Context, before: str, after: str, **values: Any) -> None:
     """
     from analysis.steps import patterns_of
 
-    from ..comparison import FORMATS, render, run_compare
+    from ..comparison import FORMATS, path_of, render, run_compare
     from ..errors import UsageError
     from ..exports import check_nsys
     from ..files import refuse_existing, write_text
@@ -88,7 +88,7 @@ def command(ctx: click.Context, before: str, after: str, **values: Any) -> None:
     output: Path | None = values["output"]
     format_name = format_of(values["format_name"], str(output) if output else None, among=FORMATS)
     if output is not None:
-        refuse_existing(output, force=values["force"])
+        refuse_existing(output, force=values["force"], inputs=(path_of(before), path_of(after)))
     found = run_compare(
         before,
         after,

@@ -42,7 +42,7 @@ def command(trace, output, allow, force, nsys):
 
     from ..errors import UsageError
     from ..exports import check_nsys, sqlite_of
-    from ..files import check_folder, refuse_existing
+    from ..files import refuse_existing
     from ..scrub import scrub, told
 
     check_nsys(nsys)
@@ -50,8 +50,8 @@ def command(trace, output, allow, force, nsys):
         raise UsageError(
             f"{output}: the copy is an SQLite file", remedy="let its name end in .sqlite"
         )
-    check_folder(output)
-    refuse_existing(output, force=force)
+    for written in (output, Path(output).with_suffix(".json")):
+        refuse_existing(written, force=force, inputs=(trace,))
     with sqlite_of(trace, nsys) as sqlite:
         done = scrub(sqlite, Path(output), force=force, allow=allow)
     click.echo(told(done), nl=False)

@@ -28,7 +28,10 @@ def run_predict(values: dict[str, Any]) -> None:
     """Predict and print. Raises HarnessError where that cannot be."""
     format_name = format_of(values["format_name"], values["output"], among=FORMATS)
     if values["output"]:
-        refuse_existing(values["output"], force=values["force"])
+        read = (values["trace"], values["traced_gpu"], *names(values["gpus"]))
+        refuse_existing(
+            values["output"], force=values["force"], inputs=[name for name in read if name]
+        )
     recorded = values["trace"] is not None
     for name in _MODELLED if recorded else _RECORDED:
         if values[name] not in (None, ()):
@@ -110,7 +113,8 @@ def run_calibrate(values: dict[str, Any], *, workload_given: bool) -> None:
     """Fit, print, and write the file. Raises HarnessError where that cannot be."""
     output = values["output"]
     if output:
-        refuse_existing(output, force=values["force"])
+        read = (values["trace"], values["gpu"])
+        refuse_existing(output, force=values["force"], inputs=[name for name in read if name])
     if output and not output.endswith(".toml"):
         raise UsageError(f"{output} does not end with .toml", remedy="name the file NAME.toml")
     from .calibrate import Asked, calibrate

@@ -85,7 +85,8 @@ def predict_from(asked: Asked, progress: Callable[[str], None] = lambda _: None)
     scenarios, assumptions = _scenarios(recorded, gpus, lender)
     for scenario in scenarios if asked.write_to is not None else ():
         for ending in (".sqlite", ".json"):
-            refuse_existing(_file_of(scenario, asked).with_suffix(ending), force=asked.force)
+            path = _file_of(scenario, asked).with_suffix(ending)
+            refuse_existing(path, force=asked.force, inputs=(asked.trace,))
     done = []
     for scenario in scenarios:
         progress(f"playing: {scenario.name}")

@@ -275,7 +275,7 @@ def test_the_command(trace, harness, tmp_path):
     assert again.returncode == 1
     assert "clean.sqlite exists; add --force" in again.stderr
     same = harness("scrub", "run.sqlite", "-o", "run.sqlite", "--force")
-    assert (same.returncode, "is the trace itself" in same.stderr) == (1, True)
+    assert (same.returncode, "is the input run.sqlite" in same.stderr) == (2, True)
     for bad, code, words in (
         ("clean.txt", 2, "let its name end in .sqlite"),
         ("nowhere/clean.sqlite", 1, "nowhere is no folder; create it first"),
@@ -297,7 +297,7 @@ def test_the_manifest_of_the_trace_is_never_overwritten(tmp_path):
     bare = loop(tmp_path / "run.db")
     (tmp_path / "run.json").write_text('{"manifest_version": 1, "origin": "measured"}')
     before = (tmp_path / "run.json").read_bytes()
-    with pytest.raises(HarnessError, match=r"run.json exists; name another file"):
+    with pytest.raises(HarnessError, match=r"run.json is the manifest of the input .*run.db"):
         scrub(bare, tmp_path / "run.sqlite", force=True)
     assert (tmp_path / "run.json").read_bytes() == before
     assert not (tmp_path / "run.sqlite").exists()
