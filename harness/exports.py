@@ -143,7 +143,8 @@ def _export(report: Path, sqlite: Path, nsys: str | None) -> None:
         line.show(f"exporting {report.name} with nsys {features.version} ...")
         with tempfile.TemporaryDirectory(prefix=_WORK, dir=sqlite.parent.parent) as work:
             made = Path(work) / sqlite.name
-            export_sqlite(features, report, made)
+            # A path from the root: nsys would take a name that begins with a dash for options.
+            export_sqlite(features, Path(os.path.abspath(report)), made)
             named = Path(work) / TRACE
             named.write_text(str(report.resolve()), "utf-8", "surrogateescape")
             sqlite.parent.mkdir(exist_ok=True)
