@@ -24,6 +24,7 @@ from analysis.reports.slim import slim
 from analysis.steps import patterns_of
 
 from . import __version__, memory
+from .called import called
 from .exports import room_for, sqlite_of
 from .look import SHARE, Ways, look
 from .waiting import ChangingLine
@@ -181,6 +182,7 @@ def request_of(request: GapsRequest) -> Request:
         definitions=request.definitions,
         narrowing=_narrowing(request),
         tool_version=__version__,
+        command=called(),
     )
 
 

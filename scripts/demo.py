@@ -35,23 +35,24 @@ def main() -> int:
     target = Path("demo")
     traces = [str(target / f"{strategy}.sqlite") for strategy in STRATEGIES]
     print()
-    run("gaps", *traces)
     run("report", *traces, "-o", "demo/report.html", "--force")
-    print("\nOpen demo/report.html in a browser. To see into one strategy, type:")
-    print(f"  {harness()} gaps {traces[1]} --by cause")
+    print()
+    # Last, because its own last lines say what to type next.
+    run("gaps", *traces)
+    print("\nThe same as a page, for a browser: demo/report.html")
     return 0
 
 
-def harness() -> str:
+def harness() -> list[str]:
     """The command as this environment's user would type it."""
     beside = Path(sys.executable).parent / "harness"
-    return os.path.relpath(beside) if beside.exists() else "harness"
+    return [os.path.relpath(beside)] if beside.exists() else [sys.executable, "-m", "harness"]
 
 
 def run(*args: str, quiet: bool = False) -> None:
     """Print and run one harness command; its own message has said what failed."""
-    print(f"$ {shlex.join([harness(), *args])}", flush=True)
-    command = [sys.executable, "-m", "harness", *args]
+    command = [*harness(), *args]
+    print(f"$ {shlex.join(command)}", flush=True)
     done = subprocess.run(command, stdout=subprocess.DEVNULL if quiet else None, check=False)
     if done.returncode:
         raise SystemExit(done.returncode)

@@ -58,6 +58,8 @@ class Request:
     narrowing: tuple[str, ...] = ()
     """The options given that say which part of a trace is meant, as typed, for the next command."""
     tool_version: str = ""
+    command: str = "harness"
+    """How the command line was called, as typed again for the next command."""
 
 
 @dataclass(frozen=True)

@@ -138,7 +138,7 @@ def next_steps(report: Report) -> list[str]:
     worst = max(measured, key=lambda t: t.all_idle_ns)
     # A name that begins with a hyphen would be taken for an option.
     path = f"./{worst.path}" if worst.path.startswith("-") else worst.path
-    command = f"harness gaps {shlex.quote(path)}"
+    command = f"{shlex.quote(asked.command)} gaps {shlex.quote(path)}"
     command = " ".join((command, *asked.narrowing))
     views = ("--by cause", "--top 5") if worst.calls_believed else ("--top 5",)
     return [f"{'Next:' if not k else '':5} {command} {view}" for k, view in enumerate(views)]

@@ -170,8 +170,10 @@ def _next_commands(recordings: Any) -> None:
     """The exact commands that look further into what was recorded, on standard error."""
     import shlex
 
+    from ..called import called
     from ..capture.profile_run import short_path
 
+    name = shlex.quote(called())
     traces = [item.files[".sqlite"] for item in recordings if ".sqlite" in item.files]
     reports = [item.files[".nsys-rep"] for item in recordings if ".nsys-rep" in item.files]
     if not traces or recordings[0].manifest.rank:
@@ -182,6 +184,6 @@ def _next_commands(recordings: Any) -> None:
         parts = recordings[0].together.split("*")
         pattern = "*".join(shlex.quote(part) if part else "" for part in parts)
         words = f"{shlex.quote(str(short_path(traces[0].parent)))}/{pattern}.sqlite"
-    click.echo(f"\nNext:\n  harness gaps {words} --by cause", err=True)
+    click.echo(f"\nNext:\n  {name} gaps {words} --by cause", err=True)
     for path in reports:
-        click.echo(f"  harness open {shlex.quote(str(short_path(path)))}", err=True)
+        click.echo(f"  {name} open {shlex.quote(str(short_path(path)))}", err=True)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
 import click
 
+from ..called import called
 from ..errors import HarnessError, UsageError
 from ..files import refuse_existing, write_text
 from ..gaps import format_of, terminal
@@ -134,14 +136,9 @@ def run_calibrate(values: dict[str, Any], *, workload_given: bool) -> None:
     click.echo(render(fitted.outcome, values["format_name"], terminal(to_file=False)), nl=False)
     if output:
         write_text(Path(output), to_toml(fitted.gpu), force=values["force"])
-        click.echo(f"wrote {output}\n\nNext:\n  harness predict --gpu {_path(output)}", err=True)
-
-
-def _path(output: str) -> str:
-    """As `--gpu` takes it: a bare name ending in .toml is a path too."""
-    import shlex
-
-    return shlex.quote(output)
+        # A bare name ending in .toml is a path too.
+        again = shlex.join([called(), "predict", "--gpu", output])
+        click.echo(f"wrote {output}\n\nNext:\n  {again}", err=True)
 
 
 def _sizes(text: str) -> tuple[int, ...]:
