@@ -78,6 +78,11 @@ class Terminal:
     width: int = 80
     color: bool = False
 
+    @property
+    def by_label(self) -> list[TraceReport]:
+        """The traces in the order of all tables: by label, as named where labels are the same."""
+        return sorted(self.traces, key=lambda trace: trace.label)
+
 
 @dataclass(frozen=True)
 class Reporter:

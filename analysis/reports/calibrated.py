@@ -13,7 +13,7 @@ from .tables.place import OF_TRACE
 def calibration(report: Report) -> Table:
     """Step and idle time as recorded and without the profiler; one row a series, or a trace."""
     rows: list[tuple[Value, ...]] = []
-    for trace in report.traces:
+    for trace in report.by_label:
         found = read_calibration(trace.trace.source.manifest)
         if found is None:
             continue

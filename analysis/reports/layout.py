@@ -96,7 +96,7 @@ def verdict_lines(report: Report) -> list[str]:
     """One line a verdict, worst first; the same verdict of one trace is said once."""
     lines: list[str] = []
     order = [Level.INVALID, Level.DEGRADED]
-    for trace in report.traces:
+    for trace in report.by_label:
         several = len(report.traces) > 1
         where = f"{plain(Path(trace.path).name, 40)}: " if several else ""
         for verdict in sorted(trace.verdicts, key=lambda v: order.index(v.level)):

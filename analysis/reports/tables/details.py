@@ -56,7 +56,7 @@ def steps(report: Report, worst: int = 0) -> Table:
 
 def by_cause(report: Report) -> Table:
     """Idle time of each device by cause, with what each cause means."""
-    rows = [row for trace in report.traces for row in rows_of(trace, "by_cause", cause_rows)]
+    rows = [row for trace in report.by_label for row in rows_of(trace, "by_cause", cause_rows)]
     return Table(
         "by_cause",
         "Idle time by cause, whole window",
@@ -109,7 +109,7 @@ def top_gaps(report: Report, count: int) -> Table:
     """The longest gaps, with the operations on both sides."""
     rows = [
         row
-        for trace in report.traces
+        for trace in report.by_label
         for row in rows_of(trace, "top_gaps", lambda whole: longest_rows(whole, count))
     ]
     return Table(

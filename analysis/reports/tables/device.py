@@ -16,7 +16,7 @@ from .place import OF_DEVICE, OF_TRACE, believed, name_of
 def devices(report: Report) -> Table:
     """Device figures over the whole window: given whether or not steps were found."""
     rows: list[tuple[Value, ...]] = []
-    for trace in report.traces:
+    for trace in report.by_label:
         for gaps, device in zip(trace.gaps, trace.devices, strict=True):
             valid = believed(trace)
             q = device.gaps
@@ -82,7 +82,7 @@ def devices(report: Report) -> Table:
 def host_steps(report: Report) -> Table:
     """Host step times, shown where no figure of a GPU can be given."""
     rows: list[tuple[Value, ...]] = []
-    for trace in report.traces:
+    for trace in report.by_label:
         if trace.gaps and believed(trace):
             continue
         for host in trace.host:
@@ -124,7 +124,7 @@ def _quantiles(q: Quantiles | None) -> tuple[Value, Value, Value]:
 
 def by_stream(report: Report) -> Table:
     """Each stream on its own, inside the window: its idle time is not the device's."""
-    rows = [row for trace in report.traces for row in rows_of(trace, "by_stream", stream_rows)]
+    rows = [row for trace in report.by_label for row in rows_of(trace, "by_stream", stream_rows)]
     return Table(
         "by_stream",
         "Each stream on its own (a stream's idle time is not the device's)",
@@ -145,7 +145,7 @@ def by_stream(report: Report) -> Table:
 def definitions(report: Report) -> Table:
     """The same traces under other people's definitions."""
     rows = [
-        row for trace in report.traces for row in rows_of(trace, "definitions", definition_rows)
+        row for trace in report.by_label for row in rows_of(trace, "definitions", definition_rows)
     ]
     return Table(
         "definitions",

@@ -43,5 +43,4 @@ def believed(trace: TraceReport, *figures: str) -> bool:
 
 
 def each(report: Report) -> Iterator[tuple[TraceReport, SeriesSummary]]:
-    ordered = sorted(report.traces, key=lambda t: t.label)
-    return ((trace, series) for trace in ordered for series in trace.series)
+    return ((trace, series) for trace in report.by_label for series in trace.series)
