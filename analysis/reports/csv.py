@@ -4,19 +4,36 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 
 from .base import Report, Reporter, Table, Terminal, plain
-from .tables import asked
+from .tables import asked, name_of
 
 
 def render(report: Report, terminal: Terminal) -> str:
     """One header and one row per entry; `--by`, `--top` and `--definitions` choose the table.
 
-    Without any rows the header alone: programs that read it fail on an empty file.
+    A trace of which the table says nothing has a row without figures, so that none is missing.
     """
     del terminal
     every = asked(report)
-    return comma_separated(next((table for table in every if table.rows), every[0]))
+    chosen = next((table for table in every if table.rows), every[0])
+    return comma_separated(_with_every_trace(chosen, report))
+
+
+def _with_every_trace(table: Table, report: Report) -> Table:
+    """At least one row a trace, or where rows are of strategies one a strategy."""
+    names = [column.name for column in table.columns]
+    key = "trace" if "trace" in names else "strategy"
+    known = [{"strategy": name_of(t), "trace": t.path} for t in report.by_label]
+    place = {one[key]: k for k, one in reversed(list(enumerate(known)))}
+    at = names.index(key)
+    there = {row[at] for row in table.rows}
+    bare = [tuple(map(known[k].get, names)) for name, k in place.items() if name not in there]
+    rows = [*table.rows, *bare]
+    if table.name != "by_rank":  # its ranks stand by job
+        rows.sort(key=lambda row: place[str(row[at])])
+    return replace(table, rows=tuple(rows))
 
 
 def comma_separated(table: Table, digits: int = 3) -> str:
