@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -27,6 +27,8 @@ class Column:
     name: str
     title: str
     show: str = "text"
+    note: str = ""
+    """What a reader must know of it: said below the table wherever the column is shown."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,14 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[tuple[Value, ...], ...]
     notes: tuple[str, ...] = ()
+    subject: str = ""
+    """The column that the rows are about: it folds, but gives way to no other."""
+    gives_way: tuple[str, ...] = ()
+    """Columns that a terminal does without, in this order; empty: the usual ones."""
+
+    def said(self, columns: Iterable[Column]) -> list[str]:
+        """What stands below the table where these of its columns are shown."""
+        return [*self.notes, *dict.fromkeys(c.note for c in columns if c.note)]
 
 
 @dataclass(frozen=True)
@@ -70,6 +80,11 @@ class Report:
     failures: tuple[Failure, ...] = ()
     request: Request = field(default_factory=Request)
 
+    @property
+    def by_label(self) -> list[TraceReport]:
+        """The traces in the order of all tables: by label, as named where labels are the same."""
+        return sorted(self.traces, key=lambda trace: trace.label)
+
 
 @dataclass(frozen=True)
 class Terminal:
@@ -77,11 +92,6 @@ class Terminal:
 
     width: int = 80
     color: bool = False
-
-    @property
-    def by_label(self) -> list[TraceReport]:
-        """The traces in the order of all tables: by label, as named where labels are the same."""
-        return sorted(self.traces, key=lambda trace: trace.label)
 
 
 @dataclass(frozen=True)

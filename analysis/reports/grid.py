@@ -51,20 +51,30 @@ class Grid:
 
 
 def grid_of(
-    table: Table, cells: Sequence[Sequence[str]], gives_way: Sequence[str], width: int
+    table: Table,
+    cells: Sequence[Sequence[str]],
+    gives_way: Sequence[str],
+    width: int,
+    last: Sequence[str] = (),
 ) -> Grid:
-    """Columns give way in the order of their names, then texts fold, until all fits `width`."""
+    """Columns give way in the order of their names, then texts fold, until all fits `width`.
+
+    Those in `last` give way only where it is too narrow even for texts folded as far as they go.
+    """
     columns = table.columns
     natural = [
         max([cell_width(column.title), *(cell_width(row[k]) for row in cells)])
         for k, column in enumerate(columns)
     ]
     wanted = [min(n, _WIDE) if _is_text(c) else n for n, c in zip(natural, columns, strict=True)]
+    least = [min(n, NARROW) if _is_text(c) else n for n, c in zip(natural, columns, strict=True)]
     chosen = list(range(len(columns)))
-    for name in gives_way:
-        if _total(wanted[k] for k in chosen) <= width or len(chosen) <= _KEEP_AT_LEAST:
-            break
-        chosen = [k for k in chosen if columns[k].name != name]
+    for names, needs in ((gives_way, wanted), (last, least)):
+        for name in names:
+            if _total(needs[k] for k in chosen) <= width or len(chosen) <= _KEEP_AT_LEAST:
+                break
+            if name != table.subject:
+                chosen = [k for k in chosen if columns[k].name != name]
     excess = _total(natural[k] for k in chosen) - width
     widths = {k: natural[k] for k in chosen}
     for k in sorted((k for k in chosen if _is_text(columns[k])), key=lambda k: -natural[k]):

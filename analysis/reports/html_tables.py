@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from .base import Report, Table, Value, shown
-from .layout import legible
+from .layout import legible, repeated
 from .tables import definitions, devices, drained, host_steps, idle_causes, overview, pooled
 
 
@@ -27,11 +28,12 @@ class Grid:
     columns: tuple[tuple[str, str, bool], ...]
     """(machine's name, title, whether it holds numbers)."""
     rows: tuple[tuple[Cell, ...], ...]
+    notes: tuple[str, ...] = ()
 
 
-def grid(table: Table) -> Grid:
-    """A neutral table as cells; columns that say nothing are left out."""
-    kept = legible(table)
+def grid(table: Table, names: Collection[str] = ()) -> Grid:
+    """A neutral table as cells; columns that say nothing are left out, `names` as there."""
+    kept = legible(table, names)
     return Grid(
         kept.name,
         kept.title,
@@ -40,6 +42,7 @@ def grid(table: Table) -> Grid:
             tuple(_cell(v, c.name, c.show) for v, c in zip(row, kept.columns, strict=True))
             for row in kept.rows
         ),
+        tuple(kept.said(kept.columns)),
     )
 
 
@@ -49,7 +52,8 @@ def _cell(value: Value, name: str, show: str) -> Cell:
         # The folder is the owner's own business.
         text = text.rpartition("/")[2]
         return Cell(text, text, False)
-    raw = "" if value is None else str(value) if isinstance(value, str) else repr(value)
+    # A word in place of a number, as for all GPUs together, has no exact value.
+    raw = "" if value is None or isinstance(value, str) else repr(value)
     return Cell(text, raw if show != "text" else text, show != "text")
 
 
@@ -58,10 +62,10 @@ def comparison(report: Report) -> list[Grid]:
     made = [overview(report), idle_causes(report), drained(report)]
     if len({t.label for t in report.traces}) < len(report.traces):
         made.append(pooled(report))
-    return [grid(table) for table in made if table.rows]
+    return [grid(table, repeated(report)) for table in made if table.rows]
 
 
 def more_tables(report: Report) -> list[Grid]:
     """Devices, host step times, and the same traces under other definitions."""
     made = [devices(report), host_steps(report), definitions(report)]
-    return [grid(table) for table in made if table.rows]
+    return [grid(table, repeated(report)) for table in made if table.rows]

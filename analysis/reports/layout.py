@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
 from ..validity import Level
 from .base import Report, Table, plain
+from .tables.place import name_of
 
 _NOT_MEASURED = ("(simulated)", "(synthetic)")
 _ALWAYS_HIDDEN = frozenset({"device_uuid"})
@@ -32,17 +35,29 @@ _HIDE_WHEN_EMPTY = frozenset(
 )
 
 
-def legible(table: Table) -> Table:
+def repeated(report: Report) -> frozenset[str]:
+    """Names that several of the traces have: alone they do not say which trace a row is of."""
+    count = Counter(name_of(trace) for trace in report.traces)
+    return frozenset(name for name, traces in count.items() if traces > 1)
+
+
+def legible(table: Table, names: Collection[str] = ()) -> Table:
     """Drop columns that are the same in every row, empty, or zero.
 
-    A name that says `simulated` or `synthetic` moves into the title.
+    A name that says `simulated` or `synthetic` moves into the title. Where a row has one of
+    `names`, which several traces have, the trace stays.
     """
     keep = []
     title = table.title
+    at = [k for k, column in enumerate(table.columns) if column.name == "strategy"]
+    ambiguous = any(row[k] in names for k in at for row in table.rows)
     for k, column in enumerate(table.columns):
         values = [row[k] for row in table.rows]
         distinct = set(values)
         if column.name in _ALWAYS_HIDDEN:
+            continue
+        if column.name == "trace" and ambiguous and table.name != "by_rank":
+            keep.append(k)
             continue
         if column.name in _HIDE_WHEN_SAME and len(distinct) == 1:
             continue
@@ -107,22 +122,3 @@ def verdict_lines(report: Report) -> list[str]:
                 lines.append(line)
     lines.extend(plain(f"failed: {failure.error}", 2000) for failure in report.failures)
     return lines
-
-
-def caveats(report: Report) -> list[str]:
-    """What a reader of the main view must know about a figure in it."""
-    if report.request.by not in (None, "strategy") or report.request.top:
-        return []
-    inflated = any(
-        trace.trace.source.origin == "measured"
-        and not trace.trace.source.manifest.get("calibration")
-        and trace.calls_believed
-        and any(one.steady and one.steady.recoverable_ns for one in trace.series)
-        for trace in report.traces
-    )
-    if not inflated:
-        return []
-    return [
-        "recov. µs: the most that hiding waits can win, by this trace's own host times, which the "
-        "profiler lengthens."
-    ]

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from .base import Report, Reporter, Table, Terminal, Value, plain, shown
-from .layout import caveats, legible, verdict_lines
+from .layout import legible, repeated, verdict_lines
 from .tables import rank_lines, tables
 
 
 def render(report: Report, terminal: Terminal) -> str:
     """Every table as GitHub Markdown, then the verdicts."""
     del terminal
-    parts = [markdown(legible(table)) for table in tables(report)]
-    notes = [
-        f"- {escape(line)}"
-        for line in (*rank_lines(report), *verdict_lines(report), *caveats(report))
-    ]
+    parts = [markdown(legible(table, repeated(report))) for table in tables(report)]
+    notes = [f"- {escape(line)}" for line in (*rank_lines(report), *verdict_lines(report))]
     if notes:
         parts.append("\n".join(notes) + "\n")
     return "\n".join(parts)
 
 
 def markdown(table: Table) -> str:
-    """One table with its title, ending with a newline."""
+    """One table with its title and what is to be said of it, ending with a newline."""
 
     def cell(value: Value, show: str) -> str:
         return escape(shown(value, show))
@@ -35,7 +32,8 @@ def markdown(table: Table) -> str:
     for row in table.rows:
         cells = (cell(v, c.show) for v, c in zip(row, table.columns, strict=True))
         lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+    notes = [f"- {escape(note)}" for note in table.said(table.columns)]
+    return "\n".join([*lines, *(("", *notes) if notes else ())]) + "\n"
 
 
 def escape(text: str) -> str:

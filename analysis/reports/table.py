@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..validity import Level
 from .base import Report, Reporter, Table, Terminal, Value, plain, shown
 from .grid import grid_of
-from .layout import caveats, legible, verdict_lines
+from .layout import legible, repeated, verdict_lines
 from .tables import rank_lines, tables
 
 if TYPE_CHECKING:
@@ -17,14 +17,20 @@ if TYPE_CHECKING:
 
 _GIVES_WAY = (
     # Columns left out, in this order, until a table fits the terminal.
-    "remedy", "gpu_start_ns", "meaning", "idle_max_ns", "gap_p95_ns", "trace", "host_ns",
+    "remedy", "gpu_start_ns", "meaning", "idle_max_ns", "gap_p95_ns", "host_ns",
     "idle_p99_ns", "intra_ns", "note", "busy_ns", "inter_ns", "gap_p50_ns", "idle_p50_ns",
     "device_name", "gap_p99_ns", "kind", "mostly_in", "recoverable_ns", "idle_p95_ns",
     "communication_ns", "gap_max_ns", "drained_by", "gpu_ns", "window_ns",
-    "before",
+    "before", "host_step_p95_ns", "host_step_p50_ns", "host_period_max_ns", "host_period_p95_ns",
+    "recorded_idle_ns", "profiler_added_share", "corrected_idle_share",
 )  # fmt: skip
+_LAST = (
+    "share_of_idle", "steady_steps", "traces", "operations", "limiter", "idle_share", "pattern",
+    "after", "trace",
+)  # fmt: skip
+"""Columns left out where the terminal is too narrow even for names that are folded."""
 _LONGEST = 2000
-"""Characters of a title or a line below the tables."""
+"""Characters of a title, of a note, or of a line below the tables."""
 _OF_RANKS = (
     "trace", "pattern", "pid", "device", "rank_from", "collectives", "alone_ns", "compute_ns",
     "communication_ns", "extra_ns", "steps", "last_share", "extra_cause", "idle_ns", "job",
@@ -38,9 +44,8 @@ def render(report: Report, terminal: Terminal) -> str:
         for line in verdict_lines(report)
     ]
     lines = [(line, "") for line in rank_lines(report)] + lines
-    lines += [(line, "dim") for line in caveats(report)]
     lines += [(line, "bold") for line in next_steps(report)]
-    return drawn([legible(table) for table in tables(report)], lines, terminal)
+    return drawn([legible(table, repeated(report)) for table in tables(report)], lines, terminal)
 
 
 def drawn(tables: Sequence[Table], lines: Sequence[tuple[str, str]], terminal: Terminal) -> str:
@@ -52,8 +57,9 @@ def drawn(tables: Sequence[Table], lines: Sequence[tuple[str, str]], terminal: T
 
     file = io.StringIO()
     console = open_console(file, terminal)
+    files = _file_names(tables)
     for table in tables:
-        _draw(console, table, terminal.width)
+        _draw(console, table, terminal.width, files)
     for line, style in lines:
         console.print(Text(plain(line, _LONGEST), style=style), soft_wrap=style == "bold")
     return "\n".join(line.rstrip() for line in file.getvalue().split("\n"))
@@ -75,26 +81,53 @@ def open_console(file: io.StringIO, terminal: Terminal) -> Console:
     )
 
 
-def _draw(console: Console, table: Table, width: int) -> None:
-    """Print one table."""
+def _draw(console: Console, table: Table, width: int, files: Mapping[str, str]) -> None:
+    """Print one table; `files` are the names of traces by their paths."""
     from rich.text import Text
 
     cells = [
-        [_brief(v, c.name, c.show) for v, c in zip(r, table.columns, strict=True)]
+        [
+            files[str(v)] if c.name == "trace" else _brief(v, c.name, c.show)
+            for v, c in zip(r, table.columns, strict=True)
+        ]
         for r in table.rows
     ]
-    grid = grid_of(table, cells, _giving_way(table), width)
+    grid = grid_of(table, cells, _giving_way(table), width, _LAST)
     console.print(Text(plain(table.title, _LONGEST), style="bold"))
     for line in grid.line([column.title for column in table.columns]):
         console.print(Text(line, style="bold"), soft_wrap=True)
     body = [grid.rule]
     for row in _without_repeats(table, cells):
         body.extend(grid.line(row))
-    console.file.write("\n".join(body) + "\n\n")
+    console.file.write("\n".join(body) + "\n")
+    for note in table.said([table.columns[k] for k in grid.chosen]):
+        console.print(Text("  " + plain(note, _LONGEST)))
+    console.print()
 
 
 def _giving_way(table: Table) -> Sequence[str]:
-    """Columns in the order in which they are left out; of causes, the smallest first."""
+    """Columns in the order in which they are left out, those first that others say already; of
+    causes, the smallest first."""
+    return (*_implied(table), *_usual(table))
+
+
+def _implied(table: Table) -> list[str]:
+    """The columns of threads, where strategy, trace and GPU tell their rows apart without them."""
+    names = [column.name for column in table.columns]
+    told = [k for k, name in enumerate(names) if name in ("strategy", "trace", "device")]
+    keys = [tuple(row[k] for k in told) for row in table.rows]
+    found: list[str] = []
+    for k, name in enumerate(names):
+        if name in ("pid", "tid", "pattern"):
+            values = {(key, row[k]) for key, row in zip(keys, table.rows, strict=True)}
+            if len(values) == len(set(keys)):
+                found.append(name)
+    return found
+
+
+def _usual(table: Table) -> Sequence[str]:
+    if table.gives_way:
+        return table.gives_way
     if table.name == "by_rank":
         return _OF_RANKS
     if table.name != "causes":
@@ -122,7 +155,21 @@ def _brief(value: Value, name: str, show: str) -> str:
     text = shown(value, show)
     if name in ("before", "after") and len(text) > 40:
         return text[:39] + "…"
-    return text.rpartition("/")[2] if name == "trace" else text
+    return text
+
+
+def _file_names(tables: Sequence[Table]) -> dict[str, str]:
+    """What to call each trace: its file's name, with as many folders as tell it from the others."""
+    parts: dict[str, list[str]] = {}
+    for table in tables:
+        for k in (k for k, column in enumerate(table.columns) if column.name == "trace"):
+            parts |= {str(row[k]): str(row[k]).split("/") for row in table.rows}
+    short: dict[str, str] = {}
+    for depth in range(1, max(map(len, parts.values()), default=0) + 1):
+        short = {path: "/".join(names[-depth:]) for path, names in parts.items()}
+        if len(set(short.values())) == len(short):
+            break
+    return {path: plain(name) for path, name in short.items()}
 
 
 def next_steps(report: Report) -> list[str]:

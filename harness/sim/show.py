@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from analysis.reports.base import Table, Terminal, Value, plain, shown
+from analysis.reports.base import Table, Terminal, Value
 from analysis.reports.csv import comma_separated
 from analysis.reports.json import printable
 from analysis.reports.md import escape, markdown
-from analysis.reports.table import open_console
+from analysis.reports.table import drawn
 
 GIVES_WAY = ("tokens_per_s", "floor_ns", "idle_share", "inter_step_idle_ns", "gpu_busy_ns")
 """Columns that a terminal does without, in this order, until the table fits."""
@@ -63,58 +61,14 @@ def _markdown(outcome: Outcome, terminal: Terminal) -> str:
     parts = []
     for table in outcome.tables:
         parts.append(markdown(table))
-        if table.notes:
-            parts.append("".join(f"- {escape(note)}\n" for note in table.notes))
     if outcome.warnings:
         parts.append("".join(f"- **{escape(warning)}**\n" for warning in outcome.warnings))
     return "\n".join(parts)
 
 
-def _cells(table: Table, row: Sequence[Value]) -> list[str]:
-    return [shown(value, c.show) for value, c in zip(row, table.columns, strict=True)]
-
-
-def _fitting(table: Table, cells: list[list[str]], width: int) -> list[int]:
-    """Indices of the columns that fit into `width` together."""
-    natural = [
-        max([len(column.title), *(len(row[k]) for row in cells)])
-        for k, column in enumerate(table.columns)
-    ]
-    chosen = list(range(len(table.columns)))
-    for name in GIVES_WAY:
-        if sum(natural[k] + 2 for k in chosen) - 2 <= width:
-            break
-        chosen = [k for k in chosen if table.columns[k].name != name]
-    return chosen
-
-
 def _table(outcome: Outcome, terminal: Terminal) -> str:
-    from rich import box
-    from rich.table import Table as Grid
-    from rich.text import Text
-
-    file = io.StringIO()
-    console = open_console(file, terminal)
-    for table in outcome.tables:
-        console.print(Text(plain(table.title, 600), style="bold"))
-        grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
-        cells = [_cells(table, row) for row in table.rows]
-        chosen = _fitting(table, cells, terminal.width)
-        for k in chosen:
-            column = table.columns[k]
-            text = column.show == "text"
-            grid.add_column(
-                Text(column.title), justify="left" if text else "right", overflow="fold"
-            )
-        for row in cells:
-            grid.add_row(*(Text(row[k]) for k in chosen))
-        console.print(grid)
-        for note in table.notes:
-            console.print(Text(f"  {plain(note, 600)}"), soft_wrap=False)
-        console.print()
-    for warning in outcome.warnings:
-        console.print(Text(f"! {plain(warning, 600)}", style="yellow"))
-    return "\n".join(line.rstrip() for line in file.getvalue().split("\n"))
+    tables = [replace(table, gives_way=GIVES_WAY) for table in outcome.tables]
+    return drawn(tables, [(f"! {warning}", "yellow") for warning in outcome.warnings], terminal)
 
 
 _RENDERERS = {"table": _table, "json": _json, "csv": _csv, "md": _markdown}

@@ -11,6 +11,7 @@ from ...causes import causes
 from ...stats import Quantiles
 from ...summary import SeriesSummary
 from ..base import Column, Report, Table, Value
+from .notes import outside_steps, step_notes
 from .place import WHERE, believed, each, name_of, place
 
 _STEP = (
@@ -58,9 +59,27 @@ def overview(report: Report) -> Table:
             Column("inter_ns", "between", "us"),
             Column("idle_share", "idle", "percent"),
             Column("limiter", "limiter"),
-            Column("recoverable_ns", "recov. µs", "us"),
+            Column("recoverable_ns", "recov. µs", "us", _INFLATED if _inflated(report) else ""),
         ),
         tuple(rows),
+        step_notes(report),
+    )
+
+
+_INFLATED = (
+    "recov. µs: the most that hiding waits can win, by this trace's own host times, which the "
+    "profiler lengthens."
+)
+
+
+def _inflated(report: Report) -> bool:
+    """Whether a recoverable time was measured under a profiler whose cost nobody measured."""
+    return any(
+        trace.trace.source.origin == "measured"
+        and not trace.trace.source.manifest.get("calibration")
+        and trace.calls_believed
+        and any(one.steady and one.steady.recoverable_ns for one in trace.series)
+        for trace in report.traces
     )
 
 
@@ -100,6 +119,7 @@ def drained(report: Report) -> Table:
             Column("share_of_idle", "of idle", "percent"),
         ),
         tuple(rows),
+        subject="drained_by",
     )
 
 
@@ -148,4 +168,6 @@ def pooled(report: Report) -> Table:
             Column("idle_share", "idle", "percent"),
         ),
         tuple(rows),
+        # Elsewhere the main table, which stands above, has said it.
+        tuple(outside_steps(report)) if report.request.by == "strategy" else (),
     )

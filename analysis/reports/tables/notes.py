@@ -1,0 +1,106 @@
+"""What stands below the main table: what its means count, and what was told apart by time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ...analyze import TraceReport
+from ...summary import Steady
+from ..base import Report, plain
+from .place import believed
+
+SPOKEN_OF = 3
+"""Traces, and threads of one trace, that a note names; the others are counted."""
+HARDLY_NS = 50
+"""Idle time per step below which the table shows none."""
+
+
+def step_notes(report: Report) -> tuple[str, ...]:
+    """Sentences for the reader of the main table; none where nothing is out of the ordinary."""
+    return (*outside_steps(report), *_other_threads(report))
+
+
+def outside_steps(report: Report) -> list[str]:
+    """How much of the means lies around operations of no step, which no quantile counts."""
+    found = [
+        (_share(steady), _where(report, trace) + _outside(trace, steady))
+        for trace in report.by_label
+        if (steady := _unassigned(trace)) is not None
+    ]
+    return _worst(found, "idle µs holds idle time around operations of no step in {}.")
+
+
+def _other_threads(report: Report) -> list[str]:
+    """Whose work went by time, because another thread than the step's launched it."""
+    found = [
+        (float(sum(launched.values())), _where(report, trace) + _by_time(launched))
+        for trace in report.by_label
+        if (launched := _launched(trace))
+    ]
+    return _worst(found, "Other threads launched operations of the steps in {}.")
+
+
+def _where(report: Report, trace: TraceReport) -> str:
+    return f"{plain(Path(trace.path).name, 40)}: " if len(report.traces) > 1 else ""
+
+
+def _unassigned(trace: TraceReport) -> Steady | None:
+    """The steady state whose mean holds the largest share of idle time that is no step's."""
+    if not believed(trace):
+        return None
+    found = [s.steady for s in trace.series if s.steady and s.steady.unassigned_ns >= HARDLY_NS]
+    return max(found, key=_share, default=None)
+
+
+def _share(steady: Steady) -> float:
+    return steady.unassigned_ns / steady.idle_ns
+
+
+def _outside(trace: TraceReport, steady: Steady) -> str:
+    most = "up to " if sum(one.steady is not None for one in trace.series) > 1 else ""
+    count = trace.steps.unassigned + trace.steps.ambiguous
+    of_none = f"of no step ({count:,} in the trace)" if count else "of other threads' steps"
+    return (
+        f"idle µs holds {most}{steady.unassigned_ns / 1e3:,.1f} µs/step ({_share(steady):.0%}) "
+        f"around operations {of_none}; the quantiles (p50 to max) leave that out."
+    )
+
+
+def _launched(trace: TraceReport) -> dict[str, int]:
+    """Operations of the steps by the other thread that launched them; those of one series are
+    the same on each of its GPUs."""
+    launched: dict[str, int] = {}
+    for one in {(s.pid, s.tid, s.pattern): s for s in trace.series}.values():
+        for name, count in one.other_threads.items():
+            launched[name] = launched.get(name, 0) + count
+    return launched
+
+
+def _by_time(launched: dict[str, int]) -> str:
+    ranked = sorted(launched.items(), key=lambda item: -item[1])
+    total = sum(launched.values())
+    if len(ranked) == 1:
+        who = f"thread {plain(ranked[0][0], 60)}"
+    else:
+        names = [f"{plain(name, 60)} ({count:,})" for name, count in ranked[:SPOKEN_OF]]
+        rest = len(ranked) - len(names)
+        who = f"threads {', '.join(names)}" + (f" and {rest:,} more" if rest else "")
+    verb = "was" if total == 1 else "were"
+    belong = "belongs" if total == 1 else "belong"
+    return (
+        f"{_operations(total)} of the steps {verb} launched by {who}, and {belong} to the step "
+        "open at that time."
+    )
+
+
+def _operations(count: int) -> str:
+    return f"{count:,} operation{'' if count == 1 else 's'}"
+
+
+def _worst(found: Sequence[tuple[float, str]], rest: str) -> list[str]:
+    """The few that weigh most, in the order in which they came, and how many there are besides."""
+    heaviest = sorted(range(len(found)), key=lambda k: -found[k][0])[:SPOKEN_OF]
+    lines = [found[k][1] for k in sorted(heaviest)]
+    more = len(found) - len(lines)
+    return [*lines, rest.format(f"{more} more trace{'' if more == 1 else 's'}")] if more else lines
