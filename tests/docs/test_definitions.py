@@ -75,18 +75,24 @@ def window(tmp_path: Path) -> None:
 
 
 def device(tmp_path: Path) -> None:
-    def busy(*uuids: str) -> list[int]:
+    def reported(*uuids: str) -> TraceReport:
         trace = TraceBuilder(producer="builder", origin="synthetic")
         for rank, (uuid, span) in enumerate(zip(uuids, ((0, 10), (5, 20)), strict=True)):
             pid = 100 + rank
             thread = trace.thread(trace.process(pid), pid)
             trace.device(name="Test GPU", uuid=uuid, pid=pid)
             kernels(trace, thread, span)
-        return [us(one.busy_ns) for one in report(trace, tmp_path).devices]
+        return report(trace, tmp_path)
 
-    (one,) = busy("GPU-1", "GPU-1")
-    two = busy("GPU-1", "GPU-2")
-    says("Device", f"share a device, busy {one}.", f"busy {two[0]} and {two[1]}.")
+    (one,) = (us(one.busy_ns) for one in reported("GPU-1", "GPU-1").devices)
+    both = reported("GPU-1", "GPU-2")
+    first, second = (us(one.busy_ns) for one in both.devices)
+    idle = f"{us(both.all_idle_ns)} of {us(both.all_window_ns)}"
+    says(
+        "Device",
+        f"share a device, busy {one}.",
+        f"busy {first} and {second}, and `all` is idle {idle}.",
+    )
 
 
 def step_and_series(tmp_path: Path) -> None:

@@ -12,6 +12,10 @@ from ..base import Column, Report, Table, Value
 from .kept import rows_of
 from .place import OF_DEVICE, OF_TRACE, believed, name_of
 
+ALL = "all"
+"""In place of a GPU's number: all GPUs of one trace together."""
+_OF_ALL = f"GPU {ALL}: all GPUs of the trace together, idle while not one of them works."
+
 
 def devices(report: Report) -> Table:
     """Device figures over the whole window: given whether or not steps were found."""
@@ -47,8 +51,8 @@ def devices(report: Report) -> Table:
                 (
                     name_of(trace),
                     trace.path,
-                    None,
-                    "all at once",
+                    ALL,
+                    "",
                     "",
                     window,
                     window - idle if known else None,
@@ -61,7 +65,8 @@ def devices(report: Report) -> Table:
         "devices",
         "Each GPU over the whole window",
         (
-            *OF_DEVICE,
+            *OF_TRACE,
+            Column("device", "GPU", "int", _OF_ALL if any(r[2] == ALL for r in rows) else ""),
             Column("device_name", "name"),
             Column("device_uuid", "uuid"),
             Column("window_ns", "window ms", "ms"),
