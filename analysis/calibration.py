@@ -12,6 +12,11 @@ from typing import Any
 
 from .summary import Steady
 
+_DOUBTS = {
+    "not significant": "the runs differ among themselves by as much",
+    "too few": "the steps are too few to tell",
+}
+
 
 @dataclass(frozen=True)
 class Calibration:
@@ -22,6 +27,8 @@ class Calibration:
     runs: int
     """Unprofiled runs."""
     method: str
+    doubt: str = ""
+    """Why nobody can be sure that the profiler added anything; empty where one can."""
 
     @property
     def added(self) -> float:
@@ -42,8 +49,14 @@ def read_calibration(manifest: Mapping[str, Any]) -> Calibration | None:
     if plain is None or slowed is None:
         return None
     runs = found["unprofiled_step_ns"].get("runs")
+    inflation = found.get("inflation")
+    verdict = inflation.get("verdict") if isinstance(inflation, Mapping) else None
     return Calibration(
-        plain, slowed, runs if isinstance(runs, int) else 1, str(found.get("method", ""))
+        plain,
+        slowed,
+        runs if isinstance(runs, int) else 1,
+        str(found.get("method", "")),
+        _DOUBTS.get(verdict, "") if isinstance(verdict, str) else "",
     )
 
 

@@ -259,17 +259,26 @@ def _p(difference: float, error: float, freedom: float) -> float:
 
 
 def _mean(runs: Sequence[Float]) -> Mean | None:
-    """The mean over one run's steps; of several runs (compared with a single one), pooled."""
+    """The mean over one run's steps; of several runs (compared with a single one), pooled.
+
+    Its error is what the steps give or what the runs give, whichever is larger: runs of one thing
+    may differ by more than their steps foretell.
+    """
     means = [found for run in runs if (found := mean_of_steps(run)) is not None]
     if not means or len(means) < len(runs):
         return None
     if len(means) == 1:
         return means[0]
     k = len(means)
+    error = math.sqrt(sum(m.error**2 for m in means)) / k
+    freedom = min(m.freedom for m in means)
+    apart = float(np.std([m.mean for m in means], ddof=1)) / math.sqrt(k)
+    if apart > error:
+        error, freedom = apart, k - 1.0
     return Mean(
         mean=sum(m.mean for m in means) / k,
-        error=math.sqrt(sum(m.error**2 for m in means)) / k,
-        freedom=min(m.freedom for m in means),
+        error=error,
+        freedom=freedom,
         correlation=max(m.correlation for m in means),
         block=max(m.block for m in means),
         steps=sum(m.steps for m in means),

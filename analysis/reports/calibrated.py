@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from ..calibration import read_calibration
 from ..summary import Steady
 from ..validity import Level
-from .base import Column, Report, Table, Value
+from .base import Column, Report, Table, Value, plain
 from .tables import name_of
+from .tables.notes import SPOKEN_OF
 from .tables.place import OF_TRACE
 
 
 def calibration(report: Report) -> Table:
     """Step and idle time as recorded and without the profiler; one row a series, or a trace."""
     rows: list[tuple[Value, ...]] = []
+    doubted: dict[str, list[str]] = {}
     for trace in report.by_label:
         found = read_calibration(trace.trace.source.manifest)
         if found is None:
             continue
+        if found.doubt:
+            doubted.setdefault(found.doubt, []).append(plain(Path(trace.path).name, 40))
         usable = trace.level("device") is not Level.INVALID
         steadies: list[Steady | None] = [s.steady for s in trace.series if s.steady and usable]
         for steady in steadies or [None]:
@@ -46,4 +52,12 @@ def calibration(report: Report) -> Table:
             Column("corrected_idle_share", "corr. idle", "percent"),
         ),
         tuple(rows),
+        tuple(_note(why, names) for why, names in doubted.items()),
     )
+
+
+def _note(why: str, names: list[str]) -> str:
+    """Whose figures are no measure of what the profiler added; three names at most."""
+    shown = ", ".join(names[:SPOKEN_OF])
+    more = f" and {len(names) - SPOKEN_OF} more" if len(names) > SPOKEN_OF else ""
+    return f"What the profiler added is not certain for {shown}{more}: {why}."

@@ -101,7 +101,7 @@ def _draw(console: Console, table: Table, width: int, files: Mapping[str, str]) 
         body.extend(grid.line(row))
     console.file.write("\n".join(body) + "\n")
     for note in table.said([table.columns[k] for k in grid.chosen]):
-        console.print(Text("  " + plain(note, _LONGEST)))
+        console.print(Text(plain(note, _LONGEST)))
     console.print()
 
 

@@ -21,7 +21,7 @@ from .traces import write_trace
 def test_periods_by_hand() -> None:
     found = compare_periods([[100, 110, 90, 100], [120] * 4], [[150, 170, 160, 160]], (30, 36))
     assert found["unprofiled_step_ns"] == {
-        "mean": 110.0,  # median of the runs' means, 100 and 120
+        "mean": 110.0,  # of the runs' means, 100 and 120
         "median": 115.0,
         "low": 90.0,
         "high": 120.0,
@@ -41,6 +41,21 @@ def test_a_real_inflation_has_an_interval() -> None:
     assert found["low"] < found["ratio"] < found["high"]
     assert found["ratio"] == pytest.approx(1.1, abs=0.01)
     assert found["verdict"] == "worse"
+
+
+def test_runs_that_differ_are_no_sure_measure() -> None:
+    """The ratio lies in its interval, and a slow run among three widens it."""
+    plain = [[level + k % 7 for k in range(18)] for level in (1000, 1010, 1300)]
+    found = compare_periods(plain, [[1200 + k % 5 for k in range(18)]])
+    mean = (1000 + 1010 + 1300) / 3 + sum(k % 7 for k in range(18)) / 18
+    assert found["unprofiled_step_ns"]["mean"] == pytest.approx(mean)
+    inflation = found["inflation"]
+    assert inflation["low"] < inflation["ratio"] < inflation["high"]
+    # 3 runs: 2 degrees of freedom, t = 4.30; the runs' error is 97.9 of 1106.
+    assert inflation["low"] == pytest.approx(
+        inflation["ratio"] * 2.718281828 ** -(4.303 * 97.9 / mean), rel=0.01
+    )
+    assert inflation["verdict"] == "not significant"
 
 
 CALIBRATION = {
@@ -66,6 +81,34 @@ def test_gaps_show_both_figures(here, tmp_path: Path) -> None:
     table = here("gaps", "a.sqlite", cwd=tmp_path).stdout
     assert "What the profiler added" in table
     assert "25.0%" in table
+    assert "not certain" not in table
+
+
+@pytest.mark.parametrize(
+    ("verdict", "why"),
+    [
+        ("not significant", "the runs differ among themselves by as much"),
+        ("too few", "the steps are too few to tell"),
+        ("worse", None),
+        (["worse"], None),
+    ],
+)
+def test_what_is_not_certain_is_said_below(
+    here, tmp_path: Path, verdict: object, why: str | None
+) -> None:
+    doubted = {**CALIBRATION, "inflation": {"ratio": 1.25, "verdict": verdict}}
+    for name in "abcde":
+        write_trace(tmp_path / f"{name}.sqlite", [100] * 30, manifest={"calibration": doubted})
+    one, all_five = (
+        here("gaps", "a.sqlite", cwd=tmp_path),
+        here("gaps", *(f"{n}.sqlite" for n in "abcde"), cwd=tmp_path),
+    )
+    assert (one.returncode, all_five.returncode) == (0, 0), all_five.stderr
+    for done, names in ((one, "a.sqlite"), (all_five, "a.sqlite, b.sqlite, c.sqlite and 2 more")):
+        said = " ".join(done.stdout.split())
+        assert (f"What the profiler added is not certain for {names}: {why}." in said) == (
+            why is not None
+        )
 
 
 def test_a_step_that_is_all_busy_has_no_idle_time_left(here, tmp_path: Path) -> None:
