@@ -22,7 +22,14 @@ from .base import (
     interpreter,
     register,
 )
-from .nsys_export import ROOM, ToolFailed, ToolInterrupted, export_sqlite, import_qdstrm
+from .nsys_export import (
+    ROOM,
+    ToolFailed,
+    ToolInterrupted,
+    export_sqlite,
+    import_qdstrm,
+    own_importer_lacks,
+)
 from .nsys_features import (
     INSTALL_REMEDY,
     NVTX_REMEDY,
@@ -53,9 +60,14 @@ class NsysBackend:
         if path is None:
             return Availability(False, "Nsight Systems (nsys) is not installed", INSTALL_REMEDY)
         try:
-            version = read_features(path).version
+            features = read_features(path)
         except CaptureError as error:  # the CUDA toolkit brings an nsys that only says "not found"
             return Availability(False, f"{path}: {error.message}", error.remedy)
+        lacking = own_importer_lacks(features) if device == "cuda" else None
+        if lacking is not None:
+            # Under such an nsys (2025.3.1) a CUDA program never came back from its range.
+            return Availability(False, lacking.message, lacking.remedy)
+        version = features.version
         what = "CUDA, NVTX and OS calls" if device == "cuda" else "NVTX and OS calls, no GPU"
         return Availability(True, f"nsys {version} at {path} ({what})")
 

@@ -140,6 +140,14 @@ def require_importer(features: NsysFeatures) -> Importer:
     )
 
 
+def own_importer_lacks(features: NsysFeatures) -> ToolFailed | None:
+    """Why the importer of nsys's own installation cannot be started; None where it can be."""
+    importers = find_importers(features)
+    if any(one.serves(features) for one in importers):
+        return None
+    return next((one.broken for one in importers if one.own and one.broken), None)
+
+
 def import_qdstrm(
     features: NsysFeatures,
     qdstrm: Path,

@@ -2,6 +2,7 @@
 
 import pytest
 
+from harness.capture.nsys import NsysBackend
 from harness.capture.nsys_export import ToolFailed, find_importers, require_importer
 from harness.capture.nsys_features import from_help
 
@@ -124,6 +125,20 @@ def test_what_an_importer_of_another_lacks_is_not_the_reason(tmp_path, monkeypat
     monkeypatch.setenv("PATH", f"{path.parent}:/usr/bin:/bin")
     with pytest.raises(ToolFailed, match="of its own build, found 2030"):
         require_importer(nsys)
+
+
+def test_on_a_gpu_an_nsys_whose_importer_cannot_start_is_passed_over(tmp_path):
+    """nsys 2025.3.1 on an H100 without libdw: the program never came back from its range."""
+    path = tmp_path / COMPUTE_NSYS
+    nsys_at(path)
+    program(path, "version 2025.3.1.0")
+    assert NsysBackend().probe("cuda", str(path)).ok
+    refused_by_the_loader(tmp_path / COMPUTE_IMPORTER, "libdw.so.1")
+    found = NsysBackend().probe("cuda", str(path))
+    assert not found.ok
+    assert "the library libdw.so.1 is missing" in found.reason
+    assert "apt-get install libdw1" in found.remedy
+    assert NsysBackend().probe("cpu", str(path)).ok
 
 
 def refused_by_the_loader(path, library):

@@ -65,6 +65,7 @@ ELSEWHERE = {
     "python3 -m venv .venv": "scripts/stranger.py does it",
     ". .venv/bin/activate": "the same",
     "apt-get install nsight-systems": "needs root; .ci/install-nsys does it",
+    "apt-get install libdw1": "needs root",
     "python -m harness.target --strategy deferred --model tiny --device cpu --force-eos-at 60 "
     "--result -": "tests/decode/test_docs.py runs it",
     "python scripts/simulator_tables.py measured": "minutes; rows of it: tests/sim/test_docs.py",
