@@ -11,18 +11,21 @@ from .counted import Counted
 from .diagnostics import ERROR
 from .gaps import DeviceGaps
 from .intervals import clip, union
+from .steps import Steps, StepSeries
 from .trace import Trace
 from .verdict import Level, Verdict
 
 OVERHEAD_SHARE = 0.05
 
 
-def judge_recorder(trace: Trace, gaps: Sequence[DeviceGaps], counted: Counted) -> list[Verdict]:
+def judge_recorder(
+    trace: Trace, gaps: Sequence[DeviceGaps], counted: Counted, steps: Steps
+) -> list[Verdict]:
     """Every verdict that follows from the manifest, overhead rows and diagnostics."""
     capture = trace.source.manifest.get("capture")
     given = capture.get("completeness") if isinstance(capture, dict) else None
     facts = given if isinstance(given, dict) else {}
-    return [*_counts(facts), *_overhead(trace, gaps), *_diagnostics(trace, counted, facts)]
+    return [*_counts(facts), *_overhead(trace, gaps), *_diagnostics(trace, counted, facts, steps)]
 
 
 def _counts(facts: dict[str, object]) -> list[Verdict]:
@@ -80,11 +83,13 @@ def _overhead(trace: Trace, gaps: Sequence[DeviceGaps]) -> list[Verdict]:
     ]
 
 
-def _diagnostics(trace: Trace, counted: Counted, facts: dict[str, object]) -> list[Verdict]:
+def _diagnostics(
+    trace: Trace, counted: Counted, facts: dict[str, object], steps: Steps
+) -> list[Verdict]:
     # nsys says of every recording of a range that events "might" be missing: counts know better.
     refuted = {
         "CUDA": counted.launches > 0 and not counted.missing,
-        "NVTX": _ranges_all_there(facts),
+        "NVTX": _ranges_all_there(facts) or _no_step_missing(trace, steps),
     }
     said = [d for d in trace.source.diagnostics if not refuted.get(d.doubted or "")]
     if not said:
@@ -109,3 +114,16 @@ def _ranges_all_there(facts: dict[str, object]) -> bool:
     """Whether the recorder counted the ranges that were opened, and found as many."""
     issued, found = facts.get("ranges_issued"), facts.get("ranges_found")
     return isinstance(issued, int) and isinstance(found, int) and 0 < issued <= found
+
+
+def _no_step_missing(trace: Trace, steps: Steps) -> bool:
+    """Whether the steps carry numbers at equal distances, as 0, 1, 2 or 10, 20, 30."""
+    return bool(steps.series) and all(_counts_on(trace, series) for series in steps.series)
+
+
+def _counts_on(trace: Trace, series: StepSeries) -> bool:
+    numbers, apart = series.number, np.diff(series.number)
+    if len(numbers) < 3 or series.unclosed.any() or apart[0] <= 0 or (apart != apart[0]).any():
+        return False
+    named = zip(series.name.tolist(), numbers.tolist(), strict=True)
+    return all(trace.strings[name].endswith(str(number)) for name, number in named)

@@ -46,7 +46,7 @@ def judge(
         *_identity(trace),
         *_names(counted.nameless),
         *_graph(counted.graphs),
-        *judge_recorder(trace, gaps, counted),
+        *judge_recorder(trace, gaps, counted, steps),
         *_launches(gaps, attributions),
         *_steps(steps, series, {gap.device.index: gap.device.ordinal for gap in gaps}),
     ]

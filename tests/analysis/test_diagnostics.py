@@ -11,6 +11,7 @@ import pytest
 
 from analysis.analyze import Options, analyze
 from analysis.diagnostics import ERROR, WARNING, safe
+from analysis.steps import StepPattern
 from analysis.validity import Level, Verdict
 
 from ..report.build import loop
@@ -18,10 +19,11 @@ from ..report.build import loop
 INFO, VERBOSE = 1, 4
 
 
-def said(path: Path, *messages: tuple[object, object]) -> list[Verdict]:
-    """The verdicts of diagnostics on a trace with these (severity, text)."""
+def said(path: Path, *messages: tuple[object, object], change: str = "") -> list[Verdict]:
+    """The verdicts of diagnostics on a trace with these (severity, text), changed by some SQL."""
     trace = loop(path / "run.sqlite")
     with contextlib.closing(sqlite3.connect(trace)) as base:
+        base.executescript(change)
         base.execute("DROP TABLE IF EXISTS DIAGNOSTIC_EVENT")
         base.execute(
             "CREATE TABLE DIAGNOSTIC_EVENT (timestamp INTEGER, timestampType INTEGER, "
@@ -68,7 +70,32 @@ def test_doubts_about_ranges_that_were_counted(tmp_path: Path, facts: object, co
     if facts is not None:
         manifest = {"manifest_version": 1, "capture": {"completeness": facts}}
         (tmp_path / "run.json").write_text(json.dumps(manifest))
-    assert len(said(tmp_path, (WARNING, DOUBT.format("NVTX")))) == count
+    assert len(said(tmp_path, (WARNING, DOUBT.format("NVTX")), change=HOLE)) == count
+
+
+HOLE = """DELETE FROM NVTX_EVENTS WHERE textId = (SELECT id FROM StringIds WHERE value = 'Step 6')
+    OR text = 'Step 6';"""
+
+
+@pytest.mark.parametrize(
+    ("change", "count"),
+    [
+        ("", 0),  # Step 0 to Step 13: none is missing between them
+        (HOLE, 1),
+        (HOLE.replace("DELETE FROM NVTX_EVENTS", "UPDATE NVTX_EVENTS SET end = NULL"), 1),
+    ],
+)
+def test_doubts_about_ranges_where_steps_are_numbered(
+    tmp_path: Path, change: str, count: int
+) -> None:
+    assert len(said(tmp_path, (WARNING, DOUBT.format("NVTX")), change=change)) == count
+
+
+def test_every_tenth_step_has_a_number(shared_traces: Path) -> None:
+    """`Step 0 to 10`, `Step 10 to 20` ...: the doubt in that real export is refuted."""
+    options = Options(patterns=(StepPattern.glob("Step *"),))
+    found = analyze(shared_traces / "power_iteration.sqlite", options).verdicts
+    assert "profiler-diagnostics" not in {verdict.code for verdict in found}
 
 
 def test_errors_come_first_each_text_once_and_three_at_most(tmp_path: Path) -> None:
