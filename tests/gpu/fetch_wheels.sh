@@ -12,5 +12,6 @@ mkdir -p .gpu-wheels
     --platform manylinux_2_17_x86_64 --platform manylinux2014_x86_64 --platform manylinux1_x86_64 \
     --platform linux_x86_64 -d .gpu-wheels \
     adbc-driver-sqlite adbc-driver-manager importlib-resources nanoarrow msgspec platformdirs \
-    sqlite-utils sqlite-fts4 click-default-group nvtx==0.2.11
+    sqlite-utils sqlite-fts4 click-default-group nvtx==0.2.11 \
+    pytest pytest-timeout pluggy iniconfig hypothesis sortedcontainers syrupy
 ls -l .gpu-wheels

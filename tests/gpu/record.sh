@@ -3,9 +3,8 @@
 # fetch_wheels.sh.
 #     sh tests/gpu/record.sh OUTPUT_FOLDER [SECONDS] [more options of harness profile]
 # Records every strategy at batch 16 and 32, calibrated, the ones for traces/ first, until the time is
-# up, and scrubs each. Called again with the same folder it goes on where it stopped. Last, one try of
-# any nsys that is found, on the machine or as packages in .trial/*.deb: it leaves a .qdstrm, which
-# QdstrmImporter of the same version turns into a report elsewhere.
+# up, and scrubs each. Called again with the same folder it goes on where it stopped. A strategy takes
+# about a minute.
 set -eu
 cd "$(dirname "$0")/../.."
 root=$PWD
@@ -48,17 +47,4 @@ for batch in 16 32; do
     done
 done
 
-trial=$(mktemp -d)
-for package in .trial/*.deb; do
-    [ ! -e "$package" ] || dpkg-deb -x "$package" "$trial"
-done
-for nsys in $(command -v nsys || true) $(find "$trial" /opt /usr/local -type f -name nsys 2>/dev/null); do
-    [ -x "$nsys" ] || continue
-    "$nsys" --version >>"$out/nsys.txt" 2>&1 || continue
-    timeout 120 "$nsys" profile --trace=cuda,nvtx --capture-range=cudaProfilerApi --force-overwrite=true \
-        -o "$out/trial" python3 "$root/tests/gpu/loop.py" >>"$out/nsys.txt" 2>&1 \
-        || echo "$nsys: exit $?" >>"$out/nsys.txt"
-    cp "$trial"/*.qdstrm /tmp/nvidia/nsight_systems/*.qdstrm "$out" 2>/dev/null || true
-    break
-done
 python3 -m harness gaps "$out"/clean/*.sqlite
