@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from analysis.causes.calls import SYNCHRONIZE, synchronizing
 from analysis.intervals import Int64
@@ -64,11 +65,15 @@ class Constants:
         return tuple(one.name for one in self.estimates if one.samples == 0)
 
 
-def measure(trace: Trace) -> Constants:
-    """Fit every constant of `machine.Timing` to a trace's own rows."""
+def measure(trace: Trace, span: tuple[int, int] | None = None) -> Constants:
+    """Fit every constant of `machine.Timing` to a trace's own rows.
+
+    With `span`, to what was called in [start, end) ns alone; but for the depth of the queue.
+    """
     operations, calls = trace.operations, trace.calls
     order, previous_end = _previous_on_stream(trace)
-    known = operations.launch[order] >= 0
+    asked = _called_in(trace, span)
+    known = (operations.launch[order] >= 0) & asked[operations.launch[order]]
     order, previous_end = order[known], previous_end[known]
     call = operations.launch[order]
     first = _first_of_launch(call)
@@ -85,7 +90,7 @@ def measure(trace: Trace) -> Constants:
             latency,
             Estimate.of("gap_ns", gap, FALLBACK.gap_ns, mean=True),
             Estimate.of("event_ns", np.empty(0, np.int64), FALLBACK.event_ns),
-            Estimate.of("wake_ns", _wakes(trace), FALLBACK.wake_ns),
+            Estimate.of("wake_ns", _wakes(trace, asked), FALLBACK.wake_ns),
             Estimate.of(
                 "node_gap_ns", (start - previous_end)[inside], FALLBACK.node_gap_ns, mean=True
             ),
@@ -126,23 +131,31 @@ def _behind_a_hold(trace: Trace) -> Int64:
     return behind
 
 
-def _wakes(trace: Trace) -> Int64:
+def _called_in(trace: Trace, span: tuple[int, int] | None) -> npt.NDArray[np.bool_]:
+    """Mask over calls, and one False more for launches that are not known (-1)."""
+    asked = np.zeros(len(trace.calls) + 1, np.bool_)
+    begin = trace.calls.start
+    asked[:-1] = True if span is None else (begin >= span[0]) & (begin < span[1])
+    return asked
+
+
+def _wakes(trace: Trace, asked: npt.NDArray[np.bool_]) -> Int64:
     """From the end of the last operation to the return of the call that waited for it, ns."""
     operations, calls = trace.operations, trace.calls
-    waits = np.flatnonzero(synchronizing(trace) & calls.named(SYNCHRONIZE))
+    waits = np.flatnonzero(synchronizing(trace) & calls.named(SYNCHRONIZE) & asked[:-1])
     if len(waits) == 0 or len(operations) == 0:
-        return _copy_wakes(trace)
+        return _copy_wakes(trace, asked)
     ends = np.sort(operations.end)
     place = np.searchsorted(ends, calls.end[waits], side="right") - 1
     last = np.where(place >= 0, ends[np.maximum(place, 0)], -1)
     held = last > calls.start[waits]
     found: Int64 = (calls.end[waits] - last)[held]
-    return found if len(found) else _copy_wakes(trace)
+    return found if len(found) else _copy_wakes(trace, asked)
 
 
-def _copy_wakes(trace: Trace) -> Int64:
+def _copy_wakes(trace: Trace, asked: npt.NDArray[np.bool_]) -> Int64:
     operations, calls = trace.operations, trace.calls
-    held = np.flatnonzero((operations.launch >= 0) & synchronizing(trace)[operations.launch])
+    held = np.flatnonzero(asked[operations.launch] & synchronizing(trace)[operations.launch])
     wakes: Int64 = calls.end[operations.launch[held]] - operations.end[held]
     return wakes[wakes >= 0]
 

@@ -53,8 +53,8 @@ class _Reader:
     def __init__(self, trace: Trace, series: StepSeries) -> None:
         self.trace, self.series = trace, series
         self.notes: list[str] = []
-        self.constants = measure(trace)
         self.begin, self.end = int(series.start[0]), int(series.end.max())
+        self.constants = measure(trace, (self.begin, self.end))
         operations, calls = trace.operations, trace.calls
         launch = operations.launch
         mine = np.flatnonzero((series.step_of >= 0) & (launch >= 0))

@@ -63,6 +63,33 @@ def test_constants_of_the_example():
     assert shown == {"latency_ns": 8_000, "gap_ns": 1_000, "wake_ns": 3_000}
 
 
+def test_constants_are_those_of_the_steps_that_are_replayed(tmp_path):
+    # A graph of two nodes a step, 1 us apart; 500 us in the last of 12 steps.
+    trace = TraceBuilder(producer="builder", origin="synthetic")
+    process = trace.process(1)
+    thread = trace.thread(process, 1)
+    trace.device(0, name="GPU", uuid="u")
+    for step in range(12):
+        at = 1_000_000 * step
+        graph = trace.launch(
+            at + 10_000, at + 15_000, at + 20_000, at + 120_000, thread=thread,
+            api_name="cudaGraphLaunch_v10000",
+        )  # fmt: skip
+        second = at + 120_000 + (500_000 if step == 11 else 1_000)
+        trace.kernel(second, second + 100_000, name="k", correlation=graph, process=process)
+        trace.nvtx(at, at + 900_000, f"Step {step}", thread=thread)
+    path = tmp_path / "t.sqlite"
+    trace.write(path)
+
+    def node_gap(*steps):
+        constants = facts(predict_from(Asked(str(path), steps=steps)))["constants"]
+        (found,) = (one for one in constants if one["name"] == "node_gap_ns")
+        return found["value"], found["samples"]
+
+    assert node_gap(0, 11) == (1_000, 11)
+    assert node_gap(None, None) == (round((11 * 1_000 + 500_000) / 12), 12)
+
+
 def test_a_real_loop_of_someone_elses():
     path = SHARED / "power_iteration.sqlite"
     if not path.exists():
