@@ -180,7 +180,7 @@ AS_RECORDED = {
 
 
 def test_memory_is_that_of_a_real_run():
-    # GPT-2 at batch 16 on an H100, measured (traces/h100-kv-cache.json): 790 MB reserved, 669 MB
+    # GPT-2 at batch 16 on an H100, measured by PyTorch's allocator: 790 MB reserved, 669 MB
     # allocated at the end, with cuBLAS's workspaces, which are not simulated.
     memory = run("kv-cache", **AS_RECORDED).result["memory"]
     assert memory["peak_reserved_bytes"] == pytest.approx(790e6, rel=0.15)
