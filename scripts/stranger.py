@@ -10,6 +10,7 @@ an environment of its own, which must read traces without torch. Takes as long a
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import subprocess
@@ -60,7 +61,10 @@ class Desk:
         )
 
     def run(self, *words: object, says: str) -> str:
-        """Run in the clone; ends this program where it fails or does not say what it should."""
+        """Run in the clone; ends this program where it fails or does not say what it should.
+
+        A line of three dots in `says` stands for output that is not shown.
+        """
         shown = " ".join(
             Path(str(word)).name if n == 0 else str(word) for n, word in enumerate(words)
         )
@@ -70,9 +74,11 @@ class Desk:
             list(map(str, words)), cwd=self.clone, env=self.env, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
         )  # fmt: skip
-        if done.returncode or says not in done.stdout:
+        missing = next((part for part in says.split("\n...\n") if part not in done.stdout), None)
+        if done.returncode or missing is not None:
             print(done.stdout, file=sys.stderr)
-            why = f"ended with code {done.returncode}" if done.returncode else f"no {says!r} in it"
+            code = done.returncode
+            why = f"ended with code {code}" if code else f"no {missing!r} in it"
             raise SystemExit(f"stranger: {shown}: {why}")
         print(f"  {time.monotonic() - begun:.0f} s", flush=True)
         return done.stdout
@@ -99,8 +105,9 @@ class Desk:
     def read_traces(self, harness: Path) -> None:
         """What the README shows of `harness gaps`, and the commands that need no recording."""
         page = (self.clone / "README.md").read_text("utf-8")
-        block = page.split("    $ harness gaps traces/h100-*.sqlite\n")[1].split("\n## ")[0]
-        shown = "\n".join(line.removeprefix("    ") for line in block.splitlines()).strip()
+        block = page.split("    $ harness gaps traces/h100-*.sqlite\n")[1]
+        lines = itertools.takewhile(lambda line: line[:4] in ("", "    "), block.splitlines())
+        shown = "\n".join(line.removeprefix("    ") for line in lines).strip()
         traces = sorted(map(str, (self.clone / "traces").glob("h100-*.sqlite")))
         names = [os.path.relpath(trace, self.clone) for trace in traces]
         work = self.folder / "elsewhere"  # not the clone: what is installed must suffice
