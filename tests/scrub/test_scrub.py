@@ -239,6 +239,8 @@ def figures(inside, trace: Path, *options: str) -> dict:
     found = json.loads(done.stdout) if done.stdout else {"exit": done.returncode}
     for one in found.get("traces", []):
         one.pop("path")
+    for row in found.get("calibration", []):
+        row.pop("trace")
     return found
 
 
