@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..calibration import read_calibration
 from ..causes import causes
 from ..entries import Entry
 from ..figures.units import human, share
@@ -111,6 +112,13 @@ def _figures(entry: Entry) -> tuple[tuple[str, str, str], ...]:
         ("idle", human(steady.idle_ns), repr(steady.idle_ns)),
         ("idle share", share(idle_share(entry)), repr(idle_share(entry))),
     ]
+    without = read_calibration(entry.report.trace.source.manifest)
+    if without is not None:
+        idle = without.idle_ns(steady)
+        found += [
+            ("step, no profiler", human(without.unprofiled_ns), repr(without.unprofiled_ns)),
+            ("idle, no profiler", human(idle), repr(idle)),
+        ]
     if entry.causes_believed:
         found += [
             ("host work", human(steady.host_ns), repr(steady.host_ns)),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..attribute import OUTSIDE
+from ..calibration import read_calibration
 from ..causes import causes
 from ..compare import Sample, compare_samples
 from ..entries import Entry
@@ -101,7 +102,31 @@ def _of_steps(entry: Entry, group: Sequence[Entry], several: bool) -> Findings:
         details += _meanwhile(entry)
     best, remedy = _remedy(entry, group)
     details += remedy
+    details += _without_profiler([entry] if best is None else [entry, best])
     return Findings(headline, tuple(details), entry, best)
+
+
+def _without_profiler(entries: Sequence[Entry]) -> list[Sentence]:
+    """What these steps are when nothing records, where that was measured."""
+    pieces: list[Piece] = []
+    for entry in entries:
+        found = read_calibration(entry.report.trace.source.manifest)
+        if found is None or entry.steady is None:
+            continue
+        idle = found.idle_ns(entry.steady)
+        pieces += [
+            Piece(
+                ", " if pieces else "All this is under the profiler, which lengthens it. Without, "
+            ),
+            Piece(plain(entry.title), "code"),
+            Piece(" takes "),
+            Piece(human(found.unprofiled_ns), "strong"),
+            Piece(" a step and the GPU idles "),
+            Piece(human(idle), "strong"),
+            Piece(f" of it ({share(idle / found.unprofiled_ns)}"),
+            Piece(f"; not certain: {found.doubt})" if found.doubt else ")"),
+        ]
+    return [(*pieces, Piece("."))] if pieces else []
 
 
 def drained_pieces(name: str) -> Sentence:

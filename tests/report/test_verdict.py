@@ -118,3 +118,48 @@ def test_nothing_to_say_is_said() -> None:
 
 def test_every_limiter_has_words() -> None:
     assert set(LIMITERS) == {"gpu", "launch", "sync", "mixed"}
+
+
+CALIBRATED = {
+    "unprofiled_step_ns": {"mean": 80_000, "runs": 3},
+    "profiled_step_ns": {"mean": 100_000},
+}
+
+
+@pytest.mark.parametrize(
+    ("verdict", "end"),
+    [
+        ("worse", ")."),
+        ("not significant", "; not certain: the runs differ among themselves by as much)."),
+    ],
+)
+def test_the_figures_without_the_profiler_stand_last(
+    tmp_path: Path, verdict: str, end: str
+) -> None:
+    """Steps with 60 us of work take 80 us unrecorded: 20 us idle, a quarter."""
+    calibration = CALIBRATED | {"inflation": {"verdict": verdict}}
+    manifest = {"manifest_version": 1, "calibration": calibration}
+    told = said(analyzed(loop(tmp_path / "a.sqlite", manifest=manifest)))
+    assert told[-1] == (
+        "All this is under the profiler, which lengthens it. Without, sync (synthetic) takes "
+        f"80.0 µs a step and the GPU idles 20.0 µs of it (25%{end}"
+    )
+
+
+def test_the_faster_one_without_the_profiler_stands_beside_it(tmp_path: Path) -> None:
+    work = {"origin": "synthetic", "workload": {"batch_size": 16}, "calibration": CALIBRATED}
+    free = CALIBRATED | {"unprofiled_step_ns": {"mean": 60_000, "runs": 3}}
+    told = said(
+        analyzed(
+            loop(tmp_path / "a.sqlite", "sync", steps=40, manifest=work),
+            loop(
+                tmp_path / "b.sqlite", "free", steps=40, waits=False,
+                manifest=work | {"calibration": free},
+            ),
+        )
+    )  # fmt: skip
+    assert told[-1] == (
+        "All this is under the profiler, which lengthens it. Without, sync (synthetic) takes "
+        "80.0 µs a step and the GPU idles 20.0 µs of it (25%), free (synthetic) takes 60.0 µs a "
+        "step and the GPU idles 0.00 µs of it (0.0%)."
+    )
