@@ -84,6 +84,7 @@ ELSEWHERE = {
     "sh tests/gpu/fetch_wheels.sh": "for a GPU machine",
     "sh tests/gpu/bench.sh results 540": "needs a GPU",
     "sh tests/gpu/record.sh results 540": "needs a GPU",
+    "sh tests/gpu/nsys.sh results": "needs a GPU",
     "python tests/gpu/evidence.py": "needs a GPU",
     "python tests/gpu/evidence.py results": "needs a GPU",
     "python tests/gpu/stale_flags.py": "needs a GPU",

@@ -24,7 +24,7 @@ def test_the_table_fits_80_columns_and_says_that_it_is_predicted():
     assert max(map(len, result.output.splitlines())) <= 80
     lines = result.output.splitlines()
     assert "Predicted from example-sync.sqlite" in lines[0]
-    body = [line for line in lines if line.startswith(("traced", "h200", "l40s"))]
+    body = [line for line in lines if line.startswith(("traced ", "h200 ", "l40s "))]
     assert sum("predicted" in line for line in body) == len(body) - 2 == 16
     assert "misses the recorded step by +0.00%" in result.output
     assert "limiter" in lines[1]
