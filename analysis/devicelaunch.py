@@ -16,11 +16,9 @@ from .intervals import Int64
 from .schema import KERNEL, MAX_TIME, MEMCPY, MEMSET, NULL, Column, Columns, Table
 
 NODE = Column("graphNodeId", absent=NULL)
-NODES = tuple(
-    Table(table.name, (*(c for c in table.columns if c.name in ("start", "correlationId")), NODE))
-    for table in (KERNEL, MEMCPY, MEMSET)
-)
-"""What tells which graph an operation belongs to, for the tables that can hold its nodes."""
+NODES = tuple(Table(table.name, (Column("start"), NODE)) for table in (KERNEL, MEMCPY, MEMSET))
+"""What tells which graph an operation belongs to, for the tables that can hold its nodes; `start`
+counts the rows of an export without that column."""
 
 
 def with_node(table: Table) -> Table:
@@ -90,18 +88,14 @@ class GraphLaunches:
         return ids
 
 
-def host_launched(operations: list[Columns], nodes: list[Columns]) -> list[Int64]:
-    """The correlationId of each row of KERNEL, MEMCPY, MEMSET and GRAPH_TRACE, bodies resolved.
+def find_launches(operations: list[Columns], nodes: list[Columns]) -> None:
+    """Give each row of KERNEL, MEMCPY and MEMSET the correlationId of the call behind it.
 
     `nodes`: the rows of NODES, read at the same time.
     """
     launches = GraphLaunches()
-    ids = [
-        launches.take(rows | {"graphNodeId": node["graphNodeId"]}, rows["globalPid"])
-        for rows, node in zip(operations, nodes, strict=False)
-    ]
-    ids = [
-        launches.resolve(one, rows["start"], rows["globalPid"])
-        for one, rows in zip(ids, operations, strict=False)
-    ]
-    return [*ids, *(rows["correlationId"] for rows in operations[len(ids) :])]
+    for rows, node in zip(operations, nodes, strict=True):
+        rows["correlationId"] = launches.take(rows | node, rows["globalPid"])
+    for rows in operations:
+        ids, start, process = (rows[name] for name in ("correlationId", "start", "globalPid"))
+        rows["correlationId"] = launches.resolve(ids, start, process)

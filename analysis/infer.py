@@ -96,8 +96,8 @@ def infer_steps(trace: Trace, device: int | None = None) -> InferredSteps:
             "loop of the trace",
             remedy=_REMEDY,
         )
-    series, other = _series(trace, chosen, sequence, edges, kept, loop)
     on_device = _inside_launches(trace.operations.launch[chosen], edges)
+    series, other = _series(trace, chosen, sequence, edges, kept, loop, on_device)
     return InferredSteps(
         series=series,
         period_ops=loop.period,
@@ -224,14 +224,14 @@ def _sequence(trace: Trace, rows: Int64, tokens: Int64) -> Sequence:
 
 
 def _series(
-    trace: Trace, rows: Int64, sequence: Sequence, edges: Int64, kept: Bool, loop: Loop
+    trace: Trace, rows: Int64, sequence: Sequence, edges: Int64, kept: Bool, loop: Loop,
+    on_device: bool,
 ) -> tuple[StepSeries, int]:  # fmt: skip
     """The steps as a series; and the operations left alone because another loop launched them."""
     operations, calls = trace.operations, trace.calls
     launch = operations.launch[rows]
     thread = int(np.bincount(calls.thread[launch]).argmax())
     process = int(np.bincount(operations.process[rows]).argmax())
-    on_device = _inside_launches(launch, edges)
     if on_device:
         times = _gpu_times(trace, rows, edges)
     else:

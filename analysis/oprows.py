@@ -68,12 +68,12 @@ def _usable(start: Int64, end: Int64, dropped: Dropped) -> tuple[Bool | None, Dr
     missing = (start == NULL) | (end == NULL)
     wild = ~missing & ~(sane(start) & sane(end))
     hollow = ~missing & ~wild & (end <= start)
-    counted = Dropped(
-        empty=dropped.empty + int(np.count_nonzero(hollow)),
-        null=dropped.null + int(np.count_nonzero(missing)),
-        absurd=dropped.absurd + int(np.count_nonzero(wild)),
+    found = Dropped(
+        empty=int(np.count_nonzero(hollow)),
+        null=int(np.count_nonzero(missing)),
+        absurd=int(np.count_nonzero(wild)),
     )
-    return ~(missing | wild | hollow), counted
+    return ~(missing | wild | hollow), dropped + found
 
 
 def unusable(start: Int64, end: Int64) -> Unusable:

@@ -10,7 +10,7 @@ import numpy as np
 from . import schema
 from .arrays import Code, FirstMatch, factorize, ordered
 from .columnar import is_columnar, read_columnar
-from .devicelaunch import NODES, host_launched
+from .devicelaunch import NODES, find_launches
 from .devices import physical_devices
 from .errors import TraceError
 from .formats import is_json
@@ -83,11 +83,9 @@ class _Reader:
         self.source = read_source(database)
         self.runtime, self.nvtx, strings, self.sync, *rest = database.read_all(_TABLES)
         overheads, operations = rest[:2], rest[2:]
-        if any(bool((rows["correlationId"] == 0).any()) for rows in operations[: len(NODES)]):
-            for rows, ids in zip(
-                operations, host_launched(operations, database.read_all(NODES)), strict=True
-            ):
-                rows["correlationId"] = ids
+        of_graphs = operations[: len(NODES)]
+        if any(bool((rows["correlationId"] == 0).any()) for rows in of_graphs):
+            find_launches(of_graphs, database.read_all(NODES))
         self.raw = join_operations(operations)
         values = dict(zip(strings["id"].tolist(), strings["value"], strict=True))
         self.nvtx_name = range_names(self.nvtx, values)

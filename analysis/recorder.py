@@ -86,12 +86,13 @@ def _overhead(trace: Trace, gaps: Sequence[DeviceGaps]) -> list[Verdict]:
 def _diagnostics(
     trace: Trace, counted: Counted, facts: dict[str, object], steps: Steps
 ) -> list[Verdict]:
-    # nsys says of every recording of a range that events "might" be missing: counts know better.
-    refuted = {
-        "CUDA": counted.launches > 0 and not counted.missing,
-        "NVTX": _ranges_all_there(facts) or _no_step_missing(trace, steps),
-    }
-    said = [d for d in trace.source.diagnostics if not refuted.get(d.doubted or "")]
+    def refuted(doubted: str | None) -> bool:
+        """nsys says of every recording of a range that events "might" be missing."""
+        if doubted == "CUDA":
+            return counted.launches > 0 and not counted.missing
+        return doubted == "NVTX" and (_ranges_all_there(facts) or _no_step_missing(trace, steps))
+
+    said = [d for d in trace.source.diagnostics if not refuted(d.doubted)]
     if not said:
         return []
     shown = "; ".join(

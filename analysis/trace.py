@@ -7,8 +7,10 @@ clock (zero is the start of collection); intervals are half-open.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
+from operator import add
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -173,7 +175,19 @@ class Overheads:
 
 
 @dataclass(frozen=True)
-class Dropped:
+class _ByReason:
+    """Numbers of rows, one field a reason."""
+
+    @property
+    def total(self) -> int:
+        return sum(astuple(self))
+
+    def __add__(self, other: Self) -> Self:
+        return type(self)(*map(add, astuple(self), astuple(other)))
+
+
+@dataclass(frozen=True)
+class Dropped(_ByReason):
     """Rows that could not be used, by reason; the validity report shows them."""
 
     empty: int = 0
@@ -183,16 +197,9 @@ class Dropped:
     absurd: int = 0
     """A time that no clock gives (beyond 2**60 ns from zero)."""
 
-    @property
-    def total(self) -> int:
-        return self.empty + self.null + self.absurd
-
-    def __add__(self, other: Dropped) -> Dropped:
-        return Dropped(self.empty + other.empty, self.null + other.null, self.absurd + other.absurd)
-
 
 @dataclass(frozen=True)
-class Unusable:
+class Unusable(_ByReason):
     """Rows of the host with impossible times, by reason. One without an end is none: a range that
     was not closed, a call that did not return."""
 
@@ -202,15 +209,6 @@ class Unusable:
     """No start."""
     absurd: int = 0
     """A time that no clock gives, as in `Dropped`."""
-
-    @property
-    def total(self) -> int:
-        return self.reversed + self.null + self.absurd
-
-    def __add__(self, other: Unusable) -> Unusable:
-        return Unusable(
-            self.reversed + other.reversed, self.null + other.null, self.absurd + other.absurd
-        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ from ..summary import Steady
 from ..validity import Level
 from .base import Column, Report, Table, Value, plain
 from .tables import name_of
-from .tables.notes import SPOKEN_OF
+from .tables.notes import listed
 from .tables.place import OF_TRACE
 
 
@@ -52,12 +52,8 @@ def calibration(report: Report) -> Table:
             Column("corrected_idle_share", "corr. idle", "percent"),
         ),
         tuple(rows),
-        tuple(_note(why, names) for why, names in doubted.items()),
+        tuple(
+            f"What the profiler added is not certain for {listed(names)}: {why}."
+            for why, names in doubted.items()
+        ),
     )
-
-
-def _note(why: str, names: list[str]) -> str:
-    """Whose figures are no measure of what the profiler added; three names at most."""
-    shown = ", ".join(names[:SPOKEN_OF])
-    more = f" and {len(names) - SPOKEN_OF} more" if len(names) > SPOKEN_OF else ""
-    return f"What the profiler added is not certain for {shown}{more}: {why}."

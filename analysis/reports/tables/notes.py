@@ -83,15 +83,19 @@ def _by_time(launched: dict[str, int]) -> str:
     if len(ranked) == 1:
         who = f"thread {plain(ranked[0][0], 60)}"
     else:
-        names = [f"{plain(name, 60)} ({count:,})" for name, count in ranked[:SPOKEN_OF]]
-        rest = len(ranked) - len(names)
-        who = f"threads {', '.join(names)}" + (f" and {rest:,} more" if rest else "")
+        who = f"threads {listed([f'{plain(name, 60)} ({count:,})' for name, count in ranked])}"
     verb = "was" if total == 1 else "were"
     belong = "belongs" if total == 1 else "belong"
     return (
         f"{_operations(total)} of the steps {verb} launched by {who}, and {belong} to the step "
         "open at that time."
     )
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first few names, and how many there are besides."""
+    rest = len(names) - SPOKEN_OF
+    return ", ".join(names[:SPOKEN_OF]) + (f" and {rest:,} more" if rest > 0 else "")
 
 
 def _operations(count: int) -> str:
