@@ -21,7 +21,7 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 
 types: $(VENV)/.dev
-	$(BIN)/mypy analysis
+	$(BIN)/mypy -p harness.analysis
 
 fuzz: $(VENV)/.dev
 	$(BIN)/python -m tests.fuzz.run $(FUZZ)

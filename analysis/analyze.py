@@ -10,14 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import Bool
-from .attribute import Attribution, attribute
-from .details import DeviceDetails, Wanted, device_details
-from .errors import TraceError
-from .gaps import DeviceGaps, Window, find_gaps, idle_everywhere
-from .schema import MAX_TIME as NEVER
-from .steps import DEFAULT_STEP, MAX_SERIES, StepPattern, Steps, StepSeries, find_steps
-from .summary import (
+from .idle.attribute import Attribution, attribute
+from .idle.details import DeviceDetails, Wanted, device_details
+from .idle.figures import (
     DeviceSummary,
     HostSeries,
     SeriesSummary,
@@ -26,8 +21,13 @@ from .summary import (
     summarize_host,
     summarize_series,
 )
-from .trace import Trace
-from .validity import Level, Verdict, judge
+from .idle.gaps import DeviceGaps, Window, find_gaps, idle_everywhere
+from .idle.steps import DEFAULT_STEP, MAX_SERIES, StepPattern, Steps, StepSeries, find_steps
+from .model.arrays import Bool
+from .model.errors import TraceError
+from .model.schema import MAX_TIME as NEVER
+from .model.trace import Trace
+from .verdicts.judge import Level, Verdict, judge
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ def _steps(trace: Trace, options: Options) -> tuple[Steps, tuple[Verdict, ...]]:
     """The steps, and for inferred ones a verdict that says how sure they are."""
     if not options.infer:
         return find_steps(trace, options.patterns), ()
-    from .infer import infer_steps
+    from .idle.infer.infer import infer_steps
 
     found = infer_steps(trace, options.device)
     reason = f"{found.explanation} Confidence {found.confidence:.0%}"

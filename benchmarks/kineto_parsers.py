@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Which JSON parser reads torch.profiler traces best? The comparison behind analysis/kineto_stream.
+"""Which JSON parser reads torch.profiler traces best? What readers/kineto/stream.py rests on.
 
     pip install msgspec orjson ijson pysimdjson
     python benchmarks/kineto_parsers.py TRACE.json
@@ -83,7 +83,7 @@ def simdjson_in_pieces(path: str) -> int:
 
 def msgspec_in_pieces(path: str) -> int:
     """Exact: numbers stay text (`msgspec.Raw`), and what is not asked for is skipped."""
-    from analysis.kineto_stream import _decode_events
+    from harness.analysis.readers.kineto.stream import _decode_events
 
     return sum(e.cat in KEPT for piece in pieces(path) for e in _decode_events(b"[" + piece + b"]"))
 
@@ -100,7 +100,7 @@ def regex_of_the_layout(path: str) -> int:
 
 def whole_reader(path: str) -> int:
     """What it all amounts to: the trace as columns, ready for the analysis."""
-    from analysis.kineto import read_kineto
+    from harness.analysis.readers.kineto.tables import read_kineto
 
     trace = read_kineto(Path(path))
     return len(trace.operations) + len(trace.calls) + int((trace.ranges.domain == 0).sum())

@@ -15,7 +15,7 @@ from pathlib import Path
 import adbc_driver_manager
 import adbc_driver_sqlite
 
-from analysis.arrow import batches
+from harness.analysis.readers.sqlite.arrow_stream import batches
 
 QUERIES = {
     "CUPTI_ACTIVITY_KIND_KERNEL": "start, end, deviceId, streamId, correlationId, globalPid, "

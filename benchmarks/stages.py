@@ -27,17 +27,17 @@ from gaps_vs_peers import EXAMPLE, REAL
 from grow import GrowError, grow
 from timed import machine
 
-from analysis.analyze import Options, analyze
-from analysis.attribute import attribute
-from analysis.gaps import find_gaps
-from analysis.memory import reuse_freed_memory
-from analysis.reader import _TABLES
-from analysis.reports.base import Report, Terminal, reporter
-from analysis.sqlite import open_database
-from analysis.steps import StepPattern, find_steps
-from analysis.summary import summarize_device, summarize_series
-from analysis.trace import Trace
-from analysis.validity import judge
+from harness.analysis.analyze import Options, analyze
+from harness.analysis.idle.attribute import attribute
+from harness.analysis.idle.figures import summarize_device, summarize_series
+from harness.analysis.idle.gaps import find_gaps
+from harness.analysis.idle.steps import StepPattern, find_steps
+from harness.analysis.model.memory import reuse_freed_memory
+from harness.analysis.model.trace import Trace
+from harness.analysis.readers.join import _TABLES
+from harness.analysis.readers.sqlite.database import open_database
+from harness.analysis.reports.base import Report, Terminal, reporter
+from harness.analysis.verdicts.judge import judge
 
 
 class Clock:

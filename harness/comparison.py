@@ -9,19 +9,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from analysis.analyze import Options, analyze
-from analysis.compare import Comparison, Ratio, Side, compare
-from analysis.errors import TraceError
-from analysis.reports.base import Column, Table, Terminal, Value, plain, shown
-from analysis.reports.csv import comma_separated
-from analysis.reports.json import printable
-from analysis.reports.md import escape, markdown
-from analysis.reports.table import drawn
-from analysis.sides import trace_side
-from analysis.steps import StepPattern
-
+from .analysis.analyze import Options, analyze
+from .analysis.compare.sample_sets import trace_side
+from .analysis.compare.verdict import Comparison, Ratio, Side, compare
+from .analysis.idle.steps import StepPattern
+from .analysis.model.errors import TraceError
+from .analysis.reports.base import Column, Table, Terminal, Value, plain, shown
+from .analysis.reports.csv import comma_separated
+from .analysis.reports.json import printable
+from .analysis.reports.md import escape, markdown
+from .analysis.reports.table import drawn
 from .errors import HarnessError
-from .exports import sqlite_of
+from .run.exports import sqlite_of
 
 COMPARISON_VERSION = 1
 MARKS = {
@@ -89,7 +88,7 @@ def _is_results(path: Path) -> bool:
 
 def _results(path: Path, session: str | None, strategy: str | None, name: str) -> Side:
     from .bench.figures import load
-    from .bench.sides import session_side
+    from .bench.sample_sets import session_side
     from .bench.store import Store
 
     with Store.reading(path) as store:

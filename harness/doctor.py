@@ -13,9 +13,9 @@ from typing import Any, Literal
 from . import environment
 from .capture.base import CaptureConfig, CaptureRange, Progress, backends
 from .capture.contents import look_into
-from .capture.nsys import NsysBackend
-from .capture.nsys_export import ToolFailed, require_importer
-from .capture.nsys_features import (
+from .capture.nsys.backend import NsysBackend
+from .capture.nsys.export import ToolFailed, require_importer
+from .capture.nsys.features import (
     INSTALL_REMEDY,
     NVTX_REMEDY,
     NsysFeatures,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from analysis.errors import TraceError
+from .analysis.model.errors import TraceError
 
 __all__ = ["CaptureError", "HarnessError", "TraceError", "UsageError"]
 

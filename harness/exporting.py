@@ -9,14 +9,13 @@ from pathlib import Path
 
 import click
 
-from analysis.exports.base import exporters
-from analysis.memory import reuse_freed_memory
-
-from .collect import collect
+from .analysis.exports.base import exporters
+from .analysis.model.memory import reuse_freed_memory
 from .errors import HarnessError, UsageError
 from .files import refuse_existing, write_chunks
 from .gaps import GapsRequest
-from .waiting import ChangingLine
+from .run.many_traces import collect
+from .status_line import ChangingLine
 
 
 def run_export(request: GapsRequest, to: str | None, rows: str | None) -> None:

@@ -66,7 +66,7 @@ def _parts_of(given: Path) -> Iterator[tuple[Path, str]]:
     stem = place.name.removesuffix(".gz")
     inside: list[str] = []
     if place.is_dir():
-        from analysis.columnar import FOLDER_ENDINGS
+        from .analysis.readers.arrow.tables import FOLDER_ENDINGS
 
         for ending in FOLDER_ENDINGS:
             stem = stem.removesuffix(ending)

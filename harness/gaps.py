@@ -11,12 +11,11 @@ from pathlib import Path
 
 import click
 
-from analysis.memory import reuse_freed_memory
-from analysis.reports.base import Failure, Terminal, reporter, reporters
-
-from .collect import collect
+from .analysis.model.memory import reuse_freed_memory
+from .analysis.reports.base import Failure, Terminal, reporter, reporters
 from .errors import HarnessError, UsageError
 from .files import refuse_existing, write_text
+from .run.many_traces import collect
 
 MIN_WIDTH = 40
 """Columns below which no table can be drawn."""

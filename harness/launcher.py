@@ -35,7 +35,7 @@ def helpers():
     """The package of helpers beside this file, under a private name, whatever sys.path holds."""
     name = "_harness_cupti"
     if name not in sys.modules:
-        folder = Path(__file__).resolve().parent / "cupti"
+        folder = Path(__file__).resolve().parent / "capture" / "cupti"
         spec = importlib.util.spec_from_file_location(
             name, folder / "__init__.py", submodule_search_locations=[str(folder)]
         )

@@ -21,9 +21,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from analysis.analyze import TraceReport
-    from analysis.bootstrap import Interval
-
+    from .analysis.analyze import TraceReport
+    from .analysis.statistics.bootstrap import Interval
     from .capture.session import Recording
 
 __all__ = ["Steps", "Timings", "gaps", "record", "steps", "time"]
@@ -108,7 +107,7 @@ class Timings:
         """Median in ns with its bootstrap interval; None for fewer than 2 rounds."""
         import numpy as np
 
-        from analysis.bootstrap import median_interval
+        from .analysis.statistics.bootstrap import median_interval
 
         return median_interval(self.ns[name].astype(np.float64))
 
@@ -120,8 +119,8 @@ class Timings:
         """
         import numpy as np
 
-        from analysis.bootstrap import paired_ratio_interval
-        from analysis.ranks import signed_rank_p
+        from .analysis.statistics.bootstrap import paired_ratio_interval
+        from .analysis.statistics.permutation import signed_rank_p
 
         a, b = (self.ns[name].astype(np.float64) for name in (before, after))
         return paired_ratio_interval(a, b), signed_rank_p(np.log(b / a))
@@ -212,10 +211,9 @@ def gaps(
 
     Raises TraceError where the file cannot be read.
     """
-    from analysis.analyze import Options, analyze
-    from analysis.steps import DEFAULT_STEP, StepPattern
-
-    from .exports import sqlite_of
+    from .analysis.analyze import Options, analyze
+    from .analysis.idle.steps import DEFAULT_STEP, StepPattern
+    from .run.exports import sqlite_of
 
     pattern = DEFAULT_STEP if step is None else StepPattern.glob(step)
     with sqlite_of(os.fspath(trace), nsys) as sqlite:

@@ -6,13 +6,12 @@ from pathlib import Path
 
 import click
 
-from analysis.memory import reuse_freed_memory
-from analysis.reports.base import Terminal, reporters
-
-from .collect import collect
+from .analysis.model.memory import reuse_freed_memory
+from .analysis.reports.base import Terminal, reporters
 from .errors import UsageError
 from .files import refuse_existing, write_text
 from .gaps import GapsRequest, check_labels, failed
+from .run.many_traces import collect
 
 
 def run_report(request: GapsRequest) -> None:

@@ -9,17 +9,16 @@ from pathlib import Path
 import click
 import numpy as np
 
-from analysis.entries import Entry, entries_of
-from analysis.figures.standalone import figure, png
-from analysis.figures.text import Line, Run, account, painted, sparkline, stacked, timeline
-from analysis.figures.units import human
-from analysis.moments import Moment, step_moment
-from analysis.reports.base import Report, Terminal, plain
-
-from .collect import collect
+from .analysis.figures.standalone import figure, png
+from .analysis.figures.text import Line, Run, account, painted, sparkline, stacked, timeline
+from .analysis.figures.units import human
+from .analysis.reports.base import Report, Terminal, plain
+from .analysis.scenes.entries import Entry, entries_of
+from .analysis.scenes.moments import Moment, step_moment
 from .errors import HarnessError, UsageError
 from .files import refuse_existing, write_bytes
 from .gaps import GapsRequest, terminal
+from .run.many_traces import collect
 
 MOST_TIMELINES = 1
 """Timelines that `gaps --plot` draws: of the trace that idles most."""

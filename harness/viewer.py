@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from .capture.nsys_features import find_nsys, parse_version, read_features
+from .capture.nsys.features import find_nsys, parse_version, read_features
 from .errors import HarnessError
 from .manifest import RunManifest, manifest_beside
 

@@ -16,8 +16,8 @@ import json
 import sys
 from pathlib import Path
 
-from analysis.errors import TraceError
-from analysis.writer import PAGEABLE, PINNED, SyncType, TraceBuilder
+from harness.analysis.model.errors import TraceError
+from harness.analysis.writer.writer import PAGEABLE, PINNED, SyncType, TraceBuilder
 from harness.files import write_text
 
 US = 1_000

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..analyze import TraceReport
-from ..attribute import Attribution
-from ..gaps import DeviceGaps, GapKind, gap_kinds
-from ..intervals import Int64
-from ..opnames import operation_names
-from ..trace import Trace
+from ..idle.attribute import Attribution
+from ..idle.gaps import DeviceGaps, GapKind, gap_kinds
+from ..model.intervals import Int64
+from ..model.names import operation_names
+from ..model.trace import Trace
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,7 +81,7 @@ def steps_frame(report: TraceReport) -> pd.DataFrame:
     """
     import pandas as pd
 
-    from ..moments import figures_of, positions
+    from ..scenes.moments import figures_of, positions
 
     parts = []
     for summary in report.series:

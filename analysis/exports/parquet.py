@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 
 from ..analyze import TraceReport
-from ..errors import TraceError
+from ..model.errors import TraceError
 from .base import Exporter
 from .frames import gaps_frame, steps_frame
 

@@ -16,17 +16,17 @@ from itertools import count
 import numpy as np
 
 from ..analyze import TraceReport
-from ..arrays import factorize
-from ..attribute import Attribution
-from ..causes.calls import allocating, synchronizing
-from ..errors import TraceError
-from ..gaps import DeviceGaps, GapKind, gap_kinds
-from ..intervals import Int64
-from ..lanes import range_word, thread_title
-from ..opnames import operation_names
+from ..idle.attribute import Attribution
+from ..idle.gaps import DeviceGaps, GapKind, gap_kinds
+from ..model.arrays import factorize
+from ..model.cuda_calls import allocating, synchronizing
+from ..model.errors import TraceError
+from ..model.intervals import Int64
+from ..model.names import operation_names
+from ..model.trace import Trace
 from ..reports.base import plain
-from ..states import gap_states
-from ..trace import Trace
+from ..scenes.lanes import range_word, thread_title
+from ..scenes.states import gap_states
 from .base import Exporter
 
 OURS = 20_000_000

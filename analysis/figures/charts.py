@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..intervals import Int64
+from ..model.intervals import Int64
 from .palette import DASHES, SERIES
 from .svg import label, nudged, num, percent, safe, tag, ticks
 from .timeline import num_plain

@@ -7,7 +7,7 @@ Nothing is told by colour alone: segments, spans and lines also carry their name
 
 from __future__ import annotations
 
-from ..causes import causes
+from ..idle.causes import causes
 
 CAUSES: dict[str, tuple[str, str]] = {
     "host": ("#d17a00", "#f0a63c"),

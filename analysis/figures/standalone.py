@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..errors import TraceError
-from ..scene import Scene, fitted
+from ..model.errors import TraceError
+from ..scenes.scene import Scene, fitted
 from .palette import PAPER, text_on, tones
 from .svg import label, num, safe, tag
 from .timeline import GLYPH, LEGEND, describe, fixed

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..causes import causes
-from ..intervals import Int64
+from ..idle.causes import causes
+from ..model.intervals import Int64
 from ..reports.base import plain
-from ..scene import Lane, Scene, coverage
+from ..scenes.scene import Lane, Scene, coverage
 from .svg import ticks
 from .timeline import num_plain
 from .units import human, share, unit_of

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..scene import Lane, Scene
+from ..scenes.scene import Lane, Scene
 from .svg import boxes, label, num, percent, safe, tag, ticks
 from .units import human, unit_of
 

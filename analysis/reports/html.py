@@ -14,8 +14,8 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..entries import entries_of
 from ..figures.palette import css_classes, css_variables
+from ..scenes.entries import entries_of
 from .base import Report, Reporter, Terminal, plain
 from .html_charts import charts_of
 from .html_facts import failures, glossary, metadata, validity

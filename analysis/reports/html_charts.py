@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from ..causes import causes
-from ..entries import Entry
 from ..figures import charts
 from ..figures.charts import Axis
 from ..figures.units import human, share
-from ..intervals import Int64
+from ..idle.causes import causes
+from ..model.intervals import Int64
+from ..scenes.entries import Entry
 from .base import plain
 
 NAME = 60

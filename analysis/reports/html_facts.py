@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..analyze import TraceReport
-from ..causes import causes
+from ..idle.causes import causes
 from .base import Report, plain
 
 SHOWN = (

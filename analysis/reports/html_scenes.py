@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from ..entries import Entry
 from ..figures.timeline import AXIS, FLAG, LEGEND, Placed, placed, stretched
 from ..figures.units import human, share
-from ..moments import Moment
-from ..scene import Scene, fitted
+from ..scenes.entries import Entry
+from ..scenes.moments import Moment
+from ..scenes.scene import Scene, fitted
 from .base import plain
 
 BUDGET = 20_000

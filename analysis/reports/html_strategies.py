@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..calibration import read_calibration
-from ..causes import causes
-from ..entries import Entry
 from ..figures.units import human, share
+from ..idle.causes import causes
+from ..scenes.entries import Entry
+from ..verdicts.calibration import read_calibration
 from .base import plain
 from .html_scenes import Scenes, Timeline
 from .verdict import LIMITERS, idle_share

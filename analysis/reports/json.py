@@ -7,11 +7,11 @@ from dataclasses import asdict
 from typing import Any
 
 from ..analyze import TraceReport
-from ..stragglers import JobRanks
-from ..summary import SeriesSummary
+from ..idle.figures import SeriesSummary
+from ..ranks.stragglers import JobRanks
 from .base import Report, Reporter, Table, Terminal
-from .calibrated import calibration
 from .tables import by_cause, by_rank, by_stream, definitions, pooled, steps, top_gaps
+from .tables.calibrated import calibration
 from .tables.place import believed
 from .tables.ranks import jobs_of
 

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
-from ..validity import Level
+from ..verdicts.judge import Level
 from .base import Report, Table, plain
 from .tables.place import name_of
 

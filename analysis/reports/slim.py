@@ -13,9 +13,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..analyze import TraceReport
-from ..collectives import rank_steps
-from ..intervals import Intervals
-from ..trace import Strings
+from ..model.intervals import Intervals
+from ..model.trace import Strings
+from ..ranks.collectives import rank_steps
 from .base import Request
 from .tables.details import cause_rows, longest_rows
 from .tables.device import definition_rows, stream_rows

@@ -6,7 +6,7 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ..validity import Level
+from ..verdicts.judge import Level
 from .base import Report, Reporter, Table, Terminal, Value, plain, shown
 from .grid import grid_of
 from .layout import legible, repeated, verdict_lines

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..attribute import OUTSIDE
-from ..calibration import read_calibration
-from ..causes import causes
-from ..compare import Sample, compare_samples
-from ..entries import Entry
+from ..compare.verdict import Sample, compare_samples
 from ..figures.units import human, share
+from ..idle.attribute import OUTSIDE
+from ..idle.causes import causes
+from ..scenes.entries import Entry
+from ..verdicts.calibration import read_calibration
 from .base import Report, plain
 
 LITTLE = 0.03

@@ -14,18 +14,18 @@ from typing import Any
 
 import numpy as np
 
-from .. import schema
-from ..arrays import Code, factorize, ordered
-from ..causes.calls import GRAPH_LAUNCH, SYNCHRONIZE
-from ..devicelaunch import GraphLaunches, with_node
-from ..devices import physical_devices
-from ..intervals import Int64
-from ..metadata import read_metadata
-from ..oprows import join_operations, sane, unusable
-from ..reader import open_export, range_names
-from ..schema import NULL, PID_MASK, CopyKind, Kind, pid_of
-from ..sqlite import Columns, Database
-from ..trace import Dropped, Unusable
+from ..model import schema
+from ..model.arrays import Code, factorize, ordered
+from ..model.cuda_calls import GRAPH_LAUNCH, SYNCHRONIZE
+from ..model.intervals import Int64
+from ..model.schema import NULL, PID_MASK, CopyKind, Kind, pid_of
+from ..model.trace import Dropped, Unusable
+from ..readers.devices import physical_devices
+from ..readers.graph_launches import GraphLaunches, with_node
+from ..readers.join import open_export, range_names
+from ..readers.metadata import read_metadata
+from ..readers.operations import join_operations, sane, unusable
+from ..readers.sqlite.database import Columns, Database
 from .folder import Array, Writer, forget, write_checked
 from .join import Side, join_calls
 from .layout import FAILED, GROUPS, LAUNCHED, REPEATED, SYNCHRONIZING

@@ -19,8 +19,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import TraceError
-from ..intervals import Int64
+from ..model.errors import TraceError
+from ..model.intervals import Int64
 from .layout import BLOCK, FORMAT, GROUPS, INDEXED, narrow
 
 Array = NDArray[Any]

@@ -8,8 +8,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from ..arrays import FirstMatch
-from ..intervals import Int64
+from ..model.arrays import FirstMatch
+from ..model.intervals import Int64
 from .folder import Array, forget
 
 _SAMPLED = 64

@@ -7,9 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..diagnostics import Diagnostic
-from ..metadata import Metadata, source_of
-from ..trace import (
+from ..model.trace import (
     Calls,
     Device,
     Dropped,
@@ -22,6 +20,8 @@ from ..trace import (
     Trace,
     Unusable,
 )
+from ..readers.diagnostics import Diagnostic
+from ..readers.metadata import Metadata, source_of
 from .folder import Array, Table, open_head, read_checked
 from .layout import FAILED, GROUPS
 from .save import STRINGS

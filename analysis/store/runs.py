@@ -9,8 +9,8 @@ from typing import IO
 
 import numpy as np
 
-from ..arrays import factorize
-from ..intervals import Int64
+from ..model.arrays import factorize
+from ..model.intervals import Int64
 from .folder import Array
 from .layout import INT64, narrow
 

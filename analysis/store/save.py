@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ..causes.calls import synchronizing
-from ..intervals import Int64
-from ..metadata import Metadata
-from ..trace import Calls, Trace
+from ..model.cuda_calls import synchronizing
+from ..model.intervals import Int64
+from ..model.trace import Calls, Trace
+from ..readers.metadata import Metadata
 from .folder import Array, Writer, write_checked
 from .layout import FAILED, GROUPS, LAUNCHED, REPEATED, SYNCHRONIZING
 from .strings import pack_strings

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from analysis.bootstrap import MIN_RUNS
-
+from ..analysis.statistics.bootstrap import MIN_RUNS
 from ..environment import Gpu, GpuFacts, throttled_between
 from .figures import CellFigures, Figures
 from .store import Json

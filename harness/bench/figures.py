@@ -9,15 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.bootstrap import (
+from ..analysis.compare.verdict import MIN_RUNS
+from ..analysis.statistics.bootstrap import (
     Interval,
     median_interval,
     median_ratio_interval,
     paired_ratio_interval,
 )
-from analysis.compare import MIN_RUNS
-from analysis.ranks import rank_sum_p, signed_rank_p
-
+from ..analysis.statistics.permutation import rank_sum_p, signed_rank_p
 from ..errors import HarnessError
 from .floor import Floor, step_floor
 from .plan import Plan

@@ -6,9 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from analysis.reports.base import Column, Table, Terminal
-from analysis.reports.csv import comma_separated
-
+from ..analysis.reports.base import Column, Table, Terminal
+from ..analysis.reports.csv import comma_separated
 from ..errors import HarnessError, UsageError
 from .figures import Figures, load
 from .render import document, flat, render, text

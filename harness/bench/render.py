@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from analysis.bootstrap import Interval
-from analysis.reports.base import Column, Table, Terminal, Value
-from analysis.reports.csv import comma_separated
-from analysis.reports.md import escape, markdown
-from analysis.reports.table import drawn
-
+from ..analysis.reports.base import Column, Table, Terminal, Value
+from ..analysis.reports.csv import comma_separated
+from ..analysis.reports.md import escape, markdown
+from ..analysis.reports.table import drawn
+from ..analysis.statistics.bootstrap import Interval
 from .advice import warnings
 from .figures import CellFigures, Figures
 from .store import RESULTS_VERSION, Json

@@ -8,7 +8,6 @@ from __future__ import annotations
 import functools
 import importlib
 import itertools
-import pkgutil
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -213,9 +212,8 @@ def register(backend: CaptureBackend) -> CaptureBackend:
 @functools.cache
 def _discover() -> None:
     package = importlib.import_module(__package__)
-    for module in pkgutil.iter_modules(package.__path__):
-        if not module.name.startswith("_"):
-            importlib.import_module(f"{__package__}.{module.name}")
+    for module in package.BACKENDS:
+        importlib.import_module(f"{__package__}.{module}")
 
 
 def backends() -> dict[str, CaptureBackend]:

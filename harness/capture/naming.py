@@ -6,8 +6,7 @@ import re
 import socket
 from collections.abc import Mapping
 
-from analysis.launchers import rank_variable
-
+from ..analysis.model.launchers import rank_variable
 from ..errors import UsageError
 
 _FIELD = re.compile(r"%(?:q\{([^}]*)\}|.?)")

@@ -24,7 +24,7 @@ from .base import (
     interpreter,
 )
 from .contents import Contents, look_into
-from .nsys_features import NVTX_REMEDY, nvtx_trap, parse_version
+from .nsys.features import NVTX_REMEDY, nvtx_trap, parse_version
 from .publish import Place, publish, reserve, unwritable
 
 

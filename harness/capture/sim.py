@@ -25,7 +25,7 @@ _TARGET = "harness.target"
 
 
 class SimBackend:
-    """Runs the target's strategy in `harness.sim.target`, which writes the trace itself."""
+    """Runs the target's strategy in `harness.simgpu.target`, which writes the trace itself."""
 
     name = "sim"
     summary = "A simulated GPU: what the harness's own strategies would do on it; needs no GPU"
@@ -47,7 +47,7 @@ class SimBackend:
 
     def record(self, config: CaptureConfig, progress: Progress) -> CaptureResult:
         """Simulate; the trace is the target's own."""
-        from ..sim.gpu import load_gpu
+        from ..simgpu.gpu import load_gpu
 
         gpu = load_gpu(config.gpu or DEFAULT_GPU)
         argv = _simulating(config)
@@ -84,7 +84,7 @@ def _simulating(config: CaptureConfig) -> tuple[str, ...]:
             "--from a recording of it",
         )
     place = words.index(_TARGET)
-    words[place] = "harness.sim.target"
+    words[place] = "harness.simgpu.target"
     kept = [word for word in words if not word.startswith("--device=")]
     kept += [f"--gpu={config.gpu or DEFAULT_GPU}", f"--trace={_trace(config)}"]
     if config.graph_trace == "graph":

@@ -153,7 +153,7 @@ def trace_options(*, names_steps: bool = True) -> Callable[[Callable[..., Any]],
                     remedy="give one of them",
                 )
             if values.get("dask") is None:  # a cluster's machines have an nsys of their own
-                from ..exports import check_nsys
+                from ..run.exports import check_nsys
 
                 check_nsys(values["nsys"])
             if "steps" in values:

@@ -19,7 +19,7 @@ def command(action):
       harness cache
       harness cache clear
     """
-    from .. import cache
+    from ..run import cache
     from ..sizes import shown_bytes
 
     if action == "clear":

@@ -38,7 +38,7 @@ def command(ctx: click.Context, **values: Any) -> None:
       harness calibrate run.json.gz --strategy kv-cache --batch-size 1 -o my-machine.toml
       harness predict --gpu my-machine.toml --batch-size 1,16
     """
-    from ..sim.cli import run_calibrate
+    from ..simgpu.cli import run_calibrate
 
     source = ctx.get_parameter_source("strategy")
     run_calibrate(values, workload_given=source is click.core.ParameterSource.COMMANDLINE)

@@ -73,13 +73,12 @@ def command(ctx: click.Context, before: str, after: str, **values: Any) -> None:
       harness compare results.db@20261101 results.db --format md
       harness compare results.db#kv-cache results.db#pipelined
     """
-    from analysis.steps import patterns_of
-
+    from ..analysis.idle.steps import patterns_of
     from ..comparison import FORMATS, path_of, render, run_compare
     from ..errors import UsageError
-    from ..exports import check_nsys
     from ..files import refuse_existing, write_text
     from ..gaps import format_of, terminal
+    from ..run.exports import check_nsys
 
     if not 0.5 <= values["confidence"] < 1:
         given = f"{100 * values['confidence']:.5g}%"

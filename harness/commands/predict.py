@@ -71,6 +71,6 @@ def command(**values: Any) -> None:
       harness predict --from run.sqlite --gpu h200,l40s
       harness predict --from run.sqlite --step 'train *' --format json
     """
-    from ..sim.cli import run_predict
+    from ..simgpu.cli import run_predict
 
     run_predict(values)

@@ -147,10 +147,9 @@ def _summary(recordings: Any) -> None:
         return  # of several ranks the first speaks
     import os
 
-    from analysis.reports.base import reporters
-
-    from ..collect import collect
+    from ..analysis.reports.base import reporters
     from ..gaps import GapsRequest, terminal
+    from ..run.many_traces import collect
 
     try:
         report = collect(GapsRequest(traces=traces))
@@ -170,8 +169,8 @@ def _next_commands(recordings: Any) -> None:
     """The exact commands that look further into what was recorded, on standard error."""
     import shlex
 
-    from ..called import called
     from ..capture.profile_run import short_path
+    from ..program_name import called
 
     name = shlex.quote(called())
     traces = [item.files[".sqlite"] for item in recordings if ".sqlite" in item.files]

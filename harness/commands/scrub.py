@@ -41,9 +41,9 @@ def command(trace, output, allow, force, nsys):
     from pathlib import Path
 
     from ..errors import UsageError
-    from ..exports import check_nsys, sqlite_of
     from ..files import refuse_existing
-    from ..scrub import scrub, told
+    from ..run.exports import check_nsys, sqlite_of
+    from ..scrub.scrub import scrub, told
 
     check_nsys(nsys)
     if not output.endswith((".sqlite", ".db", ".sqlite3")):

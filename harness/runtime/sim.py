@@ -13,8 +13,8 @@ from typing import Any
 import torch
 
 from ..nvtx import Range
-from ..sim.device import DEFAULT_STREAM, Race, SimDevice
-from ..sim.machine import Work
+from ..simgpu.device import DEFAULT_STREAM, Race, SimDevice
+from ..simgpu.machine import Work
 from .base import Counters
 
 ARGB = {"blue": 0xFF0000FF, "green": 0xFF008000, "purple": 0xFF800080, "orange": 0xFFFFA500}

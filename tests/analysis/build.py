@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from analysis.analyze import Options, TraceReport, analyze
-from analysis.writer import TraceBuilder
+from harness.analysis.analyze import Options, TraceReport, analyze
+from harness.analysis.writer.writer import TraceBuilder
 
 US = 1000
 

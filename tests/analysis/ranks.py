@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from analysis.writer import TraceBuilder
+from harness.analysis.writer.writer import TraceBuilder
 
 US = 1000
 LAUNCH = 5

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.arrays import FirstMatch, factorize, ordered
+from harness.analysis.model.arrays import FirstMatch, factorize, ordered
 
 ints = st.lists(st.one_of(st.integers(-3, 3), st.integers(-(2**62), 2**62)), max_size=60)
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from analysis import metadata
-from analysis.trace import Trace
+from harness.analysis.model.trace import Trace
+from harness.analysis.readers import metadata
 
 from .build import builder, decode_loop
 

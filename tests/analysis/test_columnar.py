@@ -9,13 +9,13 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from analysis.analyze import Options, analyze
-from analysis.columnar import is_columnar
-from analysis.errors import TraceError
-from analysis.reports.base import Report, Request
-from analysis.reports.json import document
-from analysis.steps import StepPattern
-from analysis.trace import Trace
+from harness.analysis.analyze import Options, analyze
+from harness.analysis.idle.steps import StepPattern
+from harness.analysis.model.errors import TraceError
+from harness.analysis.model.trace import Trace
+from harness.analysis.readers.arrow.tables import is_columnar
+from harness.analysis.reports.base import Report, Request
+from harness.analysis.reports.json import document
 
 from .build import decode_loop
 from .columnar import FORMATS, folder_of, streams_of

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from analysis.analyze import Options, analyze
-from analysis.devicelaunch import GraphLaunches
-from analysis.infer import infer_steps
-from analysis.reader import operation_name
-from analysis.trace import Trace
-from analysis.writer import TraceBuilder
+from harness.analysis.analyze import Options, analyze
+from harness.analysis.idle.infer.infer import infer_steps
+from harness.analysis.model.trace import Trace
+from harness.analysis.readers.graph_launches import GraphLaunches
+from harness.analysis.readers.join import operation_name
+from harness.analysis.writer.writer import TraceBuilder
 
 from .build import US, builder, report
 from .test_causes import split

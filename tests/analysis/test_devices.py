@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from analysis.analyze import Options, TraceReport, analyze
-from analysis.errors import TraceError
-from analysis.writer import TraceBuilder
+from harness.analysis.analyze import Options, TraceReport, analyze
+from harness.analysis.model.errors import TraceError
+from harness.analysis.writer.writer import TraceBuilder
 
 US = 1000
 ONE, TWO = "GPU-1111", "GPU-2222"

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from analysis.analyze import Options, analyze
-from analysis.diagnostics import ERROR, WARNING, safe
-from analysis.steps import StepPattern
-from analysis.validity import Level, Verdict
+from harness.analysis.analyze import Options, analyze
+from harness.analysis.idle.steps import StepPattern
+from harness.analysis.readers.diagnostics import ERROR, WARNING, safe
+from harness.analysis.verdicts.judge import Level, Verdict
 
 from ..report.build import loop
 

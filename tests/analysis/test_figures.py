@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.analyze import Options, TraceReport
-from analysis.gaps import Window
-from analysis.reports.base import Report
-from analysis.reports.tables import pooled
-from analysis.stats import Quantiles
-from analysis.steps import StepPattern
-from analysis.summary import limiter_of
+from harness.analysis.analyze import Options, TraceReport
+from harness.analysis.idle.figures import limiter_of
+from harness.analysis.idle.gaps import Window
+from harness.analysis.idle.steps import StepPattern
+from harness.analysis.reports.base import Report
+from harness.analysis.reports.tables import pooled
+from harness.analysis.statistics.quantiles import Quantiles
 
 from .build import US, builder, decode_loop, report, verdict
 

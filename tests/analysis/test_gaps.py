@@ -8,9 +8,9 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from analysis.analyze import Options
-from analysis.gaps import Window, find_gaps
-from analysis.trace import Trace
+from harness.analysis.analyze import Options
+from harness.analysis.idle.gaps import Window, find_gaps
+from harness.analysis.model.trace import Trace
 
 from .build import US, builder, decode_loop, report
 

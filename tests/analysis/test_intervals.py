@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.intervals import (
+from harness.analysis.model.intervals import (
     Intervals,
     clip,
     complement,

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from analysis.analyze import Options, analyze
-from analysis.reports.base import Column, Report, Request, Table, Terminal, reporters
-from analysis.reports.grid import cell_width, folded, grid_of
+from harness.analysis.analyze import Options, analyze
+from harness.analysis.reports.base import Column, Report, Request, Table, Terminal, reporters
+from harness.analysis.reports.grid import cell_width, folded, grid_of
 
 from .build import decode_loop
 

@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis import plain
-from analysis.errors import TraceError
-from analysis.pages import NotPlain
-from analysis.plain import PagePlan
-from analysis.schema import NULL, Column, Table
-from analysis.sqlite import Database, open_database
+from harness.analysis.model.errors import TraceError
+from harness.analysis.model.schema import NULL, Column, Table
+from harness.analysis.readers.sqlite import page_plan as plain
+from harness.analysis.readers.sqlite.database import Database, open_database
+from harness.analysis.readers.sqlite.page_plan import PagePlan
+from harness.analysis.readers.sqlite.pages import NotPlain
 
 WANTED = Table("t", (Column("a"), Column("b"), Column("c", absent=7)))
 NAMED = Table("t", (Column("a"), Column("b"), Column("name", absent="", text=True)))
@@ -222,7 +222,7 @@ def test_a_file_cut_short_meanwhile_is_left_to_sqlite(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("source", sorted((Path(__file__).parents[2] / "traces").glob("*.sqlite")))
 def test_recorded_tables_are_plain(source: Path) -> None:
-    from analysis import schema
+    from harness.analysis.model import schema
 
     database = open_database(source)
     for table in (schema.KERNEL, schema.RUNTIME, schema.NVTX, schema.SYNCHRONIZATION):

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.analyze import Options, TraceReport
-from analysis.collectives import rank_steps
-from analysis.errors import TraceError
-from analysis.moments import figures_of, positions
-from analysis.persteps import Periods, steady_periods
-from analysis.sides import trace_side
-from analysis.steps import StepPattern
+from harness.analysis.analyze import Options, TraceReport
+from harness.analysis.compare.sample_sets import trace_side
+from harness.analysis.idle.per_step import Periods, steady_periods
+from harness.analysis.idle.steps import StepPattern
+from harness.analysis.model.errors import TraceError
+from harness.analysis.ranks.collectives import rank_steps
+from harness.analysis.scenes.moments import figures_of, positions
 
 from .build import US, builder, report
 

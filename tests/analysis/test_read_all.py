@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from analysis import sqlite
-from analysis.schema import NULL, STRINGS, Column, Table
-from analysis.sqlite import open_database
+from harness.analysis.model.schema import NULL, STRINGS, Column, Table
+from harness.analysis.readers.sqlite import database as sqlite
+from harness.analysis.readers.sqlite.database import open_database
 
 PLAIN = Table("plain", (Column("a"), Column("b"), Column("t", text=True)), where="a <> 13")
 

@@ -94,7 +94,7 @@ def test_a_cache_that_cannot_be_written_is_one_line(gaps, tmp_path: Path) -> Non
 def test_a_cached_export_needs_neither_nsys_nor_a_cache_that_can_be_written(
     gaps, report: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from harness import exports
+    from harness.run import exports
 
     gaps()
     monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
@@ -112,7 +112,7 @@ def test_a_cached_export_needs_neither_nsys_nor_a_cache_that_can_be_written(
 def test_exports_that_another_process_may_be_reading_are_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from harness import exports
+    from harness.run import exports
 
     monkeypatch.setenv("HARNESS_CACHE", str(tmp_path))
     now = time.time()

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from analysis import schema
-from analysis.analyze import Options, TraceReport, analyze
-from analysis.errors import TraceError
-from analysis.schema import Column, Table
-from analysis.steps import StepPattern
-from analysis.tables import definitions
-from analysis.trace import Trace
+from harness.analysis.analyze import Options, TraceReport, analyze
+from harness.analysis.idle.steps import StepPattern
+from harness.analysis.model import schema
+from harness.analysis.model.errors import TraceError
+from harness.analysis.model.schema import Column, Table
+from harness.analysis.model.trace import Trace
+from harness.analysis.writer.tables import definitions
 
 from .build import US, builder, decode_loop
 

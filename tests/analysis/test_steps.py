@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from analysis.analyze import Options
-from analysis.counted import common_ranges
-from analysis.errors import TraceError
-from analysis.exports.frames import steps_frame
-from analysis.reports.base import Report, Request
-from analysis.reports.tables import steps
-from analysis.steps import StepPattern, find_steps
-from analysis.trace import Trace
+from harness.analysis.analyze import Options
+from harness.analysis.exports.frames import steps_frame
+from harness.analysis.idle.counts import common_ranges
+from harness.analysis.idle.steps import StepPattern, find_steps
+from harness.analysis.model.errors import TraceError
+from harness.analysis.model.trace import Trace
+from harness.analysis.reports.base import Report, Request
+from harness.analysis.reports.tables import steps
 
 from .build import US, builder, decode_loop, report
 

@@ -13,13 +13,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from analysis.analyze import analyze
-from analysis.collectives import rank_steps
-from analysis.launchers import rank_in_path
-from analysis.reports.base import Report, Request
-from analysis.reports.tables.ranks import headline, jobs_of, rank_lines
-from analysis.stragglers import JobRanks
-from analysis.writer import TraceBuilder
+from harness.analysis.analyze import analyze
+from harness.analysis.model.launchers import rank_in_path
+from harness.analysis.ranks.collectives import rank_steps
+from harness.analysis.ranks.stragglers import JobRanks
+from harness.analysis.reports.base import Report, Request
+from harness.analysis.reports.tables.ranks import headline, jobs_of, rank_lines
+from harness.analysis.writer.writer import TraceBuilder
 
 from .ranks import LAUNCH, US, job, write_rank
 

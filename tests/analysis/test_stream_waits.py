@@ -7,8 +7,8 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.causes.dependency import _after_stream_wait
-from analysis.trace import Trace
+from harness.analysis.idle.causes.dependency import _after_stream_wait
+from harness.analysis.model.trace import Trace
 
 from .build import builder
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from analysis.definitions import compare_definitions
-from analysis.writer import TraceBuilder
+from harness.analysis.idle.definitions import compare_definitions
+from harness.analysis.writer.writer import TraceBuilder
 
 from .build import builder, decode_loop, report, verdict
 

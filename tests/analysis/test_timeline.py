@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.timeline import build_timeline, innermost
+from harness.analysis.model.nesting import build_timeline, innermost
 
 SIZE = 50
 rows = st.lists(

@@ -11,22 +11,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.analyze import Options, TraceReport, analyze
-from analysis.chunks.analyze import analyze_store
-from analysis.chunks.parts import Sizes
-from analysis.details import Wanted
-from analysis.metadata import read_metadata
-from analysis.oprows import unusable
-from analysis.reader import read_trace
-from analysis.schema import NULL
-from analysis.sqlite import open_database
-from analysis.steps import StepPattern
-from analysis.store.build import build_store
-from analysis.store.opened import Store
-from analysis.store.save import save_trace
-from analysis.trace import Unusable
-from analysis.validity import Level, Verdict
-from analysis.writer import TraceBuilder
+from harness.analysis.analyze import Options, TraceReport, analyze
+from harness.analysis.idle.chunks.analyze import analyze_store
+from harness.analysis.idle.chunks.parts import Sizes
+from harness.analysis.idle.details import Wanted
+from harness.analysis.idle.steps import StepPattern
+from harness.analysis.model.schema import NULL
+from harness.analysis.model.trace import Unusable
+from harness.analysis.readers.join import read_trace
+from harness.analysis.readers.metadata import read_metadata
+from harness.analysis.readers.operations import unusable
+from harness.analysis.readers.sqlite.database import open_database
+from harness.analysis.store.build import build_store
+from harness.analysis.store.opened import Store
+from harness.analysis.store.save import save_trace
+from harness.analysis.verdicts.judge import Level, Verdict
+from harness.analysis.writer.writer import TraceBuilder
 
 from .build import US, builder, decode_loop, report
 

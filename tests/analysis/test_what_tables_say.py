@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from analysis.analyze import Options, analyze
-from analysis.reports.base import Column, Report, Request, Table, Terminal, reporters
-from analysis.reports.table import drawn
-from analysis.writer import TraceBuilder
+from harness.analysis.analyze import Options, analyze
+from harness.analysis.reports.base import Column, Report, Request, Table, Terminal, reporters
+from harness.analysis.reports.table import drawn
+from harness.analysis.writer.writer import TraceBuilder
 
 from .build import US, builder, decode_loop
 from .test_devices import ONE, TWO, ranks

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from analysis.analyze import Options, TraceReport
-from analysis.errors import TraceError
-from analysis.gaps import Window
+from harness.analysis.analyze import Options, TraceReport
+from harness.analysis.idle.gaps import Window
+from harness.analysis.model.errors import TraceError
 
 from .build import US, builder, decode_loop, report
 

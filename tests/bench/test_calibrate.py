@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from analysis.calibration import read_calibration
+from harness.analysis.verdicts.calibration import read_calibration
 from harness.capture.calibrate import compare_periods
 
 from .traces import write_trace

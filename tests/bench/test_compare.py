@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.compare import (
+from harness.analysis.compare.verdict import (
     Comparison,
     Sample,
     Side,

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.sides import merged
+from harness.analysis.compare.sample_sets import merged
 
 from .sessions import write
 from .traces import write_trace

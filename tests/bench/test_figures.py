@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from analysis.reports.base import Terminal
+from harness.analysis.reports.base import Terminal
 from harness.bench.advice import warnings
 from harness.bench.figures import Figures, against, load
 from harness.bench.render import render

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.bootstrap import (
+from harness.analysis.compare.verdict import Sample, compare_samples
+from harness.analysis.statistics.bootstrap import (
     MIN_STEPS,
     block_length,
     mean_of_steps,
@@ -19,9 +20,8 @@ from analysis.bootstrap import (
     paired_ratio_interval,
     stationary_blocks,
 )
-from analysis.compare import Sample, compare_samples
-from analysis.ranks import DRAWS, midranks, rank_sum_p, signed_rank_p
-from analysis.student import half_width, two_sided_p
+from harness.analysis.statistics.permutation import DRAWS, midranks, rank_sum_p, signed_rank_p
+from harness.analysis.statistics.t_distribution import half_width, two_sided_p
 
 from .simulate import ar1, at_least, at_most, runs
 

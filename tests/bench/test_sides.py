@@ -5,10 +5,10 @@ from __future__ import annotations
 import doctest
 from pathlib import Path
 
-from analysis import sides
-from analysis.analyze import Options, TraceReport, analyze
-from analysis.compare import compare
-from analysis.writer import TraceBuilder
+from harness.analysis.analyze import Options, TraceReport, analyze
+from harness.analysis.compare import sample_sets as sides
+from harness.analysis.compare.verdict import compare
+from harness.analysis.writer.writer import TraceBuilder
 
 US = 1000
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from analysis.writer import TraceBuilder
+from harness.analysis.writer.writer import TraceBuilder
 
 
 def write_trace(

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from harness.capture.base import Availability, backends, choose
-from harness.capture.cupti import CuptiBackend
-from harness.capture.nsys import NsysBackend
+from harness.capture.cupti.backend import CuptiBackend
+from harness.capture.nsys.backend import NsysBackend
 from harness.errors import CaptureError, UsageError
 
 

@@ -2,7 +2,7 @@
 
 import json
 
-from harness.capture.nsys_features import find_nsys
+from harness.capture.nsys.features import find_nsys
 
 from .fake_nsys import install
 

@@ -11,7 +11,7 @@ import sys
 
 import pytest
 
-from harness.capture.nsys_features import find_nsys
+from harness.capture.nsys.features import find_nsys
 
 from .fake_nsys import install
 

@@ -5,12 +5,7 @@ import json
 import pytest
 
 from harness.errors import HarnessError
-from harness.manifest import (
-    RunManifest,
-    manifest_beside,
-    read_manifest,
-    redacted,
-)
+from harness.manifest import RunManifest, manifest_beside, read_manifest, redacted
 
 MANIFEST = RunManifest(
     origin="measured",

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from harness.capture.base import CaptureRange
-from harness.capture.nsys_argv import (
+from harness.capture.nsys.argv import (
     export_argv,
     graph_level,
     import_argv,
@@ -13,7 +13,7 @@ from harness.capture.nsys_argv import (
     profile_argv,
     profile_options,
 )
-from harness.capture.nsys_features import NsysFeatures, from_help
+from harness.capture.nsys.features import NsysFeatures, from_help
 from harness.errors import UsageError
 
 HELP = Path(__file__).parent / "nsys_help"

@@ -2,9 +2,9 @@
 
 import pytest
 
-from harness.capture.nsys import NsysBackend
-from harness.capture.nsys_export import ToolFailed, find_importers, require_importer
-from harness.capture.nsys_features import from_help
+from harness.capture.nsys.backend import NsysBackend
+from harness.capture.nsys.export import ToolFailed, find_importers, require_importer
+from harness.capture.nsys.features import from_help
 
 BUILD = "2031.2.1.7-abc"
 
@@ -18,7 +18,7 @@ def program(path, version):
 
 @pytest.fixture(autouse=True)
 def _no_system_importer(monkeypatch):
-    monkeypatch.setattr("harness.capture.nsys_export._IMPORTER_PLACES", ())
+    monkeypatch.setattr("harness.capture.nsys.export._IMPORTER_PLACES", ())
 
 
 def nsys_at(path):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.capture.nsys_features import (
+from harness.capture.nsys.features import (
     find_nsys,
     nvtx_trap,
     parse_options,
@@ -71,7 +71,7 @@ def test_nvtx_trap(nsys, nvtx, trapped):
 
 def test_no_nsys(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr("harness.capture.nsys_features._PLACES", ())
+    monkeypatch.setattr("harness.capture.nsys.features._PLACES", ())
     assert find_nsys() is None
     with pytest.raises(CaptureError, match="apt-get install nsight-systems"):
         require_nsys()
@@ -85,7 +85,7 @@ def test_nsys_beside_the_path(monkeypatch, tmp_path):
         tool.write_text("#!/bin/sh\n")
         tool.chmod(0o755)
     monkeypatch.setattr(
-        "harness.capture.nsys_features._PLACES", (f"{str(tmp_path).lstrip('/')}/*/bin/nsys",)
+        "harness.capture.nsys.features._PLACES", (f"{str(tmp_path).lstrip('/')}/*/bin/nsys",)
     )
     assert find_nsys() == str(tmp_path / "2025.10.1" / "bin" / "nsys")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.capture.nsys_log import _PROBLEM, NsysLog
+from harness.capture.nsys.log import _PROBLEM, NsysLog
 
 SAID = """\
 hello from target

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness.capture.base import CaptureRange, Choice, interpreter
-from harness.capture.nsys import NsysBackend
+from harness.capture.nsys.backend import NsysBackend
 from harness.capture.null import NullBackend
 from harness.capture.plans import Output, Recorder, command_plan, strategy_plan
 from harness.decode.workload import Workload

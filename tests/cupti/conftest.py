@@ -17,7 +17,7 @@ from pathlib import Path
 import platformdirs
 import pytest
 
-from harness.cupti import build
+from harness.capture.cupti import build
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]

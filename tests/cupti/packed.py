@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from harness.cupti.dump import _TABLE, ABI, HEAD, MAGIC, TABLES, Clock, Records
+from harness.capture.cupti.dump import _TABLE, ABI, HEAD, MAGIC, TABLES, Clock, Records
 
 OPENED, CLOSED = 1_790_000_000_000_000_000, 1_790_000_000_100_000_000
 

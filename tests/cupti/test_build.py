@@ -7,7 +7,7 @@ import stat
 
 import pytest
 
-from harness.cupti import build
+from harness.capture.cupti import build
 from harness.errors import CaptureError
 
 HEADERS = {

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.cupti import chrome, completeness, export
-from harness.cupti.session import Refused, TorchSession
+from harness.capture.cupti import chrome, completeness, export
+from harness.capture.cupti.session import Refused, TorchSession
 from harness.errors import CaptureError
 
 REAL = Path(__file__).parents[1] / "kineto" / "data" / "h100_decode_cuda_only.json.gz"

@@ -6,8 +6,8 @@ import dataclasses
 
 import pytest
 
-from harness.cupti import completeness
-from harness.cupti.dump import Clock
+from harness.capture.cupti import completeness
+from harness.capture.cupti.dump import Clock
 
 from .packed import OPENED, at, kernel, launch, records
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import re
 
-from harness.cupti import build
-from harness.cupti.completeness import Completeness
+from harness.capture.cupti import build
+from harness.capture.cupti.completeness import Completeness
 
 from .conftest import RELEASES, ROOT
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.cupti.dump import HEAD, read_dump
+from harness.capture.cupti.dump import HEAD, read_dump
 from harness.errors import CaptureError
 
 from .packed import CLOSED, OPENED, at, dump, kernel, launch

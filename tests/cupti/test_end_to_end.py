@@ -15,7 +15,7 @@ import sys
 
 import pytest
 
-from harness.cupti.session import GRAPH_FROM
+from harness.capture.cupti.session import GRAPH_FROM
 
 from .conftest import missing
 

@@ -10,8 +10,8 @@ import pytest
 
 from harness.capture.base import CaptureConfig, CaptureRange
 from harness.capture.console import Console
-from harness.capture.cupti import CuptiBackend
-from harness.cupti import build, find, plan
+from harness.capture.cupti import build, find, plan
+from harness.capture.cupti.backend import CuptiBackend
 from harness.errors import CaptureError
 
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from harness.cupti.ranges import Recorder
+from harness.capture.cupti.ranges import Recorder
 
 from .conftest import fetched, in_process
 

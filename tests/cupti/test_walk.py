@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 
 from harness import environment
-from harness.cupti.dump import read_dump
+from harness.capture.cupti.dump import read_dump
 
 from .conftest import in_process
 

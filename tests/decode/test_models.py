@@ -6,7 +6,7 @@ import torch
 from harness.decode import models
 from harness.decode.workload import Workload
 from harness.errors import HarnessError, UsageError
-from harness.sim.forward import build_meta
+from harness.simgpu.forward import build_meta
 
 from .support import decode, make_workload, reference, tiny_model
 

@@ -57,9 +57,9 @@ ADVICE = "harness/bench/advice.py"
 NOTES = (
     "harness/capture/",
     "harness/comparison.py",
-    "analysis/compare.py",
-    "harness/sim/calibrate.py",
-    "harness/sim/recorded.py",
+    "analysis/compare/verdict.py",
+    "harness/simgpu/calibrate.py",
+    "harness/simgpu/recorded.py",
 )
 """Where what is added to `notes` is printed: notes of a recording, a comparison, a prediction."""
 WARNS = ("check_window", "_left_running", "sentence", "_warnings")

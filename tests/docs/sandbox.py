@@ -81,7 +81,7 @@ def build(folder: Path) -> None:
         (folder / name).write_text(_LOOP)
     (folder / "my-model").mkdir()
     (folder / "my-model" / "config.json").write_text(json.dumps(_TINY))
-    shutil.copy(ROOT / "harness" / "sim" / "gpus" / "l40s.toml", folder / "my-machine.toml")
+    shutil.copy(ROOT / "harness" / "simgpu" / "gpus" / "l40s.toml", folder / "my-machine.toml")
     _results(folder / "results.db")
     _programs(folder / "bin", folder / "run.sqlite")
 
@@ -190,10 +190,10 @@ def call(words: list[str]) -> int:
 
 
 def simulate_here(config: Any, argv: tuple[str, ...], progress: Any) -> Ended:
-    """`harness.sim.target` in this process, in the place of a process of its own."""
-    from harness.sim.target import target
+    """`harness.simgpu.target` in this process, in the place of a process of its own."""
+    from harness.simgpu.target import target
 
-    place = argv.index("harness.sim.target")
+    place = argv.index("harness.simgpu.target")
     try:
         target.main(list(argv[place + 1 :]), standalone_mode=False)
         code = 0

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.analyze import Options, TraceReport
-from analysis.causes import causes
-from analysis.definitions import compare_definitions
-from analysis.gaps import Window
-from analysis.writer import TraceBuilder
+from harness.analysis.analyze import Options, TraceReport
+from harness.analysis.idle.causes import causes
+from harness.analysis.idle.definitions import compare_definitions
+from harness.analysis.idle.gaps import Window
+from harness.analysis.writer.writer import TraceBuilder
 
 from ..analysis.build import US, builder, decode_loop, report
 from .pages import text

@@ -14,16 +14,16 @@ SAID = [normal(entry) for entry in first_cells(_WARNINGS)]
 ENTRIES = [normal(entry) for entry in first_cells(_ERRORS)]
 
 PASSED_ON = {
-    "analysis/columnar.py": "what reading one table of a folder said",
-    "analysis/sqlite.py": "a function of another file words it, and is called with it there",
-    "analysis/streamed.py": "a function of another file words it, as for whole tables",
+    "analysis/readers/arrow/tables.py": "what reading one table of a folder said",
+    "analysis/readers/sqlite/database.py": "another file words it",
+    "analysis/readers/sqlite/stream.py": "another file words it, as for whole tables",
     "harness/bench/pool.py": "what the measuring process said: a message of its own",
-    "harness/capture/cupti.py": "a refusal inside the target, or which profiler is attached",
-    "harness/capture/nsys_export.py": "the same message as before, with another class",
+    "harness/capture/cupti/backend.py": "a refusal in the target, or which profiler is attached",
+    "harness/capture/nsys/export.py": "the same message as before, with another class",
     "harness/commands/_trace_options.py": "what reading a size said",
     "harness/doctor.py": "what a recording said",
     "harness/exporting.py": "what reading the trace said",
-    "harness/exports.py": "what looking for nsys said",
+    "harness/run/exports.py": "what looking for nsys said",
     "harness/gaps.py": "what reading the trace said",
     "harness/show.py": "what reading the trace said",
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from random import Random
 
-from analysis.writer import DEVICE, PINNED, CopyKind, TraceBuilder
+from harness.analysis.writer.writer import DEVICE, PINNED, CopyKind, TraceBuilder
 
 
 def invent(seed: int, path: Path) -> Path:

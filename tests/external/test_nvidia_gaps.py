@@ -14,10 +14,10 @@ from random import Random
 
 import pytest
 
-from analysis.definitions import compare_definitions
-from analysis.gaps import Window, find_gaps
-from analysis.trace import Trace
-from analysis.writer import TraceBuilder
+from harness.analysis.idle.definitions import compare_definitions
+from harness.analysis.idle.gaps import Window, find_gaps
+from harness.analysis.model.trace import Trace
+from harness.analysis.writer.writer import TraceBuilder
 
 from .invented import invent
 from .nvidia import Gap, Nsys

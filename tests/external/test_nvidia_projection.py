@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.steps import DEFAULT_STEP, StepPattern, Steps, find_steps
-from analysis.trace import Trace
-from analysis.writer import TraceBuilder
+from harness.analysis.idle.steps import DEFAULT_STEP, StepPattern, Steps, find_steps
+from harness.analysis.model.trace import Trace
+from harness.analysis.writer.writer import TraceBuilder
 
 from .invented import invent
 from .nvidia import NoData, Nsys, Projection

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.writer import DEVICE, PAGEABLE, CopyKind, SyncType, TraceBuilder
+from harness.analysis.writer.writer import DEVICE, PAGEABLE, CopyKind, SyncType, TraceBuilder
 
 from .nvidia import NoData, Nsys
 

@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from analysis.steps import find_steps
-from analysis.trace import Trace
+from harness.analysis.idle.steps import find_steps
+from harness.analysis.model.trace import Trace
 
 from .nvidia import Nsys, unavailable
 

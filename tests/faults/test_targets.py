@@ -264,7 +264,7 @@ def test_an_export_in_the_cache_is_told_by_the_report_not_by_the_time(
     tmp_path, monkeypatch, capsys
 ):
     """A clock that ran back gives a changed report an older date: it is exported again."""
-    from harness.exports import exported
+    from harness.run.exports import exported
 
     bases = [loop(tmp_path / f"{k}.sqlite", steps=3 + k) for k in range(2)]
     monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))

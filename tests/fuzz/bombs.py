@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
-from analysis.writer import TraceBuilder
+from harness.analysis.writer.writer import TraceBuilder
 
 SMALL = 512 << 10
 """Bytes: what the promise of ten seconds calls a small file."""

@@ -17,8 +17,8 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
-from analysis.columnar import SUFFIXES
-from analysis.schema import MAX_TIME, OPERATIONS
+from harness.analysis.model.schema import MAX_TIME, OPERATIONS
+from harness.analysis.readers.arrow.tables import SUFFIXES
 
 Span = tuple[object, object]
 

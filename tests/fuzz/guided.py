@@ -18,13 +18,13 @@ from random import Random
 
 import atheris
 
-with atheris.instrument_imports(include=["analysis", "harness"]):
-    import analysis.arrow
-    import analysis.columnar
-    import analysis.kineto
-    import analysis.reader  # noqa: F401
+with atheris.instrument_imports(include=["harness"]):
+    import harness.analysis.readers.arrow.tables
+    import harness.analysis.readers.join
+    import harness.analysis.readers.kineto.tables
+    import harness.analysis.readers.sqlite.arrow_stream
     import harness.manifest
-    import harness.sim.gpu  # noqa: F401
+    import harness.simgpu.gpu  # noqa: F401
 
     from . import bases, folders
     from .oracle import Depth

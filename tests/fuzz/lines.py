@@ -9,13 +9,10 @@ from pathlib import Path
 from coverage import Coverage
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-WATCHED = (
-    "analysis/reader.py", "analysis/sqlite.py", "analysis/columnar.py", "analysis/oprows.py",
-    "analysis/arrow.py", "analysis/pages.py", "analysis/records.py", "analysis/plain.py",
-    "analysis/devices.py", "analysis/metadata.py", "analysis/kineto.py", "analysis/kineto_rows.py",
-    "analysis/kineto_stream.py", "analysis/formats.py", "analysis/calibration.py",
-    "harness/manifest.py", "harness/sim/gpu.py",
-)  # fmt: skip
+_PATTERNS = ("analysis/readers/**/*.py", "analysis/verdicts/calibration.py", "harness/manifest.py")
+WATCHED = sorted(
+    str(path.relative_to(ROOT)) for pattern in _PATTERNS for path in ROOT.glob(pattern)
+)
 EVERY = 250
 
 

@@ -16,14 +16,14 @@ from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
-from analysis.analyze import Options, TraceReport, analyze
-from analysis.entries import entries_of
-from analysis.errors import TraceError
-from analysis.exports.base import ROWS, exporters
-from analysis.figures.standalone import figure
-from analysis.reports.base import Report, Terminal, reporters
-from analysis.states import gap_states
-from analysis.steps import StepPattern
+from harness.analysis.analyze import Options, TraceReport, analyze
+from harness.analysis.exports.base import ROWS, exporters
+from harness.analysis.figures.standalone import figure
+from harness.analysis.idle.steps import StepPattern
+from harness.analysis.model.errors import TraceError
+from harness.analysis.reports.base import Report, Terminal, reporters
+from harness.analysis.scenes.entries import entries_of
+from harness.analysis.scenes.states import gap_states
 from harness.show import heading, plot
 from tests.analysis.test_metamorphic import figures
 

@@ -18,15 +18,15 @@ from functools import cache
 from pathlib import Path
 from random import Random
 
-from analysis.analyze import analyze
-from analysis.errors import TraceError
-from analysis.metadata import read_source
-from analysis.schema import MAX_TIME, Table
-from analysis.sqlite import Columns, Database, open_database
-from analysis.trace import Trace
+from harness.analysis.analyze import analyze
+from harness.analysis.model.errors import TraceError
+from harness.analysis.model.schema import MAX_TIME, Table
+from harness.analysis.model.trace import Trace
+from harness.analysis.readers.metadata import read_source
+from harness.analysis.readers.sqlite.database import Columns, Database, open_database
 from harness.manifest import RunManifest, read_manifest
-from harness.sim.gpu import read_gpu
-from harness.sim.gpu_writer import to_toml
+from harness.simgpu.gpu import read_gpu
+from harness.simgpu.gpu_writer import to_toml
 from tests.analysis.test_metamorphic import figures
 
 from . import bases, blobs, brute, folders, layouts, oracle, tables, toml_writer, trees

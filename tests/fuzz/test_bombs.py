@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from analysis.analyze import analyze
-from analysis.errors import TraceError
-from analysis.reports.base import Report, Terminal, reporters
+from harness.analysis.analyze import analyze
+from harness.analysis.model.errors import TraceError
+from harness.analysis.reports.base import Report, Terminal, reporters
 from harness.errors import HarnessError
 from harness.manifest import read_manifest
-from harness.sim.gpu import read_gpu
+from harness.simgpu.gpu import read_gpu
 
 from . import bombs
 from .oracle import in_time, one_line
@@ -59,8 +59,8 @@ def test_a_little_gzip_is_not_a_lot_of_json(tmp_path: Path, content: bytes, says
 def test_sound_files_of_every_page_size_are_trees(tmp_path: Path, page: int, table: str) -> None:
     import sqlite3
 
-    from analysis.schema import NVTX, STRINGS
-    from analysis.sqlite import open_database
+    from harness.analysis.model.schema import NVTX, STRINGS
+    from harness.analysis.readers.sqlite.database import open_database
 
     path = tmp_path / "sound.sqlite"
     path.write_bytes(bombs._loop(2000))

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from analysis.analyze import TraceReport, analyze
-from analysis.errors import TraceError
-from analysis.trace import Trace
+from harness.analysis.analyze import TraceReport, analyze
+from harness.analysis.model.errors import TraceError
+from harness.analysis.model.trace import Trace
 from harness.errors import HarnessError
-from harness.sim.gpu import read_gpu
+from harness.simgpu.gpu import read_gpu
 from tests.analysis.test_metamorphic import figures
 
 from . import bases
@@ -152,7 +152,7 @@ def test_numbers_of_a_gpu(tmp_path: Path, value: str, says: str) -> None:
 
 @pytest.mark.parametrize("value", ['"\\ud800"', '"a\\udfffb"', "NaN", "-Infinity", "1e999"])
 def test_a_manifest_that_nothing_could_print(tmp_path: Path, value: str) -> None:
-    from analysis.reports.base import Report, Terminal, reporters
+    from harness.analysis.reports.base import Report, Terminal, reporters
 
     (tmp_path / "t.json").write_text(
         f'{{"manifest_version": 1, "origin": "measured", "calibration": {{"method": {value}}}}}'

@@ -62,8 +62,8 @@ def test_a_seed_is_one_mutant() -> None:
 
 def test_the_oracle_sees_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     """A reader that loses a row, or adds up wrongly, does not get past it."""
-    import analysis.reader
-    from analysis.oprows import RawOperations, join_operations
+    from harness.analysis.readers import join
+    from harness.analysis.readers.operations import RawOperations, join_operations
 
     from .oracle import Broken
 
@@ -72,7 +72,7 @@ def test_the_oracle_sees_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
         columns = {name: column[1:] for name, column in raw.columns.items()}
         return RawOperations(columns, raw.kind[1:], raw.copy_kind[1:], raw.peer[1:], raw.dropped)
 
-    monkeypatch.setattr(analysis.reader, "join_operations", lossy)
+    monkeypatch.setattr(join, "join_operations", lossy)
     for name, data in (
         ("sqlite", bases.sqlite_base("loop")),
         ("json", bases.json_base("kineto_2_11")),

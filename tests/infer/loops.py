@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from analysis.infer import InferredSteps
-from analysis.schema import CopyKind
-from analysis.steps import StepSeries
-from analysis.trace import Trace
-from analysis.writer import PAGEABLE, PINNED, SyncType, TraceBuilder
+from harness.analysis.idle.infer.infer import InferredSteps
+from harness.analysis.idle.steps import StepSeries
+from harness.analysis.model.schema import CopyKind
+from harness.analysis.model.trace import Trace
+from harness.analysis.writer.writer import PAGEABLE, PINNED, SyncType, TraceBuilder
 
 US = 1000
 LAYER = ("layer_norm", "gemm_qkv", "split", "attention", "gemm_out", "add", "layer_norm", "gemm_up",

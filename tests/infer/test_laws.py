@@ -10,8 +10,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from analysis.infer import _likeness
-from analysis.infer_period import Loop, NoLoop, Places, find_loop, regular_spacing
+from harness.analysis.idle.infer.infer import _likeness
+from harness.analysis.idle.infer.period import Loop, NoLoop, Places, find_loop, regular_spacing
 
 from .loops import shuffled
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.analyze import analyze
-from analysis.errors import TraceError
-from analysis.infer import infer_steps
-from analysis.steps import StepPattern, find_steps
-from analysis.trace import Trace
+from harness.analysis.analyze import analyze
+from harness.analysis.idle.infer.infer import infer_steps
+from harness.analysis.idle.steps import StepPattern, find_steps
+from harness.analysis.model.errors import TraceError
+from harness.analysis.model.trace import Trace
 
 from .loops import (
     Deferred,
@@ -213,7 +213,7 @@ def test_step_times_run_on_from_wait_to_wait(tmp_path: Path) -> None:
 
 def test_summaries_of_inferred_steps_match(tmp_path: Path) -> None:
     """Idle per steady step comes out the same, whoever marked the steps."""
-    from analysis.summary import summarize_series
+    from harness.analysis.idle.figures import summarize_series
 
     trace = opened(recorded(kv_cache).trace, tmp_path)
     report = analyze(trace)

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from analysis.schema import NULL, CopyKind, Kind, SyncType
-from analysis.trace import Trace
+from harness.analysis.model.schema import NULL, CopyKind, Kind, SyncType
+from harness.analysis.model.trace import Trace
 
 Event = dict[str, Any]
 

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis import kineto_stream
-from analysis.kineto_rows import WILD, copy_kind, nanoseconds
-from analysis.kineto_stream import EventStream
-from analysis.schema import NULL, CopyKind, Kind, SyncType
-from analysis.trace import Trace
+from harness.analysis.model.schema import NULL, CopyKind, Kind, SyncType
+from harness.analysis.model.trace import Trace
+from harness.analysis.readers.kineto import stream as kineto_stream
+from harness.analysis.readers.kineto.rows import WILD, copy_kind, nanoseconds
+from harness.analysis.readers.kineto.stream import EventStream
 
 from .kineto_json import Event, Raw, dumped, event, kineto_2_11, kineto_2_13, launch
 
@@ -210,7 +210,7 @@ def test_cuda_graph_kernels_share_their_launch(tmp_path: Path) -> None:
 
 def test_rocm(tmp_path: Path) -> None:
     """What Kineto writes with roctracer and rocprofiler-sdk: other names, strings for numbers."""
-    from analysis.causes.calls import allocating, synchronizing
+    from harness.analysis.model.cuda_calls import allocating, synchronizing
 
     made = [
         event("cuda_runtime", "hipMalloc", 500, 900, 100, 100, cid=1, correlation=9, ptr="0x7f"),

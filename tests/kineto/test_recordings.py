@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.analyze import analyze
-from analysis.errors import TraceError
-from analysis.schema import SyncType
-from analysis.steps import find_steps
-from analysis.trace import Trace
+from harness.analysis.analyze import analyze
+from harness.analysis.idle.steps import find_steps
+from harness.analysis.model.errors import TraceError
+from harness.analysis.model.schema import SyncType
+from harness.analysis.model.trace import Trace
 
 DATA = Path(__file__).parent / "data"
 RECORDINGS = sorted(DATA.glob("*.json.gz"))

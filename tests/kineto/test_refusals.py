@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from analysis.analyze import analyze
-from analysis.errors import TraceError
-from analysis.trace import Trace
+from harness.analysis.analyze import analyze
+from harness.analysis.model.errors import TraceError
+from harness.analysis.model.trace import Trace
 
 from .kineto_json import event, kineto_2_11, launch
 from .test_reading import small_loop

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.analyze import Options, TraceReport, analyze
-from analysis.steps import DEFAULT_STEP, StepPattern
-from analysis.trace import Trace
+from harness.analysis.analyze import Options, TraceReport, analyze
+from harness.analysis.idle.steps import DEFAULT_STEP, StepPattern
+from harness.analysis.model.trace import Trace
 
 from .kineto_json import events_of, kineto_2_11, kineto_2_13
 

@@ -134,8 +134,8 @@ def test_a_worker_killed_half_way_costs_nothing_but_time(
 
 
 def test_no_scheduler(monkeypatch: pytest.MonkeyPatch) -> None:
-    from harness import dask_cluster
     from harness.errors import HarnessError
+    from harness.run import dask_cluster
 
     monkeypatch.setattr(dask_cluster, "WAIT_S", 1)
     with pytest.raises(HarnessError, match="no Dask scheduler answers at tcp://127") as found:
@@ -146,9 +146,9 @@ def test_no_scheduler(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_trace_that_kills_every_worker_is_named() -> None:
-    from analysis.analyze import Options
-    from harness.collect import Job
-    from harness.dask_cluster import _outcome
+    from harness.analysis.analyze import Options
+    from harness.run.dask_cluster import _outcome
+    from harness.run.many_traces import Job
 
     class Killed:
         def result(self) -> None:

@@ -13,9 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from analysis.analyze import analyze
-from analysis.reports.base import Request
-from analysis.reports.slim import slim
+from harness.analysis.analyze import analyze
+from harness.analysis.reports.base import Request
+from harness.analysis.reports.slim import slim
 
 from ..analysis.build import decode_loop
 from ..conftest import ROOT
@@ -51,7 +51,7 @@ def test_the_report_is_the_same_to_the_byte(harness, some: list[str], form: str)
 @pytest.mark.parametrize("name", ["json", "csv", "md", "table"])
 def test_a_slim_report_shows_what_the_whole_one_does(shared_traces: Path, view, name: str) -> None:
     """Every view of every format, of a trace with its arrays and without."""
-    from analysis.reports.base import Report, Terminal, reporter
+    from harness.analysis.reports.base import Report, Terminal, reporter
 
     by = view[1] if view[:1] == ("--by",) else None
     request = Request(by, 3 if "--top" in view else 0, "--definitions" in view)
@@ -83,8 +83,8 @@ def test_what_a_trace_leaves_behind_is_small() -> None:
 
 
 def test_a_view_that_was_not_kept_is_not_made_up() -> None:
-    from analysis.reports.base import Report
-    from analysis.reports.tables import by_cause
+    from harness.analysis.reports.base import Report
+    from harness.analysis.reports.tables import by_cause
 
     thin = slim(analyze(ROOT / "traces" / "example-sync.sqlite"), Request())
     with pytest.raises(AssertionError, match=r"by_cause .* was not kept"):

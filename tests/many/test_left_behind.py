@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import exports
+from harness.run import exports
 
 from .conftest import RECORDING
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.pool import spread
+from harness.run.pool import spread
 
 from .work import die_on_seven, die_once, die_writing, double, fail, linger, lost, nap
 

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from analysis.analyze import Options, TraceReport, analyze
-from analysis.reports.base import Report, Request
-from analysis.steps import StepPattern
-from analysis.writer import TraceBuilder
+from harness.analysis.analyze import Options, TraceReport, analyze
+from harness.analysis.idle.steps import StepPattern
+from harness.analysis.reports.base import Report, Request
+from harness.analysis.writer.writer import TraceBuilder
 
 US = 1_000
 HOSTILE = "<script>alert(1)</script>\"'&\x1b[31m\u202e{{7*7}}"

@@ -11,8 +11,8 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from analysis.reports.base import Request, Terminal, reporters
 from harness import __version__
+from harness.analysis.reports.base import Request, Terminal, reporters
 
 from ..conftest import ROOT
 from .browser import Browser, opened

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.reports.base import Terminal, reporters
+from harness.analysis.reports.base import Terminal, reporters
 
 from ..conftest import ROOT
 from .browser import Browser, opened

@@ -214,7 +214,7 @@ def test_a_window_of_steps_is_all_that_a_timeline_holds(
 
 
 def test_every_exporter_and_its_rows_are_offered(harness: Run) -> None:
-    from analysis.exports.base import ROWS, exporters
+    from harness.analysis.exports.base import ROWS, exporters
 
     told = harness("export", "--help").stdout
     assert "|".join(sorted(exporters(), key=["perfetto", "csv", "parquet"].index)) in told

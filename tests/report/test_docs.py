@@ -76,8 +76,8 @@ def test_pictures_are_there_and_described() -> None:
 
 
 def test_every_column_of_the_exports_is_documented() -> None:
-    from analysis.analyze import analyze
-    from analysis.exports.frames import gaps_frame, steps_frame
+    from harness.analysis.analyze import analyze
+    from harness.analysis.exports.frames import gaps_frame, steps_frame
 
     report = analyze(ROOT / "traces" / "example-sync.sqlite")
     for frame in (gaps_frame(report), steps_frame(report)):

@@ -12,19 +12,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.causes import causes
-from analysis.figures import palette, text
-from analysis.figures.charts import Axis, thinned, upper_end
-from analysis.figures.svg import nudged, num, tag, ticks
-from analysis.figures.units import human
-from analysis.moments import step_moment
+from harness.analysis.figures import palette, text
+from harness.analysis.figures.charts import Axis, thinned, upper_end
+from harness.analysis.figures.svg import nudged, num, tag, ticks
+from harness.analysis.figures.units import human
+from harness.analysis.idle.causes import causes
+from harness.analysis.scenes.moments import step_moment
 
 from .build import HOSTILE, US, analyzed, loop
 
 
 @pytest.mark.parametrize("name", ["svg", "units"])
 def test_examples_in_docstrings(name: str) -> None:
-    found = doctest.testmod(importlib.import_module(f"analysis.figures.{name}"))
+    found = doctest.testmod(importlib.import_module(f"harness.analysis.figures.{name}"))
     assert found.attempted > 0
     assert found.failed == 0
 

@@ -15,11 +15,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.analyze import TraceReport
-from analysis.exports.base import ROWS, exporters
-from analysis.exports.perfetto import nesting
-from analysis.reports.base import Request, Table, Terminal, reporters
-from analysis.reports.table import drawn
+from harness.analysis.analyze import TraceReport
+from harness.analysis.exports.base import ROWS, exporters
+from harness.analysis.exports.perfetto import nesting
+from harness.analysis.reports.base import Request, Table, Terminal, reporters
+from harness.analysis.reports.table import drawn
 
 from .build import HOSTILE, analyzed, loop
 

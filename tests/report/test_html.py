@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from analysis.analyze import analyze
-from analysis.reports.base import Failure, Report, Terminal, reporters
+from harness.analysis.analyze import analyze
+from harness.analysis.reports.base import Failure, Report, Terminal, reporters
 
 from ..conftest import ROOT
 from .build import HOSTILE, analyzed, loop

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.lanes import stacked
+from harness.analysis.scenes.lanes import stacked
 
 SPANS = st.lists(st.tuples(st.integers(-20, 40), st.integers(1, 20)), max_size=30)
 

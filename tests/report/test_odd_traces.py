@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from analysis.analyze import Options, analyze
-from analysis.entries import entries_of
-from analysis.errors import TraceError
-from analysis.exports.base import exporters
-from analysis.figures.standalone import figure
-from analysis.figures.text import account, painted, timeline
-from analysis.reports.base import Report, Terminal, reporters
-from analysis.writer import TraceBuilder
+from harness.analysis.analyze import Options, analyze
+from harness.analysis.exports.base import exporters
+from harness.analysis.figures.standalone import figure
+from harness.analysis.figures.text import account, painted, timeline
+from harness.analysis.model.errors import TraceError
+from harness.analysis.reports.base import Report, Terminal, reporters
+from harness.analysis.scenes.entries import entries_of
+from harness.analysis.writer.writer import TraceBuilder
 from harness.show import plot
 
 from .build import US, loop

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.analyze import analyze
-from analysis.moments import figures_of, step_moment, telling_moments
-from analysis.scene import Lane, coverage, fitted, span_count
-from analysis.stage import scene_of
-from analysis.states import gap_states
+from harness.analysis.analyze import analyze
+from harness.analysis.scenes.compose import scene_of
+from harness.analysis.scenes.moments import figures_of, step_moment, telling_moments
+from harness.analysis.scenes.scene import Lane, coverage, fitted, span_count
+from harness.analysis.scenes.states import gap_states
 
 from ..conftest import ROOT
 from .build import US, analyzed, loop

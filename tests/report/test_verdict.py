@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from analysis.entries import entries_of
-from analysis.reports.base import Report
-from analysis.reports.verdict import LIMITERS, findings
+from harness.analysis.reports.base import Report
+from harness.analysis.reports.verdict import LIMITERS, findings
+from harness.analysis.scenes.entries import entries_of
 
 from ..conftest import ROOT
 from .build import analyzed, loop

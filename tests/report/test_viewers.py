@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from analysis.exports.base import exporters
+from harness.analysis.exports.base import exporters
 
 from ..conftest import ROOT
 from .browser import Browser, opened

@@ -13,10 +13,10 @@ from pathlib import Path
 import click
 import pytest
 
-from analysis.analyze import Options, analyze
-from analysis.exports.base import ROWS, exporters
-from analysis.figures.standalone import png
-from analysis.reports.base import Report, Request, Terminal, reporters
+from harness.analysis.analyze import Options, analyze
+from harness.analysis.exports.base import ROWS, exporters
+from harness.analysis.figures.standalone import png
+from harness.analysis.reports.base import Report, Request, Terminal, reporters
 from harness.cli import cli
 from tests.capture.fake_nsys import install
 from tests.report.build import loop

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from analysis.diagnostics import safe
-from harness import scrub_policy as policy
+from harness.analysis.readers.diagnostics import safe
 from harness.errors import HarnessError
-from harness.scrub import _Copy, scrub
-from harness.scrub_search import found_in
+from harness.scrub import policy
+from harness.scrub.scrub import _Copy, scrub
+from harness.scrub.search import found_in
 from tests.report.build import loop
 
 ROOT = Path(__file__).parents[2]

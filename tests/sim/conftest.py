@@ -7,7 +7,7 @@ import functools
 
 import pytest
 
-from harness.sim.gpu import Gpu, load_gpu
+from harness.simgpu.gpu import Gpu, load_gpu
 
 
 def changed(gpu: Gpu, **values: float) -> Gpu:
@@ -32,7 +32,7 @@ def run(strategy: str, gpu: str = "h100", **fields):
     torch = pytest.importorskip("torch", reason="simulating needs torch (pip install '.[record]')")
     torch.set_num_threads(1)  # a tiny model is slower on two threads than on one
     from harness.decode.workload import Workload
-    from harness.sim.run import simulate
+    from harness.simgpu.run import simulate
 
     fields = {
         "model": "tiny", "device": "cpu", "batch_size": 4, "prompt_length": 6, "eos_id": -1,

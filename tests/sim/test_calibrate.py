@@ -13,8 +13,8 @@ pytest.importorskip("torch", reason="simulating needs torch (pip install '.[reco
 from click.testing import CliRunner
 
 from harness.commands.calibrate import command
-from harness.sim.gpu import built_in, load_gpu, read_gpu
-from harness.sim.gpu_writer import to_toml
+from harness.simgpu.gpu import built_in, load_gpu, read_gpu
+from harness.simgpu.gpu_writer import to_toml
 
 from .conftest import changed
 
@@ -33,7 +33,7 @@ def run(*arguments: str):
 def other_machine(tmp_path_factory):
     """A trace of kv-cache on a machine whose constants differ from every file's."""
     from harness.decode.workload import Workload
-    from harness.sim.run import simulate
+    from harness.simgpu.run import simulate
 
     workload = Workload(
         strategy="kv-cache", model="tiny", device="cpu", batch_size=2, max_new_tokens=16,

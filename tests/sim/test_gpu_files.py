@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.errors import HarnessError
-from harness.sim.gpu import built_in, find_gpu, load_gpu, read_gpu
+from harness.simgpu.gpu import built_in, find_gpu, load_gpu, read_gpu
 
 L40S = built_in()["l40s"].read_text()
 

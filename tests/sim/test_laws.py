@@ -8,10 +8,10 @@ from collections import defaultdict
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.intervals import complement, union
-from harness.sim import whatif
-from harness.sim.machine import COPY, TO_HOST, Timing, Work
-from harness.sim.program import Hold, Launch, Plain, Program, Spend, Sync, play
+from harness.analysis.model.intervals import complement, union
+from harness.simgpu import whatif
+from harness.simgpu.machine import COPY, TO_HOST, Timing, Work
+from harness.simgpu.program import Hold, Launch, Plain, Program, Spend, Sync, play
 
 times = st.integers(0, 50)
 streams = st.sampled_from([7, 13])

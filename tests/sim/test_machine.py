@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.errors import HarnessError
-from harness.sim.machine import COPY, TO_DEVICE, TO_HOST, Machine, Span, Timing, Work
+from harness.simgpu.machine import COPY, TO_DEVICE, TO_HOST, Machine, Span, Timing, Work
 
 PLAIN = Timing(latency_ns=5, gap_ns=1, event_ns=2, wake_ns=3, node_gap_ns=4, queue_depth=1024)
 

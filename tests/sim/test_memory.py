@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.sim.memory import MIB, CachingAllocator
+from harness.simgpu.memory import MIB, CachingAllocator
 
 
 def test_small_blocks_share_a_segment():

@@ -54,7 +54,7 @@ def test_json_has_raw_ns_and_the_error():
 
 
 def test_traces_of_the_what_ifs_are_marked_simulated(tmp_path):
-    from analysis.analyze import analyze
+    from harness.analysis.analyze import analyze
 
     assert run("--from", SYNC, "--write-to", str(tmp_path)).exit_code == 0
     path = tmp_path / "example-sync-hide-sync.sqlite"

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from analysis.analyze import analyze
-from analysis.writer import TraceBuilder
+from harness.analysis.analyze import analyze
+from harness.analysis.writer.writer import TraceBuilder
 from harness.errors import HarnessError, TraceError
-from harness.sim.constants import measure
-from harness.sim.recorded import read_program
-from harness.sim.replay import Asked, predict_from
+from harness.simgpu.constants import measure
+from harness.simgpu.recorded import read_program
+from harness.simgpu.replay import Asked, predict_from
 
 ROOT = Path(__file__).parents[2]
 DATA = Path(__file__).parent / "data"
@@ -94,7 +94,7 @@ def test_a_real_loop_of_someone_elses():
     path = SHARED / "power_iteration.sqlite"
     if not path.exists():
         pytest.skip(f"{path} is not here: the shared traces are needed")
-    from analysis.steps import StepPattern
+    from harness.analysis.idle.steps import StepPattern
 
     outcome = predict_from(Asked(str(path), patterns=(StepPattern.glob("Step *"),)))
     assert abs(facts(outcome)["reproduction_error_share"]) < 0.001
@@ -208,8 +208,8 @@ def test_operations_without_a_launch_are_counted(tmp_path):
 
 def test_a_full_queue_is_recognised(tmp_path):
     # Kernels of 100 us launched every 5 us: after 1024 are waiting, each launch takes 100 us.
-    from harness.sim.export import fill
-    from harness.sim.machine import Machine, Timing, Work
+    from harness.simgpu.export import fill
+    from harness.simgpu.machine import Machine, Timing, Work
 
     machine = Machine(Timing(latency_ns=5_000, gap_ns=1_000, queue_depth=512), start=1_000)
     for step in range(8):

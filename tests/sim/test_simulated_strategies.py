@@ -6,12 +6,12 @@ import pytest
 
 pytest.importorskip("torch", reason="simulating needs torch (pip install '.[record]')")
 
-from analysis.analyze import analyze
+from harness.analysis.analyze import analyze
 from harness.decode.availability import not_simulated
 from harness.decode.registry import strategies, strategy_names
 from harness.errors import HarnessError
-from harness.sim.figures import steady_of
-from harness.sim.gpu import load_gpu
+from harness.simgpu.figures import steady_of
+from harness.simgpu.gpu import load_gpu
 
 from .conftest import changed, run
 
@@ -88,7 +88,7 @@ def test_never_looking_is_a_lower_bound(cache, execution, gpu):
 @pytest.mark.parametrize("name", ["baseline", "kv-cache", "pipelined", "cuda-graph", "compiled"])
 def test_more_bandwidth_is_never_slower(name):
     from harness.decode.workload import Workload
-    from harness.sim.run import simulate
+    from harness.simgpu.run import simulate
 
     workload = Workload(
         strategy=name, model="tiny", device="cpu", batch_size=8, max_new_tokens=10, steps=(4, 10),
@@ -114,7 +114,7 @@ def test_compiling_fuses_and_a_graph_is_one_launch():
 
 def test_a_graph_as_one_row():
     from harness.decode.workload import Workload
-    from harness.sim.run import simulate
+    from harness.simgpu.run import simulate
 
     workload = Workload(
         strategy="cuda-graph", model="tiny", device="cpu", batch_size=2, max_new_tokens=12,
@@ -212,7 +212,7 @@ def test_expandable_segments_map_pages():
 
 def test_too_much_for_the_device_is_said():
     from harness.decode.workload import Workload
-    from harness.sim.run import simulate
+    from harness.simgpu.run import simulate
 
     workload = Workload(
         strategy="static-cache", batch_size=8, max_new_tokens=20, steps=(5, 10), device="cpu",

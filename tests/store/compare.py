@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from analysis.analyze import TraceReport
-from analysis.details import Wanted
-from analysis.reports.base import Report, Request
-from analysis.reports.json import document
+from harness.analysis.analyze import TraceReport
+from harness.analysis.idle.details import Wanted
+from harness.analysis.reports.base import Report, Request
+from harness.analysis.reports.json import document
 
 ALL = Wanted(top=5, streams=True, definitions=True)
 

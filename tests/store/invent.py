@@ -10,8 +10,8 @@ from __future__ import annotations
 from pathlib import Path
 from random import Random
 
-from analysis.schema import CopyKind
-from analysis.writer import TraceBuilder
+from harness.analysis.model.schema import CopyKind
+from harness.analysis.writer.writer import TraceBuilder
 
 CALLS = (
     "cudaMalloc_v3020", "cudaEventRecord_v3020", "cudaLaunchHostFunc_v10000", "cudaFree_v3020",

@@ -14,21 +14,23 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from analysis import plain, sqlite, streamed
-from analysis.arrays import FirstMatch
-from analysis.errors import TraceError
-from analysis.metadata import read_metadata
-from analysis.reader import open_export
-from analysis.schema import NULL, THREAD_NAMES
-from analysis.sqlite import open_database
-from analysis.store import build, join, runs
-from analysis.store.join import Side, join_calls
-from analysis.store.layout import GROUPS
-from analysis.store.opened import Store
-from analysis.store.runs import Runs
-from analysis.store.save import save_trace
-from analysis.trace import Trace
-from analysis.writer import TraceBuilder
+from harness.analysis.model.arrays import FirstMatch
+from harness.analysis.model.errors import TraceError
+from harness.analysis.model.schema import NULL, THREAD_NAMES
+from harness.analysis.model.trace import Trace
+from harness.analysis.readers.join import open_export
+from harness.analysis.readers.metadata import read_metadata
+from harness.analysis.readers.sqlite import database as sqlite
+from harness.analysis.readers.sqlite import page_plan as plain
+from harness.analysis.readers.sqlite import stream as streamed
+from harness.analysis.readers.sqlite.database import open_database
+from harness.analysis.store import build, join, runs
+from harness.analysis.store.join import Side, join_calls
+from harness.analysis.store.layout import GROUPS
+from harness.analysis.store.opened import Store
+from harness.analysis.store.runs import Runs
+from harness.analysis.store.save import save_trace
+from harness.analysis.writer.writer import TraceBuilder
 
 from .invent import invent
 

@@ -11,21 +11,21 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from analysis.analyze import Options, analyze
-from analysis.chunks.analyze import analyze_store
-from analysis.chunks.answer import pack, unpack
-from analysis.chunks.parts import Sizes
-from analysis.chunks.sample import Sample
-from analysis.errors import TraceError
-from analysis.gaps import Window
-from analysis.metadata import read_metadata
-from analysis.sqlite import open_database
-from analysis.stats import Quantiles
-from analysis.steps import DEFAULT_STEP, StepPattern
-from analysis.store.opened import Store
-from analysis.store.save import save_trace
-from analysis.trace import Trace
-from analysis.writer import TraceBuilder
+from harness.analysis.analyze import Options, analyze
+from harness.analysis.idle.chunks.analyze import analyze_store
+from harness.analysis.idle.chunks.answer import pack, unpack
+from harness.analysis.idle.chunks.parts import Sizes
+from harness.analysis.idle.chunks.sample import Sample
+from harness.analysis.idle.gaps import Window
+from harness.analysis.idle.steps import DEFAULT_STEP, StepPattern
+from harness.analysis.model.errors import TraceError
+from harness.analysis.model.trace import Trace
+from harness.analysis.readers.metadata import read_metadata
+from harness.analysis.readers.sqlite.database import open_database
+from harness.analysis.statistics.quantiles import Quantiles
+from harness.analysis.store.opened import Store
+from harness.analysis.store.save import save_trace
+from harness.analysis.writer.writer import TraceBuilder
 
 from .compare import ALL, figures, ordered
 from .invent import invent

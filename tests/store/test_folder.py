@@ -9,16 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.metadata import read_metadata
-from analysis.sqlite import open_database
-from analysis.stats import Quantiles
-from analysis.store import folder as folders
-from analysis.store.codec import decode, encode
-from analysis.store.folder import StoreError, read_checked, write_checked
-from analysis.store.opened import Store
-from analysis.store.save import save_trace
-from analysis.store.strings import pack_strings, unpack_strings
-from analysis.trace import Trace
+from harness.analysis.model.trace import Trace
+from harness.analysis.readers.metadata import read_metadata
+from harness.analysis.readers.sqlite.database import open_database
+from harness.analysis.statistics.quantiles import Quantiles
+from harness.analysis.store import folder as folders
+from harness.analysis.store.codec import decode, encode
+from harness.analysis.store.folder import StoreError, read_checked, write_checked
+from harness.analysis.store.opened import Store
+from harness.analysis.store.save import save_trace
+from harness.analysis.store.strings import pack_strings, unpack_strings
 
 from .invent import invent
 

@@ -13,14 +13,15 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from analysis.analyze import Options, TraceReport, analyze
-from analysis.details import Wanted
-from analysis.errors import TraceError
-from analysis.gaps import Window
-from analysis.trace import Trace
-from harness import cache, look, memory
+from harness.analysis.analyze import Options, TraceReport, analyze
+from harness.analysis.idle.details import Wanted
+from harness.analysis.idle.gaps import Window
+from harness.analysis.model.errors import TraceError
+from harness.analysis.model.trace import Trace
 from harness.cli import cli
-from harness.look import Ways
+from harness.run import cache, memory
+from harness.run import one_trace as look
+from harness.run.one_trace import Ways
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
@@ -254,12 +255,12 @@ def test_the_command_line_gives_the_same_within_a_budget(
 def test_a_window_of_a_stored_trace_reads_little_of_it(
     trace: Path, shared_traces: Path, tmp_path: Path
 ) -> None:
-    from analysis.chunks.analyze import analyze_store
-    from analysis.metadata import read_metadata
-    from analysis.sqlite import open_database
-    from analysis.steps import StepPattern
-    from analysis.store.opened import Store
-    from analysis.store.save import save_trace
+    from harness.analysis.idle.chunks.analyze import analyze_store
+    from harness.analysis.idle.steps import StepPattern
+    from harness.analysis.readers.metadata import read_metadata
+    from harness.analysis.readers.sqlite.database import open_database
+    from harness.analysis.store.opened import Store
+    from harness.analysis.store.save import save_trace
 
     big = tmp_path / "big.sqlite"
     grow(shared_traces / "power_iteration.sqlite", big, 100_000)

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from analysis.metadata import read_metadata
-from analysis.sqlite import open_database
-from analysis.store.opened import Store
-from analysis.store.save import save_trace
-from analysis.trace import Trace
-from harness import memory
+from harness.analysis.model.trace import Trace
+from harness.analysis.readers.metadata import read_metadata
+from harness.analysis.readers.sqlite.database import open_database
+from harness.analysis.store.opened import Store
+from harness.analysis.store.save import save_trace
+from harness.run import memory
 from harness.sizes import bytes_of, shown_bytes
 
 from .invent import invent

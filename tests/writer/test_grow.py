@@ -11,9 +11,9 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from analysis.gaps import find_gaps
-from analysis.steps import find_steps
-from analysis.trace import Trace
+from harness.analysis.idle.gaps import find_gaps
+from harness.analysis.idle.steps import find_steps
+from harness.analysis.model.trace import Trace
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "traces" / "example-sync.sqlite"
@@ -60,7 +60,7 @@ def test_three_copies_have_three_times_the_gaps_and_steps(grow: ModuleType, tmp_
 def test_what_cannot_be_grown_is_one_line_and_leaves_nothing(
     arguments: list[str], message: str, tmp_path: Path
 ) -> None:
-    from analysis.writer import TraceBuilder
+    from harness.analysis.writer.writer import TraceBuilder
 
     TraceBuilder(producer="builder", origin="synthetic").write(tmp_path / "host.sqlite")
     (tmp_path / "text.sqlite").write_text("not SQLite at all, but long enough to be read" * 50)

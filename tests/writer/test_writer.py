@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.errors import TraceError
-from analysis.tables import definitions
-from analysis.writer import DEVICE, PINNED, CopyKind, TraceBuilder
+from harness.analysis.model.errors import TraceError
+from harness.analysis.writer.tables import definitions
+from harness.analysis.writer.writer import DEVICE, PINNED, CopyKind, TraceBuilder
 
 Rows = list[tuple[object, ...]]
 

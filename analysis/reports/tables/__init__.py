@@ -70,7 +70,7 @@ def _main(report: Report) -> Iterator[Table]:
         yield drained(report)
         yield devices(report)
         yield host_steps(report)
-        from ..calibrated import calibration  # it needs names from here
+        from .calibrated import calibration  # it needs names from here
 
         yield calibration(report)
         if _repeated(report):

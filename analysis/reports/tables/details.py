@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from ...analyze import TraceReport
-from ...causes import causes
-from ...details import Wanted
-from ...validity import Level
+from ...idle.causes import causes
+from ...idle.details import Wanted
+from ...verdicts.judge import Level
 from ..base import Column, Report, Table, Value, plain
 from .kept import rows_of
 from .place import OF_DEVICE, WHERE, believed, each, name_of, place

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import astuple
 
 from ...analyze import TraceReport
-from ...details import Wanted
-from ...stats import Quantiles
+from ...idle.details import Wanted
+from ...statistics.quantiles import Quantiles
 from ..base import Column, Report, Table, Value
 from .kept import rows_of
 from .place import OF_DEVICE, OF_TRACE, believed, name_of

@@ -7,9 +7,9 @@ from collections import defaultdict
 import numpy as np
 
 from ...analyze import TraceReport
-from ...causes import causes
-from ...stats import Quantiles
-from ...summary import SeriesSummary
+from ...idle.causes import causes
+from ...idle.figures import SeriesSummary
+from ...statistics.quantiles import Quantiles
 from ..base import Column, Report, Table, Value
 from .notes import outside_steps, step_notes
 from .place import WHERE, believed, each, name_of, place

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ...analyze import TraceReport
-from ...summary import Steady
+from ...idle.figures import Steady
 from ..base import Report, plain
 from .place import believed
 

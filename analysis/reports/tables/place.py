@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...analyze import TraceReport
-from ...summary import SeriesSummary
-from ...validity import Level
+from ...idle.figures import SeriesSummary
+from ...verdicts.judge import Level
 from ..base import Column, Report, Value
 
 OF_TRACE = (Column("strategy", "strategy"), Column("trace", "trace"))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ...collectives import rank_steps
 from ...figures.units import human, share
-from ...stragglers import JobRanks, Member, jobs
+from ...ranks.collectives import rank_steps
+from ...ranks.stragglers import JobRanks, Member, jobs
 from ..base import Column, Report, Table, Value, plain
 from .kept import rows_of
 from .place import believed, name_of

@@ -1,0 +1,1 @@
+"""Whether one set of runs is faster or slower than another."""

@@ -1,0 +1,136 @@
+"""One side of a comparison from analysed traces: a subject per strategy, a run per trace."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..analyze import TraceReport
+from ..idle.figures import SeriesSummary
+from ..idle.per_step import steady_periods
+from ..scenes.moments import positions
+from ..statistics.bootstrap import Float
+from ..verdicts.judge import Level
+from .verdict import Sample, Side, Subject
+
+# What a manifest says about how a trace came to be; what only names the recording is left out.
+_TELLING = ("origin", "strategy", "choices", "workload", "seeds", "versions", "host", "git")
+_CAPTURE = ("backend", "graph_trace", "tool_version")
+_DEVICE = ("kind", "name", "type", "driver", "cuda", "capability", "threads", "tf32_matmul")
+
+
+def trace_side(name: str, reports: Sequence[TraceReport], notes: Sequence[str] = ()) -> Side:
+    """Traces of one strategy become runs of one subject.
+
+    Per step, interior steps only: the period (`step`), `busy`, `idle`, and idle time by cause;
+    traces without a GPU side give the host's period. Figures that a trace's verdict calls invalid
+    are left out. `step` alone is a gate.
+    """
+    runs: dict[str, dict[str, list[Float]]] = {}
+    for report in reports:
+        for key, figures in _of_report(report):
+            kept = runs.setdefault(key, {})
+            for metric, values in figures.items():
+                kept.setdefault(metric, []).append(values)
+    subjects = tuple(
+        Subject(
+            key,
+            {
+                metric: Sample(metric, "ns", tuple(values), gate="step" in metric)
+                for metric, values in figures.items()
+            },
+        )
+        for key, figures in runs.items()
+    )
+    made = [report.trace.source.origin for report in reports]
+    said = [f"{name}: {origin}" for origin in sorted(set(made)) if origin != "measured"]
+    return Side(name, merged([_metadata(report) for report in reports]), subjects, (*said, *notes))
+
+
+def _of_report(report: TraceReport) -> list[tuple[str, dict[str, Float]]]:
+    if not report.gaps:
+        periods = [np.diff(one.start)[1:].astype(np.float64) for one in report.steps.series]
+        names = _named(report.label, [(one.pid, one.tid, one.pattern, 0) for one in report.host])
+        return [
+            (name, {"host step": period})
+            for name, period in zip(names, periods, strict=True)
+            if len(period)
+        ]
+    if report.level("device") is Level.INVALID:
+        return []
+    devices = report.trace.devices
+    places = [(one.pid, one.tid, one.pattern, devices[one.device].ordinal) for one in report.series]
+    return [
+        (name, _of_series(report, one))
+        for name, one in zip(_named(report.label, places), report.series, strict=True)
+        if one.steady is not None
+    ]
+
+
+def _named(label: str, places: Sequence[tuple[int, int, str, int]]) -> list[str]:
+    """A name for each (pid, tid, pattern, GPU) of a trace that other runs of it have too: ids of
+    processes and threads change, their order does not.
+
+    >>> _named("train", [(70, 71, "Step *", 0), (70, 71, "Step *", 1)])
+    ['train (GPU 0)', 'train (GPU 1)']
+    """
+    threads = list(dict.fromkeys(place[:2] for place in places))
+    patterns, devices = ({place[k] for place in places} for k in (2, 3))
+    names = []
+    for pid, tid, pattern, device in places:
+        parts = [f"thread {threads.index((pid, tid)) + 1}"] if len(threads) > 1 else []
+        parts += [pattern] if len(patterns) > 1 else []
+        parts += [f"GPU {device}"] if len(devices) > 1 else []
+        names.append(f"{label} ({', '.join(parts)})" if parts else label)
+    return names
+
+
+def _of_series(report: TraceReport, summary: SeriesSummary) -> dict[str, Float]:
+    k, index = positions(report, summary)
+    series = report.steps.series[index]
+    split = report.attributions[k]
+    periods = steady_periods(report.trace, report.gaps[k], split, series)
+    found = {
+        "step": periods.period.astype(np.float64),
+        "busy": periods.busy.astype(np.float64),
+        "idle": periods.idle.astype(np.float64),
+    }
+    if report.level("causes") is not Level.INVALID:
+        for cause, row in zip(split.causes, periods.by_cause, strict=True):
+            found[f"idle: {cause.name}"] = row.astype(np.float64)
+    return found
+
+
+def _metadata(report: TraceReport) -> dict[str, Any]:
+    manifest = report.trace.source.manifest
+    found = {key: manifest[key] for key in _TELLING if manifest.get(key) is not None}
+    for key, names in (("capture", _CAPTURE), ("device", _DEVICE)):
+        inner = manifest.get(key)
+        if isinstance(inner, Mapping):
+            found[key] = {name: inner[name] for name in names if name in inner}
+    gpus = [device.name for device in report.trace.devices if device.name]
+    return {
+        **found,
+        "origin": report.trace.source.origin,
+        "producer": f"{report.trace.source.producer} {report.trace.source.version}".strip(),
+        "gpus": sorted(set(gpus)),
+    }
+
+
+def merged(many: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """One mapping for several: what differs among them becomes a sorted list of the values.
+
+    >>> merged([{"a": 1, "b": {"c": 2}}, {"a": 3, "b": {"c": 2}}])
+    {'a': [1, 3], 'b': {'c': 2}}
+    """
+    found: dict[str, Any] = {}
+    for key in dict.fromkeys(key for one in many for key in one):
+        values = [one[key] for one in many if key in one]
+        if all(isinstance(value, Mapping) for value in values):
+            found[key] = merged(values)
+            continue
+        distinct = [value for k, value in enumerate(values) if value not in values[:k]]
+        found[key] = distinct[0] if len(distinct) == 1 else sorted(distinct, key=str)
+    return found

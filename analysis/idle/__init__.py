@@ -1,0 +1,1 @@
+"""The engine: steps, gaps, causes, and the figures that are summed from them."""

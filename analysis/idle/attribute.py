@@ -1,0 +1,324 @@
+"""What each nanosecond of idle time waited for: walks the registry of causes over the gaps."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from ..model.arrays import Code, factorize
+from ..model.cuda_calls import synchronizing
+from ..model.intervals import Int64, Intervals, complement, pieces
+from ..model.memory import lazy_zeros
+from ..model.nesting import Timeline, build_timeline, innermost
+from ..model.trace import Trace
+from .causes import Cause, Phase, causes
+from .causes.base import GapContext, ThreadRows
+from .gaps import DeviceGaps, known
+
+OUTSIDE = "(outside any NVTX range)"
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """Idle time of one device by cause. The columns of `time` sum to the gaps' lengths, checked."""
+
+    causes: tuple[Cause, ...]
+    time: Int64
+    """Shape (causes, gaps), ns."""
+    launch: Int64
+    """Shape (gaps,): row of the call that launched the operation after the gap, -1 unknown."""
+    launch_start: Int64
+    """Shape (gaps,): end of the `before` phase inside the gap, ns; the gap's start where none."""
+    drained_by: Int64
+    """Shape (gaps,): row of the synchronising call that let the queue run dry, -1 for none."""
+    timelines: dict[int, Timeline] = field(repr=False)
+    """Thread index to what it did between a gap's start and the launch that ended the gap."""
+    skewed: int
+    """Gaps whose operation starts before its own launch call: clock skew, clamped."""
+    skew_ns: int
+    """The largest such skew."""
+
+    @cached_property
+    def total(self) -> dict[str, int]:
+        """Nanoseconds by cause over all gaps, every cause named."""
+        return self.by_name(slice(None))
+
+    @cached_property
+    def _used(self) -> frozenset[int]:
+        """Positions of the causes that have any time at all."""
+        return frozenset(k for k in range(len(self.causes)) if self.time[k].any())
+
+    def by_name(self, gaps: Int64 | slice) -> dict[str, int]:
+        """Nanoseconds by cause over some gaps, every cause named."""
+        return {
+            cause.name: int(self.time[k, gaps].sum()) if k in self._used else 0
+            for k, cause in enumerate(self.causes)
+        }
+
+
+def attribute(trace: Trace, gaps: DeviceGaps) -> Attribution:
+    """Split every gap of one device by cause, and name what drained the queue before it."""
+    registry = causes()
+    position = {cause.name: k for k, cause in enumerate(registry)}
+    time = lazy_zeros(len(registry), len(gaps))
+    given: set[int] = set()
+    """Positions of the causes that got any time."""
+    launch = known(trace.operations.launch, gaps.after)
+    before = known(trace.operations.launch, gaps.before)
+    begin, finish, skew = _launches(trace, gaps, launch)
+
+    orphans = np.flatnonzero(launch < 0)
+    followed = gaps.after[orphans] >= 0
+    for name, rows in (("tail", orphans[~followed]), ("unknown", orphans[followed])):
+        time[position[name], rows] = gaps.length[rows]
+        given.add(position[name])
+    phases = {
+        Phase.BEFORE: begin - gaps.start,
+        Phase.LAUNCH: finish - begin,
+        Phase.AFTER: gaps.end - finish,
+    }
+    phases[Phase.AFTER][orphans] = 0
+    waiting = np.flatnonzero(phases[Phase.BEFORE])
+    by_rows = [c for c in registry if c.rows is not None]
+    timelines = {}
+    for thread, rows in _by_thread(trace.calls.thread[launch[waiting]]):
+        mine = waiting[rows]
+        timeline = _timeline(trace, thread, Intervals(gaps.start[mine], begin[mine]))
+        timelines[thread] = timeline
+        spent = timeline.spent(gaps.start[mine], begin[mine])
+        for k, cause in enumerate(by_rows):
+            if spent[k].any():
+                time[position[cause.name], mine] = spent[k]
+                given.add(position[cause.name])
+        phases[Phase.BEFORE][mine] -= spent.sum(axis=0)
+    contexts: dict[Phase, tuple[Int64, GapContext]] = {}
+    for cause in registry:
+        if cause.rows is not None or cause.phase is Phase.NONE:
+            continue
+        left = phases[cause.phase]
+        if cause.claims is None:
+            time[position[cause.name]] += left
+            given.add(position[cause.name])
+            continue
+        if cause.phase not in contexts:
+            rows = np.flatnonzero(left)
+            contexts[cause.phase] = (
+                rows,
+                GapContext(trace, gaps.after[rows], launch[rows], before[rows]),
+            )
+        rows, context = contexts[cause.phase]
+        taken = rows[cause.claims(context)] if len(rows) else rows
+        if len(taken):
+            time[position[cause.name], taken] += left[taken]
+            given.add(position[cause.name])
+            left[taken] = 0
+            del contexts[cause.phase]
+    total = np.zeros(len(gaps), np.int64)
+    for k in given:
+        total += time[k]
+    assert np.array_equal(total, gaps.length)
+    return Attribution(
+        causes=registry,
+        time=time,
+        launch=launch,
+        launch_start=begin,
+        drained_by=_drained_by(trace, gaps, launch),
+        timelines=timelines,
+        skewed=int(np.count_nonzero(skew > 0)),
+        skew_ns=int(skew.max(initial=0)),
+    )
+
+
+def _launches(trace: Trace, gaps: DeviceGaps, launch: Int64) -> tuple[Int64, Int64, Int64]:
+    """(where in each gap its launch began and ended, by how much each gap's clocks disagree).
+
+    A gap without a known launch has both at its start, and no part in the third.
+    """
+    calls, operations = trace.calls, trace.operations
+    rows: Int64 | slice = slice(None)
+    if bool((launch < 0).any()):
+        rows = np.flatnonzero(launch >= 0)
+    call, after = launch[rows], gaps.after[rows]
+    if len(call) == 0:
+        return gaps.start.copy(), gaps.start.copy(), call
+    called = calls.start[call]
+    skew = called - operations.start[after]
+    # An operation that starts before its launch call was launched as it started.
+    called -= np.maximum(skew, 0)
+    if isinstance(rows, slice):
+        begin, finish = called, calls.end[call]
+    else:
+        begin, finish = gaps.start.copy(), gaps.start.copy()
+        begin[rows], finish[rows] = called, calls.end[call]
+    np.clip(begin, gaps.start, gaps.end, out=begin)
+    np.clip(finish, begin, gaps.end, out=finish)
+    return begin, finish, skew
+
+
+def _by_thread(thread: Code) -> list[tuple[int, Int64]]:
+    """Each thread that occurs, and the positions at which it does."""
+    if len(thread) and bool((thread == thread[0]).all()):
+        return [(int(thread[0]), np.arange(len(thread)))]
+    distinct = factorize(thread.astype(np.int64))[1].tolist()
+    return [(index, np.flatnonzero(thread == index)) for index in distinct]
+
+
+def _timeline(trace: Trace, thread: int, waits: Intervals) -> Timeline:
+    """One thread's time inside the waits by the causes that claim rows, in their order."""
+    calls = _touching(trace, thread, waits)
+    sets = [c.rows(trace, calls) for c in causes() if c.rows is not None]
+    own = [_of_thread(rows, thread) for rows in sets]
+    label = np.repeat(np.arange(len(own), dtype=np.int8), [len(o.start) for o in own])
+    return build_timeline(
+        np.concatenate([o.start for o in own]),
+        np.concatenate([o.end for o in own]),
+        label,
+        len(own),
+    )
+
+
+def _touching(trace: Trace, thread: int, waits: Intervals) -> Int64:
+    """Rows of the thread's calls that overlap a wait: most launches of a busy GPU do not."""
+    calls = trace.calls
+    lo, hi = np.searchsorted(calls.thread, [thread, thread + 1]).tolist()
+    reach = np.maximum.accumulate(calls.end[lo:hi])
+    edges = np.zeros(hi - lo + 1, np.int32)
+    np.add.at(edges, np.searchsorted(reach, waits.start, side="right"), 1)
+    np.add.at(edges, np.searchsorted(calls.start[lo:hi], waits.end, side="left"), -1)
+    touched: Int64 = np.flatnonzero(np.cumsum(edges[:-1], dtype=np.int32) > 0)
+    touched += lo
+    return touched
+
+
+_range_cache: WeakKeyDictionary[Trace, dict[int, tuple[Intervals, Int64]]] = WeakKeyDictionary()
+
+
+def _of_thread(rows: ThreadRows, thread: int) -> ThreadRows:
+    mine = rows.thread == thread
+    if mine.all():
+        return rows
+    return ThreadRows(rows.thread[mine], rows.start[mine], rows.end[mine])
+
+
+def _drained_by(trace: Trace, gaps: DeviceGaps, launch: Int64) -> Int64:
+    """The last synchronising call of the launching thread that returned inside the gap, before
+    the launch: the call that let the queue run dry."""
+    calls = trace.calls
+    result = np.full(len(gaps), -1, np.int64)
+    sync = np.flatnonzero(synchronizing(trace))
+    if len(sync) == 0:
+        return result
+    # Only where the launch began inside the gap could a call return between the two.
+    inside = np.flatnonzero((launch >= 0) & (calls.start[launch] >= gaps.start))
+    for index, rows in _by_thread(calls.thread[launch[inside]]):
+        mine = inside[rows]
+        own = sync[calls.thread[sync] == index]
+        own = own[np.argsort(calls.end[own], kind="stable")]
+        if len(own) == 0:
+            continue
+        returned = calls.end[own]
+        # An operation that starts before its launch call (clock skew) was launched as it started.
+        launched = np.minimum(calls.start[launch[mine]], gaps.end[mine])
+        last = np.searchsorted(returned, launched, side="right") - 1
+        hit = (last >= 0) & (returned[np.maximum(last, 0)] >= gaps.start[mine])
+        result[mine[hit]] = own[last[hit]]
+    return result
+
+
+_NUMBER = re.compile(r"\d+")
+
+
+def family(name: str) -> str:
+    """`Step 37` and `Step 38` are one family: `Step *`."""
+    return _NUMBER.sub("*", name)
+
+
+def largest_first(total: Mapping[str, int]) -> dict[str, int]:
+    """Times above 0 by name, the largest first, equal ones by their name."""
+    ordered = sorted(total.items(), key=lambda item: (-item[1], item[0]))
+    return {name: ns for name, ns in ordered if ns > 0}
+
+
+def host_by_range(trace: Trace, gaps: DeviceGaps, attribution: Attribution) -> dict[str, int]:
+    """Time with cause `host` by the innermost NVTX range of the launching thread, ns, largest
+    first; names that differ in their numbers alone are one family."""
+    index = [cause.name for cause in attribution.causes].index("host")
+    rows = np.flatnonzero(attribution.time[index] > 0)
+    total: Counter[str] = Counter()
+    thread = trace.calls.thread[attribution.launch[rows]]
+    for own, positions in _by_thread(thread):
+        timeline = attribution.timelines[own]
+        mine = rows[positions]
+        waits = Intervals(gaps.start[mine], attribution.launch_start[mine])
+        lo, hi = int(waits.start[0]), int(waits.end[-1])
+        free = complement(Intervals(timeline.start, timeline.end), lo, hi)
+        start, end, _, _ = pieces(waits, free)
+        idle = Intervals(start, end)
+        stretches, names = thread_ranges(trace, own)
+        begin, stop, _, which = pieces(idle, stretches)
+        total[OUTSIDE] += idle.total - int((stop - begin).sum())
+        inverse, ids = factorize(names[which])
+        sums = np.bincount(inverse, weights=stop - begin, minlength=len(ids))
+        for string_id, ns in zip(ids.tolist(), sums.tolist(), strict=True):
+            total[family(trace.strings[string_id])] += int(ns)
+    return largest_first(total)
+
+
+def handoff_threads(trace: Trace, gaps: DeviceGaps, attribution: Attribution) -> dict[str, int]:
+    """Time with cause `handoff` by who handed over to whom, ns, largest first."""
+    index = [cause.name for cause in attribution.causes].index("handoff")
+    rows = np.flatnonzero(attribution.time[index] > 0)
+    thread, launch = trace.calls.thread, trace.operations.launch
+    pairs = np.stack((thread[launch[gaps.before[rows]]], thread[attribution.launch[rows]]))
+    distinct, inverse = np.unique(pairs, axis=1, return_inverse=True)
+    spent = np.zeros(distinct.shape[1], np.int64)
+    np.add.at(spent, inverse.ravel(), attribution.time[index, rows])
+    total: Counter[str] = Counter()
+    for (first, second), ns in zip(distinct.T.tolist(), spent.tolist(), strict=True):
+        total[f"{trace.threads[first].label} → {trace.threads[second].label}"] += ns
+    return largest_first(total)
+
+
+def thread_ranges(trace: Trace, thread: int) -> tuple[Intervals, Int64]:
+    """Stretches of a thread by its innermost NVTX range, and that range's string id."""
+    cached = _range_cache.setdefault(trace, {})
+    if thread not in cached:
+        ranges = trace.ranges
+        mine = np.flatnonzero((ranges.thread == thread) & (ranges.end_thread == thread))
+        stretches, owner = innermost(ranges.start[mine], ranges.end[mine])
+        cached[thread] = stretches, ranges.name[mine[owner]]
+    return cached[thread]
+
+
+def drained_names(trace: Trace, rows: Int64, ns: Int64) -> dict[str, int]:
+    """Idle time by what drained the queue, ns, largest first: `range · call`, or the call alone.
+
+    `rows`: Attribution.drained_by of some gaps; `ns`: the idle time of each.
+    """
+    drained = np.flatnonzero(rows >= 0)
+    total: Counter[str] = Counter()
+    calls = trace.calls
+    threads = calls.thread[rows[drained]]
+    for thread, positions in _by_thread(threads):
+        mine = drained[positions]
+        at = calls.start[rows[mine]]
+        stretches, names = thread_ranges(trace, thread)
+        k = np.searchsorted(stretches.start, at, side="right") - 1
+        inside = (k >= 0) & (stretches.end[np.maximum(k, 0)] > at) if len(names) else k >= 0
+        string = np.where(inside, names[np.maximum(k, 0)], 0) if len(names) else np.zeros_like(k)
+        codes, ids = factorize(string)
+        # One number for (range, whether there is one, call): ordered as the three are.
+        keys = (codes.astype(np.int64) * 2 + inside) * len(calls.names) + calls.name[rows[mine]]
+        inverse, distinct = factorize(keys)
+        sums = np.bincount(inverse, weights=ns[mine], minlength=len(distinct))
+        for key, spent in zip(distinct.tolist(), sums.tolist(), strict=True):
+            code, call = divmod(key, len(calls.names))
+            where = f"{family(trace.strings[int(ids[code // 2])])} · " if code % 2 else ""
+            total[where + calls.names[call]] += int(spent)
+    return largest_first(total)

@@ -1,0 +1,72 @@
+"""What an idle cause is.
+
+Every idle instant t before an operation N, launched by a call [a, b) on thread T, lies in one
+phase, and within its phase exactly one cause claims it:
+
+    before   t < a        what T was doing instead of launching
+    launch   a <= t < b   inside the launching call
+    after    t >= b       launched, not started
+    none     there is no N, or no row of its launch
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
+
+from ...model.arrays import Bool, Code
+from ...model.intervals import Int64
+from ...model.trace import Trace
+
+
+class Phase(IntEnum):
+    """Where an idle instant lies against the launch of the operation that ends the gap."""
+
+    BEFORE = 0
+    LAUNCH = 1
+    AFTER = 2
+    NONE = 3
+
+
+@dataclass(frozen=True)
+class ThreadRows:
+    """Intervals on host threads. Arrays have shape (n,); they may overlap and need no order."""
+
+    thread: Code
+    start: Int64
+    end: Int64
+
+
+@dataclass(frozen=True)
+class GapContext:
+    """Gaps that have time left in the cause's phase. Arrays have shape (gaps,)."""
+
+    trace: Trace
+    after: Int64
+    """Row of the operation after the gap."""
+    launch: Int64
+    """Call that launched it; always known."""
+    launch_before: Int64
+    """Call that launched the operation before the gap, -1 where unknown."""
+
+
+@dataclass(frozen=True)
+class Cause:
+    """One reason for which a device is idle.
+
+    `rows(trace, calls)` gives intervals on host threads, among others of the calls at these rows of
+    `Trace.calls` (those that touch a gap), and only serves in the phase `before`; `claims` gives a
+    mask, shape (gaps,), of the gaps whose still unclaimed time in the phase is this cause's. With
+    neither, the cause takes all that is left of its phase. A lower priority claims first.
+    """
+
+    name: str
+    phase: Phase
+    priority: int
+    meaning: str
+    """One sentence for a person."""
+    remedy: str
+    """What usually removes it."""
+    rows: Callable[[Trace, Int64], ThreadRows] | None = None
+    claims: Callable[[GapContext], Bool] | None = None

@@ -1,0 +1,56 @@
+"""A report without rows, as bytes: what a second look at the same question reads."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ...analyze import Options, TraceReport
+from ...statistics.quantiles import Quantiles
+from ...store.codec import decode, encode
+from ...store.opened import Store
+from ...verdicts.judge import Level, Verdict
+from ..definitions import Definition
+from ..details import DeviceDetails, StreamFigures, TopGap, Wanted
+from ..figures import DeviceSummary, HostSeries, SeriesSummary, Steady, StepTable
+from ..steps import Steps
+from .outline import OutlinedGaps, OutlinedTrace
+
+_KNOWN = (
+    DeviceSummary, Quantiles, SeriesSummary, Steady, StepTable, HostSeries, Verdict, Level,
+    DeviceDetails, TopGap, StreamFigures, Definition,
+)  # fmt: skip
+_FIGURES = ("devices", "all_window_ns", "all_idle_ns", "series", "host", "verdicts")
+
+
+def pack(report: TraceReport, wanted: Wanted) -> bytes:
+    """The figures of a report, with the details that are wanted."""
+    details = tuple(report.details(k, wanted) for k in range(len(report.gaps)))
+    gaps = tuple(
+        (g.device.index, g.window_start, g.window_end, g.idle_ns, len(g)) for g in report.gaps
+    )
+    counts = (report.steps.unassigned, report.steps.ambiguous)
+    figures = tuple(getattr(report, name) for name in _FIGURES)
+    return encode((figures, gaps, counts, details))
+
+
+def unpack(data: bytes, store: Store, options: Options) -> TraceReport:
+    """The report that `pack` was given. Raises StoreError where the bytes are something else."""
+    figures, gaps, (unassigned, ambiguous), details = decode(data, _KNOWN)
+    return TraceReport(
+        trace=OutlinedTrace(store),
+        path=options.path or str(store.path),
+        label=options.label or store.source.label,
+        **dict(zip(_FIGURES, figures, strict=True)),
+        gaps=tuple(OutlinedGaps(store.devices[device], *rest) for device, *rest in gaps),
+        attributions=(),
+        steps=Steps((), unassigned, ambiguous),
+        detailed=details,
+    )
+
+
+def of_options(options: Options, wanted: Wanted) -> str:
+    """All that a report depends on besides the trace, as text."""
+    patterns = tuple(pattern.regex.pattern for pattern in options.patterns)
+    texts = tuple(pattern.text for pattern in options.patterns)
+    plain = replace(options, patterns=(), label=None, path=None)
+    return repr((patterns, texts, plain, wanted))

@@ -1,0 +1,228 @@
+"""Gaps: the maximal idle intervals of one device, and how they fall between steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import cached_property
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..model.arrays import Bool, Code8
+from ..model.errors import TraceError
+from ..model.intervals import Int64, Intervals, union
+from ..model.trace import Device, Trace
+from .steps import StepSeries
+
+_T = TypeVar("_T", np.int64, np.int32)
+
+
+class GapKind(IntEnum):
+    """Where a gap lies, seen from one step series."""
+
+    INTER = 0
+    """Between operations of two different steps."""
+    INTRA = 1
+    """Between operations of the same step."""
+    UNASSIGNED = 2
+    """One of its two operations belongs to no step of the series."""
+    BOUNDARY = 3
+    """At an edge of the window."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """Which stretch of the trace is looked at, ns; None means the operations' own extent."""
+
+    start: int | None = None
+    end: int | None = None
+    capture: bool = False
+    """From the start of collection to its end instead of first to last operation."""
+
+
+@dataclass(frozen=True)
+class DeviceGaps:
+    """The idle intervals of one device inside one window. Arrays have shape (gaps,)."""
+
+    device: Device
+    window_start: int
+    window_end: int
+    rows: Int64 | slice
+    """Which rows of `Trace.operations` run on this device inside the window."""
+    busy: Intervals
+    start: Int64
+    end: Int64
+    before: Int64
+    """Row of the operation with the latest end before the gap, -1 at the window's edge."""
+    after: Int64
+    """Row of the first operation after it by (start, correlationId), -1 at the window's edge."""
+    boundary: Bool
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    @property
+    def window_ns(self) -> int:
+        return self.window_end - self.window_start
+
+    @property
+    def busy_ns(self) -> int:
+        return self.busy.total
+
+    @property
+    def idle_ns(self) -> int:
+        return int((self.end - self.start).sum())
+
+    @cached_property
+    def length(self) -> Int64:
+        return self.end - self.start
+
+    def inside(self, lo: int, hi: int) -> slice:
+        """The gaps that lie whole in `[lo, hi)`, but for those at the window's edges."""
+        first = int(np.searchsorted(self.start, lo))
+        stop = int(np.searchsorted(self.end, hi, side="right"))
+        if first == 0 and len(self) and self.boundary[0]:
+            first = 1
+        if stop == len(self) and len(self) and self.boundary[-1]:
+            stop -= 1
+        return slice(first, max(first, stop))
+
+
+def find_gaps(trace: Trace, window: Window | None = None) -> tuple[DeviceGaps, ...]:
+    """The gaps of every device; devices without an operation in the window are left out.
+
+    Promise: for each device busy_ns + idle_ns == window_ns, checked.
+    """
+    window = window or Window()
+    found = []
+    for device in trace.devices:
+        gaps = device_gaps(trace, device, window)
+        if gaps is not None:
+            found.append(gaps)
+    return tuple(found)
+
+
+def device_gaps(trace: Trace, device: Device, window: Window) -> DeviceGaps | None:
+    """The gaps of one device, or None where it does nothing in the window."""
+    operations = trace.operations
+    lo, hi = edges(trace, window)
+    rows: Int64 | slice = slice(None)
+    if len(trace.devices) > 1:
+        rows = np.flatnonzero(operations.device == device.index)
+    start, end = operations.start[rows], operations.end[rows]
+    if (lo is not None or hi is not None) and len(start):
+        inside = np.ones(len(start), np.bool_)
+        if lo is not None:
+            inside &= end > lo
+        if hi is not None:
+            inside &= start < hi
+        if not inside.all():
+            rows = np.flatnonzero(inside) if isinstance(rows, slice) else rows[inside]
+            start, end = start[inside], end[inside]
+    if len(start) == 0:
+        return None
+    reach = np.maximum.accumulate(end)
+    lo = int(start[0]) if lo is None else lo
+    hi = int(reach[-1]) if hi is None else hi
+    # Operations are sorted by (start, correlationId): the first at a gap's end is the one meant.
+    heads = np.flatnonzero(start[1:] > reach[:-1]) + 1
+    starts = np.concatenate((start[:1], start[heads]))
+    ends = np.concatenate((reach[heads - 1], reach[-1:]))
+    starts[0], ends[-1] = max(starts[0], lo), min(ends[-1], hi)
+    busy = Intervals(starts, ends)
+    # The gaps lie between, and at the edges where the window reaches beyond the work.
+    first, stop = int(lo == starts[0]), len(starts) + int(hi != ends[-1])
+    idle = Intervals(
+        np.concatenate(([lo], ends))[first:stop], np.concatenate((starts, [hi]))[first:stop]
+    )
+    assert busy.total + idle.total == hi - lo
+
+    before = np.concatenate(([-1], _leaders(end, reach, heads)))[first:stop]
+    following = np.concatenate(([0], heads, [-1]))[first:stop]
+    if not isinstance(rows, slice):
+        before = np.where(before >= 0, rows[before], -1)
+        following = np.where(following >= 0, rows[following], -1)
+    return DeviceGaps(
+        device=device,
+        window_start=lo,
+        window_end=hi,
+        rows=rows,
+        busy=busy,
+        start=idle.start,
+        end=idle.end,
+        before=before,
+        after=following,
+        boundary=(idle.start == lo) | (idle.end == hi),
+    )
+
+
+def _leaders(end: Int64, reach: Int64, heads: Int64) -> Int64:
+    """The operation that ends last before each head, and of all: ties keep the earlier one."""
+    last: Int64 = np.append(heads - 1, len(end) - 1)
+    if bool((end[1:] > reach[:-1]).all()):
+        return last
+    rises = np.ones(len(end), np.bool_)
+    np.greater(end[1:], reach[:-1], out=rises[1:])
+    leader = np.maximum.accumulate(np.where(rises, np.arange(len(end)), 0))
+    leading: Int64 = leader[last]
+    return leading
+
+
+def edges(trace: Trace, window: Window) -> tuple[int | None, int | None]:
+    """Where a window begins and ends, ns; None where the operations decide."""
+    lo, hi = window.start, window.end
+    if window.capture:
+        duration = trace.source.duration_ns
+        if duration is None:
+            raise TraceError(
+                f"{trace.path}: --window capture needs ANALYSIS_DETAILS.duration, which is absent",
+                remedy="leave --window out, or give --start and --end",
+            )
+        lo, hi = (0 if lo is None else lo), (duration if hi is None else hi)
+    if lo is not None and hi is not None and hi <= lo:
+        raise TraceError(f"the window ends ({hi} ns) no later than it starts ({lo} ns)")
+    return lo, hi
+
+
+def known(values: NDArray[_T], rows: Int64) -> NDArray[_T]:
+    """The value of each row, -1 where the row is -1; shape of `rows`."""
+    if len(values) == 0:
+        return np.full(len(rows), -1, values.dtype)
+    found = values[rows]
+    found[rows < 0] = -1
+    return found
+
+
+def gap_kinds(gaps: DeviceGaps, series: StepSeries) -> tuple[Code8, Int64]:
+    """Kind of each gap for one series, and the step it belongs to (that of the operation after).
+
+    Shapes (gaps,); the step is -1 for unassigned and boundary gaps.
+    """
+    step_before = known(series.step_of, gaps.before)
+    step_after = known(series.step_of, gaps.after)
+    kind = (step_before == step_after).astype(np.int8)  # INTRA is 1, INTER 0
+    kind[(step_before < 0) | (step_after < 0)] = GapKind.UNASSIGNED
+    kind[gaps.boundary] = GapKind.BOUNDARY
+    step = step_after.astype(np.int64)
+    step[kind > GapKind.INTRA] = -1
+    return kind, step
+
+
+def sum_by_kind(kind: Code8, length: Int64) -> Int64:
+    """Nanoseconds by `GapKind`, shape (4,)."""
+    return np.array([int(length[kind == k].sum()) for k in GapKind], np.int64)
+
+
+def idle_everywhere(gaps: tuple[DeviceGaps, ...]) -> tuple[int, int]:
+    """(window ns, idle ns) of all devices together: idle means that not one of them works."""
+    if not gaps:
+        return 0, 0
+    lo, hi = min(g.window_start for g in gaps), max(g.window_end for g in gaps)
+    if len(gaps) == 1:
+        return hi - lo, gaps[0].idle_ns
+    busy = union(
+        np.concatenate([g.busy.start for g in gaps]), np.concatenate([g.busy.end for g in gaps])
+    )
+    return hi - lo, hi - lo - busy.total

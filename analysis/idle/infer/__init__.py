@@ -1,0 +1,1 @@
+"""Steps of a trace without step ranges, from launches that repeat."""

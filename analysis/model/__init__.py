@@ -1,0 +1,1 @@
+"""What all other rooms work on: a trace as typed columns, intervals, names, errors."""

@@ -1,0 +1,258 @@
+"""A recorded trace as typed columns: what the rest of the package works on.
+
+A `Trace` is read once, whole, and never changes. Times are int64 nanoseconds on the report's own
+clock (zero is the start of collection); intervals are half-open.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import astuple, dataclass, field
+from operator import add
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..readers.metadata import Source
+from .arrays import Bool, Code
+from .intervals import Int64
+from .schema import pid_of, tid_of
+
+
+@dataclass(frozen=True)
+class Strings:
+    """Texts by id: nsys's StringIds, and texts that rows carry themselves under negative ids."""
+
+    values: dict[int, str] = field(repr=False)
+
+    def __getitem__(self, string_id: int) -> str:
+        return self.values.get(int(string_id), "")
+
+
+@dataclass(frozen=True)
+class Device:
+    """One physical GPU. `uuid` is empty where the report does not say."""
+
+    index: int
+    ordinal: int
+    """CUDA's; where several processes mean several GPUs by one ordinal, the report's GPU id."""
+    name: str
+    uuid: str
+
+    @property
+    def label(self) -> str:
+        """How a person calls it: `GPU 0 (Tesla T4)`."""
+        return f"GPU {self.ordinal}" + (f" ({self.name})" if self.name else "")
+
+
+@dataclass(frozen=True)
+class Thread:
+    """One recorded thread. `name` is the system's, as nsys stored it."""
+
+    global_tid: int
+    name: str
+
+    @property
+    def pid(self) -> int:
+        return pid_of(self.global_tid)
+
+    @property
+    def tid(self) -> int:
+        return tid_of(self.global_tid)
+
+    @property
+    def label(self) -> str:
+        """How a person tells it apart: `MainThread 4711`."""
+        return f"{self.name or 'thread'} {self.tid}"
+
+
+@dataclass(frozen=True)
+class Operations:
+    """GPU work, sorted by (start, correlationId). Every array has shape (n,)."""
+
+    start: Int64
+    end: Int64
+    kind: NDArray[np.int8]
+    """`schema.Kind`."""
+    device: Code
+    """Index into `Trace.devices`."""
+    process: Code
+    """Index into `Trace.processes`."""
+    stream: Int64
+    correlation: Int64
+    name: Int64
+    """String id, of kernels only."""
+    copy_kind: NDArray[np.int8]
+    """ENUM_CUDA_MEMCPY_OPER, of copies only."""
+    peer: Bool
+    """Copies between two devices."""
+    launch: Int64
+    """Index into `Trace.calls` of the launching call, -1 where no row has its correlationId."""
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+
+@dataclass(frozen=True)
+class Calls:
+    """CUDA runtime and driver API calls, sorted by (thread, start). Arrays have shape (n,)."""
+
+    start: Int64
+    end: Int64
+    thread: Code
+    """Index into `Trace.threads`."""
+    process: Code
+    correlation: Int64
+    name: Code
+    """Index into `names`."""
+    failed: Bool
+    """The call returned an error."""
+    names: tuple[str, ...]
+    """Distinct API names without their ABI suffix."""
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    def named(self, wanted: frozenset[str] | set[str]) -> Bool:
+        """Mask of the calls whose name is one of `wanted`."""
+        table = np.array([name in wanted for name in self.names], np.bool_)
+        return table[self.name] if len(table) else np.zeros(len(self), np.bool_)
+
+
+@dataclass(frozen=True)
+class Synchronizations:
+    """CUPTI synchronisation records. Arrays have shape (n,)."""
+
+    start: Int64
+    end: Int64
+    kind: NDArray[np.int8]
+    """`schema.SyncType`."""
+    process: Code
+    stream: Int64
+    correlation: Int64
+    call: Int64
+    """Index into `Trace.calls`, -1 where none matches."""
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """NVTX ranges, push/pop and start/end, sorted by (thread, start, -end). Shape (n,)."""
+
+    start: Int64
+    end: Int64
+    """Never closed ranges end at the last event of the report."""
+    thread: Code
+    end_thread: Code
+    """Thread that closed a start/end range; that of `thread` otherwise."""
+    name: Int64
+    """String id."""
+    domain: Int64
+    unclosed: Bool
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+
+@dataclass(frozen=True)
+class Overheads:
+    """What the profiler itself cost, and some waits that CUPTI counts with it. Shape (n,)."""
+
+    start: Int64
+    end: Int64
+    thread: Code
+    """Index into `Trace.threads`, -1 for a thread without any other row."""
+    process: Code
+    """Index into `Trace.processes`, -1 for a process without any other row."""
+    name: Int64
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+
+@dataclass(frozen=True)
+class _ByReason:
+    """Numbers of rows, one field a reason."""
+
+    @property
+    def total(self) -> int:
+        return sum(astuple(self))
+
+    def __add__(self, other: Self) -> Self:
+        return type(self)(*map(add, astuple(self), astuple(other)))
+
+
+@dataclass(frozen=True)
+class Dropped(_ByReason):
+    """Rows that could not be used, by reason; the validity report shows them."""
+
+    empty: int = 0
+    """`end <= start`."""
+    null: int = 0
+    """No start or no end."""
+    absurd: int = 0
+    """A time that no clock gives (beyond 2**60 ns from zero)."""
+
+
+@dataclass(frozen=True)
+class Unusable(_ByReason):
+    """Rows of the host with impossible times, by reason. One without an end is none: a range that
+    was not closed, a call that did not return."""
+
+    reversed: int = 0
+    """`end < start`."""
+    null: int = 0
+    """No start."""
+    absurd: int = 0
+    """A time that no clock gives, as in `Dropped`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """One report. Open with `Trace.open`."""
+
+    path: Path
+    source: Source
+    strings: Strings
+    devices: tuple[Device, ...]
+    processes: tuple[int, ...]
+    """globalPid of each process that has GPU operations or CUDA calls or ranges."""
+    threads: tuple[Thread, ...]
+    operations: Operations
+    calls: Calls
+    synchronizations: Synchronizations
+    ranges: Ranges
+    overheads: Overheads
+    dropped: Dropped
+    """Of `operations`."""
+    ranges_dropped: Unusable
+    """None of these is in `ranges`."""
+    calls_unusable: Unusable
+    """Those with `end < start` are in `calls`, ending where they start: what they launched is
+    theirs all the same. The others are not."""
+    duplicate_calls: int
+    """API rows that repeat a (process, correlationId) already seen."""
+    ambiguous_devices: bool
+    """Several processes use one ordinal, and nothing says whether it is one physical device."""
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> Trace:
+        """Read an export of nsys (SQLite of schema 3.0 to 3.28, a folder of Parquet or Arrow
+        tables, an Arrow file), a file of one of our own backends, or the JSON of torch.profiler,
+        plain or gzipped; the content decides, not the name.
+
+        Raises TraceError, one line, where the file cannot be read as a trace.
+        """
+        from ..readers.join import read_trace
+
+        return read_trace(Path(path))
+
+    def name_of(self, operation: int) -> str:
+        """What a person calls this operation: the kernel's name, or the kind of copy."""
+        from ..readers.join import operation_name
+
+        return operation_name(self, operation)

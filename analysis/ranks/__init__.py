@@ -1,0 +1,1 @@
+"""Traces of several ranks: collectives, and who makes the others wait."""

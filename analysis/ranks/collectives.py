@@ -1,0 +1,127 @@
+"""What one rank did in each steady-state step, and how long its collective kernels took.
+
+See "Ranks and stragglers" in docs/definitions.md. Nothing here compares clocks: only lengths leave
+a rank.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..analyze import TraceReport
+from ..idle.figures import COMMUNICATION, SeriesSummary
+from ..idle.per_step import steady_periods
+from ..model.arrays import Bool, Code
+from ..model.intervals import Int64, covered_before, union
+from ..model.names import operation_names
+from ..scenes.moments import positions
+
+COLLECTIVE = re.compile(r"AllReduce|AllGather|ReduceScatter", re.IGNORECASE)
+"""Communication that no rank can leave before the last has come; others may end for one rank
+while another still waits (broadcast, send and receive), or do not say what they are."""
+
+
+@dataclass(frozen=True)
+class RankSteps:
+    """One step series on one device, as a rank among others. Shape (n,) is its interior steps, ns.
+
+    compute + communication + sum of causes == period, for each step (checked by `steady_periods`).
+    """
+
+    path: str
+    pattern: str
+    pid: int
+    device: int
+    """Ordinal."""
+    number: Int64
+    """Step numbers, shape (n,)."""
+    period: Int64
+    compute: Int64
+    """Busy with anything but communication kernels."""
+    communication: Int64
+    """Busy with communication kernels alone."""
+    causes: dict[str, Int64]
+    """Idle time by cause."""
+    step: Code
+    """Index of each collective kernel's step, shape (m,); in order of start."""
+    names: tuple[str, ...]
+    name: Code
+    """Index into `names`, shape (m,)."""
+    ordinal: Code
+    """Which one of its name it is in its step, from 0; shape (m,)."""
+    duration: Int64
+    """Length of the kernel, ns, shape (m,)."""
+    others: int
+    """Communication kernels of these steps that are no such collectives."""
+
+
+def rank_steps(report: TraceReport) -> tuple[RankSteps, ...]:
+    """Every series and device that ran communication kernels in its steps, by device and process.
+
+    Empty for a trace whose device figures cannot be believed.
+    """
+    found = []
+    for summary in report.series:
+        position, _ = positions(report, summary)
+        if report.devices[position].communication_ns and report.level("device") != "invalid":
+            one = _of_series(report, summary)
+            if one is not None:
+                found.append(one)
+    return tuple(sorted(found, key=lambda one: (one.device, one.pid)))
+
+
+def _of_series(report: TraceReport, summary: SeriesSummary) -> RankSteps | None:
+    position, index = positions(report, summary)
+    trace, gaps = report.trace, report.gaps[position]
+    split, series = report.attributions[position], report.steps.series[index]
+    if summary.steady is None:
+        return None
+    periods = steady_periods(trace, gaps, split, series)
+    operations = trace.operations
+    rows = np.arange(len(operations))[gaps.rows]
+    codes, texts = operation_names(trace, rows)
+    said = np.array([bool(COMMUNICATION.search(text)) for text in texts], np.bool_)[codes]
+    together = np.array([bool(COLLECTIVE.search(text)) for text in texts], np.bool_)[codes]
+
+    start = np.maximum(operations.start[rows], gaps.window_start)
+    end = np.minimum(operations.end[rows], gaps.window_end)
+    compute = np.diff(covered_before(union(start[~said], end[~said]), periods.edge))
+
+    place = np.full(len(series) + 1, -1, np.int64)  # the last is for operations of no step
+    place[periods.step] = np.arange(len(periods.step))
+    step = place[series.step_of[rows]]
+    chosen = np.flatnonzero(said & together & (step >= 0))
+    used, name = np.unique(codes[chosen], return_inverse=True)
+    return RankSteps(
+        path=report.path,
+        pattern=series.pattern,
+        pid=summary.pid,
+        device=gaps.device.ordinal,
+        number=series.number[periods.step],
+        period=periods.period,
+        compute=compute,
+        communication=periods.busy - compute,
+        causes={c.name: row for c, row in zip(split.causes, periods.by_cause, strict=True)},
+        step=step[chosen].astype(np.int32),
+        names=tuple(texts[k] for k in used.tolist()),
+        name=name.astype(np.int32),
+        ordinal=_ordinals(step[chosen], codes[chosen]),
+        duration=(operations.end - operations.start)[rows[chosen]],
+        others=int(np.count_nonzero(said & ~together & (step >= 0))),
+    )
+
+
+def _ordinals(step: Int64, name: Code) -> Code:
+    """The how-manieth of its step and name each row is, in the order of the rows."""
+    if len(step) == 0:
+        return np.empty(0, np.int32)
+    order = np.lexsort((np.arange(len(step)), name, step))
+    new: Bool = np.ones(len(order), np.bool_)
+    new[1:] = (np.diff(step[order]) != 0) | (np.diff(name[order]) != 0)
+    first = np.maximum.accumulate(np.where(new, np.arange(len(order)), 0))
+    result = np.empty(len(order), np.int32)
+    result[order] = np.arange(len(order)) - first
+    return result

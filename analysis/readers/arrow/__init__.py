@@ -1,0 +1,1 @@
+"""Folders of Parquet or Arrow tables, and Arrow files."""

@@ -1,0 +1,69 @@
+"""What the profiler said about its own recording: `DIAGNOSTIC_EVENT`, in exports since 2024."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from ..model.errors import TraceError
+from ..model.schema import DIAGNOSTIC
+from .sqlite.database import Database
+
+WARNING, ERROR = 2, 3
+"""ENUM_DIAGNOSTIC_SEVERITY_LEVEL; 0 unknown, 1 information, 4 verbose."""
+
+LONGEST = 160
+_PATH = re.compile(r"(?:[A-Za-z]:\\|~?/)(?!\s)[^\s'\";,)]+")
+_ASSIGNED = re.compile(r"\b([A-Za-z_]\w*)=(?!…)\S+")
+_DOUBT = re.compile(r"Not all (CUDA|NVTX) events might have been collected\.")
+_NOISE = re.compile(
+    # What every recording of a program without these says, and what concerns no figure here.
+    r"OpenGL|Vulkan|DX1[12]|OS runtime|Scheduling information is absent|No NVTX events collected"
+)
+
+
+@dataclass(frozen=True)
+class Diagnostic:
+    """One kind of message: `severity` is WARNING or ERROR, `count` how often it was said."""
+
+    severity: int
+    text: str
+    count: int
+
+    @property
+    def doubted(self) -> str | None:
+        """`CUDA` or `NVTX` where this only says that such events might be missing."""
+        match = _DOUBT.fullmatch(self.text)
+        return match[1] if match else None
+
+
+def safe(text: str) -> str:
+    """A message on one line without control characters, paths and values of variables.
+
+    >>> safe("cannot open /home/me/x.so,\\n HOME=/home/me")
+    'cannot open …, HOME=…'
+    """
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return _ASSIGNED.sub(r"\1=…", _PATH.sub("…", line))
+
+
+def telling(severity: int, text: str) -> bool:
+    """Does this message bear on a figure?"""
+    return severity in (WARNING, ERROR) and bool(text) and not _NOISE.search(text)
+
+
+def read_diagnostics(database: Database) -> tuple[Diagnostic, ...]:
+    """Warnings and errors that bear on a figure, errors first, each text once."""
+    try:
+        rows = database.read(DIAGNOSTIC)
+    except TraceError:
+        return ()  # a table of remarks is no reason to refuse the figures
+    counts: dict[tuple[int, str], int] = {}
+    for severity, raw in zip(rows["severity"].tolist(), rows["text"], strict=True):
+        text = safe(raw)
+        if telling(severity, text):
+            if len(text) > LONGEST:
+                text = text[: LONGEST - 1] + "…"
+            counts[severity, text] = counts.get((severity, text), 0) + 1
+    ordered = sorted(counts.items(), key=lambda item: -item[0][0])
+    return tuple(Diagnostic(severity, text, n) for (severity, text), n in ordered)

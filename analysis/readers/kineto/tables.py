@@ -1,0 +1,325 @@
+"""Traces of torch.profiler (Kineto's Chrome JSON, plain or gzipped) as a `Trace`.
+
+The rows are handed to the reader of nsys exports as if they were its tables, so that every
+definition is the same: joins by correlation id, devices, threads, order, dropped rows. CUDA and
+ROCm traces differ in the names of the API calls alone. Time 0 is the start of the recording.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from ...idle.steps import PROFILER_STEP, TORCH_PROFILER
+from ...model import schema
+from ...model.errors import TraceError
+from ...model.intervals import Int64
+from ...model.nesting import innermost
+from ...model.schema import NULL
+from ...model.trace import Trace
+from ..join import read_tables
+from ..sqlite.database import Columns, Database
+from .rows import WILD, Rows, Table
+from .stream import EventStream
+
+_OPERATORS_DOMAIN = 1
+_VM = 1 << 48
+_ID_LIMIT = 1 << 24
+
+
+def read_kineto(path: Path) -> Trace:
+    """Read a torch.profiler trace. Raises TraceError, one line, where it is none or is damaged.
+
+    Memory: the columns that are kept (about 60 bytes a GPU operation or API call, 30 an
+    annotation or outermost operator) and a few MiB, whatever the size of the JSON.
+    """
+    stream = EventStream(path)
+    rows = Rows()
+    for events in stream:
+        rows.take(events)
+    kept = (rows.kernels, rows.copies, rows.sets, rows.calls, rows.annotations, rows.operators)
+    if not any(len(table) for table in kept):
+        found = ", ".join(sorted(rows.categories)[:5]) or "none"
+        raise TraceError(
+            f"{path} holds no GPU operation, no CUDA or HIP call and no annotation "
+            f"({stream.count} events, categories: {found}): no torch.profiler trace",
+            remedy="give a trace written by torch.profiler's export_chrome_trace()",
+        )
+    tables = _Tables(path, rows, stream.metadata)
+    trace = read_tables(tables)
+    rank = _rank(stream.metadata)
+    label = trace.source.label
+    if rank and not trace.source.manifest.get("label"):
+        label = f"{label} ({rank})"
+    source = replace(trace.source, label=label)
+    if rank and source.rank is None:
+        number = stream.metadata["distributedInfo"]["rank"]
+        source = replace(source, rank=number, rank_from="distributedInfo")
+    return replace(trace, path=path, source=source)
+
+
+class _Tables(Database):
+    """Kineto's rows under the names of nsys's tables and columns."""
+
+    def __init__(self, path: Path, rows: Rows, metadata: Mapping[str, Any]) -> None:
+        # No connection: everything that the reader asks for is answered from the rows.
+        self.path, self.shown = _manifest_place(path), path
+        self.layout = {}
+        self._rows = rows
+        self._zero = _zero(rows)
+        self._threads = _global_ids(rows)
+        self._metadata = metadata
+        self._stem = path.name.removesuffix(".gz").removesuffix(".json").removesuffix(".pt.trace")
+
+    def has(self, table: schema.Table) -> bool:
+        return len(self.read(table)[table.columns[0].name]) > 0
+
+    def read_all(self, tables: tuple[schema.Table, ...]) -> list[Columns]:
+        return [self.read(table) for table in tables]
+
+    def read(self, table: schema.Table) -> Columns:
+        """The rows of one table; its `where` clause is the SQL reader's own, not needed here."""
+        columns = self._filled(table)
+        count = max((len(column) for column in columns.values()), default=0)
+        for column in table.columns:
+            if column.name in columns:
+                continue
+            if column.text:
+                columns[column.name] = [column.absent or ""] * count
+            else:
+                value = NULL if column.absent is None else column.absent
+                columns[column.name] = np.full(count, value, np.int64)
+        return columns
+
+    def _filled(self, table: schema.Table) -> Columns:
+        rows = self._rows
+        if table is schema.KERNEL:
+            return self._gpu(rows.kernels) | {"shortName": rows.kernels["name"]}
+        if table is schema.MEMCPY:
+            copies = rows.copies
+            return self._gpu(copies) | {
+                "copyKind": copies["kind"],
+                "srcDeviceId": copies["source"],
+                "dstDeviceId": copies["target"],
+            }
+        if table is schema.MEMSET:
+            return self._gpu(rows.sets)
+        if table is schema.SYNCHRONIZATION:
+            return self._gpu(rows.syncs) | {"syncType": rows.syncs["type"]}
+        if table is schema.RUNTIME:
+            return self._host(rows.calls) | {
+                "correlationId": rows.calls["correlation"],
+                "nameId": rows.calls["name"],
+            }
+        if table is schema.NVTX:
+            return self._ranges()
+        if table is schema.CUPTI_OVERHEAD:
+            return self._host(rows.overheads) | {"nameId": rows.overheads["name"]}
+        return self._description(table)
+
+    def _description(self, table: schema.Table) -> Columns:
+        """The small tables, about the file and the machine."""
+        rows = self._rows
+        if table is schema.STRINGS:
+            texts = rows.names.ids
+            return {"id": np.array(list(texts.values()), np.int64), "value": list(texts)}
+        if table is schema.THREAD_NAMES:
+            named = [(k, rows.thread_names.get(key)) for key, k in rows.threads.items()]
+            known = [(k, name) for k, name in named if name]
+            return {
+                "globalTid": self._threads[[k for k, _ in known]],
+                "nameId": np.array([rows.names.ids[name] for _, name in known], np.int64),
+            }
+        if table is schema.GPU:
+            gpus = _gpus(self._metadata)
+            ids = np.array([number for number, _ in gpus], np.int64)
+            return {"id": ids, "cuDevice": ids, "name": [name for _, name in gpus]}
+        if table is schema.EXPORT:
+            meta = {
+                "EXPORT_PRODUCT_NAME": TORCH_PROFILER,
+                "EXPORT_SCHEMA_VERSION": f"Kineto {self._metadata.get('schemaVersion', '?')}",
+                "HARNESS_STRATEGY": self._stem,
+            }
+            return {"name": list(meta), "value": list(meta.values())}
+        if table is schema.SESSION:
+            base = self._metadata.get("baseTimeNanoseconds")
+            start = self._zero + (base if isinstance(base, int) and abs(base) < WILD else 0)
+            # Without a base, old files count from the epoch; anything else is no wall clock.
+            return {"utcEpochNs": np.array([start] if start > 10**18 else [], np.int64)}
+        if table is schema.ANALYSIS and self._rows.last not in (NULL, WILD):
+            return {"duration": np.array([self._rows.last - self._zero], np.int64)}
+        return {}
+
+    def _time(self, column: Int64) -> Int64:
+        return np.where(column == NULL, NULL, column - self._zero)
+
+    def _gpu(self, table: Table) -> Columns:
+        correlation = table["correlation"]
+        return {
+            "start": self._time(table["start"]),
+            "end": self._time(table["end"]),
+            "deviceId": table["device"],
+            "streamId": table["stream"],
+            "correlationId": correlation,
+            "globalPid": self._process_of(correlation),
+        }
+
+    def _host(self, table: Table) -> Columns:
+        return {
+            "start": self._time(table["start"]),
+            "end": self._time(table["end"]),
+            "globalTid": self._threads[table["thread"]],
+        }
+
+    def _ranges(self) -> Columns:
+        notes, operators = self._rows.annotations, self._rows.operators
+        chosen = _worth_naming(self._rows)
+        columns = {
+            name: np.concatenate((notes[name], operators[name][chosen]))
+            for name in ("start", "end", "thread", "name")
+        }
+        domain = np.zeros(len(columns["start"]), np.int64)
+        domain[len(notes) :] = _OPERATORS_DOMAIN
+        push_pop = np.full(len(domain), 59, np.int64)
+        return {
+            "start": self._time(columns["start"]),
+            "end": self._time(columns["end"]),
+            "globalTid": self._threads[columns["thread"]],
+            "textId": columns["name"],
+            "domainId": domain,
+            "eventType": push_pop,
+            "text": [""] * len(domain),
+        }
+
+    def _process_of(self, correlation: Int64) -> Int64:
+        """globalPid of GPU rows, which name a device only: the process that made their call."""
+        calls = self._rows.calls
+        owner = self._threads[calls["thread"]] & schema.PID_MASK
+        if len(owner) == 0:
+            notes = self._threads[self._rows.annotations["thread"]] & schema.PID_MASK
+            return np.full(len(correlation), notes[0] if len(notes) else _VM, np.int64)
+        pids, counts = np.unique(owner, return_counts=True)
+        result = np.full(len(correlation), pids[np.argmax(counts)], np.int64)
+        if len(pids) > 1:
+            called = calls["correlation"]
+            # Of several processes with this id, the one that made the most calls.
+            rank = np.empty(len(pids), np.int64)
+            rank[np.argsort(counts, kind="stable")] = np.arange(len(pids))
+            order = np.lexsort((rank[np.searchsorted(pids, owner)], called))
+            at = np.searchsorted(called[order], correlation, side="right") - 1
+            hit = (at >= 0) & (called[order][np.maximum(at, 0)] == correlation)
+            result[hit] = owner[order[at[hit]]]
+        return result
+
+
+def _zero(rows: Rows) -> int:
+    """Start of the recording on the file's clock: the profiler's own span, else the first row."""
+    if rows.first != WILD:
+        return rows.first
+    tables = (rows.kernels, rows.copies, rows.sets, rows.calls, rows.annotations, rows.operators)
+    starts = np.concatenate([table["start"] for table in tables])
+    known = starts[(starts != NULL) & (np.abs(starts) < WILD)]
+    return int(known.min()) if len(known) else 0
+
+
+def _global_ids(rows: Rows) -> Int64:
+    """globalTid of each thread, shape (threads,); ids that do not fit 24 bits get a free one."""
+    for key in rows.threads:
+        if name := rows.thread_names.get(key):
+            rows.names(name)
+    pids = _fitted([pid for pid, _ in rows.threads])
+    tids = _fitted([tid for _, tid in rows.threads])
+    return np.array([_VM | p << 24 | t for p, t in zip(pids, tids, strict=True)], np.int64)
+
+
+def _fitted(values: list[object]) -> list[int]:
+    fits = {v for v in values if isinstance(v, int) and 0 <= v < _ID_LIMIT}
+    given: dict[object, int] = {}
+    spare = _ID_LIMIT - 1
+    for value in values:
+        if value in fits or value in given:
+            continue
+        while spare in fits:
+            spare -= 1
+        given[value] = spare
+        spare -= 1
+    # A float may equal an id that fits: 7.0 is in {7}.
+    return [int(value) if value in fits else given[value] for value in values]
+
+
+def _worth_naming(rows: Rows) -> Int64:
+    """Operators that are outermost on their thread and inside no annotation but a step.
+
+    They name host time that nobody annotated (`aten::item`, `aten::linear`); where the user has
+    named it, the user's name stands, as it does in an nsys trace.
+    """
+    operators, notes = rows.operators, rows.annotations
+    thread, start, end = (operators[name] for name in ("thread", "start", "end"))
+    steps = {number for text, number in rows.names.ids.items() if PROFILER_STEP.matches(text)}
+    is_step = np.isin(notes["name"], np.array(sorted(steps), np.int64))
+    columns = {name: notes[name] for name in ("thread", "start", "end")}
+    kept = []
+    distinct = np.unique(thread)
+    groups = zip(_rows_of(thread, distinct), _rows_of(columns["thread"], distinct), strict=True)
+    for rows_here, notes_here in groups:
+        mine = rows_here[np.lexsort((-end[rows_here], start[rows_here]))]
+        reach = np.maximum.accumulate(end[mine])
+        outer = np.ones(len(mine), np.bool_)
+        outer[1:] = end[mine[1:]] > reach[:-1]
+        mine = mine[outer]
+        order = np.lexsort((-columns["end"][notes_here], columns["start"][notes_here]))
+        own = notes_here[order]
+        stretches, owner = innermost(columns["start"][own], columns["end"][own])
+        at = np.searchsorted(stretches.start, start[mine], side="right") - 1
+        inside = at >= 0
+        inside[inside] = stretches.end[at[inside]] > start[mine[inside]]
+        named = inside.copy()
+        named[inside] = ~is_step[own[owner[at[inside]]]]
+        kept.append(mine[~named])
+    return np.sort(np.concatenate(kept)) if kept else np.empty(0, np.int64)
+
+
+def _rows_of(column: Int64, values: Int64) -> list[Int64]:
+    """The rows that hold each of some sorted values; one sort for all of them."""
+    order = np.argsort(column, kind="stable")
+    low, high = (np.searchsorted(column[order], values, side=side) for side in _SIDES)
+    return [order[a:b] for a, b in zip(low.tolist(), high.tolist(), strict=True)]
+
+
+_SIDES: tuple[Literal["left", "right"], ...] = ("left", "right")
+
+
+def _gpus(metadata: Mapping[str, Any]) -> list[tuple[int, str]]:
+    """(ordinal, name) of each device that `deviceProperties` describes."""
+    found = metadata.get("deviceProperties")
+    if not isinstance(found, list):
+        return []
+    return [
+        (gpu["id"], str(gpu.get("name", "")))
+        for gpu in found
+        if isinstance(gpu, dict) and isinstance(gpu.get("id"), int) and abs(gpu["id"]) < 2**31
+    ]
+
+
+def _rank(metadata: Mapping[str, Any]) -> str:
+    """`rank 3 of 8`, empty where the file does not say."""
+    found = metadata.get("distributedInfo")
+    if not isinstance(found, dict):
+        return ""
+    rank, world = found.get("rank"), found.get("world_size")
+    if not isinstance(rank, int) or isinstance(rank, bool) or rank < 0:
+        return ""
+    return f"rank {rank}" + (f" of {world}" if isinstance(world, int) else "")
+
+
+def _manifest_place(path: Path) -> Path:
+    """Where the reader looks for a manifest: `x.json` beside `x.json.gz`.
+
+    The manifest of a plain `x.json` would be the trace itself, which the reader knows to skip.
+    """
+    plain = path.with_name(path.name.removesuffix(".gz").removesuffix(".json") + ".json")
+    return plain.with_suffix(".sqlite") if path.name.endswith(".gz") else plain

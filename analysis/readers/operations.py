@@ -1,0 +1,100 @@
+"""The rows of the operation tables as one set of columns, without those that cannot be busy."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..model.arrays import Bool
+from ..model.intervals import Int64
+from ..model.schema import MAX_TIME, NULL, PID_MASK, CopyKind, Kind
+from ..model.trace import Dropped, Unusable
+from .sqlite.database import Columns
+
+
+class RawOperations(NamedTuple):
+    """The valid rows of all operation tables, in table order."""
+
+    columns: dict[str, Int64]
+    kind: NDArray[np.int8]
+    copy_kind: NDArray[np.int8]
+    peer: Bool
+    dropped: Dropped
+
+
+_OPERATION_COLUMNS = (
+    "start", "end", "deviceId", "streamId", "correlationId", "globalPid", "shortName",
+)  # fmt: skip
+
+
+def join_operations(tables: list[Columns]) -> RawOperations:
+    """`tables`: the rows of `schema.OPERATIONS`, in that order."""
+    chunks: dict[str, list[Int64]] = {name: [] for name in _OPERATION_COLUMNS}
+    kinds, copy_kinds, peers = [], [], []
+    dropped = Dropped()
+    for kind, rows in zip(Kind, tables, strict=True):
+        keep, dropped = _usable(rows["start"], rows["end"], dropped)
+        count = len(rows["start"]) if keep is None else int(np.count_nonzero(keep))
+        for name in _OPERATION_COLUMNS:
+            if name in rows:
+                chunks[name].append(rows[name] if keep is None else rows[name][keep])
+            else:
+                chunks[name].append(np.full(count, NULL, np.int64))
+        kinds.append(np.full(count, kind, np.int8))
+        copy_kind = np.zeros(count, np.int8)
+        peer = np.zeros(count, np.bool_)
+        if kind is Kind.MEMCPY:
+            names = ("copyKind", "srcDeviceId", "dstDeviceId")
+            code, source, target = (rows[n] if keep is None else rows[n][keep] for n in names)
+            copy_kind = code.astype(np.int8)
+            peer = (code == CopyKind.PTOP) | (
+                (source != NULL) & (target != NULL) & (source != target)
+            )
+        copy_kinds.append(copy_kind)
+        peers.append(peer)
+    columns = {name: np.concatenate(parts) for name, parts in chunks.items()}
+    columns["globalPid"] &= PID_MASK
+    return RawOperations(
+        columns, np.concatenate(kinds), np.concatenate(copy_kinds), np.concatenate(peers), dropped
+    )
+
+
+def _usable(start: Int64, end: Int64, dropped: Dropped) -> tuple[Bool | None, Dropped]:
+    """Which rows can be busy, None for all; and the count of the others, added up."""
+    if all_sane(start, end) and bool((end > start).all()):
+        return None, dropped
+    missing = (start == NULL) | (end == NULL)
+    wild = ~missing & ~(sane(start) & sane(end))
+    hollow = ~missing & ~wild & (end <= start)
+    found = Dropped(
+        empty=int(np.count_nonzero(hollow)),
+        null=int(np.count_nonzero(missing)),
+        absurd=int(np.count_nonzero(wild)),
+    )
+    return ~(missing | wild | hollow), dropped + found
+
+
+def unusable(start: Int64, end: Int64) -> Unusable:
+    """How many rows of the host have impossible times; NULL as an end is none."""
+    missing = start == NULL
+    wild = ~missing & ~(sane(start) & (sane(end) | (end == NULL)))
+    backwards = ~missing & ~wild & (end != NULL) & (end < start)
+    return Unusable(
+        reversed=int(np.count_nonzero(backwards)),
+        null=int(np.count_nonzero(missing)),
+        absurd=int(np.count_nonzero(wild)),
+    )
+
+
+def all_sane(start: Int64, end: Int64) -> bool:
+    """Whether no time is null or absurd: one pass, for the usual table."""
+    if len(start) == 0:
+        return True
+    low = min(int(start.min()), int(end.min()))
+    return low > -MAX_TIME and max(int(start.max()), int(end.max())) < MAX_TIME
+
+
+def sane(times: Int64) -> Bool:
+    return (times > -MAX_TIME) & (times < MAX_TIME)

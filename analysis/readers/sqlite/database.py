@@ -1,0 +1,289 @@
+"""A SQLite file, read-only, as typed columns.
+
+Tables of integers are taken from the file's own pages (`plain`), all others come through Arrow
+(`queries`), because Python's own cursor costs about five times as much per value; the small
+questions (which tables, which columns) go through the standard library.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from ...model.cores import threads
+from ...model.errors import TraceError
+from ...model.schema import Columns, Table
+from .page_plan import PagePlan
+from .pages import NotPlain
+from .sql import (
+    REEXPORT,
+    STRETCH,
+    UNREADABLE,
+    QueryPlan,
+    Stretch,
+    free_rowid,
+    out_of_order,
+    say,
+    term,
+)
+from .trees import Pages
+
+__all__ = ["Columns", "Database", "open_database"]
+
+_MAGIC = b"SQLite format 3\x00"
+_STRETCH = STRETCH
+
+
+class Database:
+    """One SQLite file, opened so that nothing can be written to it or beside it.
+
+    `layout`: the columns of each table. `shown`: the file's name in messages; `path` is where its
+    manifest would lie beside it. Every read has a connection of its own, so that several
+    run at once.
+    """
+
+    def __init__(
+        self, path: Path, uri: str, layout: dict[str, tuple[str, ...]], trees: _Trees
+    ) -> None:
+        self.path = self.shown = path
+        self.layout = layout
+        self._trees = trees
+        self._uri = uri
+        self._immutable = trees.pages is not None
+
+    @property
+    def uri(self) -> str:
+        """How SQLite opens the file without writing to it."""
+        return self._uri
+
+    def check_tree(self, table: str) -> None:
+        """Raises TraceError where a table's pages are no tree: SQLite could walk them for ever."""
+        self._trees.check(table)
+
+    def has(self, table: Table) -> bool:
+        """Whether the file holds this table, under any of its names."""
+        return self._actual(table) is not None
+
+    def _actual(self, table: Table) -> str | None:
+        name = next((n for n in (table.name, *table.others) if n in self.layout), None)
+        if name is not None and table.optional:
+            present = self.layout[name]
+            whole = all(
+                c.absent is not None or c.stored(present) is not None for c in table.columns
+            )
+            return name if whole else None
+        return name
+
+    def read(self, table: Table) -> Columns:
+        """Every declared column of `table`; empty columns where the table is absent.
+
+        Raises TraceError where a required column is missing or a column holds another type.
+        """
+        return self.read_all((table,))[0]
+
+    def read_all(self, tables: tuple[Table, ...]) -> list[Columns]:
+        """The same for several tables at once, on all cores, long tables in many pieces."""
+        with _connect(self._uri) as connection:
+            plans = [self._plan(connection, table) for table in tables]
+            _carry_out(plans)
+            again = {
+                k: self._query(connection, plan.table)
+                for k, plan in enumerate(plans)
+                if isinstance(plan, PagePlan) and plan.refused
+            }
+        _carry_out(list(again.values()))
+        return [again.get(k, plan).columns() for k, plan in enumerate(plans)]
+
+    def stream(self, table: Table) -> Iterator[Columns]:
+        """The rows of one table in the order of their rowids, a stretch at a time.
+
+        A few stretches are in memory at once. Raises TraceError as `read` does.
+        """
+        from .stream import pages, queries
+
+        actual = self._actual(table)
+        if actual is None:
+            return
+        rowid = free_rowid(self.layout[actual])
+        if rowid is None:  # nothing tells its stretches apart
+            yield self.read(table)
+            return
+        done: tuple[int, int] | None = None
+        with _connect(self._uri) as connection:
+            if self._immutable:
+                try:
+                    present = self.layout[actual]
+                    for place, rows in pages(self.path, connection, table, actual, present):
+                        done = place
+                        yield rows
+                    return
+                except (NotPlain, OSError, sqlite3.Error):
+                    pass  # SQLite reads the rest, or says what is wrong
+            plan = self._query(connection, table)
+            yield from queries(plan, connection, rowid, done, _STRETCH)
+
+    def _plan(self, connection: sqlite3.Connection, table: Table) -> PagePlan | QueryPlan:
+        """How to read a table: from its pages where it is that plain and nobody writes to it."""
+        actual = self._actual(table)
+        if actual is not None and self._immutable:
+            try:
+                return PagePlan(self.path, connection, table, actual, self.layout[actual])
+            except (NotPlain, OSError, *UNREADABLE):
+                pass  # SQLite reads it, or says what is wrong
+        return self._query(connection, table)
+
+    def _query(self, connection: sqlite3.Connection, table: Table) -> QueryPlan:
+        """One query for a stretch of rowids, and room for what they give."""
+        actual = self._actual(table)
+        if actual is None:
+            return QueryPlan(self._uri, self.path, table, "", [])
+        self._trees.check(actual)
+        present = self.layout[actual]
+        terms = ", ".join(term(c, actual, present, self.path) for c in table.columns)
+        sql = f'SELECT {terms} FROM "{actual}" WHERE ({table.condition()})'
+        rowid = free_rowid(present)
+        if rowid is None:  # columns of the table have all its names
+            return QueryPlan(self._uri, self.path, table, actual, [Stretch(sql, None)])
+        # Each on its own: asked for together, SQLite would walk the whole table.
+        edges = (f'SELECT {end}({rowid}) FROM "{actual}"' for end in ("min", "max"))
+        try:
+            first, last = (connection.execute(edge).fetchone()[0] for edge in edges)
+        except UNREADABLE as error:
+            raise TraceError(say(self.path, actual, error), remedy=REEXPORT) from error
+        # Rows take 16 bytes or more: many more rowids than that have holes, and get no room.
+        if first is None or last - first >= self.path.stat().st_size // 16:
+            return QueryPlan(self._uri, self.path, table, actual, [Stretch(sql, None)])
+        if last < first:
+            raise out_of_order(self.path, actual)
+        if last - first < _STRETCH:
+            # Without a condition on rowids, which a search would meet too early in a damaged table.
+            whole = [Stretch(sql, 0)]
+            return QueryPlan(self._uri, self.path, table, actual, whole, room=last - first + 1)
+        stretches = [
+            Stretch(f"{sql} AND {rowid} >= {k} AND {rowid} < {k + _STRETCH}", k - first)
+            for k in range(first, last + 1, _STRETCH)
+        ]
+        return QueryPlan(self._uri, self.path, table, actual, stretches, room=last - first + 1)
+
+
+def _carry_out(plans: Sequence[PagePlan | QueryPlan]) -> None:
+    """Do all that these plans ask for, on all cores where it is more than one thing."""
+    jobs = [job for plan in plans for job in plan.jobs()]
+    if len(jobs) > 1:
+        with ThreadPoolExecutor(threads()) as pool:
+            list(pool.map(lambda job: job(), jobs))
+    else:
+        for job in jobs:
+            job()
+
+
+def _check_file(path: Path) -> None:
+    """Say what is wrong with a file before SQLite does so in its own words."""
+    try:
+        info = path.stat()
+    except OSError as error:
+        raise TraceError(f"{path}: {error.strerror}") from error
+    if stat.S_ISDIR(info.st_mode):
+        raise TraceError(f"{path} is a directory", remedy=f"name the traces in it: {path}/*.sqlite")
+    if not stat.S_ISREG(info.st_mode):
+        raise TraceError(f"{path} is not a regular file", remedy="copy it to a file first")
+    if info.st_size == 0:
+        raise TraceError(f"{path} is empty", remedy=REEXPORT)
+    try:
+        with path.open("rb") as file:
+            head = file.read(100)
+    except OSError as error:
+        raise TraceError(f"{path}: {error.strerror}") from error
+    if not head.startswith(_MAGIC):
+        raise TraceError(f"{path} is not an SQLite file", remedy=REEXPORT)
+    if len(head) < 100:
+        raise TraceError(f"{path} is truncated: {info.st_size} bytes", remedy=REEXPORT)
+    page = int.from_bytes(head[16:18], "big")
+    page = 65536 if page == 1 else page
+    pages = int.from_bytes(head[28:32], "big")
+    # The page count is only kept by writers that also keep these two numbers equal.
+    if head[24:28] == head[92:96] and pages * page > info.st_size:
+        raise TraceError(
+            f"{path} is truncated: {info.st_size} of {pages * page} bytes", remedy=REEXPORT
+        )
+
+
+def _page_size(path: Path) -> int:
+    with path.open("rb") as file:
+        size = int.from_bytes(file.read(18)[16:18], "big")
+    return 65536 if size == 1 else size
+
+
+@dataclass
+class _Trees:
+    """The b-trees of a file's tables; `pages` is None where a write-ahead log holds newer pages."""
+
+    roots: dict[str, int]
+    pages: Pages | None
+
+    def check_schema(self) -> None:
+        """Raises TraceError where the table of tables is no tree."""
+        if self.pages is not None:
+            self.pages.check(1, "the table of tables")
+
+    def check(self, table: str) -> None:
+        """Raises TraceError where a table's pages are no tree."""
+        root = self.roots.get(table)
+        if self.pages is not None and isinstance(root, int):
+            self.pages.check(root, f"table {table}")
+
+
+@contextmanager
+def _connect(uri: str) -> Iterator[sqlite3.Connection]:
+    connection = sqlite3.connect(uri, uri=True)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def log_of(trace: Path) -> Path:
+    """Where the newest rows of an SQLite file may stand: beside the file that links lead to."""
+    return Path(f"{os.path.realpath(trace)}-wal")
+
+
+def open_database(path: str | os.PathLike[str]) -> Database:
+    """Open an SQLite file read-only.
+
+    Raises TraceError, one line, for what is missing, unreadable, truncated or not SQLite.
+    """
+    file = Path(path)
+    _check_file(file)
+    wal = log_of(file)
+    # `immutable` spares locks and sidecar files, but would not see a writer's pending log.
+    immutable = not (wal.exists() and wal.stat().st_size)
+    trees = _Trees({}, Pages(file, _page_size(file)) if immutable else None)
+    trees.check_schema()
+    mode = "mode=ro&immutable=1" if immutable else "mode=ro"
+    # A name can hold any byte, and a path that begins with `//` would name a host.
+    uri = f"file://{quote(os.fsencode(file.absolute()))}?{mode}"
+    layout: dict[str, tuple[str, ...]] = {}
+    try:
+        with _connect(uri) as connection:
+            connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
+            # Views are left out: a trace has none, and a hostile one could run for ever.
+            query = "SELECT name, rootpage FROM sqlite_master WHERE type = 'table'"
+            for name, root in connection.execute(query).fetchall():
+                if not isinstance(name, str):  # bytes, in a damaged row: no table that is asked for
+                    continue
+                trees.roots[name] = root
+                quoted = name.replace('"', '""')
+                rows = connection.execute(f'PRAGMA table_info("{quoted}")')
+                layout[name] = tuple(row[1] for row in rows)
+    except UNREADABLE as error:
+        said = str(error) if isinstance(error, sqlite3.Error) else "its schema is no text"
+        raise TraceError(f"{file} cannot be read as SQLite ({said})", remedy=REEXPORT) from error
+
+    return Database(file, uri, layout, trees)

@@ -1,0 +1,59 @@
+"""The table of what the profiler added, where a recording was calibrated."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ...idle.figures import Steady
+from ...verdicts.calibration import read_calibration
+from ...verdicts.judge import Level
+from ..base import Column, Report, Table, Value, plain
+from . import name_of
+from .notes import listed
+from .place import OF_TRACE
+
+
+def calibration(report: Report) -> Table:
+    """Step and idle time as recorded and without the profiler; one row a series, or a trace."""
+    rows: list[tuple[Value, ...]] = []
+    doubted: dict[str, list[str]] = {}
+    for trace in report.by_label:
+        found = read_calibration(trace.trace.source.manifest)
+        if found is None:
+            continue
+        if found.doubt:
+            doubted.setdefault(found.doubt, []).append(plain(Path(trace.path).name, 40))
+        usable = trace.level("device") is not Level.INVALID
+        steadies: list[Steady | None] = [s.steady for s in trace.series if s.steady and usable]
+        for steady in steadies or [None]:
+            idle = None if steady is None else found.idle_ns(steady)
+            rows.append(
+                (
+                    name_of(trace),
+                    trace.path,
+                    found.profiled_ns,
+                    found.unprofiled_ns,
+                    found.added,
+                    None if steady is None else steady.idle_ns,
+                    idle,
+                    None if idle is None else idle / found.unprofiled_ns,
+                )
+            )
+    return Table(
+        "calibration",
+        "What the profiler added, and idle per step without it (busy taken as recorded)",
+        (
+            *OF_TRACE,
+            Column("profiled_step_ns", "profiled µs", "us"),
+            Column("unprofiled_step_ns", "without µs", "us"),
+            Column("profiler_added_share", "added", "percent"),
+            Column("recorded_idle_ns", "idle µs", "us"),
+            Column("corrected_idle_ns", "corr. idle µs", "us"),
+            Column("corrected_idle_share", "corr. idle", "percent"),
+        ),
+        tuple(rows),
+        tuple(
+            f"What the profiler added is not certain for {listed(names)}: {why}."
+            for why, names in doubted.items()
+        ),
+    )

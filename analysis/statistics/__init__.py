@@ -1,0 +1,1 @@
+"""Quantiles, bootstrap intervals, permutation tests and the t distribution."""

@@ -1,0 +1,292 @@
+"""May this trace be believed? One verdict per figure and reason."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..idle.attribute import Attribution
+from ..idle.counts import Counted, count_rows
+from ..idle.figures import SeriesSummary
+from ..idle.gaps import DeviceGaps
+from ..idle.steps import Steps
+from ..model.trace import Trace
+from ..model.verdict import Level, Verdict
+from .recorder import judge_recorder
+from .unusable import of_host, of_operations, unusable_rows
+
+__all__ = ["Level", "Verdict", "judge"]
+
+MIN_INTERIOR_STEPS = 10
+MISSING_GPU_ROWS = 0.01
+"""Share of launches without GPU rows from which idle time is no longer believed at all."""
+UNSEEN_CALLS = 10
+"""Copies (or memsets) asked for, of which the trace holds none, that are no accident."""
+UNKNOWN_SHARE = 0.05
+
+
+def judge(
+    trace: Trace,
+    gaps: Sequence[DeviceGaps],
+    attributions: Sequence[Attribution],
+    steps: Steps,
+    series: tuple[SeriesSummary, ...],
+    counted: Counted | None = None,
+) -> tuple[Verdict, ...]:
+    """Every verdict that applies; none means that all figures are ok.
+
+    `counted`: what was counted of the rows before, where the trace does not hold all of them.
+    """
+    counted = counted or count_rows(trace)
+    found = [
+        *_activity(trace, counted, gaps, steps),
+        *_completeness(counted),
+        *_rows(trace, counted),
+        *_identity(trace),
+        *_names(counted.nameless),
+        *_graph(counted.graphs),
+        *judge_recorder(trace, gaps, counted, steps),
+        *_launches(gaps, attributions),
+        *_steps(steps, series, {gap.device.index: gap.device.ordinal for gap in gaps}),
+    ]
+    return tuple(found)
+
+
+def _activity(
+    trace: Trace, counted: Counted, gaps: Sequence[DeviceGaps], steps: Steps
+) -> list[Verdict]:
+    found = []
+    if not gaps:
+        unusable = trace.dropped.total
+        code, what = "host-only", "the trace holds no GPU operations"
+        if counted.operations:
+            code, what = "empty-window", "no GPU operation lies in the chosen window"
+        elif unusable:
+            code = "gpu-rows-unusable"
+            what = f"none of the trace's {unusable} GPU operations can be used: "
+            what += of_operations(trace.dropped)
+        elif counted.calls:
+            code = "gpu-rows-missing"
+            what = f"{counted.calls} CUDA calls were recorded but not one GPU operation"
+        remedy = {
+            "host-only": "record with --trace=cuda on a machine with a GPU",
+            "empty-window": "widen --start/--end or --steps",
+            "gpu-rows-unusable": "record again, and see `harness doctor` for the profiler's CUPTI "
+            "against the driver",
+            "gpu-rows-missing": "the GPU side of the trace failed (CUPTI against driver): see "
+            "`harness doctor`",
+        }[code]
+        if code == "host-only" and steps.series:
+            remedy += "; host step times follow"
+        found.append(Verdict("device", Level.INVALID, code, what, remedy))
+    if not steps.series:
+        common = ", ".join(f"'{name}' ({n})" for name, n in counted.ranges)
+        unusable = trace.ranges_dropped.total
+        reason = "no NVTX range matches the step pattern"
+        if common:
+            remedy = f"choose one with --step; most common here: {common}"
+        elif unusable:
+            reason = f"none of the trace's {unusable} NVTX ranges can be used: "
+            reason += of_host(trace.ranges_dropped)
+            remedy = "record again, or try --infer-steps"
+        else:
+            reason = "the trace holds no NVTX ranges"
+            remedy = (
+                "annotate the steps and record with --trace=nvtx (nvtx >= 0.2.12 records nothing "
+                "under nsys before 2024: use nvtx<0.2.12), or try --infer-steps"
+            )
+        found.append(Verdict("steps", Level.INVALID, "device-only", reason, remedy))
+    return found
+
+
+def _completeness(counted: Counted) -> list[Verdict]:
+    found = []
+    missing, launches = counted.missing, counted.launches
+    if missing:
+        share = missing / launches
+        level = Level.INVALID if share >= MISSING_GPU_ROWS else Level.DEGRADED
+        found.append(
+            Verdict(
+                "device",
+                level,
+                "launches-without-gpu-rows",
+                f"{missing} of {launches} launches ({share:.2%}) left no GPU operation: busy time "
+                "is missing, and shows as idle",
+                "record again; if it stays, the profiler's CUPTI and the driver do not match",
+            )
+        )
+    for what, calls in counted.unseen:
+        if counted.operations and calls >= UNSEEN_CALLS:
+            found.append(
+                Verdict(
+                    "device",
+                    Level.DEGRADED,
+                    "operations-missing",
+                    f"{calls} CUDA calls ask for {what}, and the trace holds none: busy time is "
+                    "missing, and shows as idle",
+                    f"record again; none is lost only where the {what} were of no bytes or between "
+                    "host and host",
+                )
+            )
+    return found
+
+
+def _rows(trace: Trace, counted: Counted) -> list[Verdict]:
+    found = unusable_rows(trace, counted)
+    found.extend(
+        Verdict("all", Level.DEGRADED, "manifest", note, "record again to renew the manifest")
+        for note in trace.source.notes
+    )
+    return found
+
+
+def _identity(trace: Trace) -> list[Verdict]:
+    if not trace.ambiguous_devices:
+        return []
+    return [
+        Verdict(
+            "device",
+            Level.DEGRADED,
+            "device-identity",
+            "several processes use the same device ordinal and the export names no uuid: they are "
+            "taken for one device",
+            "export with a newer nsys (TARGET_INFO_CUDA_DEVICE), or analyse one rank at a time",
+        )
+    ]
+
+
+def _names(nameless: tuple[str, ...]) -> list[Verdict]:
+    if not nameless:
+        return []
+    return [
+        Verdict(
+            "all",
+            Level.DEGRADED,
+            "names-missing",
+            f"{' and '.join(nameless)} refer to names that the export does not hold (StringIds): "
+            "waits are not known by name, and steps may be missing",
+            "export the report again with `nsys export --type sqlite`",
+        )
+    ]
+
+
+def _graph(graphs: int) -> list[Verdict]:
+    if not graphs:
+        return []
+    return [
+        Verdict(
+            "device",
+            Level.DEGRADED,
+            "graph-level",
+            f"{graphs} CUDA graph launches were recorded whole (graph-level): gaps inside a graph "
+            "cannot be seen and count as busy",
+            "record with --cuda-graph-trace=node to see inside, at the cost of slower graphs",
+        )
+    ]
+
+
+def _launches(gaps: Sequence[DeviceGaps], attributions: Sequence[Attribution]) -> list[Verdict]:
+    idle = sum(g.idle_ns for g in gaps)
+    if not idle:
+        return []
+    unknown = sum(a.total["unknown"] for a in attributions)
+    found = []
+    if unknown > UNKNOWN_SHARE * idle:
+        level = Level.INVALID if unknown > 0.9 * idle else Level.DEGRADED
+        found.append(
+            Verdict(
+                "causes",
+                level,
+                "launches-unknown",
+                f"{unknown / idle:.0%} of the idle time precedes operations whose launch was not "
+                "recorded",
+                "trace the CUDA API too, and start recording before the work is launched",
+            )
+        )
+    skewed = sum(a.skewed for a in attributions)
+    total = sum(len(g) for g in gaps)
+    if skewed > 0.01 * total:
+        worst = max(a.skew_ns for a in attributions)
+        found.append(
+            Verdict(
+                "causes",
+                Level.DEGRADED,
+                "clock-skew",
+                f"{skewed} of {total} gaps end before the launch of their operation began (by up "
+                f"to {worst / 1000:.1f} µs): host and GPU clocks disagree; clamped",
+                "causes are uncertain by that much; idle time is not affected",
+            )
+        )
+    return found
+
+
+def _steps(
+    steps: Steps, series: tuple[SeriesSummary, ...], ordinals: dict[int, int]
+) -> list[Verdict]:
+    """`ordinals`: of the devices looked at, by their index."""
+    found = []
+    if steps.series and ordinals and not series:
+        count = sum(map(len, steps.series))
+        found.append(
+            Verdict(
+                "steps",
+                Level.INVALID,
+                "dead-steps",
+                f"none of {count} steps launched GPU work that is looked at",
+                "look at them: skipped work, ranges that do not enclose the launches, or --device",
+            )
+        )
+    for one in series:
+        which = ""
+        if len(series) > 1:
+            which = f"thread {one.tid} on GPU {ordinals[one.device]}: "
+        count = one.steady.steps if one.steady else 0
+        if count < MIN_INTERIOR_STEPS:
+            level = Level.DEGRADED if count else Level.INVALID
+            found.append(
+                Verdict(
+                    "steps",
+                    level,
+                    "few-steps",
+                    f"{which}{count} steady-state steps (first and last left out), fewer than "
+                    f"{MIN_INTERIOR_STEPS}",
+                    "record a longer window",
+                )
+            )
+        if one.dead_steps:
+            shown = ", ".join(map(str, one.dead_steps[:5]))
+            more = ", ..." if len(one.dead_steps) > 5 else ""
+            found.append(
+                Verdict(
+                    "steps",
+                    Level.DEGRADED,
+                    "dead-steps",
+                    f"{which}{len(one.dead_steps)} steps launched no GPU work (step {shown}{more})"
+                    "; they are left out of the averages",
+                    "look at them: skipped work, or ranges that do not enclose the launches",
+                )
+            )
+    unclosed = sum(int(np.count_nonzero(s.unclosed)) for s in steps.series)
+    if unclosed:
+        found.append(
+            Verdict(
+                "steps",
+                Level.DEGRADED,
+                "unclosed-steps",
+                f"{unclosed} step ranges never closed; they end with the recording",
+                "pop every range, or stop the capture after the last step",
+            )
+        )
+    if steps.ambiguous:
+        found.append(
+            Verdict(
+                "steps",
+                Level.DEGRADED,
+                "ambiguous-operations",
+                f"{steps.ambiguous} operations were launched while several steps were open; they "
+                "belong to none",
+                "narrow the pattern to one kind of range",
+            )
+        )
+    return found

@@ -1,0 +1,1 @@
+"""Traces in Nsight Systems' own SQLite schema."""

@@ -1,0 +1,1 @@
+"""Recording with Nsight Systems: its features, arguments, messages and exports."""

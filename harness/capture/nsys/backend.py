@@ -1,0 +1,313 @@
+"""Record with Nsight Systems, judged by what it leaves on disk: its exit code says nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+
+from ... import environment
+from ...errors import CaptureError
+from ..base import (
+    Availability,
+    CaptureConfig,
+    CaptureResult,
+    Interrupted,
+    Progress,
+    TargetFailed,
+    interpreter,
+    register,
+)
+from ..processes import Ended, supervise
+from . import argv as nsys_argv
+from .export import (
+    ROOM,
+    ToolFailed,
+    ToolInterrupted,
+    export_sqlite,
+    import_qdstrm,
+    own_importer_lacks,
+)
+from .features import (
+    INSTALL_REMEDY,
+    NVTX_REMEDY,
+    NsysFeatures,
+    find_nsys,
+    nvtx_trap,
+    read_features,
+    require_nsys,
+)
+from .log import NsysLog
+
+# nsys's own processes, which may outlive it for a moment.
+HELPERS = ("nsys", "nsys-launcher", "nsys-tee")
+
+
+class NsysBackend:
+    """`nsys profile`, `QdstrmImporter` where nsys cannot find it, `nsys export`."""
+
+    name = "nsys"
+    summary = "Nsight Systems: GPU, CUDA calls, NVTX and OS calls from outside the process"
+    records = {"cuda": "cuda", "cpu": "cpu"}  # noqa: RUF012
+    priority = 10
+
+    def probe(self, device: str, tool: str | None = None) -> Availability:
+        """Is there an nsys, and which?"""
+        path = find_nsys(tool)
+        if path is None:
+            return Availability(False, "Nsight Systems (nsys) is not installed", INSTALL_REMEDY)
+        try:
+            features = read_features(path)
+        except CaptureError as error:  # the CUDA toolkit brings an nsys that only says "not found"
+            return Availability(False, f"{path}: {error.message}", error.remedy)
+        lacking = own_importer_lacks(features) if device == "cuda" else None
+        if lacking is not None:
+            # Under such an nsys (2025.3.1) a CUDA program never came back from its range.
+            return Availability(False, lacking.message, lacking.remedy)
+        version = features.version
+        what = "CUDA, NVTX and OS calls" if device == "cuda" else "NVTX and OS calls, no GPU"
+        return Availability(True, f"nsys {version} at {path} ({what})")
+
+    def record(self, config: CaptureConfig, progress: Progress) -> CaptureResult:
+        """Run the target under nsys, then import and export what it left.
+
+        A failed import or export does not lose the recording: the result then carries what there
+        is, and `failure` says what went wrong.
+        """
+        features = require_nsys(config.tool)
+        level, note = nsys_argv.graph_level(features, config.device, config.graph_trace)
+        options = nsys_argv.profile_options(
+            features,
+            device=config.device,
+            capture_range=config.capture_range,
+            graph_trace=level,
+        )
+        progress.stage("recording")
+        log = NsysLog()
+        output = config.workdir / "report"
+        ended = _run(features, options, output, config, log=log, progress=progress)
+        # What a killed nsys was still writing may be half a file.
+        cut = ended.forced or ended.killed_by is not None
+        raw = None if cut else _artefact(output)
+        if raw is None:
+            log.remove_temporary() if cut else None
+            raise _nothing_recorded(features, config, ended, log)
+        result = CaptureResult(
+            backend=self.name,
+            exit_code=_exit_code(ended),
+            origin="measured",
+            report=raw,
+            tool_version=features.build,
+            options=options,
+            graph_trace=level,
+            interrupted=ended.interrupted,
+            notes=(*((note,) if note else ()), *_left_running(ended)),
+            durations_s={"record": round(ended.wall_s, 3)},
+        )
+        full = _disk_was_full(config.workdir, log)
+        try:
+            if raw.suffix == ".qdstrm":
+                result = _imported(features, result, raw, output, progress)
+            return _exported(features, result, output, progress)
+        except ToolInterrupted as stopped:
+            number = signal.Signals[stopped.signal_name]
+            return dataclasses.replace(
+                result,
+                report=_artefact(output),
+                failure=str(stopped),
+                interrupted=stopped.signal_name,
+                exit_code=128 + number,
+            )
+        except ToolFailed as failed:
+            if full:
+                raise CaptureError(
+                    f"no space left in {config.workdir.parent}: what nsys could write cannot be "
+                    f"read ({failed})",
+                    remedy="free space there or choose another --output-dir",
+                ) from failed
+            return dataclasses.replace(result, report=_artefact(output), failure=str(failed))
+
+
+def _run(
+    features: NsysFeatures,
+    options: tuple[str, ...],
+    output: Path,
+    config: CaptureConfig,
+    *,
+    log: NsysLog,
+    progress: Progress,
+) -> Ended:
+    env = {**os.environ, **dict(config.env)}
+    if config.capture_range.kind == "nvtx":
+        # Otherwise only registered strings open the range, and C and torch do not register theirs.
+        env["NSYS_NVTX_PROFILER_REGISTER_ONLY"] = "0"
+
+    def hear(block: str) -> None:
+        own = log.take_block(block)
+        if own:
+            progress.output(own)
+
+    def interrupted(name: str) -> None:
+        progress.stage(
+            f"{name}: nsys may take up to {config.grace_s:.0f} s to keep what it has; "
+            "a second signal kills everything at once"
+        )
+
+    argv = nsys_argv.profile_argv(features, options, str(output), config.argv)
+    return supervise(
+        argv,
+        env=env,
+        on_block=hear,
+        on_tick=progress.tick,
+        on_interrupt=interrupted,
+        grace_s=config.grace_s,
+        helpers=HELPERS,
+    )
+
+
+def _imported(
+    features: NsysFeatures, result: CaptureResult, raw: Path, output: Path, progress: Progress
+) -> CaptureResult:
+    progress.stage("importing the raw recording (this nsys does not find its own importer)")
+    begun = time.monotonic()
+    report = output.with_suffix(".nsys-rep")
+    importer = import_qdstrm(features, raw, report, progress.tick)
+    raw.unlink()
+    note = f"nsys left a raw .qdstrm; imported by the harness with {importer.path}"
+    return dataclasses.replace(
+        result,
+        report=report,
+        notes=(*result.notes, note),
+        durations_s={**result.durations_s, "import": round(time.monotonic() - begun, 3)},
+    )
+
+
+def _exported(
+    features: NsysFeatures, result: CaptureResult, output: Path, progress: Progress
+) -> CaptureResult:
+    progress.stage("exporting to SQLite")
+    begun = time.monotonic()
+    assert result.report is not None
+    sqlite = output.with_suffix(".sqlite")
+    export_sqlite(features, result.report, sqlite, progress.tick)
+    return dataclasses.replace(
+        result,
+        sqlite=sqlite,
+        durations_s={**result.durations_s, "export": round(time.monotonic() - begun, 3)},
+    )
+
+
+def _artefact(output: Path) -> Path | None:
+    """The recording in its best form; an empty file is none."""
+    for suffix in (".nsys-rep", ".qdstrm"):
+        path = output.with_suffix(suffix)
+        if path.is_file() and path.stat().st_size > 0:
+            return path
+    return None
+
+
+def _disk_was_full(folder: Path, log: NsysLog) -> bool:
+    """May nsys have found no room for the whole report? It says so at times, and at times not."""
+    said = any("No space left" in problem for problem in log.problems)
+    return said or shutil.disk_usage(folder).free < ROOM
+
+
+def _exit_code(ended: Ended) -> int:
+    # An interrupted nsys exits 0, 130 or 143, as its collection happened to stand.
+    if ended.interrupted is not None:
+        return 128 + signal.Signals[ended.interrupted]
+    return ended.exit_code
+
+
+def _left_running(ended: Ended) -> tuple[str, ...]:
+    if not ended.left_running:
+        return ()
+    names = ", ".join(f"{name} (pid {pid})" for pid, name in ended.left_running[:5])
+    return (f"the target left {len(ended.left_running)} process(es) running: {names}",)
+
+
+def _nothing_recorded(
+    features: NsysFeatures, config: CaptureConfig, ended: Ended, log: NsysLog
+) -> CaptureError:
+    """The error that says why there is no report, the most telling reason first."""
+    said = log.problems[-1] if log.problems else None
+    if ended.interrupted is not None:
+        return Interrupted(
+            f"interrupted by {ended.interrupted} before anything was recorded"
+            + ("; nsys did not finish and was killed" if ended.forced else ""),
+            exit_code=_exit_code(ended),
+        )
+    if ended.killed_by is not None:
+        return CaptureError(
+            f"nsys {features.version} was killed by {ended.killed_by}; its recording is lost, and "
+            "the target was stopped",
+            remedy="record again; SIGKILL often means that memory ran out",
+        )
+    if log.usage_error:
+        return CaptureError(
+            f"nsys {features.version} rejected its options: {said or 'it printed its usage'}",
+            remedy="this is a defect of the harness with this version; please report it",
+        )
+    if log.not_a_program:
+        return TargetFailed(
+            f"{config.argv[0]}: nsys cannot execute it",
+            exit_code=126,
+            remedy="run a script with its interpreter, or give it a '#!' line",
+        )
+    if log.not_utf8:
+        return CaptureError(
+            f"nsys {features.version} left no report and said: {said}",
+            remedy="it takes UTF-8 alone: spell the command and --output-dir so",
+        )
+    diverted = log.diverted()
+    if diverted is not None:
+        return CaptureError(
+            f"nsys could not write into {config.workdir.parent} and left its report at {diverted}"
+            + (f" ({said})" if said else ""),
+            remedy="free space there or choose another --output-dir",
+        )
+    if _disk_was_full(config.workdir, log):
+        return CaptureError(
+            f"no space left in {config.workdir.parent}: nsys could not write its report"
+            + (f" ({said})" if said else ""),
+            remedy="free space there or choose another --output-dir",
+        )
+    if ended.exit_code != 0:
+        before = (
+            "before anything was recorded"
+            if config.capture_range.kind == "none"
+            else f"before its capture range ({config.capture_range}) opened"
+        )
+        return TargetFailed(
+            f"the target exited with code {ended.exit_code} {before}; no report was written",
+            exit_code=ended.exit_code,
+        )
+    if config.capture_range.kind == "none":
+        return CaptureError(
+            f"nsys {features.version} left no report{f' and said: {said}' if said else ''}",
+            remedy="run harness doctor",
+        )
+    program = interpreter(config.argv)
+    versions = None if program is None else environment.versions(program)
+    trap = nvtx_trap(features.release, (versions or {}).get("nvtx"))
+    if trap is not None and config.capture_range.kind == "nvtx":
+        return CaptureError(
+            f"the capture range {config.capture_range} never opened: {trap}", remedy=NVTX_REMEDY
+        )
+    return CaptureError(
+        f"the capture range {config.capture_range} never opened: nothing was recorded",
+        remedy=_RANGE_REMEDY[config.capture_range.kind],
+    )
+
+
+_RANGE_REMEDY = {
+    "cudaProfilerApi": "call torch.cuda.profiler.start() and .stop() around the steps to record, "
+    "or use --capture-range nvtx:NAME or none",
+    "nvtx": "check the name against the target's own ranges, or use --capture-range none",
+}
+
+
+register(NsysBackend())

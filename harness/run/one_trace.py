@@ -1,0 +1,220 @@
+"""How a trace is looked at: from what is kept of it, in memory, or a chunk at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..analysis.analyze import Options, TraceReport, analyze
+from ..analysis.idle.details import Wanted
+from ..analysis.idle.gaps import Window
+from ..analysis.model.errors import TraceError
+from ..analysis.model.trace import Trace
+from ..analysis.readers.formats import is_json
+from ..analysis.store.folder import StoreError, read_checked, write_checked
+from ..analysis.store.opened import Store
+from ..sizes import shown_bytes
+from ..status_line import ChangingLine
+from . import cache, memory
+
+SMALL = 20 * 10**6
+"""Bytes of a file below which nothing is kept: to read it again costs less than to look."""
+KEPT = Wanted(top=20, streams=True)
+"""Details that every kept answer has, so that the same figures can be looked at in other ways."""
+SHARE = 2
+"""Unless --memory says otherwise, an analysis may take one part in so many of free memory."""
+
+
+@dataclass(frozen=True)
+class Ways:
+    """What may be used."""
+
+    memory: int | None = None
+    """Bytes; None for a share of what is free."""
+    keep: bool = True
+    """Look in the cache, and keep there what was found."""
+    rows: bool = False
+    """The report must hold the rows of the trace, not figures alone."""
+
+
+def look(path: Path, options: Options, wanted: Wanted, ways: Ways) -> TraceReport:
+    """The report of one trace; `wanted` says which details are asked of one without rows.
+
+    Raises TraceError or OSError where the file cannot be analysed.
+    """
+    if not path.is_file() or is_json(path):
+        return analyze(path, options)
+    if wanted.top <= KEPT.top and not wanted.definitions:
+        wanted = KEPT
+    keep = ways.keep and not cache.switched_off() and path.stat().st_size >= SMALL
+    name = None
+    if keep:
+        with contextlib.suppress(OSError):
+            name = cache.identity(path)
+    if name is not None:
+        with contextlib.suppress(StoreError, OSError):
+            return _kept(Store(cache.traces_folder() / name, path), options, wanted, ways)
+    budget = ways.memory or memory.available() // SHARE
+    needs = memory.needed(path)
+    if needs <= budget:
+        trace = Trace.open(path)
+        if name is None:
+            return analyze(trace, options)
+        return _and_keep(trace, name, options, wanted)
+    if ways.rows or options.infer:
+        raise TraceError(
+            f"{path}: what was asked for holds all rows, about {shown_bytes(needs)} of memory, and "
+            f"{shown_bytes(budget)} may be taken",
+            remedy="cut the trace with `nsys export --times`, or ask `harness gaps` for a table",
+        )
+    return _in_chunks(path, name, budget, options, wanted)
+
+
+def _kept(store: Store, options: Options, wanted: Wanted, ways: Ways) -> TraceReport:
+    """From a stored trace. Raises StoreError where the store cannot be believed after all."""
+    cache.touch(store.folder)
+    if ways.rows or options.infer:
+        return analyze(store.trace(), options)
+    from ..analysis.idle.chunks.answer import unpack
+
+    answer = _answer(store.folder, store.path, options, wanted)
+    with contextlib.suppress(StoreError):
+        return unpack(read_checked(answer), store, options)
+    budget = ways.memory or memory.available() // SHARE
+    narrowed = options.steps != (None, None) or options.window != Window()
+    if not narrowed and memory.needed_by_rows(store) <= budget:
+        report = analyze(store.trace(), options)
+    else:
+        report = _chunked(store, budget, options, wanted)
+    with contextlib.suppress(OSError):
+        _keep_answer(answer, report, wanted)
+        cache.prune()
+    return report
+
+
+def _chunked(store: Store, budget: int, options: Options, wanted: Wanted) -> TraceReport:
+    from ..analysis.idle.chunks.analyze import analyze_store, sizes_for
+
+    with told(store.path.name) as progress:
+        return analyze_store(store, options, wanted, sizes_for(budget), progress)
+
+
+def _in_chunks(
+    path: Path, name: str | None, budget: int, options: Options, wanted: Wanted
+) -> TraceReport:
+    """A trace that is larger than memory: stored first, for this look alone where none is kept."""
+    from ..analysis.store.build import build_store
+
+    with cache.building(kept=name is not None) as work:
+        try:
+            with told(path.name) as progress:
+                build_store(path, work, budget, progress)
+            (work / cache.TRACE).write_text(str(path.resolve()), "utf-8", "surrogateescape")
+        except OSError as error:
+            raise TraceError(
+                f"{path}: its columns cannot be put aside in {work.parent} "
+                f"({error.strerror or error})",
+                remedy="make room for about the size of the trace there, or name another folder "
+                "in HARNESS_CACHE, or in TMPDIR with --no-cache",
+            ) from error
+        folder = work
+        if name and cache.identity(path) == name:  # not written to while it was read
+            folder = cache.publish(work, name)
+        store = Store(folder, path)
+        report = _chunked(store, budget, options, wanted)
+        if name:
+            with contextlib.suppress(OSError):
+                _keep_answer(_answer(folder, path, options, wanted), report, wanted)
+            cache.prune()
+        return report
+
+
+def _and_keep(trace: Trace, name: str, options: Options, wanted: Wanted) -> TraceReport:
+    """Analyse a trace that is in memory, and store it meanwhile."""
+    keeper = _Keeper(trace, name, options, wanted)
+    keeper.start()
+    try:
+        report = analyze(trace, options)
+        keeper.report = report
+    finally:
+        keeper.ready.set()
+    return report
+
+
+class _Keeper(threading.Thread):
+    """Stores a trace beside its analysis. The process ends when this has ended."""
+
+    def __init__(self, trace: Trace, name: str, options: Options, wanted: Wanted) -> None:
+        super().__init__(name="harness-keeper", daemon=False)
+        self._trace, self._entry, self._options, self._wanted = trace, name, options, wanted
+        self.report: TraceReport | None = None
+        self.ready = threading.Event()
+
+    def run(self) -> None:
+        # What cannot be kept (a full disk, no folder) is read again the next time.
+        with contextlib.suppress(OSError, TraceError):
+            self._keep()
+
+    def _keep(self) -> None:
+        from ..analysis.idle.chunks.analyze import keep_whole
+        from ..analysis.readers.metadata import read_metadata
+        from ..analysis.readers.sqlite.database import open_database
+        from ..analysis.store.save import save_trace
+
+        path = self._trace.path
+        with cache.building() as work:
+            save_trace(self._trace, read_metadata(open_database(path)), work)
+            self.ready.wait()
+            if self.report is not None:
+                keep_whole(work, self._trace, self.report.steps, self._options)
+                answer = _answer(work, path, self._options, self._wanted)
+                _keep_answer(answer, self.report, self._wanted)
+            (work / cache.TRACE).write_text(str(path.resolve()), "utf-8", "surrogateescape")
+            if cache.identity(path) == self._entry:  # not written to while it was read
+                cache.publish(work, self._entry)
+        cache.prune()
+
+
+def _answer(folder: Path, path: Path, options: Options, wanted: Wanted) -> Path:
+    """Where the answer to a question is kept; the manifest beside the trace is part of it."""
+    from ..analysis.idle.chunks.answer import of_options
+
+    told_by = hashlib.sha256(of_options(options, wanted).encode())
+    manifest = path.with_suffix(".json")
+    if manifest.is_file():
+        told_by.update(manifest.read_bytes())
+    return folder / "answers" / f"{told_by.hexdigest()[:24]}.bin"
+
+
+def _keep_answer(answer: Path, report: TraceReport, wanted: Wanted) -> None:
+    from ..analysis.idle.chunks.answer import pack
+
+    answer.parent.mkdir(exist_ok=True)
+    write_checked(answer, pack(report, wanted))
+
+
+@contextmanager
+def told(name: str) -> Iterator[_Told]:
+    """Progress on stderr, for a person who waits."""
+    line = ChangingLine()
+    try:
+        yield _Told(name, line)
+    finally:
+        line.clear()
+
+
+class _Told:
+    """Says what is being done, and how much of it is."""
+
+    def __init__(self, name: str, line: ChangingLine) -> None:
+        self._name, self._line = name[:40], line
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        # How many rows a table has is not known before it was read.
+        share = f"{done / total:4.0%} of {total / 1e6:,.1f}M" if total else f"{done / 1e6:,.1f}M"
+        self._line.show(f"{self._name}: {what} {share} rows")

@@ -1,0 +1,147 @@
+"""What `harness predict` does with its command line."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..errors import HarnessError, UsageError
+from ..files import refuse_existing, write_text
+from ..gaps import format_of, terminal
+from ..program_name import called
+from ..status_line import ChangingLine
+from .show import FORMATS, Outcome, render
+
+
+def names(text: str | None) -> tuple[str, ...]:
+    """The parts of a comma-separated list, each once."""
+    return tuple(dict.fromkeys(part.strip() for part in (text or "").split(",") if part.strip()))
+
+
+_RECORDED = {"globs": "--step", "regexes": "--step-regex", "steps": "--steps", "device": "--device",
+             "traced_gpu": "--traced-gpu", "write_to": "--write-to"}  # fmt: skip
+_MODELLED = ("strategies", "batch_sizes", "model", "dtype", "prompt_length", "max_new_tokens")
+
+
+def run_predict(values: dict[str, Any]) -> None:
+    """Predict and print. Raises HarnessError where that cannot be."""
+    format_name = format_of(values["format_name"], values["output"], among=FORMATS)
+    if values["output"]:
+        read = (values["trace"], values["traced_gpu"], *names(values["gpus"]))
+        refuse_existing(
+            values["output"], force=values["force"], inputs=[name for name in read if name]
+        )
+    recorded = values["trace"] is not None
+    for name in _MODELLED if recorded else _RECORDED:
+        if values[name] not in (None, ()):
+            option = _RECORDED.get(name, "--" + name.replace("_", "-"))
+            option = {"--strategies": "--strategy", "--batch-sizes": "--batch-size"}.get(
+                option, option
+            )
+            raise UsageError(
+                f"{option} {'does not go with' if recorded else 'needs'} --from",
+                remedy="a recording says itself what was run"
+                if recorded
+                else "add --from TRACE, or leave it out",
+            )
+    if not recorded and not names(values["gpus"]):
+        raise UsageError(
+            "nothing to predict", remedy="use --gpu l40s,h100, or --from TRACE for a recording"
+        )
+    line = ChangingLine()
+    try:
+        outcome = (_from_recording if recorded else _from_model)(values, line)
+    finally:
+        line.clear()
+    text = render(outcome, format_name, terminal(to_file=values["output"] is not None))
+    if values["output"]:
+        write_text(Path(values["output"]), text, force=values["force"])
+    else:
+        click.echo(text, nl=False)
+
+
+def _from_recording(values: dict[str, Any], line: ChangingLine) -> Outcome:
+    from ..analysis.idle.steps import patterns_of
+    from .replay import Asked, predict_from
+
+    return predict_from(
+        Asked(
+            trace=values["trace"],
+            gpus=names(values["gpus"]),
+            traced_gpu=values["traced_gpu"],
+            patterns=patterns_of(values["globs"], values["regexes"]),
+            steps=values["steps"] or (None, None),
+            device=values["device"],
+            write_to=values["write_to"],
+            force=values["force"],
+        ),
+        line.show,
+    )
+
+
+def _from_model(values: dict[str, Any], line: ChangingLine) -> Outcome:
+    from importlib.util import find_spec
+
+    from ..decode.registry import find_strategy
+    from ..decode.workload import Workload
+    from .gpu import load_gpu
+
+    gpus = tuple(map(load_gpu, names(values["gpus"])))  # once: a pipe can be read no second time
+    fields = {
+        name: values[name]
+        for name in ("model", "dtype", "prompt_length", "max_new_tokens")
+        if values[name] is not None
+    }
+    workload = Workload(eos_id=-1, steps=None, **fields)
+    chosen = names(values["strategies"])
+    for name in chosen:
+        find_strategy(name)
+    if not all(map(find_spec, ("torch", "transformers"))):
+        raise HarnessError(
+            "torch and transformers are not installed",
+            remedy="pip install 'nsys-harness[record]', or predict --from a recording",
+        )
+    from .grid import STRATEGIES, Grid, predict_grid
+
+    sizes = _sizes(values["batch_sizes"] or "1,4,16,64")
+    return predict_grid(Grid(gpus, sizes, chosen or STRATEGIES, workload), line.show)
+
+
+def run_calibrate(values: dict[str, Any], *, workload_given: bool) -> None:
+    """Fit, print, and write the file. Raises HarnessError where that cannot be."""
+    output = values["output"]
+    if output:
+        read = (values["trace"], values["gpu"])
+        refuse_existing(output, force=values["force"], inputs=[name for name in read if name])
+    if output and not output.endswith(".toml"):
+        raise UsageError(f"{output} does not end with .toml", remedy="name the file NAME.toml")
+    from .calibrate import Asked, calibrate
+    from .gpu_writer import to_toml
+
+    workload = None
+    if workload_given:
+        import dataclasses
+
+        workload = dataclasses.replace(values["workload"], device="cpu")
+    asked = Asked(values["trace"], values["gpu"], workload, name=values["name"])
+    line = ChangingLine()
+    try:
+        fitted = calibrate(asked, line.show)
+    finally:
+        line.clear()
+    click.echo(render(fitted.outcome, values["format_name"], terminal(to_file=False)), nl=False)
+    if output:
+        write_text(Path(output), to_toml(fitted.gpu), force=values["force"])
+        # A bare name ending in .toml is a path too.
+        again = shlex.join([called(), "predict", "--gpu", output])
+        click.echo(f"wrote {output}\n\nNext:\n  {again}", err=True)
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    parts = names(text)
+    if not parts or not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise UsageError(f"--batch-size is {text!r}", remedy="use for example 1,4,16,64")
+    return tuple(map(int, parts))

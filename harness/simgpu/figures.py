@@ -1,0 +1,83 @@
+"""The figures of a simulated log, worked out by the same analysis as those of a recorded trace."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..analysis.analyze import Options, TraceReport, analyze
+from ..analysis.idle.figures import SeriesSummary, Steady
+from ..analysis.idle.gaps import Window
+from ..analysis.idle.steps import DEFAULT_STEP, StepPattern, StepSeries
+from ..analysis.writer.writer import TraceBuilder
+from ..errors import HarnessError
+from .export import Place, fill, plain_place
+from .log import Log
+
+
+@dataclass(frozen=True)
+class Looked:
+    """One step series on one device, in its steady state."""
+
+    report: TraceReport
+    summary: SeriesSummary
+    series: StepSeries
+    steady: Steady
+
+
+def look(report: TraceReport, device: int | None = None, *, called: str | None = None) -> Looked:
+    """The series with the most operations, on the device where it has them.
+
+    `device` is an ordinal; `called` is what an error calls the trace, its path if not given. Raises
+    HarnessError where no series has a steady state.
+    """
+    found = [
+        one
+        for one in report.series
+        if one.steady is not None
+        and (device is None or report.trace.devices[one.device].ordinal == device)
+    ]
+    if not found:
+        raise _unsteady(called or str(report.trace.path), bool(report.series))
+    best = max(found, key=lambda one: int(one.table.operations.sum()))
+    series = next(
+        one
+        for one in report.steps.series
+        if (one.pattern, one.thread.pid, one.thread.tid) == (best.pattern, best.pid, best.tid)
+    )
+    assert best.steady is not None
+    return Looked(report, best, series, best.steady)
+
+
+def _unsteady(called: str, any_steps: bool) -> HarnessError:
+    what = "too few steps for a steady state" if any_steps else "no steps with GPU work"
+    return HarnessError(f"{called} has {what}", remedy="record at least 4 steps")
+
+
+def builder(strategy: str | None, gpu: str, notes: dict[str, str]) -> TraceBuilder:
+    """An empty trace marked as simulated, with its GPU described."""
+    trace = TraceBuilder(producer="sim", origin="simulated", strategy=strategy)
+    trace.device(0, name=f"{gpu} (simulated)", uuid="00000000-0000-0000-0000-5173c0de0000")
+    for name, value in notes.items():
+        trace.metadata(name, value)
+    return trace
+
+
+def steady_of(
+    log: Log, patterns: tuple[StepPattern, ...] = (DEFAULT_STEP,), place: Place = plain_place
+) -> Steady:
+    """The steady state of a log's steps, by `harness gaps`' own definitions.
+
+    Raises HarnessError where it has none.
+    """
+    called = "the simulation"  # the trace that is analysed is gone before anyone reads its name
+    if not log.operations:
+        raise _unsteady(called, False)
+    trace = builder(None, "GPU", {})
+    fill(trace, log, place)
+    with tempfile.TemporaryDirectory(prefix="harness-sim-") as folder:
+        path = Path(folder) / "simulated.sqlite"
+        trace.write(path)
+        report = analyze(path, Options(patterns=patterns, window=Window()))
+        return look(report, called=called).steady

@@ -1,0 +1,287 @@
+"""From a recorded trace to a program: the host's actions, with the operations that they queued.
+
+Kernel durations, their streams and order, the time of every call and the host's time between calls
+are the trace's own. What an event wait waited for is not in a trace and is inferred:
+cudaEventSynchronize waits for the last operation that ended before it returned; a stream wait for
+what was queued before the last cudaEventRecord.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..analysis.idle.steps import StepSeries
+from ..analysis.model.cuda_calls import SYNCHRONIZE, synchronizing
+from ..analysis.model.schema import CopyKind, Kind, SyncType
+from ..analysis.model.trace import Trace
+from ..errors import HarnessError
+from ..nvtx import STOP_CHECK
+from .constants import Constants, blocked_launches, measure
+from .machine import COPY, KERNEL, MEMSET, ON_DEVICE, TO_DEVICE, TO_HOST, Work
+from .program import Action, Hold, Launch, Plain, Pop, Program, Push, Spend, Sync
+
+_EVENT_SYNC = frozenset({"cudaEventSynchronize", "cuEventSynchronize"})
+_STREAM_SYNC = frozenset({"cudaStreamSynchronize", "cuStreamSynchronize"})
+_HOLD = frozenset({"cudaStreamWaitEvent", "cuStreamWaitEvent"})
+_RECORD = "EventRecord"
+_DIRECTIONS = {CopyKind.HTOD: TO_DEVICE, CopyKind.DTOH: TO_HOST, CopyKind.ATOH: TO_HOST}
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A program, the constants of the machine it ran on, and what was left out or inferred."""
+
+    program: Program
+    constants: Constants
+    notes: tuple[str, ...]
+
+
+def read_program(trace: Trace, series: StepSeries) -> Recorded:
+    """The steps of `series` as a program.
+
+    Raises HarnessError where its steps launched nothing.
+    """
+    reader = _Reader(trace, series)
+    return Recorded(reader.program(), reader.constants, tuple(reader.notes))
+
+
+class _Reader:
+    def __init__(self, trace: Trace, series: StepSeries) -> None:
+        self.trace, self.series = trace, series
+        self.notes: list[str] = []
+        self.begin, self.end = int(series.start[0]), int(series.end.max())
+        self.constants = measure(trace, (self.begin, self.end))
+        operations, calls = trace.operations, trace.calls
+        launch = operations.launch
+        mine = np.flatnonzero((series.step_of >= 0) & (launch >= 0))
+        if len(mine) == 0:
+            raise HarnessError(
+                f"{trace.path}: its steps launched no GPU work, there is nothing to replay",
+                remedy="record on a GPU, or with --capture sim",
+            )
+        threads = set(np.unique(calls.thread[launch[mine]]).tolist()) | {series.thread_index}
+        if len(threads) > 1:
+            self.notes.append(
+                f"{len(threads)} threads launch work; they are replayed as one, in call order"
+            )
+        chosen = np.isin(calls.thread, list(threads))
+        chosen &= (calls.start >= self.begin) & (calls.start < self.end)
+        rows = np.flatnonzero(chosen)
+        self.rows = rows[np.argsort(calls.start[rows], kind="stable")]
+        self.waits = synchronizing(trace)
+        self.names = calls.names
+        self.checks = self._inside(STOP_CHECK)
+        self._group_operations()
+        self._own_times()
+        self._last_recorded = -1
+
+    def _inside(self, name: str) -> np.ndarray:
+        """Mask over `rows`: the call stands in a range called `name`."""
+        trace, ranges = self.trace, self.trace.ranges
+        named = {i for i in np.unique(ranges.name).tolist() if trace.strings[i] == name}
+        hit = np.isin(ranges.name, list(named)) & (ranges.thread == self.series.thread_index)
+        at = trace.calls.start[self.rows]
+        low, high = np.sort(ranges.start[hit]), np.sort(ranges.end[hit])
+        return np.searchsorted(low, at, "right") > np.searchsorted(high, at, "right")
+
+    def _group_operations(self) -> None:
+        """Number the operations in launch order; `first` and `count` for each call of `rows`."""
+        operations = self.trace.operations
+        place = np.full(len(self.trace.calls) + 1, -1, np.int64)
+        place[self.rows] = np.arange(len(self.rows))
+        call = place[operations.launch]
+        kept = np.flatnonzero((operations.launch >= 0) & (call >= 0))
+        inside = (operations.start >= self.begin) & (operations.start < self.end)
+        lost = int(np.count_nonzero(inside & (operations.launch < 0)))
+        if lost:
+            self.notes.append(
+                f"{lost} of {int(inside.sum())} operations have no launch call and are left out"
+            )
+        self.order = kept[np.lexsort((operations.start[kept], call[kept]))]
+        count = np.bincount(call[self.order], minlength=len(self.rows))
+        self.count = count
+        self.first = np.concatenate(([0], np.cumsum(count)[:-1])) if len(count) else count
+
+    def _own_times(self) -> None:
+        """What each call takes by itself: without waiting for work, or for room in the queue."""
+        calls = self.trace.calls
+        length = (calls.end - calls.start)[self.rows]
+        name = calls.name[self.rows]
+        held = self.waits[self.rows]
+        blocked = np.isin(self.rows, blocked_launches(self.trace))
+        free = ~held & ~blocked
+        launching = free & (self.count > 0)
+        typical_launch = int(np.median(length[launching])) if launching.any() else 3_000
+        own = length.copy()
+        for code in np.unique(name[held | blocked]).tolist():
+            these = name == code
+            if self.names[code] in SYNCHRONIZE:
+                own[these] = np.minimum(length[these], int(length[these].min()))
+                continue
+            like = length[these & free]
+            usual = int(np.median(like)) if len(like) else typical_launch
+            late = these & (held | blocked)
+            own[late] = np.minimum(length[late], usual)
+        self.own = own
+        if blocked.any():
+            self.notes.append(f"{int(blocked.sum())} launch calls waited for room in the queue")
+
+    # The program
+
+    def program(self) -> Program:
+        """Merge calls and ranges in host order; the time between them is the host's."""
+        trace, calls = self.trace, self.trace.calls
+        actions: list[Action] = []
+        cursor = self.begin
+        for time, kind, index in self._instants():
+            step = int(np.searchsorted(self.series.start, time, "right")) - 1
+            if time > cursor:
+                actions.append(Spend(time - cursor, step))
+                cursor = time
+            if kind == 1:
+                actions.append(Push(trace.strings[int(trace.ranges.name[index])], step))
+            elif kind == 0:
+                actions.append(Pop(step))
+            else:
+                actions.append(self._action(index, step))
+                cursor = max(cursor, int(calls.end[self.rows[index]]))
+        return Program(tuple(actions), self.begin, self._already_running(), steps=len(self.series))
+
+    def _instants(self) -> list[tuple[int, int, int]]:
+        """(time, 0 pop / 1 push / 2 call, index), sorted; ranges that nest, and none that straddle
+        the program's edges."""
+        ranges, calls = self.trace.ranges, self.trace.calls
+        inside = (
+            (ranges.thread == self.series.thread_index)
+            & (ranges.end_thread == ranges.thread)
+            & (ranges.start >= self.begin)
+            & (ranges.end <= self.end)
+            & (ranges.end > ranges.start)
+        )
+        found: list[tuple[int, int, int]] = []
+        open_ends: list[int] = []
+        for index in np.flatnonzero(inside).tolist():
+            start, end = int(ranges.start[index]), int(ranges.end[index])
+            while open_ends and open_ends[-1] <= start:
+                open_ends.pop()
+            if open_ends and end > open_ends[-1]:
+                continue
+            open_ends.append(end)
+            found += [(start, 1, index), (end, 0, index)]
+        times = calls.start[self.rows].tolist()
+        found += [(time, 2, index) for index, time in enumerate(times)]
+        # Inner ranges are pushed after and popped before the outer ones they share an edge with.
+        return sorted(found, key=lambda item: (item[0], item[1], item[2] * (-1) ** (item[1] == 0)))
+
+    def _already_running(self) -> tuple[tuple[Hashable, int], ...]:
+        operations, calls = self.trace.operations, self.trace.calls
+        launched = np.where(
+            operations.launch >= 0, calls.start[operations.launch], operations.start
+        ) if len(calls) else operations.start  # fmt: skip
+        rows = np.flatnonzero((launched < self.begin) & (operations.end > self.begin))
+        busy: dict[Hashable, int] = {}
+        for row in rows.tolist():
+            key = self._stream(row)
+            busy[key] = max(busy.get(key, 0), int(operations.end[row]))
+        return tuple(sorted(busy.items(), key=str))
+
+    def _stream(self, row: int) -> Hashable:
+        operations = self.trace.operations
+        return int(operations.device[row]), int(operations.stream[row])
+
+    def _action(self, index: int, step: int) -> Action:
+        row = int(self.rows[index])
+        name = self.names[int(self.trace.calls.name[row])]
+        own = int(self.own[index])
+        if self.count[index]:
+            return self._launch(index, name, own, step)
+        if name in SYNCHRONIZE:
+            return self._sync(index, row, name, own, step)
+        if name in _HOLD:
+            return Hold(name, own, self._held_stream(index, row), self._last_recorded, step)
+        if _RECORD in name:
+            self._last_recorded = self._queued(index)
+        return Plain(name, own, step)
+
+    def _queued(self, index: int) -> int:
+        """Number of the last operation queued before call `index`."""
+        return int(self.first[index]) - 1
+
+    def _launch(self, index: int, name: str, own: int, step: int) -> Launch:
+        first, count = int(self.first[index]), int(self.count[index])
+        rows = self.order[first : first + count].tolist()
+        operations = self.trace.operations
+        start, end = operations.start[rows], operations.end[rows]
+        held = bool(self.waits[self.rows[index]])
+        if count > 1 and (start[1:] < np.maximum.accumulate(end)[:-1]).any():
+            # Branches of a graph that overlap: one stretch, since one stream cannot overlap itself.
+            works = (Work("graph", int(end.max() - start.min())),)
+        else:
+            works = tuple(self._work(row, held) for row in rows)
+        graph = first if count > 1 else None
+        stream, checks = self._stream(rows[0]), bool(self.checks[index])
+        return Launch(name, own, works, stream, first, step, graph, checks)
+
+    def _work(self, row: int, held: bool) -> Work:
+        operations = self.trace.operations
+        kind, copy = int(operations.kind[row]), int(operations.copy_kind[row])
+        duration = int(operations.end[row] - operations.start[row])
+        if kind == Kind.MEMCPY:
+            direction = _DIRECTIONS.get(CopyKind(copy), ON_DEVICE) if copy in _KINDS else ON_DEVICE
+            return Work("copy", duration, COPY, direction, 0, held and direction == TO_HOST)
+        label = self.trace.name_of(row)
+        return Work(label, duration, MEMSET if kind == Kind.MEMSET else KERNEL)
+
+    def _sync(self, index: int, row: int, name: str, own: int, step: int) -> Sync:
+        last = self._queued(index)
+        checks = bool(self.checks[index])
+        if name in _EVENT_SYNC:
+            last, stream = self._awaited(row, last)
+            streams = None if stream is None else frozenset({stream})
+            return Sync(name, own, last, streams, "event", step, checks)
+        if name in _STREAM_SYNC:
+            streams = self._synced_stream(row, last)
+            return Sync(name, own, last, streams, "stream", step, checks)
+        return Sync(name, own, last, None, "device", step, checks)
+
+    def _awaited(self, row: int, last: int) -> tuple[int, Hashable | None]:
+        """The operation behind which the event of a cudaEventSynchronize most likely stands."""
+        operations, calls = self.trace.operations, self.trace.calls
+        low = max(0, last - 4_095)
+        queued = self.order[low : last + 1]
+        ended = np.flatnonzero(operations.end[queued] <= calls.end[row])
+        if len(ended) == 0:
+            return -1, None
+        ends = operations.end[queued[ended]]
+        if ends.max() <= calls.start[row]:
+            # It did not wait; the event is that of a flag's copy rather than of any later kernel.
+            copies = ended[operations.copy_kind[queued[ended]] == CopyKind.DTOH]
+            ended = copies if len(copies) else ended
+        best = int(ended[np.argmax(operations.end[queued[ended]])])
+        return low + best, self._stream(int(queued[best]))
+
+    def _synced_stream(self, row: int, last: int) -> frozenset[Hashable] | None:
+        waits = self.trace.synchronizations
+        found = np.flatnonzero((waits.call == row) & (waits.kind == SyncType.STREAM))
+        if len(found):
+            device = self._device_before(last)
+            return frozenset({(device, int(waits.stream[found[0]]))})
+        return frozenset({self._stream(int(self.order[last]))}) if last >= 0 else None
+
+    def _held_stream(self, index: int, row: int) -> Hashable:
+        waits = self.trace.synchronizations
+        found = np.flatnonzero((waits.call == row) & (waits.kind == SyncType.STREAM_WAIT_EVENT))
+        last = self._queued(index)
+        if len(found):
+            return self._device_before(last), int(waits.stream[found[0]])
+        following = min(last + 1, len(self.order) - 1)
+        return self._stream(int(self.order[following]))
+
+    def _device_before(self, last: int) -> int:
+        return int(self.trace.operations.device[self.order[max(last, 0)]])
+
+
+_KINDS = frozenset(int(kind) for kind in CopyKind)
