@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .idle.attribute import Attribution, attribute
-from .idle.details import DeviceDetails, Wanted, device_details
+from .idle.details import DeviceDetails, device_details
 from .idle.figures import (
     DeviceSummary,
     HostSeries,
@@ -21,30 +21,14 @@ from .idle.figures import (
     summarize_host,
     summarize_series,
 )
-from .idle.gaps import DeviceGaps, Window, find_gaps, idle_everywhere
-from .idle.steps import DEFAULT_STEP, MAX_SERIES, StepPattern, Steps, StepSeries, find_steps
+from .idle.gaps import DeviceGaps, find_gaps, idle_everywhere
+from .idle.steps import MAX_SERIES, Steps, StepSeries, find_steps
 from .model.arrays import Bool
 from .model.errors import TraceError
 from .model.schema import MAX_TIME as NEVER
 from .model.trace import Trace
+from .question import Question
 from .verdicts.judge import Level, Verdict, judge
-
-
-@dataclass(frozen=True)
-class Options:
-    """What to look at."""
-
-    patterns: tuple[StepPattern, ...] = (DEFAULT_STEP,)
-    window: Window = field(default_factory=Window)
-    steps: tuple[int | None, int | None] = (None, None)
-    """Half-open range of step numbers; None is open."""
-    device: int | None = None
-    """Ordinal of the one device wanted."""
-    label: str | None = None
-    path: str | None = None
-    """What the user calls the file, where the analysed one is an export of it."""
-    infer: bool = False
-    """Find the steps from the repeating launches instead of from NVTX ranges."""
 
 
 @dataclass(frozen=True)
@@ -72,13 +56,13 @@ class TraceReport:
     detailed: tuple[DeviceDetails, ...] | None = field(default=None, repr=False)
     """What was wanted of each device, where the report holds no rows to work it out from."""
 
-    def details(self, device: int, wanted: Wanted = Wanted()) -> DeviceDetails:  # noqa: B008
-        """What is wanted of the `device`-th entry of `gaps`."""
+    def details(self, device: int, question: Question = Question()) -> DeviceDetails:  # noqa: B008
+        """What the question wants of the `device`-th entry of `gaps`."""
         if self.detailed is not None:
             found = self.detailed[device]
-            return replace(found, top=found.top[: wanted.top])
+            return replace(found, top=found.top[: question.top])
         split = self.attributions[device]
-        return device_details(self.trace, self.gaps[device], split, self.steps, wanted)
+        return device_details(self.trace, self.gaps[device], split, self.steps, question)
 
     @property
     def empty(self) -> bool:
@@ -102,21 +86,23 @@ class TraceReport:
         return next((x for x in (Level.INVALID, Level.DEGRADED) if x in levels), Level.OK)
 
 
-def analyze(source: Trace | str | os.PathLike[str], options: Options | None = None) -> TraceReport:
+def analyze(
+    source: Trace | str | os.PathLike[str], question: Question | None = None
+) -> TraceReport:
     """Read a trace (unless given one) and account for its idle time.
 
     Raises TraceError where the file cannot be read, or has no such device or step.
     """
-    options = options or Options()
+    question = question or Question()
     trace = source if isinstance(source, Trace) else Trace.open(source)
-    steps, said = _steps(trace, options)
-    window, steps = _narrow(trace, steps, options)
-    gaps = find_gaps(trace, window)
-    if options.device is not None:
+    steps, said = _steps(trace, question)
+    question, steps = _narrow(trace, steps, question)
+    gaps = find_gaps(trace, question)
+    if question.device is not None:
         known = sorted({g.device.ordinal for g in gaps})
-        gaps = tuple(g for g in gaps if g.device.ordinal == options.device)
+        gaps = tuple(g for g in gaps if g.device.ordinal == question.device)
         if not gaps:
-            raise no_such_device(trace.path, options.device, known)
+            raise no_such_device(trace.path, question.device, known)
     _check_pairs(trace, steps, gaps)
     attributions = tuple(attribute(trace, g) for g in gaps)
     series = tuple(
@@ -128,8 +114,8 @@ def analyze(source: Trace | str | os.PathLike[str], options: Options | None = No
     all_window, all_idle = idle_everywhere(gaps)
     return TraceReport(
         trace=trace,
-        path=options.path or str(trace.path),
-        label=options.label or trace.source.label,
+        path=question.path or str(trace.path),
+        label=question.label or trace.source.label,
         devices=tuple(
             summarize_device(trace, g, a) for g, a in zip(gaps, attributions, strict=True)
         ),
@@ -163,38 +149,38 @@ def check_pairs(trace: Trace, series: int, pairs: int) -> None:
         )
 
 
-def _steps(trace: Trace, options: Options) -> tuple[Steps, tuple[Verdict, ...]]:
+def _steps(trace: Trace, question: Question) -> tuple[Steps, tuple[Verdict, ...]]:
     """The steps, and for inferred ones a verdict that says how sure they are."""
-    if not options.infer:
-        return find_steps(trace, options.patterns), ()
+    if not question.infer:
+        return find_steps(trace, question.patterns), ()
     from .idle.infer.infer import infer_steps
 
-    found = infer_steps(trace, options.device)
+    found = infer_steps(trace, question.device)
     reason = f"{found.explanation} Confidence {found.confidence:.0%}"
     reason += f", of the boundaries {found.boundary_confidence:.0%}"
     remedy = "mark the steps with NVTX ranges for exact ones"
     return found.steps, (Verdict("steps", Level.DEGRADED, "inferred-steps", reason, remedy),)
 
 
-def _narrow(trace: Trace, steps: Steps, options: Options) -> tuple[Window, Steps]:
-    """The window asked for, and the steps that have something in it."""
-    window = options.window
-    if options.steps != (None, None):
-        parts = (one.only(numbered(one, *options.steps)) for one in steps.series)
+def _narrow(trace: Trace, steps: Steps, question: Question) -> tuple[Question, Steps]:
+    """The question with the window that the steps asked for have, and the steps in it."""
+    asked = question
+    if asked.steps != (None, None):
+        parts = (one.only(numbered(one, *asked.steps)) for one in steps.series)
         kept = tuple(part for part in parts if len(part))
         if not kept:
-            raise no_such_steps(trace.path, steps.series, options.steps)
+            raise no_such_steps(trace.path, steps.series, asked.steps)
         steps = replace(steps, series=kept)
-        edges = _gpu_extent(trace, kept, options.device) or host_extent(kept)
-        window = replace(
-            window,
-            start=edges[0] if window.start is None else window.start,
-            end=edges[1] if window.end is None else window.end,
+        start, end = _gpu_extent(trace, kept, asked.device) or host_extent(kept)
+        question = replace(
+            asked,
+            start=start if asked.start is None else asked.start,
+            end=end if asked.end is None else asked.end,
         )
-    if options.window.start is not None or options.window.end is not None:
-        seen = (_in_window(trace, one, window) for one in steps.series)
+    if asked.start is not None or asked.end is not None:
+        seen = (_in_window(trace, one, question) for one in steps.series)
         steps = replace(steps, series=tuple(one for one in seen if len(one)))
-    return window, steps
+    return question, steps
 
 
 def no_such_device(path: Path, wanted: int, known: list[int]) -> TraceError:
@@ -231,10 +217,10 @@ def host_extent(series: Sequence[StepSeries]) -> tuple[int, int]:
     return start, max(start + 1, *(int(one.end.max()) for one in series))
 
 
-def _in_window(trace: Trace, one: StepSeries, window: Window) -> StepSeries:
+def _in_window(trace: Trace, one: StepSeries, question: Question) -> StepSeries:
     """The steps with an operation in the window; those without any, by their time on the host."""
-    lo = -NEVER if window.start is None else window.start
-    hi = NEVER if window.end is None else window.end
+    lo = -NEVER if question.start is None else question.start
+    hi = NEVER if question.end is None else question.end
     rows = np.flatnonzero(one.step_of >= 0)
     owner, operations = one.step_of[rows], trace.operations
     inside = (operations.end[rows] > lo) & (operations.start[rows] < hi)

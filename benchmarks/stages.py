@@ -27,13 +27,14 @@ from gaps_vs_peers import EXAMPLE, REAL
 from grow import GrowError, grow
 from timed import machine
 
-from harness.analysis.analyze import Options, analyze
+from harness.analysis.analyze import analyze
 from harness.analysis.idle.attribute import attribute
 from harness.analysis.idle.figures import summarize_device, summarize_series
 from harness.analysis.idle.gaps import find_gaps
-from harness.analysis.idle.steps import StepPattern, find_steps
+from harness.analysis.idle.steps import find_steps
 from harness.analysis.model.memory import reuse_freed_memory
 from harness.analysis.model.trace import Trace
+from harness.analysis.question import Question, StepPattern
 from harness.analysis.readers.join import _TABLES
 from harness.analysis.readers.sqlite.database import open_database
 from harness.analysis.reports.base import Report, Terminal, reporter
@@ -78,7 +79,7 @@ def stages(clock: Clock, path: Path, step: str) -> None:
 
 def whole(clock: Clock, path: Path, step: str) -> None:
     """A look as `harness gaps` has it, the table included, and the floors."""
-    options = Options(patterns=(StepPattern.glob(step),))
+    options = Question(patterns=(StepPattern.glob(step),))
     report = clock("all of it, in one call", lambda: analyze(path, options))
     clock("draw the table", lambda: reporter("table").render(Report((report,)), Terminal()))
     clock("floor: read the file's bytes", lambda: np.fromfile(path, np.uint8))

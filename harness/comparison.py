@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .analysis.analyze import Options, analyze
+from .analysis.analyze import analyze
 from .analysis.compare.sample_sets import trace_side
 from .analysis.compare.verdict import Comparison, Ratio, Side, compare
-from .analysis.idle.steps import StepPattern
 from .analysis.model.errors import TraceError
+from .analysis.question import Question, StepPattern
 from .analysis.reports.base import Column, Table, Terminal, Value, plain, shown
 from .analysis.reports.csv import comma_separated
 from .analysis.reports.json import printable
@@ -105,7 +105,7 @@ def _results(path: Path, session: str | None, strategy: str | None, name: str) -
 
 def _report(path: Path, patterns: Sequence[StepPattern], nsys: str | None) -> Any:
     with sqlite_of(str(path), nsys) as sqlite:
-        return analyze(sqlite, Options(patterns=tuple(patterns)))
+        return analyze(sqlite, Question(patterns=tuple(patterns)))
 
 
 def _folder(folder: Path, patterns: Sequence[StepPattern], nsys: str | None) -> Side:

@@ -211,10 +211,10 @@ def gaps(
 
     Raises TraceError where the file cannot be read.
     """
-    from .analysis.analyze import Options, analyze
-    from .analysis.idle.steps import DEFAULT_STEP, StepPattern
+    from .analysis.analyze import analyze
+    from .analysis.question import DEFAULT_STEP, Question, StepPattern
     from .run.exports import sqlite_of
 
     pattern = DEFAULT_STEP if step is None else StepPattern.glob(step)
     with sqlite_of(os.fspath(trace), nsys) as sqlite:
-        return analyze(sqlite, Options(patterns=(pattern,)))
+        return analyze(sqlite, Question(patterns=(pattern,)))

@@ -9,20 +9,11 @@ import numpy as np
 from ..model.intervals import Int64, complement, union
 from ..model.schema import pid_of
 from ..model.trace import Trace
+from ..question import Question
 from .attribute import Attribution
 from .definitions import Definition, compare_definitions, streams
 from .gaps import DeviceGaps, GapKind, gap_kinds
 from .steps import Steps
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What is asked for beyond the figures of every report."""
-
-    top: int = 0
-    """Longest gaps of each device."""
-    streams: bool = False
-    definitions: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,7 +49,7 @@ class StreamFigures:
 
 @dataclass(frozen=True)
 class DeviceDetails:
-    """What was wanted of one device."""
+    """What is wanted of one device."""
 
     touched: dict[str, int]
     """Gaps that have time of each cause."""
@@ -68,15 +59,15 @@ class DeviceDetails:
 
 
 def device_details(
-    trace: Trace, gaps: DeviceGaps, split: Attribution, steps: Steps, wanted: Wanted
+    trace: Trace, gaps: DeviceGaps, split: Attribution, steps: Steps, question: Question
 ) -> DeviceDetails:
     """Work out what is wanted of one device."""
     counts = np.count_nonzero(split.time, axis=1).tolist()
     return DeviceDetails(
         {cause.name: count for cause, count in zip(split.causes, counts, strict=True)},
-        top_gaps(trace, gaps, split, steps, wanted.top) if wanted.top else (),
-        _streams(trace, gaps) if wanted.streams else (),
-        compare_definitions(trace, gaps) if wanted.definitions else (),
+        top_gaps(trace, gaps, split, steps, question.top) if question.top else (),
+        _streams(trace, gaps) if question.streams else (),
+        compare_definitions(trace, gaps) if question.definitions else (),
     )
 
 

@@ -14,6 +14,7 @@ from ..model.arrays import Bool, Code8
 from ..model.errors import TraceError
 from ..model.intervals import Int64, Intervals, union
 from ..model.trace import Device, Trace
+from ..question import Question
 from .steps import StepSeries
 
 _T = TypeVar("_T", np.int64, np.int32)
@@ -30,16 +31,6 @@ class GapKind(IntEnum):
     """One of its two operations belongs to no step of the series."""
     BOUNDARY = 3
     """At an edge of the window."""
-
-
-@dataclass(frozen=True)
-class Window:
-    """Which stretch of the trace is looked at, ns; None means the operations' own extent."""
-
-    start: int | None = None
-    end: int | None = None
-    capture: bool = False
-    """From the start of collection to its end instead of first to last operation."""
 
 
 @dataclass(frozen=True)
@@ -90,24 +81,26 @@ class DeviceGaps:
         return slice(first, max(first, stop))
 
 
-def find_gaps(trace: Trace, window: Window | None = None) -> tuple[DeviceGaps, ...]:
+def find_gaps(trace: Trace, question: Question | None = None) -> tuple[DeviceGaps, ...]:
     """The gaps of every device; devices without an operation in the window are left out.
 
     Promise: for each device busy_ns + idle_ns == window_ns, checked.
     """
-    window = window or Window()
+    lo, hi = edges(trace, question or Question()) if trace.devices else (None, None)
     found = []
     for device in trace.devices:
-        gaps = device_gaps(trace, device, window)
+        gaps = device_gaps(trace, device, lo, hi)
         if gaps is not None:
             found.append(gaps)
     return tuple(found)
 
 
-def device_gaps(trace: Trace, device: Device, window: Window) -> DeviceGaps | None:
-    """The gaps of one device, or None where it does nothing in the window."""
+def device_gaps(trace: Trace, device: Device, lo: int | None, hi: int | None) -> DeviceGaps | None:
+    """The gaps of one device in `[lo, hi)`, or None where it does nothing there.
+
+    An edge that is None is where its operations begin or end.
+    """
     operations = trace.operations
-    lo, hi = edges(trace, window)
     rows: Int64 | slice = slice(None)
     if len(trace.devices) > 1:
         rows = np.flatnonzero(operations.device == device.index)
@@ -170,10 +163,10 @@ def _leaders(end: Int64, reach: Int64, heads: Int64) -> Int64:
     return leading
 
 
-def edges(trace: Trace, window: Window) -> tuple[int | None, int | None]:
-    """Where a window begins and ends, ns; None where the operations decide."""
-    lo, hi = window.start, window.end
-    if window.capture:
+def edges(trace: Trace, question: Question) -> tuple[int | None, int | None]:
+    """Where the window asked for begins and ends, ns; None where the operations decide."""
+    lo, hi = question.start, question.end
+    if question.capture:
         duration = trace.source.duration_ns
         if duration is None:
             raise TraceError(

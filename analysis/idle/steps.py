@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import fnmatch
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,43 +11,10 @@ from ..model.arrays import Bool, Code, factorize
 from ..model.errors import TraceError
 from ..model.intervals import Int64
 from ..model.trace import Thread, Trace
+from ..question import DEFAULT_STEP, StepPattern
 
 MAX_SERIES = 128
 """Series of steps, and pairs of a series and a GPU, that one report is made for."""
-_MAX_NAME = 4096
-"""Expressions see so many characters of a name, so that no hostile name can stall a regex."""
-
-
-@dataclass(frozen=True)
-class StepPattern:
-    """Which ranges are steps. `text` is what the user wrote."""
-
-    text: str
-    regex: re.Pattern[str]
-    whole: bool = False
-    """Match the name to its end, however long: for an expression whose time grows with the name
-    alone, as a wildcard's does."""
-
-    @classmethod
-    def glob(cls, text: str) -> StepPattern:
-        """`Step *`: shell wildcards, case counts, the whole name matches."""
-        # `matches` searches, and a translated wildcard is only anchored at its end.
-        return cls(text, re.compile(r"\A" + fnmatch.translate(text)), whole=True)
-
-    @classmethod
-    def of_regex(cls, text: str) -> StepPattern:
-        """A regular expression found anywhere in the name; anchor it with ^ and $."""
-        try:
-            return cls(text, re.compile(text))
-        except (re.error, OverflowError, RecursionError) as error:
-            raise TraceError(f"--step-regex {text!r} is no regular expression ({error})") from error
-
-    def matches(self, name: str) -> bool:
-        return self.regex.search(name if self.whole else name[:_MAX_NAME]) is not None
-
-
-DEFAULT_STEP = StepPattern(r"^Step \d+$", re.compile(r"^Step \d+$"))
-"""The ranges that the harness's own targets push, and the article's."""
 
 TORCH_PROFILER = "torch.profiler"
 """`Source.producer` of a Kineto trace."""
@@ -57,12 +22,6 @@ PROFILER_STEP = StepPattern(
     r"^(ProfilerStep#|Step )\d+$", re.compile(r"^(ProfilerStep#|Step )\d+$")
 )
 """In a Kineto trace, what `prof.step()` marks is a step by default too."""
-
-
-def patterns_of(globs: Sequence[str], regexes: Sequence[str]) -> tuple[StepPattern, ...]:
-    """The step patterns asked for, else the harness's own."""
-    found = (*map(StepPattern.glob, globs), *map(StepPattern.of_regex, regexes))
-    return found or (DEFAULT_STEP,)
 
 
 @dataclass(frozen=True)

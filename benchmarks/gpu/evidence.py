@@ -27,7 +27,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import torch
 from measure_gpu import Clocked, write_profile
 
-from harness.analysis.analyze import Options, TraceReport, analyze
+from harness.analysis.analyze import TraceReport, analyze
+from harness.analysis.question import Question
 from harness.capture.base import CaptureConfig, CaptureRange
 from harness.capture.cupti.backend import CuptiBackend
 from harness.decode import models, session
@@ -93,7 +94,7 @@ def delayed(name: str) -> dict[str, Any]:
             ),
             progress,
         )
-        report = analyze(made.sqlite, Options())
+        report = analyze(made.sqlite, Question())
         told = json.loads(next(line for line in progress.said.splitlines() if line[:1] == "{"))
         return {"case": name, **told, "analysis_us": steady_us(report)}
 
@@ -174,7 +175,7 @@ def profiled(strategy: str, folder: Path, repeats: int = 3) -> tuple[dict[str, A
         with_ns.append(done.decode_ns / (done.steps_executed - 1))
     path = folder / f"evidence-{strategy}.json.gz"
     events = write_profile(profiler, clocked, path)
-    report = analyze(path, Options())
+    report = analyze(path, Question())
     device = report.devices[0]
     total, covered, extent = own_union(events)
     told = sum(event.self_device_time_total for event in profiler.key_averages())

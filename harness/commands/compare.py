@@ -73,7 +73,7 @@ def command(ctx: click.Context, before: str, after: str, **values: Any) -> None:
       harness compare results.db@20261101 results.db --format md
       harness compare results.db#kv-cache results.db#pipelined
     """
-    from ..analysis.idle.steps import patterns_of
+    from ..analysis.question import patterns_of
     from ..comparison import FORMATS, path_of, render, run_compare
     from ..errors import UsageError
     from ..files import refuse_existing, write_text

@@ -15,12 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import __version__
-from ..analysis.analyze import Options, TraceReport
-from ..analysis.idle.details import Wanted
-from ..analysis.idle.gaps import Window
-from ..analysis.idle.steps import patterns_of
+from ..analysis.analyze import TraceReport
 from ..analysis.model.cores import usable
 from ..analysis.model.errors import TraceError
+from ..analysis.question import Question, patterns_of
 from ..analysis.reports.base import Failure, Report, Request
 from ..analysis.reports.slim import slim
 from ..program_name import called
@@ -42,7 +40,7 @@ class Job:
 
     file: str
     """The file to read."""
-    options: Options
+    question: Question
     nsys: str | None
     keep: Request | None
     """What will be shown of it; None keeps the trace whole."""
@@ -60,7 +58,7 @@ class Job:
     @property
     def path(self) -> str:
         """The file as the user named it."""
-        return self.options.path or self.file
+        return self.question.path or self.file
 
 
 Outcome = TraceReport | Failure
@@ -163,14 +161,13 @@ def _looked_into(path: Path, job: Job) -> TraceReport:
     budget = job.memory if job.beside == 1 else (job.memory or memory.available() // SHARE)
     ways = Ways(budget and budget // job.beside, job.cached, rows=keep is None or keep.by == "rank")
     if keep is None:
-        return look(path, job.options, Wanted(), ways)
-    wanted = Wanted(keep.top, keep.by == "stream", keep.definitions)
-    report = look(path, job.options, wanted, ways)
+        return look(path, job.question, ways)
+    report = look(path, job.question, ways)
     ranked = any(device.communication_ns for device in report.devices)
     if ranked and keep.by is None and not job.alone and report.detailed is not None:
         # Ranks are held against one another by their collectives' rows, where these fit.
         with contextlib.suppress(TraceError):
-            return look(path, job.options, wanted, replace(ways, rows=True))
+            return look(path, job.question, replace(ways, rows=True))
     return report
 
 
@@ -203,18 +200,23 @@ def _narrowing(request: GapsRequest) -> tuple[str, ...]:
 
 def jobs_of(request: GapsRequest, keep: Request | None) -> list[Job]:
     """One job a trace, in the order of the command line."""
-    options = Options(
-        patterns_of(request.globs, request.regexes),
-        Window(request.start, request.end, request.capture),
-        request.steps,
-        request.device,
+    question = Question(
+        patterns=patterns_of(request.globs, request.regexes),
+        steps=request.steps,
+        start=request.start,
+        end=request.end,
+        capture=request.capture,
+        device=request.device,
         infer=request.infer,
+        by=request.by,
+        top=request.top,
+        definitions=request.definitions,
     )
     labels = request.labels or (None,) * len(request.traces)
     return [
         Job(
             path,
-            replace(options, label=label, path=path),
+            replace(question, label=label, path=path),
             request.nsys,
             keep,
             alone=len(request.traces) == 1,

@@ -7,14 +7,13 @@ import hashlib
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..analysis.analyze import Options, TraceReport, analyze
-from ..analysis.idle.details import Wanted
-from ..analysis.idle.gaps import Window
+from ..analysis.analyze import TraceReport, analyze
 from ..analysis.model.errors import TraceError
 from ..analysis.model.trace import Trace
+from ..analysis.question import Question
 from ..analysis.readers.formats import is_json
 from ..analysis.store.folder import StoreError, read_checked, write_checked
 from ..analysis.store.opened import Store
@@ -24,8 +23,9 @@ from . import cache, memory
 
 SMALL = 20 * 10**6
 """Bytes of a file below which nothing is kept: to read it again costs less than to look."""
-KEPT = Wanted(top=20, streams=True)
-"""Details that every kept answer has, so that the same figures can be looked at in other ways."""
+KEPT_TOP = 20
+"""Longest gaps that every kept answer has, so that the same figures can be looked at in other ways.
+"""
 SHARE = 2
 """Unless --memory says otherwise, an analysis may take one part in so many of free memory."""
 
@@ -42,15 +42,14 @@ class Ways:
     """The report must hold the rows of the trace, not figures alone."""
 
 
-def look(path: Path, options: Options, wanted: Wanted, ways: Ways) -> TraceReport:
-    """The report of one trace; `wanted` says which details are asked of one without rows.
+def look(path: Path, question: Question, ways: Ways) -> TraceReport:
+    """The report of one trace.
 
     Raises TraceError or OSError where the file cannot be analysed.
     """
     if not path.is_file() or is_json(path):
-        return analyze(path, options)
-    if wanted.top <= KEPT.top and not wanted.definitions:
-        wanted = KEPT
+        return analyze(path, question)
+    question = _widened(question)
     keep = ways.keep and not cache.switched_off() and path.stat().st_size >= SMALL
     name = None
     if keep:
@@ -58,55 +57,57 @@ def look(path: Path, options: Options, wanted: Wanted, ways: Ways) -> TraceRepor
             name = cache.identity(path)
     if name is not None:
         with contextlib.suppress(StoreError, OSError):
-            return _kept(Store(cache.traces_folder() / name, path), options, wanted, ways)
+            return _kept(Store(cache.traces_folder() / name, path), question, ways)
     budget = ways.memory or memory.available() // SHARE
     needs = memory.needed(path)
     if needs <= budget:
         trace = Trace.open(path)
         if name is None:
-            return analyze(trace, options)
-        return _and_keep(trace, name, options, wanted)
-    if ways.rows or options.infer:
+            return analyze(trace, question)
+        return _and_keep(trace, name, question)
+    if ways.rows or question.infer:
         raise TraceError(
             f"{path}: what was asked for holds all rows, about {shown_bytes(needs)} of memory, and "
             f"{shown_bytes(budget)} may be taken",
             remedy="cut the trace with `nsys export --times`, or ask `harness gaps` for a table",
         )
-    return _in_chunks(path, name, budget, options, wanted)
+    return _in_chunks(path, name, budget, question)
 
 
-def _kept(store: Store, options: Options, wanted: Wanted, ways: Ways) -> TraceReport:
+def _widened(question: Question) -> Question:
+    """The question that is answered for it, and for others: with streams and the longest gaps."""
+    return replace(question, by="stream", top=max(question.top, KEPT_TOP))
+
+
+def _kept(store: Store, question: Question, ways: Ways) -> TraceReport:
     """From a stored trace. Raises StoreError where the store cannot be believed after all."""
     cache.touch(store.folder)
-    if ways.rows or options.infer:
-        return analyze(store.trace(), options)
+    if ways.rows or question.infer:
+        return analyze(store.trace(), question)
     from ..analysis.idle.chunks.answer import unpack
 
-    answer = _answer(store.folder, store.path, options, wanted)
+    answer = _answer(store.folder, store.path, question)
     with contextlib.suppress(StoreError):
-        return unpack(read_checked(answer), store, options)
+        return unpack(read_checked(answer), store, question)
     budget = ways.memory or memory.available() // SHARE
-    narrowed = options.steps != (None, None) or options.window != Window()
-    if not narrowed and memory.needed_by_rows(store) <= budget:
-        report = analyze(store.trace(), options)
+    if not question.narrowed and memory.needed_by_rows(store) <= budget:
+        report = analyze(store.trace(), question)
     else:
-        report = _chunked(store, budget, options, wanted)
+        report = _chunked(store, budget, question)
     with contextlib.suppress(OSError):
-        _keep_answer(answer, report, wanted)
+        _keep_answer(answer, report, question)
         cache.prune()
     return report
 
 
-def _chunked(store: Store, budget: int, options: Options, wanted: Wanted) -> TraceReport:
+def _chunked(store: Store, budget: int, question: Question) -> TraceReport:
     from ..analysis.idle.chunks.analyze import analyze_store, sizes_for
 
     with told(store.path.name) as progress:
-        return analyze_store(store, options, wanted, sizes_for(budget), progress)
+        return analyze_store(store, question, sizes_for(budget), progress)
 
 
-def _in_chunks(
-    path: Path, name: str | None, budget: int, options: Options, wanted: Wanted
-) -> TraceReport:
+def _in_chunks(path: Path, name: str | None, budget: int, question: Question) -> TraceReport:
     """A trace that is larger than memory: stored first, for this look alone where none is kept."""
     from ..analysis.store.build import build_store
 
@@ -126,20 +127,20 @@ def _in_chunks(
         if name and cache.identity(path) == name:  # not written to while it was read
             folder = cache.publish(work, name)
         store = Store(folder, path)
-        report = _chunked(store, budget, options, wanted)
+        report = _chunked(store, budget, question)
         if name:
             with contextlib.suppress(OSError):
-                _keep_answer(_answer(folder, path, options, wanted), report, wanted)
+                _keep_answer(_answer(folder, path, question), report, question)
             cache.prune()
         return report
 
 
-def _and_keep(trace: Trace, name: str, options: Options, wanted: Wanted) -> TraceReport:
+def _and_keep(trace: Trace, name: str, question: Question) -> TraceReport:
     """Analyse a trace that is in memory, and store it meanwhile."""
-    keeper = _Keeper(trace, name, options, wanted)
+    keeper = _Keeper(trace, name, question)
     keeper.start()
     try:
-        report = analyze(trace, options)
+        report = analyze(trace, question)
         keeper.report = report
     finally:
         keeper.ready.set()
@@ -149,9 +150,9 @@ def _and_keep(trace: Trace, name: str, options: Options, wanted: Wanted) -> Trac
 class _Keeper(threading.Thread):
     """Stores a trace beside its analysis. The process ends when this has ended."""
 
-    def __init__(self, trace: Trace, name: str, options: Options, wanted: Wanted) -> None:
+    def __init__(self, trace: Trace, name: str, question: Question) -> None:
         super().__init__(name="harness-keeper", daemon=False)
-        self._trace, self._entry, self._options, self._wanted = trace, name, options, wanted
+        self._trace, self._entry, self._question = trace, name, question
         self.report: TraceReport | None = None
         self.ready = threading.Event()
 
@@ -171,31 +172,31 @@ class _Keeper(threading.Thread):
             save_trace(self._trace, read_metadata(open_database(path)), work)
             self.ready.wait()
             if self.report is not None:
-                keep_whole(work, self._trace, self.report.steps, self._options)
-                answer = _answer(work, path, self._options, self._wanted)
-                _keep_answer(answer, self.report, self._wanted)
+                keep_whole(work, self._trace, self.report.steps, self._question)
+                answer = _answer(work, path, self._question)
+                _keep_answer(answer, self.report, self._question)
             (work / cache.TRACE).write_text(str(path.resolve()), "utf-8", "surrogateescape")
             if cache.identity(path) == self._entry:  # not written to while it was read
                 cache.publish(work, self._entry)
         cache.prune()
 
 
-def _answer(folder: Path, path: Path, options: Options, wanted: Wanted) -> Path:
+def _answer(folder: Path, path: Path, question: Question) -> Path:
     """Where the answer to a question is kept; the manifest beside the trace is part of it."""
-    from ..analysis.idle.chunks.answer import of_options
+    from ..analysis.idle.chunks.answer import key_of
 
-    told_by = hashlib.sha256(of_options(options, wanted).encode())
+    told_by = hashlib.sha256(key_of(question).encode())
     manifest = path.with_suffix(".json")
     if manifest.is_file():
         told_by.update(manifest.read_bytes())
     return folder / "answers" / f"{told_by.hexdigest()[:24]}.bin"
 
 
-def _keep_answer(answer: Path, report: TraceReport, wanted: Wanted) -> None:
+def _keep_answer(answer: Path, report: TraceReport, question: Question) -> None:
     from ..analysis.idle.chunks.answer import pack
 
     answer.parent.mkdir(exist_ok=True)
-    write_checked(answer, pack(report, wanted))
+    write_checked(answer, pack(report, question))
 
 
 @contextmanager

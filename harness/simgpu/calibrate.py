@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from ..analysis.analyze import Options, analyze
-from ..analysis.idle.steps import StepPattern
+from ..analysis.analyze import analyze
 from ..analysis.model.cuda_calls import synchronizing
 from ..analysis.model.trace import Trace
+from ..analysis.question import Question, StepPattern
 from ..analysis.reports.base import Column, Table, Value, plain
 from ..decode.workload import Workload
 from ..errors import HarnessError
@@ -66,7 +66,7 @@ class Calibrated:
 def calibrate(asked: Asked, progress: Callable[[str], None] = lambda _: None) -> Calibrated:
     """Fit a GPU file to a trace. Raises TraceError or HarnessError where that cannot be."""
     progress(f"reading {asked.trace}")
-    report = analyze(asked.trace, Options())
+    report = analyze(asked.trace, Question())
     looked = look(report)
     base = _base(looked, asked)
     trace = report.trace

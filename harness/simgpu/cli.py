@@ -64,7 +64,7 @@ def run_predict(values: dict[str, Any]) -> None:
 
 
 def _from_recording(values: dict[str, Any], line: ChangingLine) -> Outcome:
-    from ..analysis.idle.steps import patterns_of
+    from ..analysis.question import patterns_of
     from .replay import Asked, predict_from
 
     return predict_from(

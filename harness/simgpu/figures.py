@@ -6,10 +6,10 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..analysis.analyze import Options, TraceReport, analyze
+from ..analysis.analyze import TraceReport, analyze
 from ..analysis.idle.figures import SeriesSummary, Steady
-from ..analysis.idle.gaps import Window
-from ..analysis.idle.steps import DEFAULT_STEP, StepPattern, StepSeries
+from ..analysis.idle.steps import StepSeries
+from ..analysis.question import DEFAULT_STEP, Question, StepPattern
 from ..analysis.writer.writer import TraceBuilder
 from ..errors import HarnessError
 from .export import Place, fill, plain_place
@@ -79,5 +79,5 @@ def steady_of(
     with tempfile.TemporaryDirectory(prefix="harness-sim-") as folder:
         path = Path(folder) / "simulated.sqlite"
         trace.write(path)
-        report = analyze(path, Options(patterns=patterns, window=Window()))
+        report = analyze(path, Question(patterns=patterns))
         return look(report, called=called).steady

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..analysis.analyze import Options, analyze
+from ..analysis.analyze import analyze
 from ..analysis.idle.figures import Steady
-from ..analysis.idle.steps import DEFAULT_STEP, StepPattern
+from ..analysis.question import DEFAULT_STEP, Question, StepPattern
 from ..analysis.reports.base import Column, Table, Value
 from ..errors import HarnessError, UsageError
 from ..files import refuse_existing
@@ -76,7 +76,7 @@ def predict_from(asked: Asked, progress: Callable[[str], None] = lambda _: None)
         raise HarnessError(f"{asked.write_to} is no folder", remedy="create it first")
     progress(f"reading {asked.trace}")
     report = analyze(
-        asked.trace, Options(patterns=asked.patterns, steps=asked.steps, device=asked.device)
+        asked.trace, Question(patterns=asked.patterns, steps=asked.steps, device=asked.device)
     )
     looked = look(report, asked.device)
     recorded = read_program(report.trace, looked.series)

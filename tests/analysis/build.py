@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.analysis.analyze import Options, TraceReport, analyze
+from harness.analysis.analyze import TraceReport, analyze
+from harness.analysis.question import Question
 from harness.analysis.writer.writer import TraceBuilder
 
 US = 1000
@@ -18,11 +19,11 @@ def builder() -> tuple[TraceBuilder, int]:
     return trace, trace.thread(process, 100, "MainThread")
 
 
-def report(trace: TraceBuilder, folder: Path, options: Options | None = None) -> TraceReport:
+def report(trace: TraceBuilder, folder: Path, question: Question | None = None) -> TraceReport:
     """Write and analyse."""
     path = folder / "trace.sqlite"
     trace.write(path, force=True)
-    return analyze(path, options)
+    return analyze(path, question)
 
 
 def verdict(found: TraceReport, code: str) -> str | None:

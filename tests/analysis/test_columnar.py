@@ -9,10 +9,10 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from harness.analysis.analyze import Options, analyze
-from harness.analysis.idle.steps import StepPattern
+from harness.analysis.analyze import analyze
 from harness.analysis.model.errors import TraceError
 from harness.analysis.model.trace import Trace
+from harness.analysis.question import Question, StepPattern
 from harness.analysis.readers.arrow.tables import is_columnar
 from harness.analysis.reports.base import Report, Request
 from harness.analysis.reports.json import document
@@ -20,7 +20,7 @@ from harness.analysis.reports.json import document
 from .build import decode_loop
 from .columnar import FORMATS, folder_of, streams_of
 
-STEPS = Options((StepPattern.glob("Step *"),))
+STEPS = Question((StepPattern.glob("Step *"),))
 REAL = ("power_iteration", "h100_2gpu_copy_bound", "graph_level", "mpi_saxpy_old_schema")
 
 

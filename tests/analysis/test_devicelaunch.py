@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.analysis.analyze import Options, analyze
+from harness.analysis.analyze import analyze
 from harness.analysis.idle.infer.infer import infer_steps
 from harness.analysis.model.trace import Trace
+from harness.analysis.question import Question
 from harness.analysis.readers.graph_launches import GraphLaunches
 from harness.analysis.readers.join import operation_name
 from harness.analysis.writer.writer import TraceBuilder
@@ -55,7 +56,7 @@ def test_a_body_is_its_graphs_launch(tmp_path: Path) -> None:
     per_launch = NODES * RUNS + 1
     assert read.operations.correlation.tolist() == [first] * per_launch + [second] * per_launch
     assert np.unique(read.operations.launch).tolist() == [0, 2]
-    assert [v.code for v in analyze(path, Options()).verdicts] == ["device-only"]
+    assert [v.code for v in analyze(path, Question()).verdicts] == ["device-only"]
 
 
 def test_its_gaps_are_the_graphs(tmp_path: Path) -> None:
@@ -106,7 +107,7 @@ def test_steps_of_a_loop_on_the_device(tmp_path: Path) -> None:
     trace, thread = builder()
     looped(trace, thread, 0, 5)
     path = written(trace, tmp_path)
-    (series,) = analyze(path, Options(infer=True)).series
+    (series,) = analyze(path, Question(infer=True)).series
     assert _nodes(path) == [[*BODY]] * RUNS
     assert series.steady is not None
     assert (series.steady.period_ns, series.steady.busy_ns) == (

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.analysis.analyze import Options, TraceReport, analyze
+from harness.analysis.analyze import TraceReport, analyze
 from harness.analysis.model.errors import TraceError
+from harness.analysis.question import Question
 from harness.analysis.writer.writer import TraceBuilder
 
 US = 1000
@@ -57,10 +58,10 @@ def test_two_ranks_that_each_see_device_0_have_two_gpus(tmp_path: Path) -> None:
 def test_each_of_them_can_be_asked_for(tmp_path: Path) -> None:
     ranks((ONE, TWO)).write(tmp_path / "t.sqlite")
     for number in (0, 1):
-        found = analyze(tmp_path / "t.sqlite", Options(device=number))
+        found = analyze(tmp_path / "t.sqlite", Question(device=number))
         assert [d.window_start_ns for d in found.devices] == [(number * 10 + 1) * US]
     with pytest.raises(TraceError, match=r"no work on device 2 \(has: 0, 1\)"):
-        analyze(tmp_path / "t.sqlite", Options(device=2))
+        analyze(tmp_path / "t.sqlite", Question(device=2))
 
 
 def test_two_ranks_on_one_gpu_share_its_busy_time(tmp_path: Path) -> None:

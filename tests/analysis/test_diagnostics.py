@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.analysis.analyze import Options, analyze
-from harness.analysis.idle.steps import StepPattern
+from harness.analysis.analyze import analyze
+from harness.analysis.question import Question, StepPattern
 from harness.analysis.readers.diagnostics import ERROR, WARNING, safe
 from harness.analysis.verdicts.judge import Level, Verdict
 
@@ -31,7 +31,7 @@ def said(path: Path, *messages: tuple[object, object], change: str = "") -> list
         )
         base.executemany("INSERT INTO DIAGNOSTIC_EVENT VALUES (1, 1, 3, ?, ?, NULL)", messages)
         base.commit()
-    found = analyze(trace, Options()).verdicts
+    found = analyze(trace, Question()).verdicts
     return [verdict for verdict in found if verdict.code == "profiler-diagnostics"]
 
 
@@ -51,7 +51,7 @@ def test_doubts_about_launches_that_all_ran_are_passed_over(tmp_path: Path) -> N
     with contextlib.closing(sqlite3.connect(tmp_path / "run.sqlite")) as base:
         base.execute("DELETE FROM CUPTI_ACTIVITY_KIND_KERNEL WHERE rowid = 5")
         base.commit()
-    found = analyze(tmp_path / "run.sqlite", Options()).verdicts
+    found = analyze(tmp_path / "run.sqlite", Question()).verdicts
     assert {v.code for v in found} == {"launches-without-gpu-rows", "profiler-diagnostics"}
 
 
@@ -93,8 +93,8 @@ def test_doubts_about_ranges_where_steps_are_numbered(
 
 def test_every_tenth_step_has_a_number(shared_traces: Path) -> None:
     """`Step 0 to 10`, `Step 10 to 20` ...: the doubt in that real export is refuted."""
-    options = Options(patterns=(StepPattern.glob("Step *"),))
-    found = analyze(shared_traces / "power_iteration.sqlite", options).verdicts
+    question = Question(patterns=(StepPattern.glob("Step *"),))
+    found = analyze(shared_traces / "power_iteration.sqlite", question).verdicts
     assert "profiler-diagnostics" not in {verdict.code for verdict in found}
 
 

@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.analysis.analyze import Options, TraceReport
+from harness.analysis.analyze import TraceReport
 from harness.analysis.idle.figures import limiter_of
-from harness.analysis.idle.gaps import Window
-from harness.analysis.idle.steps import StepPattern
+from harness.analysis.question import Question, StepPattern
 from harness.analysis.reports.base import Report
 from harness.analysis.reports.tables import pooled
 from harness.analysis.statistics.quantiles import Quantiles
@@ -108,7 +107,7 @@ def test_pooled_figures_weigh_traces_by_their_steps(tmp_path: Path) -> None:
 
 def test_patterns_are_pooled_apart(tmp_path: Path) -> None:
     patterns = (StepPattern.glob("Step *"), StepPattern.glob("Model Forward"))
-    found = report(decode_loop(), tmp_path, Options(patterns=patterns))
+    found = report(decode_loop(), tmp_path, Question(patterns=patterns))
     rows = pooled(Report((found,))).rows
     assert [row[2] for row in rows] == ["Model Forward", "Step *"]
 
@@ -263,12 +262,12 @@ def test_a_window_of_the_capture_can_be_cut(tmp_path: Path) -> None:
     trace, thread = builder()
     trace.launch(0, 1, 10, 20, thread=thread)
     trace.duration(100)
-    for window, edges in (
-        (Window(capture=True), (0, 100)),
-        (Window(start=5, capture=True), (5, 100)),
-        (Window(end=50, capture=True), (0, 50)),
+    for question, edges in (
+        (Question(capture=True), (0, 100)),
+        (Question(start=5, capture=True), (5, 100)),
+        (Question(end=50, capture=True), (0, 50)),
     ):
-        (device,) = report(trace, tmp_path, Options(window=window)).devices
+        (device,) = report(trace, tmp_path, question).devices
         assert (device.window_start_ns, device.window_end_ns) == edges
 
 
@@ -277,6 +276,6 @@ def test_boundary_causes(tmp_path: Path) -> None:
     trace, thread = builder()
     trace.launch(40, 50, 60, 70, thread=thread)
     trace.duration(100)
-    found = report(trace, tmp_path, Options(window=Window(capture=True)))
+    found = report(trace, tmp_path, Question(capture=True))
     causes = {k: v for k, v in found.devices[0].causes.items() if v}
     assert causes == {"host": 40, "launch": 10, "queue": 10, "tail": 30}

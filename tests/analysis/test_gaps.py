@@ -8,9 +8,9 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from harness.analysis.analyze import Options
-from harness.analysis.idle.gaps import Window, find_gaps
+from harness.analysis.idle.gaps import find_gaps
 from harness.analysis.model.trace import Trace
+from harness.analysis.question import Question
 
 from .build import US, builder, decode_loop, report
 
@@ -95,7 +95,7 @@ def test_windows(tmp_path: Path) -> None:
     trace.duration(100 * US)
 
     def idle(**window: object) -> tuple[int, int]:
-        (device,) = report(trace, tmp_path, Options(window=Window(**window))).devices
+        (device,) = report(trace, tmp_path, Question(**window)).devices
         return device.window_ns // US, device.idle_ns // US
 
     assert idle() == (50, 20)
@@ -108,7 +108,7 @@ def test_windows(tmp_path: Path) -> None:
 def test_boundary_gaps_are_their_own_kind(tmp_path: Path) -> None:
     trace = decode_loop()
     trace.duration(100_000 * US)
-    found = report(trace, tmp_path, Options(window=Window(capture=True)))
+    found = report(trace, tmp_path, Question(capture=True))
     (series,) = found.series
     assert series.boundary_ns > 0
     total = series.inter_ns + series.intra_ns + series.unassigned_ns + series.boundary_ns
@@ -117,7 +117,7 @@ def test_boundary_gaps_are_their_own_kind(tmp_path: Path) -> None:
 
 def test_narrowing_to_steps_keeps_their_figures(tmp_path: Path) -> None:
     whole = report(decode_loop(delay={5: 500}), tmp_path)
-    part = report(decode_loop(delay={5: 500}), tmp_path, Options(steps=(3, 9)))
+    part = report(decode_loop(delay={5: 500}), tmp_path, Question(steps=(3, 9)))
     assert part.series[0].table.number.tolist() == [3, 4, 5, 6, 7, 8]
     assert part.series[0].table.idle[1:].tolist() == whole.series[0].table.idle[4:9].tolist()
 

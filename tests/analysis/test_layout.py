@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.analysis.analyze import Options, analyze
+from harness.analysis.analyze import analyze
+from harness.analysis.question import Question
 from harness.analysis.reports.base import Column, Report, Request, Table, Terminal, reporters
 from harness.analysis.reports.grid import cell_width, folded, grid_of
 
@@ -30,7 +31,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
             decode_loop(sync=("stream", "pageable", "never")[k % 3]).write(path)
         else:
             path = folder / f"{k % len(LABELS)}.sqlite"
-        found.append(analyze(path, Options(label=label)))
+        found.append(analyze(path, Question(label=label)))
     return Report(tuple(found))
 
 

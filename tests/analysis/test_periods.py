@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.analysis.analyze import Options, TraceReport
+from harness.analysis.analyze import TraceReport
 from harness.analysis.compare.sample_sets import trace_side
 from harness.analysis.idle.per_step import Periods, steady_periods
-from harness.analysis.idle.steps import StepPattern
 from harness.analysis.model.errors import TraceError
+from harness.analysis.question import Question, StepPattern
 from harness.analysis.ranks.collectives import rank_steps
 from harness.analysis.scenes.moments import figures_of, positions
 
@@ -79,7 +79,7 @@ def test_patterns_of_one_text_are_told_apart(tmp_path: Path) -> None:
         )  # fmt: skip
     patterns = (StepPattern.glob("aS*"), StepPattern.of_regex("aS*"))
     trace.nvtx(600 * US, 601 * US, "a", thread=thread)  # for the regular expression alone
-    found = report(trace, tmp_path, Options(patterns=patterns))
+    found = report(trace, tmp_path, Question(patterns=patterns))
     assert [len(one) for one in found.steps.series] == [3, 4]
     for place, summary in enumerate(found.series):
         assert positions(found, summary) == (0, place)
@@ -98,4 +98,4 @@ def test_many_threads_on_many_gpus_can_be_looked_at_one_gpu_at_a_time(tmp_path: 
             trace.launch(at + US, at + 2 * US, at + 3 * US, at + 9 * US, thread=thread, device=n)
     with pytest.raises(TraceError, match="160 pairs"):
         report(trace, tmp_path)
-    assert len(report(trace, tmp_path, Options(device=5)).series) == 20
+    assert len(report(trace, tmp_path, Question(device=5)).series) == 20

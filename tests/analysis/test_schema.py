@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.analysis.analyze import Options, TraceReport, analyze
-from harness.analysis.idle.steps import StepPattern
+from harness.analysis.analyze import TraceReport, analyze
 from harness.analysis.model import schema
 from harness.analysis.model.errors import TraceError
 from harness.analysis.model.schema import Column, Table
 from harness.analysis.model.trace import Trace
+from harness.analysis.question import Question, StepPattern
 from harness.analysis.writer.tables import definitions
 
 from .build import US, builder, decode_loop
@@ -214,7 +214,7 @@ def test_ranges_of_every_domain_count(tmp_path: Path) -> None:
 def test_several_patterns_are_several_series(tmp_path: Path) -> None:
     decode_loop().write(tmp_path / "t.sqlite")
     patterns = (StepPattern.glob("Step *"), StepPattern.glob("Model Forward"))
-    found = analyze(tmp_path / "t.sqlite", Options(patterns=patterns))
+    found = analyze(tmp_path / "t.sqlite", Question(patterns=patterns))
     assert [s.pattern for s in found.series] == ["Step *", "Model Forward"]
     for series in found.series:
         kinds = series.inter_ns + series.intra_ns + series.unassigned_ns + series.boundary_ns

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.analysis.analyze import Options
 from harness.analysis.exports.frames import steps_frame
 from harness.analysis.idle.counts import common_ranges
-from harness.analysis.idle.steps import StepPattern, find_steps
+from harness.analysis.idle.steps import find_steps
 from harness.analysis.model.errors import TraceError
 from harness.analysis.model.trace import Trace
+from harness.analysis.question import Question, StepPattern
 from harness.analysis.reports.base import Report, Request
 from harness.analysis.reports.tables import steps
 
@@ -216,7 +216,7 @@ def test_numbers_come_from_names_where_they_tell_steps_apart(tmp_path: Path) -> 
 
 def test_a_slice_without_steps_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TraceError, match=r"no step in 50:60 \(it has 0\.\.13\)"):
-        report(decode_loop(), tmp_path, Options(steps=(50, 60)))
+        report(decode_loop(), tmp_path, Question(steps=(50, 60)))
 
 
 def test_overlapping_ranges_of_the_launching_thread_itself(tmp_path: Path) -> None:

@@ -11,13 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.analysis.analyze import Options, TraceReport, analyze
+from harness.analysis.analyze import TraceReport, analyze
 from harness.analysis.idle.chunks.analyze import analyze_store
 from harness.analysis.idle.chunks.parts import Sizes
-from harness.analysis.idle.details import Wanted
-from harness.analysis.idle.steps import StepPattern
 from harness.analysis.model.schema import NULL
 from harness.analysis.model.trace import Unusable
+from harness.analysis.question import Question, StepPattern
 from harness.analysis.readers.join import read_trace
 from harness.analysis.readers.metadata import read_metadata
 from harness.analysis.readers.operations import unusable
@@ -199,7 +198,7 @@ def test_copies_of_which_no_row_is_left(tmp_path: Path, limit: int | None) -> No
         store.mkdir()
         save_trace(trace, read_metadata(open_database(path)), store)
         sizes = Sizes(operations=3, host_rows=3)
-        return analyze_store(Store(store, path), Options(), Wanted(), sizes).verdicts
+        return analyze_store(Store(store, path), Question(), sizes).verdicts
 
     assert not found()
     change(path, "DROP TABLE CUPTI_ACTIVITY_KIND_MEMCPY")
@@ -281,7 +280,7 @@ def chunked(path: Path, folder: Path) -> tuple[TraceReport, ...]:
         else:
             build_store(path, store, 1, lambda *_: None)
         sizes = Sizes(operations=3, host_rows=3)
-        found.append(analyze_store(Store(store, path), Options(), Wanted(), sizes))
+        found.append(analyze_store(Store(store, path), Question(), sizes))
     return tuple(found)
 
 
@@ -364,6 +363,6 @@ def test_a_trace_whose_times_are_all_impossible_is_not_called_empty(tmp_path: Pa
 def test_host_step_times_are_announced_where_there_are_steps(tmp_path: Path) -> None:
     trace, thread = builder()
     trace.nvtx(0, 60 * US, "Step 0", thread=thread)
-    steps, none = Options(), Options((StepPattern.glob("nothing"),))
+    steps, none = Question(), Question((StepPattern.glob("nothing"),))
     assert "host step times follow" in report(trace, tmp_path, steps).verdicts[0].remedy
     assert "host step times" not in report(trace, tmp_path, none).verdicts[0].remedy

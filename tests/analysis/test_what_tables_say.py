@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.analysis.analyze import Options, analyze
+from harness.analysis.analyze import analyze
+from harness.analysis.question import Question
 from harness.analysis.reports.base import Column, Report, Request, Table, Terminal, reporters
 from harness.analysis.reports.table import drawn
 from harness.analysis.writer.writer import TraceBuilder
@@ -125,7 +126,7 @@ def test_traces_of_one_label_are_named_in_every_table(tmp_path: Path) -> None:
         (tmp_path / folder).mkdir()
         path = tmp_path / folder / "x.sqlite"
         decode_loop(sync=sync).write(path)
-        found.append(analyze(path, Options(label="x")))
+        found.append(analyze(path, Question(label="x")))
     text = reporters()["table"].render(Report(tuple(found)), Terminal())
     tables = [part for part in text.split("\n\n") if "──" in part]
     assert len(tables) == 5

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.analysis.analyze import Options, TraceReport
-from harness.analysis.idle.gaps import Window
+from harness.analysis.analyze import TraceReport
 from harness.analysis.model.errors import TraceError
+from harness.analysis.question import Question
 
 from .build import US, builder, decode_loop, report
 
@@ -32,8 +32,8 @@ def codes(found: TraceReport) -> list[str]:
 def test_steps_outside_the_window_are_left_out_and_not_called_dead(tmp_path: Path) -> None:
     whole = report(decode_loop(), tmp_path)
     table = whole.series[0].table
-    cut = Window(int(table.gpu_start[4]), int(table.gpu_end[9]))
-    found = report(decode_loop(), tmp_path, Options(window=cut))
+    cut = Question(start=int(table.gpu_start[4]), end=int(table.gpu_end[9]))
+    found = report(decode_loop(), tmp_path, cut)
     (series,) = found.series
     assert series.table.number.tolist() == [4, 5, 6, 7, 8, 9]
     assert series.dead_steps == ()
@@ -50,13 +50,13 @@ def test_a_step_without_work_inside_the_window_is_still_called_dead(tmp_path: Pa
     for number, before in ((70, 5), (71, 10)):
         at = int(whole.start[before])
         trace.nvtx(at - 90 * US, at - 80 * US, f"Step {number}", thread=thread)
-    window = Window(int(whole.gpu_start[3]), int(whole.gpu_end[7]))
-    found = report(trace, tmp_path, Options(window=window))
+    cut = Question(start=int(whole.gpu_start[3]), end=int(whole.gpu_end[7]))
+    found = report(trace, tmp_path, cut)
     assert found.series[0].dead_steps == (70,)
 
 
 def test_a_step_slice_begins_where_each_gpu_fell_quiet(tmp_path: Path) -> None:
-    found = report(two_gpus(), tmp_path, Options(steps=(2, 5)))
+    found = report(two_gpus(), tmp_path, Question(steps=(2, 5)))
     # GPU 0 fell quiet at 150, before GPU 1 did at 195: the gap of 55 us before step 2 is in.
     assert found.gaps[0].window_start == 150 * US
     (first, _) = found.series
@@ -65,7 +65,7 @@ def test_a_step_slice_begins_where_each_gpu_fell_quiet(tmp_path: Path) -> None:
 
 
 def test_a_step_slice_of_one_gpu_looks_at_that_gpu(tmp_path: Path) -> None:
-    found = report(two_gpus(), tmp_path, Options(steps=(2, 5), device=1))
+    found = report(two_gpus(), tmp_path, Question(steps=(2, 5), device=1))
     assert (found.gaps[0].window_start, found.gaps[0].window_end) == (195 * US, 495 * US)
 
 
@@ -76,7 +76,7 @@ def test_a_step_slice_of_one_gpu_looks_at_that_gpu(tmp_path: Path) -> None:
 def test_slices_at_the_edges_of_the_trace(
     tmp_path: Path, asked: tuple[int | None, int | None], numbers: list[int]
 ) -> None:
-    found = report(decode_loop(), tmp_path, Options(steps=asked))
+    found = report(decode_loop(), tmp_path, Question(steps=asked))
     assert found.series[0].table.number.tolist() == numbers
     assert found.devices[0].busy_ns + found.devices[0].idle_ns == found.devices[0].window_ns
     assert found.devices[0].busy_ns == len(numbers) * (3 * 100 + 2) * US
@@ -91,13 +91,13 @@ def test_a_slice_keeps_the_series_that_have_it(tmp_path: Path) -> None:
             trace.nvtx(at, at + 40 * US, f"Step {k}", thread=thread)
             trace.launch(at, at + US, at + 5 * US, at + 30 * US, thread=thread, stream=stream)
     numbers = [
-        s.table.number.tolist() for s in report(trace, tmp_path, Options(steps=(6, 8))).series
+        s.table.number.tolist() for s in report(trace, tmp_path, Question(steps=(6, 8))).series
     ]
     assert numbers == [[6, 7]]
-    both = report(trace, tmp_path, Options(steps=(3, 6))).series
+    both = report(trace, tmp_path, Question(steps=(3, 6))).series
     assert [s.table.number.tolist() for s in both] == [[3, 4, 5], [4, 5]]
     with pytest.raises(TraceError, match=r"no step in 9: \(it has 0\.\.5, 4\.\.8\)"):
-        report(trace, tmp_path, Options(steps=(9, None)))
+        report(trace, tmp_path, Question(steps=(9, None)))
 
 
 def test_windows_cut_operations_and_their_boundaries(tmp_path: Path) -> None:
@@ -106,9 +106,9 @@ def test_windows_cut_operations_and_their_boundaries(tmp_path: Path) -> None:
     trace.launch(0, 1, 10, 20, thread=thread)
     trace.launch(2, 3, 30, 70, thread=thread)
     trace.launch(4, 5, 80, 90, thread=thread)
-    inner = report(trace, tmp_path, Options(window=Window(40, 60)))
+    inner = report(trace, tmp_path, Question(start=40, end=60))
     assert (inner.devices[0].busy_ns, inner.devices[0].idle_ns) == (20, 0)
-    edge = report(trace, tmp_path, Options(window=Window(20, 80)))
+    edge = report(trace, tmp_path, Question(start=20, end=80))
     assert edge.devices[0].operations == 1
     assert edge.devices[0].causes == dict.fromkeys(edge.devices[0].causes, 0) | {
         "queue": 10,  # before the long one

@@ -5,9 +5,10 @@ from __future__ import annotations
 import doctest
 from pathlib import Path
 
-from harness.analysis.analyze import Options, TraceReport, analyze
+from harness.analysis.analyze import TraceReport, analyze
 from harness.analysis.compare import sample_sets as sides
 from harness.analysis.compare.verdict import compare
+from harness.analysis.question import Question
 from harness.analysis.writer.writer import TraceBuilder
 
 US = 1000
@@ -28,7 +29,7 @@ def run_on_two_gpus(path: Path, pid: int) -> TraceReport:
                 thread=thread, device=gpu,
             )  # fmt: skip
     trace.write(path)
-    return analyze(path, Options(label="train"))
+    return analyze(path, Question(label="train"))
 
 
 def test_examples_in_docstrings() -> None:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from harness.analysis.analyze import Options, TraceReport
+from harness.analysis.analyze import TraceReport
 from harness.analysis.idle.causes import causes
 from harness.analysis.idle.definitions import compare_definitions
-from harness.analysis.idle.gaps import Window
+from harness.analysis.question import Question
 from harness.analysis.writer.writer import TraceBuilder
 
 from ..analysis.build import US, builder, decode_loop, report
@@ -64,14 +63,17 @@ def window(tmp_path: Path) -> None:
     kernels(trace, thread, (10, 20), (50, 60))
     trace.duration(100 * US)
 
-    def found(chosen: Window) -> tuple[int, int, int]:
-        (device,) = report(trace, tmp_path, Options(window=chosen)).devices
+    def found(chosen: Question) -> tuple[int, int, int]:
+        (device,) = report(trace, tmp_path, chosen).devices
         return us(device.window_ns), us(device.busy_ns), us(device.idle_ns)
 
-    says("Window", "Window [10, 60): {} long, busy {}, idle {}.".format(*found(Window())))
-    whole = found(replace(Window(), capture=True))
+    says("Window", "Window [10, 60): {} long, busy {}, idle {}.".format(*found(Question())))
+    whole = found(Question(capture=True))
     says("Window", f"[0, 100): {whole[0]} long, idle {whole[2]}")
-    says("Window", "55us`: {} long, busy {}, idle {}.".format(*found(Window(15 * US, 55 * US))))
+    says(
+        "Window",
+        "55us`: {} long, busy {}, idle {}.".format(*found(Question(start=15 * US, end=55 * US))),
+    )
 
 
 def device(tmp_path: Path) -> None:
@@ -121,8 +123,7 @@ def gap(tmp_path: Path) -> None:
     kernels(trace, thread, (30, 40), call=7)
     kernels(trace, thread, (45, 50), call=10)
     trace.duration(60 * US)
-    whole = replace(Window(), start=5 * US, capture=True)
-    found = report(trace, tmp_path, Options(window=whole))
+    found = report(trace, tmp_path, Question(start=5 * US, capture=True))
     (series,) = found.series
     parts = [
         us(getattr(series, f"{name}_ns")) for name in ("inter", "intra", "unassigned", "boundary")
@@ -182,7 +183,7 @@ def synchronising(tmp_path: Path) -> None:
         kernels(trace, thread, (50, 60))
         (gaps,) = report(trace, tmp_path).gaps
         assert us(gaps.end[-1] - gaps.start[-1]) == 28
-        (device,) = report(trace, tmp_path, Options(window=Window(22 * US, None))).devices
+        (device,) = report(trace, tmp_path, Question(start=22 * US, end=None)).devices
         return us(device.causes.get("sync", 0))
 
     says("Synchronising call", f"the first {sync(25)} are `sync`", f"held nobody: {sync(15)}.")

@@ -15,8 +15,9 @@ from random import Random
 import pytest
 
 from harness.analysis.idle.definitions import compare_definitions
-from harness.analysis.idle.gaps import Window, find_gaps
+from harness.analysis.idle.gaps import find_gaps
 from harness.analysis.model.trace import Trace
+from harness.analysis.question import Question
 from harness.analysis.writer.writer import TraceBuilder
 
 from .invented import invent
@@ -27,10 +28,10 @@ pytestmark = pytest.mark.nsys
 Interval = tuple[int, int]
 
 
-def ours(path: Path, window: Window | None = None) -> dict[int, set[Interval]]:
+def ours(path: Path, question: Question | None = None) -> dict[int, set[Interval]]:
     """Idle intervals by device ordinal, for traces in which ordinals name one GPU each."""
     found = {}
-    for gaps in find_gaps(Trace.open(path), window):
+    for gaps in find_gaps(Trace.open(path), question):
         assert gaps.device.ordinal not in found
         found[gaps.device.ordinal] = set(zip(gaps.start.tolist(), gaps.end.tolist(), strict=True))
     return found
@@ -198,7 +199,7 @@ def test_idle_at_the_edges_of_the_capture_is_never_theirs_and_ours_on_request(ns
     trace.duration(1_000)
     trace.write(path, force=True)
     assert ours(path) == theirs(nsys.gaps(path)) == {0: {(200, 300)}}
-    assert ours(path, Window(capture=True)) == {0: {(0, 100), (200, 300), (400, 1_000)}}
+    assert ours(path, Question(capture=True)) == {0: {(0, 100), (200, 300), (400, 1_000)}}
 
 
 # The row of `--definitions` that carries their name

@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.analysis.idle.steps import DEFAULT_STEP, StepPattern, Steps, find_steps
+from harness.analysis.idle.steps import Steps, find_steps
 from harness.analysis.model.trace import Trace
+from harness.analysis.question import DEFAULT_STEP, StepPattern
 from harness.analysis.writer.writer import TraceBuilder
 
 from .invented import invent

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
-from harness.analysis.analyze import Options, TraceReport, analyze
+from harness.analysis.analyze import TraceReport, analyze
 from harness.analysis.exports.base import ROWS, exporters
 from harness.analysis.figures.standalone import figure
-from harness.analysis.idle.steps import StepPattern
 from harness.analysis.model.errors import TraceError
+from harness.analysis.question import Question, StepPattern
 from harness.analysis.reports.base import Report, Terminal, reporters
 from harness.analysis.scenes.entries import entries_of
 from harness.analysis.scenes.states import gap_states
@@ -109,7 +109,7 @@ def judged(
     if depth >= Depth.TEXT or found.kind != "same":
         drawn(report, deep=depth is Depth.ALL)
     if depth is Depth.ALL:
-        anything = analyze(report.trace, Options(patterns=ANY_RANGE))
+        anything = analyze(report.trace, Question(patterns=ANY_RANGE))
         adds_up(anything)
         drawn(anything, deep=False)
         _inferred(report)
@@ -118,7 +118,7 @@ def judged(
 
 def _inferred(report: TraceReport) -> None:
     try:
-        found = analyze(report.trace, Options(infer=True))
+        found = analyze(report.trace, Question(infer=True))
     except TraceError:
         return
     adds_up(found)

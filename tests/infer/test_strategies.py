@@ -9,9 +9,10 @@ import pytest
 
 from harness.analysis.analyze import analyze
 from harness.analysis.idle.infer.infer import infer_steps
-from harness.analysis.idle.steps import StepPattern, find_steps
+from harness.analysis.idle.steps import find_steps
 from harness.analysis.model.errors import TraceError
 from harness.analysis.model.trace import Trace
+from harness.analysis.question import StepPattern
 
 from .loops import (
     Deferred,

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.analysis.analyze import Options, TraceReport, analyze
-from harness.analysis.idle.steps import DEFAULT_STEP, StepPattern
+from harness.analysis.analyze import TraceReport, analyze
 from harness.analysis.model.trace import Trace
+from harness.analysis.question import DEFAULT_STEP, Question, StepPattern
 
 from .kineto_json import events_of, kineto_2_11, kineto_2_13
 
@@ -35,10 +35,10 @@ def figures(report: TraceReport) -> list[object]:
     return found
 
 
-def both(folder: Path, trace: Trace, layout, options: Options) -> tuple[TraceReport, TraceReport]:
+def both(folder: Path, trace: Trace, layout, question: Question) -> tuple[TraceReport, TraceReport]:
     path = folder / "same.json"
     path.write_bytes(layout(events_of(trace)))
-    return analyze(trace, options), analyze(path, options)
+    return analyze(trace, question), analyze(path, question)
 
 
 def test_there_are_examples() -> None:
@@ -48,7 +48,7 @@ def test_there_are_examples() -> None:
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda p: p.stem)
 @pytest.mark.parametrize("layout", [kineto_2_11, kineto_2_13])
 def test_examples(tmp_path: Path, path: Path, layout) -> None:
-    nsys, kineto = both(tmp_path, Trace.open(path), layout, Options((DEFAULT_STEP,)))
+    nsys, kineto = both(tmp_path, Trace.open(path), layout, Question((DEFAULT_STEP,)))
     # What the device loops has no range for its steps.
     assert len(kineto.series) == (path.stem != "h100-device-loop")
     assert all(series.steady is not None for series in kineto.series)
@@ -58,8 +58,8 @@ def test_examples(tmp_path: Path, path: Path, layout) -> None:
 def test_real_export(tmp_path: Path, shared_traces: Path) -> None:
     """Two streams' worth of kernels, copies and memsets, with ranges named by the author."""
     trace = Trace.open(shared_traces / "power_iteration.sqlite")
-    options = Options((StepPattern.of_regex(r"^Step \d+ to \d+$"),))
-    nsys, kineto = both(tmp_path, trace, kineto_2_13, options)
+    question = Question((StepPattern.of_regex(r"^Step \d+ to \d+$"),))
+    nsys, kineto = both(tmp_path, trace, kineto_2_13, question)
     assert len(nsys.gaps[0]) == 3777
     assert kineto.gaps[0].idle_ns == nsys.gaps[0].idle_ns == 658_549_185
     ours, theirs = (r.attributions[0] for r in (kineto, nsys))

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from harness.analysis.analyze import Options, TraceReport, analyze
-from harness.analysis.idle.steps import StepPattern
+from harness.analysis.analyze import TraceReport, analyze
+from harness.analysis.question import Question, StepPattern
 from harness.analysis.reports.base import Report, Request
 from harness.analysis.writer.writer import TraceBuilder
 
@@ -60,6 +60,6 @@ def loop(
 
 def analyzed(*paths: Path, step: str | None = None) -> Report:
     """The report of some traces, as the commands make it."""
-    patterns = (StepPattern.glob(step),) if step else Options().patterns
-    found: tuple[TraceReport, ...] = tuple(analyze(p, Options(patterns=patterns)) for p in paths)
+    patterns = (StepPattern.glob(step),) if step else Question().patterns
+    found: tuple[TraceReport, ...] = tuple(analyze(p, Question(patterns=patterns)) for p in paths)
     return Report(found, (), Request(tool_version="1.2.3"))

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.analysis.analyze import Options, analyze
+from harness.analysis.analyze import analyze
 from harness.analysis.exports.base import exporters
 from harness.analysis.figures.standalone import figure
 from harness.analysis.figures.text import account, painted, timeline
 from harness.analysis.model.errors import TraceError
+from harness.analysis.question import Question
 from harness.analysis.reports.base import Report, Terminal, reporters
 from harness.analysis.scenes.entries import entries_of
 from harness.analysis.writer.writer import TraceBuilder
@@ -149,7 +150,7 @@ def test_every_view_stands(tmp_path: Path, make: Odd) -> None:
 
 def test_a_window_of_steps_has_its_page(tmp_path: Path) -> None:
     path = loop(tmp_path / "a.sqlite", steps=30)
-    report = Report((analyze(path, Options(steps=(10, 25))),))
+    report = Report((analyze(path, Question(steps=(10, 25))),))
     page = Page(reporters()["html"].render(report, Terminal()))
     assert page.rows("steps")[0]["steady_steps"][1] == "13"
 

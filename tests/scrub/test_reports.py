@@ -13,9 +13,10 @@ from pathlib import Path
 import click
 import pytest
 
-from harness.analysis.analyze import Options, analyze
+from harness.analysis.analyze import analyze
 from harness.analysis.exports.base import ROWS, exporters
 from harness.analysis.figures.standalone import png
+from harness.analysis.question import Question
 from harness.analysis.reports.base import Report, Request, Terminal, reporters
 from harness.cli import cli
 from tests.capture.fake_nsys import install
@@ -128,7 +129,7 @@ def test_no_reporter_tells_a_value_of_the_environment(secretive, monkeypatch, na
     """By the registry: a new reporter is looked at without being named here."""
     for variable, value in ENVIRONMENT.items():
         monkeypatch.setenv(variable, value)
-    report = analyze(secretive, Options())
+    report = analyze(secretive, Question())
     for request in REQUESTS:
         text = reporters()[name].render(Report((report,), request=request), Terminal())
         assert CANARY not in text
@@ -140,7 +141,7 @@ def test_no_reporter_tells_a_value_of_the_environment(secretive, monkeypatch, na
 def test_no_exporter_tells_a_value_of_the_environment(secretive, monkeypatch, tmp_path, name, rows):
     for variable, value in ENVIRONMENT.items():
         monkeypatch.setenv(variable, value)
-    data = b"".join(exporters()[name].chunks((analyze(secretive, Options()),), rows))
+    data = b"".join(exporters()[name].chunks((analyze(secretive, Question()),), rows))
     assert len(data) > 100
     assert CANARY.encode() not in data
     if name == "parquet":  # its pages are compressed

@@ -94,7 +94,7 @@ def test_a_real_loop_of_someone_elses():
     path = SHARED / "power_iteration.sqlite"
     if not path.exists():
         pytest.skip(f"{path} is not here: the shared traces are needed")
-    from harness.analysis.idle.steps import StepPattern
+    from harness.analysis.question import StepPattern
 
     outcome = predict_from(Asked(str(path), patterns=(StepPattern.glob("Step *"),)))
     assert abs(facts(outcome)["reproduction_error_share"]) < 0.001

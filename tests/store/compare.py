@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from harness.analysis.analyze import TraceReport
-from harness.analysis.idle.details import Wanted
+from harness.analysis.question import Question
 from harness.analysis.reports.base import Report, Request
 from harness.analysis.reports.json import document
 
-ALL = Wanted(top=5, streams=True, definitions=True)
+TOP = 5
+
+
+def in_detail(question: Question) -> Question:
+    """The same with every detail."""
+    return replace(question, by="stream", top=TOP, definitions=True)
 
 
 def figures(report: TraceReport) -> dict:
     """The JSON documents of every view in one; the order of the keys counts."""
     found: dict = {}
     for by in ("step", "cause", "stream"):
-        request = Request(by=by, top=0 if by == "step" else ALL.top, definitions=True)
+        request = Request(by=by, top=0 if by == "step" else TOP, definitions=True)
         found |= document(Report((report,), (), request))
     return found
 

@@ -11,15 +11,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from harness.analysis.analyze import Options, analyze
+from harness.analysis.analyze import analyze
 from harness.analysis.idle.chunks.analyze import analyze_store
 from harness.analysis.idle.chunks.answer import pack, unpack
 from harness.analysis.idle.chunks.parts import Sizes
 from harness.analysis.idle.chunks.sample import Sample
-from harness.analysis.idle.gaps import Window
-from harness.analysis.idle.steps import DEFAULT_STEP, StepPattern
 from harness.analysis.model.errors import TraceError
 from harness.analysis.model.trace import Trace
+from harness.analysis.question import DEFAULT_STEP, Question, StepPattern
 from harness.analysis.readers.metadata import read_metadata
 from harness.analysis.readers.sqlite.database import open_database
 from harness.analysis.statistics.quantiles import Quantiles
@@ -27,7 +26,7 @@ from harness.analysis.store.opened import Store
 from harness.analysis.store.save import save_trace
 from harness.analysis.writer.writer import TraceBuilder
 
-from .compare import ALL, figures, ordered
+from .compare import figures, in_detail, ordered
 from .invent import invent
 
 PATTERNS = (
@@ -44,34 +43,36 @@ def stored(trace: Trace, folder: Path) -> Store:
     return Store(folder, trace.path)
 
 
-def whole(trace: Trace, options: Options) -> object:
+def whole(trace: Trace, question: Question) -> object:
     """Every figure of the trace in memory, or what is said where there is none."""
     try:
-        return ordered(figures(analyze(trace, options)))
+        return ordered(figures(analyze(trace, question)))
     except TraceError as error:
         return str(error)
 
 
-def chunked(store: Store, options: Options, sizes: Sizes) -> object:
+def chunked(store: Store, question: Question, sizes: Sizes) -> object:
     try:
-        report = analyze_store(store, options, ALL, sizes)
+        report = analyze_store(store, in_detail(question), sizes)
     except TraceError as error:
         return str(error)
     found = ordered(figures(report))
     # And what is kept of it is the same again.
-    assert ordered(figures(unpack(pack(report, ALL), store, options))) == found
+    assert ordered(figures(unpack(pack(report, in_detail(question)), store, question))) == found
     return found
 
 
-def questions(random: Random) -> Options:
+def questions(random: Random) -> Question:
     """A window, steps, a pattern or a device, often none of them."""
     lo, hi = (random.choice((None, None, random.randrange(6000))) for _ in range(2))
     if lo is not None and hi is not None and lo >= hi:
         lo, hi = hi, lo + 1
     steps = random.choice((None, None, (random.randrange(3), None), (None, 5), (1, 4)))
-    return Options(
+    return Question(
         patterns=random.choice(PATTERNS),
-        window=Window(lo, hi, random.random() < 0.15),
+        start=lo,
+        end=hi,
+        capture=random.random() < 0.15,
         steps=steps or (None, None),
         device=random.choice((None, None, None, 0, 1)),
     )
@@ -94,20 +95,20 @@ def test_any_chunking_gives_the_same_figures(
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         store = stored(trace, folder / "store")
-        options = questions(random)
+        question = questions(random)
         most = max(len(trace.operations), 1)
         sizes = Sizes(
             data.draw(st.integers(1, most), label="operations at once"),
             data.draw(st.integers(1, 100), label="calls and ranges at once"),
         )
-        assert chunked(store, options, sizes) == whole(trace, options)
+        assert chunked(store, question, sizes) == whole(trace, question)
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_cuts_at_every_operation(tmp_path: Path, seed: int) -> None:
     trace = Trace.open(invent(seed, tmp_path / "trace.sqlite"))
     store = stored(trace, tmp_path / "store")
-    assert chunked(store, Options(), Sizes(1, 1)) == whole(trace, Options())
+    assert chunked(store, Question(), Sizes(1, 1)) == whole(trace, Question())
 
 
 @pytest.mark.parametrize("sizes", [Sizes(97, 50), Sizes(1500, 10**6)])
@@ -116,17 +117,17 @@ def test_cuts_at_every_operation(tmp_path: Path, seed: int) -> None:
 )
 def test_real_exports(shared_traces: Path, tmp_path: Path, name: str, sizes: Sizes) -> None:
     trace = Trace.open(shared_traces / f"{name}.sqlite")
-    options = Options(patterns=(StepPattern.glob("*"),))
+    question = Question(patterns=(StepPattern.glob("*"),))
     store = stored(trace, tmp_path / "store")
-    assert chunked(store, options, sizes) == whole(trace, options)
+    assert chunked(store, question, sizes) == whole(trace, question)
 
 
 def test_our_own_recordings(tmp_path: Path) -> None:
     for path in sorted((Path(__file__).parents[2] / "traces").glob("*.sqlite")):
         trace = Trace.open(path)
         store = stored(trace, tmp_path / path.stem)
-        for options in (Options(), Options(steps=(4, 9))):
-            found, expected = chunked(store, options, Sizes(500, 700)), whole(trace, options)
+        for question in (Question(), Question(steps=(4, 9))):
+            found, expected = chunked(store, question, Sizes(500, 700)), whole(trace, question)
             assert found == expected
 
 
@@ -173,18 +174,18 @@ def test_a_cut_between_operations_that_start_together(tmp_path: Path) -> None:
     loop_on(2, tuple(f"Step {n}" for n in range(4))).write(tmp_path / "t.sqlite")
     trace = Trace.open(tmp_path / "t.sqlite")
     store = stored(trace, tmp_path / "store")
-    expected = whole(trace, Options())
+    expected = whole(trace, Question())
     for size in range(1, len(trace.operations) + 1):
-        assert chunked(store, Options(), Sizes(size, 100)) == expected, size
+        assert chunked(store, Question(), Sizes(size, 100)) == expected, size
 
 
 def test_a_wildcard_and_an_expression_of_the_same_text(tmp_path: Path) -> None:
     loop_on(1, ("Step 0", "Step 1", "Step.2")).write(tmp_path / "t.sqlite")
     trace = Trace.open(tmp_path / "t.sqlite")
     store = stored(trace, tmp_path / "store")
-    options = Options((StepPattern.glob("Step.*"), StepPattern.of_regex("Step.*")))
-    assert [len(one) for one in analyze(trace, options).steps.series] == [1, 3]
-    assert chunked(store, options, Sizes(1, 100)) == whole(trace, options)
+    question = Question((StepPattern.glob("Step.*"), StepPattern.of_regex("Step.*")))
+    assert [len(one) for one in analyze(trace, question).steps.series] == [1, 3]
+    assert chunked(store, question, Sizes(1, 100)) == whole(trace, question)
 
 
 def test_a_window_of_a_trace_without_a_device(tmp_path: Path) -> None:
@@ -195,9 +196,9 @@ def test_a_window_of_a_trace_without_a_device(tmp_path: Path) -> None:
     builder.write(tmp_path / "t.sqlite")
     trace = Trace.open(tmp_path / "t.sqlite")
     store = stored(trace, tmp_path / "store")
-    for window in (Window(None, 800), Window(None, 2_000), Window(2_000, None)):
-        options = Options(window=window, steps=(1, 3))
-        assert chunked(store, options, Sizes(9, 9)) == whole(trace, options)
+    for start, end in ((None, 800), (None, 2_000), (2_000, None)):
+        question = Question(start=start, end=end, steps=(1, 3))
+        assert chunked(store, question, Sizes(9, 9)) == whole(trace, question)
 
 
 def test_a_dead_step_began_at_no_time_on_the_gpu(tmp_path: Path) -> None:
@@ -206,6 +207,6 @@ def test_a_dead_step_began_at_no_time_on_the_gpu(tmp_path: Path) -> None:
     builder.write(tmp_path / "t.sqlite")
     trace = Trace.open(tmp_path / "t.sqlite")
     store = stored(trace, tmp_path / "store")
-    assert chunked(store, Options(), Sizes(2, 2)) == whole(trace, Options())
-    rows = figures(analyze_store(store, Options(), ALL, Sizes(2, 2)))["by_step"]
+    assert chunked(store, Question(), Sizes(2, 2)) == whole(trace, Question())
+    rows = figures(analyze_store(store, in_detail(Question()), Sizes(2, 2)))["by_step"]
     assert [row["gpu_start_ns"] is None for row in rows] == [False] * 4 + [True]

@@ -13,11 +13,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from harness.analysis.analyze import Options, TraceReport, analyze
-from harness.analysis.idle.details import Wanted
-from harness.analysis.idle.gaps import Window
+from harness.analysis.analyze import TraceReport, analyze
 from harness.analysis.model.errors import TraceError
 from harness.analysis.model.trace import Trace
+from harness.analysis.question import Question
 from harness.cli import cli
 from harness.run import cache, memory
 from harness.run import one_trace as look
@@ -27,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 from grow import grow
 
-from .compare import ALL, figures, ordered
+from .compare import figures, in_detail, ordered
 from .invent import invent
 
 
@@ -40,9 +39,9 @@ def trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return invent(11, tmp_path / "trace.sqlite")
 
 
-def seen(path: Path, options: Options | None = None, **ways: object) -> TraceReport:
+def seen(path: Path, question: Question | None = None, **ways: object) -> TraceReport:
     """One look, and what it keeps."""
-    report = look.look(path, options or Options(), ALL, Ways(**ways))  # type: ignore[arg-type]
+    report = look.look(path, in_detail(question or Question()), Ways(**ways))  # type: ignore[arg-type]
     for thread in threading.enumerate():
         if thread.name == "harness-keeper":
             thread.join()
@@ -71,10 +70,10 @@ def test_the_second_look_reads_nothing_and_says_the_same(trace: Path, reads: lis
 
 def test_another_question_reads_the_stored_columns(trace: Path, reads: list[Path]) -> None:
     seen(trace)
-    options = Options(window=Window(2000, 5000), steps=(1, None))
-    found = seen(trace, options)
+    question = Question(start=2000, end=5000, steps=(1, None))
+    found = seen(trace, question)
     assert reads == [trace]
-    assert ordered(figures(found)) == ordered(figures(analyze(Trace.open(trace), options)))
+    assert ordered(figures(found)) == ordered(figures(analyze(Trace.open(trace), question)))
 
 
 @pytest.mark.parametrize(
@@ -100,7 +99,7 @@ def test_other_views_of_the_same_figures_need_no_columns(
 def test_beyond_the_budget_the_figures_are_the_same(
     trace: Path, monkeypatch: pytest.MonkeyPatch, reads: list[Path], keep: bool
 ) -> None:
-    expected = ordered(figures(analyze(trace, Options())))
+    expected = ordered(figures(analyze(trace, Question())))
     reads.clear()
     monkeypatch.setattr(memory, "needed", lambda path: 10**12)
     found = seen(trace, memory=10**9, keep=keep)
@@ -256,7 +255,7 @@ def test_a_window_of_a_stored_trace_reads_little_of_it(
     trace: Path, shared_traces: Path, tmp_path: Path
 ) -> None:
     from harness.analysis.idle.chunks.analyze import analyze_store
-    from harness.analysis.idle.steps import StepPattern
+    from harness.analysis.question import StepPattern
     from harness.analysis.readers.metadata import read_metadata
     from harness.analysis.readers.sqlite.database import open_database
     from harness.analysis.store.opened import Store
@@ -268,13 +267,13 @@ def test_a_window_of_a_stored_trace_reads_little_of_it(
     place.mkdir()
     save_trace(Trace.open(big), read_metadata(open_database(big)), place)
     pattern = (StepPattern.glob("Step *"), StepPattern.glob("*"))[:1]
-    analyze_store(Store(place, big), Options(patterns=pattern))
+    analyze_store(Store(place, big), Question(patterns=pattern))
     columns = sum(path.stat().st_size for path in place.glob("*.bin"))
-    for options in (
-        Options(patterns=pattern, window=Window(20_000_000_000, 20_200_000_000)),
-        Options(patterns=pattern, steps=(300, 305)),
+    for question in (
+        Question(patterns=pattern, start=20_000_000_000, end=20_200_000_000),
+        Question(patterns=pattern, steps=(300, 305)),
     ):
         store = Store(place, big)
-        report = analyze_store(store, options, Wanted())
+        report = analyze_store(store, question)
         assert 0 < report.devices[0].operations < 2000
         assert store.bytes_read < columns / 20

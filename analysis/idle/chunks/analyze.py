@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 
 from ...analyze import (
-    Options,
     TraceReport,
     check_pairs,
     host_extent,
@@ -23,6 +22,7 @@ from ...model.errors import TraceError
 from ...model.schema import MAX_TIME as NEVER
 from ...model.schema import pid_of
 from ...model.trace import Trace
+from ...question import Question, StepPattern
 from ...store.codec import decode, encode
 from ...store.folder import StoreError, read_checked, write_checked
 from ...store.opened import Store
@@ -30,10 +30,10 @@ from ...verdicts.judge import judge
 from ..attribute import Attribution, largest_first
 from ..causes import causes
 from ..counts import Counted, count_rows
-from ..details import DeviceDetails, StreamFigures, Wanted
+from ..details import DeviceDetails, StreamFigures
 from ..figures import DeviceSummary, SeriesSummary, summarize_host
-from ..gaps import Window, edges
-from ..steps import StepPattern, Steps
+from ..gaps import edges
+from ..steps import Steps
 from .counted import Facts, facts_of, released_in
 from .definitions import definitions
 from .outline import JudgedTrace, OutlinedGaps, OutlinedSplit, OutlinedTrace
@@ -74,39 +74,38 @@ def quiet(what: str, done: int, total: int) -> None:
 
 def analyze_store(
     store: Store,
-    options: Options | None = None,
-    wanted: Wanted | None = None,
+    question: Question | None = None,
     sizes: Sizes | None = None,
     progress: Progress = quiet,
 ) -> TraceReport:
-    """The report of `analyze`, without rows: `wanted` says which details it is to hold.
+    """The report of `analyze`, without rows, but with the details that the question wants.
 
     Raises TraceError as `analyze` does.
     """
-    options, wanted = options or Options(), wanted or Wanted()
+    question = question or Question()
     sizes = sizes or Sizes(MOST, 2 * MOST)
-    if options.infer:
+    if question.infer:
         raise TraceError(
             f"{store.path}: --infer-steps needs the whole trace in memory",
             remedy="name the steps with --step, or allow more with --memory",
         )
     facts = known_facts(store, sizes, progress)
-    resident, whole = known_steps(store, options.patterns, sizes, progress)
-    window, narrowed = _by_number(store, resident, whole, options)
-    if options.window.start is not None or options.window.end is not None:
-        narrowed = _by_window(store, resident, whole, narrowed, window, sizes, progress)
+    resident, whole = known_steps(store, question.patterns, sizes, progress)
+    narrower, narrowed = _by_number(store, resident, whole, question)
+    if question.start is not None or question.end is not None:
+        narrowed = _by_window(store, resident, whole, narrowed, narrower, sizes, progress)
     # As in memory, where nobody asks for the edges of a window in which no device is looked at.
-    lo, hi = edges(OutlinedTrace(store), window) if store.devices else (None, None)
+    lo, hi = edges(OutlinedTrace(store), narrower) if store.devices else (None, None)
     rows = rows_in(store, lo, hi)
     walked = whole
     if (lo, hi) != (None, None):
         walked = walk_steps(store, resident, rows, lo, hi, sizes, progress)
     devices = tuple(sorted(walked.extents))
-    if options.device is not None:
+    if question.device is not None:
         there = sorted({store.devices[d].ordinal for d in devices})
-        devices = tuple(d for d in devices if store.devices[d].ordinal == options.device)
+        devices = tuple(d for d in devices if store.devices[d].ordinal == question.device)
         if not devices:
-            raise no_such_device(store.path, options.device, there)
+            raise no_such_device(store.path, question.device, there)
     pairs = sum(
         bool((launched.count[mask] > 0).any())
         for place, mask in zip(narrowed.place, narrowed.wanted, strict=True)
@@ -116,10 +115,10 @@ def analyze_store(
     check_pairs(OutlinedTrace(store), len(narrowed.place), pairs)
     walk = GapWalk(
         store, resident, narrowed, replace(walked, launched=_launched(walked, narrowed)),
-        facts, devices, (lo, hi), wanted, sizes,
+        facts, devices, (lo, hi), question, sizes,
     )  # fmt: skip
     totals = walk.run(rows, progress)
-    return _report(store, options, whole, narrowed, facts.counted, totals, wanted)
+    return _report(store, question, whole, narrowed, facts.counted, totals)
 
 
 def known_facts(store: Store, sizes: Sizes, progress: Progress) -> Facts:
@@ -167,17 +166,16 @@ def _keep(path: Path, value: object) -> None:
         write_checked(path, encode(value))
 
 
-def keep_whole(folder: Path, trace: Trace, steps: Steps, options: Options) -> None:
+def keep_whole(folder: Path, trace: Trace, steps: Steps, question: Question) -> None:
     """Beside a store, what its first analysis in memory found out about all of its rows.
 
     `steps`: those of the report, kept only where nothing narrowed them.
     """
-    if options.infer:
+    if question.infer:
         return
     write_checked(folder / "facts.bin", encode(Facts(count_rows(trace), released_in(trace))))
-    window = options.window
-    if (options.steps, window.start, window.end) == ((None, None), None, None):
-        patterns = effective(options.patterns, trace.source)
+    if (question.steps, question.start, question.end) == ((None, None), None, None):
+        patterns = effective(question.patterns, trace.source)
         names = trace.ranges.name
         matched = matching_rows(names, trace.strings, patterns, max(len(names), 1))
         path = folder / steps_file(tuple(pattern.regex.pattern for pattern in patterns))
@@ -213,35 +211,35 @@ def _within(mask: Bool, inner: Bool) -> Bool:
 
 
 def _by_number(
-    store: Store, resident: Resident, whole: StepWalk, options: Options
-) -> tuple[Window, Narrowed]:
-    """As `analyze` narrows by --steps: the window, and the steps in it."""
-    window, narrowed = options.window, _all(resident, whole)
-    if options.steps == (None, None):
-        return window, narrowed
+    store: Store, resident: Resident, whole: StepWalk, question: Question
+) -> tuple[Question, Narrowed]:
+    """As `analyze` narrows by --steps: the question with their window, and the steps in it."""
+    narrowed = _all(resident, whole)
+    if question.steps == (None, None):
+        return question, narrowed
     series = narrowed.steps.series
-    wanted = [numbered(one, *options.steps) for one in series]
+    wanted = [numbered(one, *question.steps) for one in series]
     if not any(mask.any() for mask in wanted):
-        raise no_such_steps(store.path, series, options.steps)
+        raise no_such_steps(store.path, series, question.steps)
     narrowed = _narrow(narrowed, wanted)
     lows, highs = [], []
     for k, mask in zip(narrowed.place, narrowed.wanted, strict=True):
         for gpu in store.devices:
             launched = whole.launched.get((k, gpu.index))
-            if launched is None or options.device not in (None, gpu.ordinal):
+            if launched is None or question.device not in (None, gpu.ordinal):
                 continue
             mine = only(launched, mask)
             alive = np.flatnonzero(mine.count > 0)
             if len(alive):
                 lows.append(int(mine.quiet[alive[np.argmin(mine.first[alive])]]))
                 highs.append(int(mine.gpu_end[alive].max()))
-    edges = (min(lows), max(highs)) if lows else host_extent(narrowed.steps.series)
-    window = replace(
-        window,
-        start=edges[0] if window.start is None else window.start,
-        end=edges[1] if window.end is None else window.end,
+    start, end = (min(lows), max(highs)) if lows else host_extent(narrowed.steps.series)
+    question = replace(
+        question,
+        start=start if question.start is None else question.start,
+        end=end if question.end is None else question.end,
     )
-    return window, narrowed
+    return question, narrowed
 
 
 def _by_window(
@@ -249,15 +247,15 @@ def _by_window(
     resident: Resident,
     whole: StepWalk,
     narrowed: Narrowed,
-    window: Window,
+    question: Question,
     sizes: Sizes,
     progress: Progress,
 ) -> Narrowed:
     """The steps with an operation in the window; those without any, by their time on the host."""
-    rows = rows_in(store, window.start, window.end)
-    inside = walk_steps(store, resident, rows, window.start, window.end, sizes, progress)
-    lo = -NEVER if window.start is None else window.start
-    hi = NEVER if window.end is None else window.end
+    rows = rows_in(store, question.start, question.end)
+    inside = walk_steps(store, resident, rows, question.start, question.end, sizes, progress)
+    lo = -NEVER if question.start is None else question.start
+    hi = NEVER if question.end is None else question.end
 
     def alive(walked: StepWalk, k: int) -> Bool:
         found = np.zeros(len(resident.steps.series[k]), np.bool_)
@@ -286,12 +284,11 @@ def _launched(walked: StepWalk, narrowed: Narrowed) -> dict[tuple[int, int], Lau
 
 def _report(
     store: Store,
-    options: Options,
+    question: Question,
     whole: StepWalk,
     narrowed: Narrowed,
     counted: Counted,
     totals: Totals,
-    wanted: Wanted,
 ) -> TraceReport:
     names = [cause.name for cause in causes()]
     found = list(totals.devices.values())
@@ -317,8 +314,8 @@ def _report(
     verdicts = judge(JudgedTrace(store), gaps, _splits(splits), steps, tuple(series), counted)
     return TraceReport(
         trace=outline,
-        path=options.path or str(store.path),
-        label=options.label or store.source.label,
+        path=question.path or str(store.path),
+        label=question.label or store.source.label,
         devices=tuple(_device(t, totals, names, counted) for t in found),
         all_window_ns=window,
         all_idle_ns=idle,
@@ -328,7 +325,7 @@ def _report(
         gaps=gaps,
         attributions=(),
         steps=Steps((), whole.unassigned, whole.ambiguous),
-        detailed=tuple(_details(store, t, totals, names, wanted) for t in found),
+        detailed=tuple(_details(store, t, totals, names, question) for t in found),
     )
 
 
@@ -361,7 +358,7 @@ def _device(
 
 
 def _details(
-    store: Store, total: DeviceTotals, totals: Totals, names: list[str], wanted: Wanted
+    store: Store, total: DeviceTotals, totals: Totals, names: list[str], question: Question
 ) -> DeviceDetails:
     streams = [total.streams[key] for key in sorted(total.streams)]
     shown = [
@@ -374,7 +371,7 @@ def _details(
     return DeviceDetails(
         touched=dict(zip(names, total.touched.tolist(), strict=True)),
         top=tuple(total.top),
-        streams=tuple(shown) if wanted.streams else (),
+        streams=tuple(shown) if question.streams else (),
         definitions=definitions(
             (total.idle, total.gaps),
             total.over_1ms,
@@ -383,6 +380,6 @@ def _details(
             totals.nvidia[total.device.index],
             total.window_end - total.window_start,
         )
-        if wanted.definitions
+        if question.definitions
         else (),
     )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ...analyze import Options, TraceReport
+from ...analyze import TraceReport
+from ...question import Question
 from ...statistics.quantiles import Quantiles
 from ...store.codec import decode, encode
 from ...store.opened import Store
 from ...verdicts.judge import Level, Verdict
 from ..definitions import Definition
-from ..details import DeviceDetails, StreamFigures, TopGap, Wanted
+from ..details import DeviceDetails, StreamFigures, TopGap
 from ..figures import DeviceSummary, HostSeries, SeriesSummary, Steady, StepTable
 from ..steps import Steps
 from .outline import OutlinedGaps, OutlinedTrace
@@ -22,9 +23,9 @@ _KNOWN = (
 _FIGURES = ("devices", "all_window_ns", "all_idle_ns", "series", "host", "verdicts")
 
 
-def pack(report: TraceReport, wanted: Wanted) -> bytes:
-    """The figures of a report, with the details that are wanted."""
-    details = tuple(report.details(k, wanted) for k in range(len(report.gaps)))
+def pack(report: TraceReport, question: Question) -> bytes:
+    """The figures of a report, with the details that the question wants."""
+    details = tuple(report.details(k, question) for k in range(len(report.gaps)))
     gaps = tuple(
         (g.device.index, g.window_start, g.window_end, g.idle_ns, len(g)) for g in report.gaps
     )
@@ -33,13 +34,13 @@ def pack(report: TraceReport, wanted: Wanted) -> bytes:
     return encode((figures, gaps, counts, details))
 
 
-def unpack(data: bytes, store: Store, options: Options) -> TraceReport:
+def unpack(data: bytes, store: Store, question: Question) -> TraceReport:
     """The report that `pack` was given. Raises StoreError where the bytes are something else."""
     figures, gaps, (unassigned, ambiguous), details = decode(data, _KNOWN)
     return TraceReport(
         trace=OutlinedTrace(store),
-        path=options.path or str(store.path),
-        label=options.label or store.source.label,
+        path=question.path or str(store.path),
+        label=question.label or store.source.label,
         **dict(zip(_FIGURES, figures, strict=True)),
         gaps=tuple(OutlinedGaps(store.devices[device], *rest) for device, *rest in gaps),
         attributions=(),
@@ -48,9 +49,9 @@ def unpack(data: bytes, store: Store, options: Options) -> TraceReport:
     )
 
 
-def of_options(options: Options, wanted: Wanted) -> str:
+def key_of(question: Question) -> str:
     """All that a report depends on besides the trace, as text."""
-    patterns = tuple(pattern.regex.pattern for pattern in options.patterns)
-    texts = tuple(pattern.text for pattern in options.patterns)
-    plain = replace(options, patterns=(), label=None, path=None)
-    return repr((patterns, texts, plain, wanted))
+    patterns = tuple(pattern.regex.pattern for pattern in question.patterns)
+    texts = tuple(pattern.text for pattern in question.patterns)
+    plain = replace(question, patterns=(), label=None, path=None)
+    return repr((patterns, texts, plain))

@@ -16,11 +16,12 @@ from ...model.arrays import Bool, Code, factorize
 from ...model.intervals import Int64
 from ...model.schema import MAX_TIME, Kind
 from ...model.trace import Operations, Trace
+from ...question import Question
 from ...store.opened import Store
 from ..causes import causes
-from ..details import TopGap, Wanted, longest
+from ..details import TopGap, longest
 from ..figures import COMMUNICATION
-from ..gaps import DeviceGaps, GapKind, Window, device_gaps, gap_kinds
+from ..gaps import DeviceGaps, GapKind, device_gaps, gap_kinds
 from ..steps import Steps, StepSeries
 from .causes import Drains, Split, split_gaps
 from .counted import Facts
@@ -75,13 +76,13 @@ class GapWalk:
         facts: Facts,
         devices: tuple[int, ...],
         bounds: tuple[int | None, int | None],
-        wanted: Wanted,
+        question: Question,
         sizes: Sizes,
     ) -> None:
         self.store, self.resident, self.narrowed = store, resident, narrowed
         self.released = facts.by_stream()
         self.lo, self.hi = bounds
-        self.wanted, self.sizes = wanted, sizes
+        self.question, self.sizes = question, sizes
         self.has_graphs = facts.counted.graphs > 0
         count = len(causes())
         # Beside the store there is room for large files; a cache may be read-only.
@@ -117,7 +118,7 @@ class GapWalk:
         """Device to the row of the operation that reached furthest so far."""
 
     def run(self, rows: tuple[int, int], progress: Progress) -> Totals:
-        if self.wanted.definitions:
+        if self.question.definitions:
             self._extents_for_nvidia(rows)
         size = self.sizes.operations
         for low in range(rows[0], rows[1], size):
@@ -151,7 +152,7 @@ class GapWalk:
         self.totals.everywhere.add(start, end)
 
     def _gaps(self, part: Trace, device: int, lo: int | None, hi: int | None) -> DeviceGaps:
-        gaps = device_gaps(part, self.store.devices[device], Window(lo, hi))
+        gaps = device_gaps(part, self.store.devices[device], lo, hi)
         assert gaps is not None
         return gaps
 
@@ -187,7 +188,7 @@ class GapWalk:
             known = self.totals.series.get((k, gaps.device.index))
             if known:
                 known.add(gaps, split, kind, step, drains, seen)
-        if self.wanted.top:
+        if self.question.top:
             self._top(total, part, gaps, split, kinds)
 
     def _skew(self, total: DeviceTotals, part: Trace, gaps: DeviceGaps) -> None:
@@ -206,7 +207,7 @@ class GapWalk:
         split: Split,
         kinds: list[tuple[StepSeries, np.ndarray, Int64]],
     ) -> None:
-        count = self.wanted.top
+        count = self.question.top
         least = total.top[-1].length_ns if len(total.top) == count else -1
         for k in longest(gaps.length, count):
             if gaps.length[k] <= least:
@@ -253,11 +254,11 @@ class GapWalk:
         if self.has_graphs:
             mask = kind != Kind.GRAPH
             total.not_graphs.add(start[mask], end[mask])
-        if self.wanted.definitions:
+        if self.question.definitions:
             mask = kind == Kind.KERNEL
             total.kernels.add(start[mask], end[mask])
             self.totals.nvidia[device].add(operations, rows, start, end)
-        if self.wanted.definitions or self.wanted.streams:
+        if self.question.definitions or self.question.streams:
             keys = np.stack((operations.process[rows].astype(np.int64), operations.stream[rows]))
             distinct, which = np.unique(keys, axis=1, return_inverse=True)
             for k, key in enumerate(distinct.T.tolist()):

@@ -8,7 +8,7 @@ import numpy as np
 
 from ...analyze import TraceReport
 from ...idle.causes import causes
-from ...idle.details import Wanted
+from ...question import Question
 from ...verdicts.judge import Level
 from ..base import Column, Report, Table, Value, plain
 from .kept import rows_of
@@ -136,7 +136,7 @@ def longest_rows(trace: TraceReport, count: int) -> Iterator[tuple[Value, ...]]:
         return
     causes_known = trace.level("causes") is not Level.INVALID
     for k, gaps in enumerate(trace.gaps):
-        for one in trace.details(k, Wanted(top=count)).top:
+        for one in trace.details(k, Question(top=count)).top:
             yield (
                 name_of(trace),
                 trace.path,

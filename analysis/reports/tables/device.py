@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import astuple
 
 from ...analyze import TraceReport
-from ...idle.details import Wanted
+from ...question import Question
 from ...statistics.quantiles import Quantiles
 from ..base import Column, Report, Table, Value
 from .kept import rows_of
@@ -172,7 +172,7 @@ def stream_rows(trace: TraceReport) -> Iterator[tuple[Value, ...]]:
     if not believed(trace):
         return
     for k, gaps in enumerate(trace.gaps):
-        for one in trace.details(k, Wanted(streams=True)).streams:
+        for one in trace.details(k, Question(by="stream")).streams:
             yield (name_of(trace), trace.path, gaps.device.ordinal, *astuple(one))
 
 
@@ -181,7 +181,7 @@ def definition_rows(trace: TraceReport) -> Iterator[tuple[Value, ...]]:
     if not believed(trace):
         return
     for k, gaps in enumerate(trace.gaps):
-        for one in trace.details(k, Wanted(definitions=True)).definitions:
+        for one in trace.details(k, Question(definitions=True)).definitions:
             share = one.idle_ns / one.window_ns if one.window_ns else None
             yield (
                 name_of(trace),

@@ -1,0 +1,90 @@
+"""What is asked of a trace: which steps, which stretch, which details. Every analysis takes it."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .model.errors import TraceError
+
+_MAX_NAME = 4096
+"""Expressions see so many characters of a name, so that no hostile name can stall a regex."""
+
+
+@dataclass(frozen=True)
+class StepPattern:
+    """Which ranges are steps. `text` is what the user wrote."""
+
+    text: str
+    regex: re.Pattern[str]
+    whole: bool = False
+    """Match the name to its end, however long: for an expression whose time grows with the name
+    alone, as a wildcard's does."""
+
+    @classmethod
+    def glob(cls, text: str) -> StepPattern:
+        """`Step *`: shell wildcards, case counts, the whole name matches."""
+        # `matches` searches, and a translated wildcard is only anchored at its end.
+        return cls(text, re.compile(r"\A" + fnmatch.translate(text)), whole=True)
+
+    @classmethod
+    def of_regex(cls, text: str) -> StepPattern:
+        """A regular expression found anywhere in the name; anchor it with ^ and $."""
+        try:
+            return cls(text, re.compile(text))
+        except (re.error, OverflowError, RecursionError) as error:
+            raise TraceError(f"--step-regex {text!r} is no regular expression ({error})") from error
+
+    def matches(self, name: str) -> bool:
+        return self.regex.search(name if self.whole else name[:_MAX_NAME]) is not None
+
+
+DEFAULT_STEP = StepPattern(r"^Step \d+$", re.compile(r"^Step \d+$"))
+"""The ranges that the harness's own targets push, and the article's."""
+
+
+def patterns_of(globs: Sequence[str], regexes: Sequence[str]) -> tuple[StepPattern, ...]:
+    """The step patterns asked for, else the harness's own."""
+    found = (*map(StepPattern.glob, globs), *map(StepPattern.of_regex, regexes))
+    return found or (DEFAULT_STEP,)
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of one trace, or of each of many. Times in ns."""
+
+    patterns: tuple[StepPattern, ...] = (DEFAULT_STEP,)
+    steps: tuple[int | None, int | None] = (None, None)
+    """Half-open range of step numbers; None is open."""
+    start: int | None = None
+    end: int | None = None
+    """The window looked at; None means the operations' own extent."""
+    capture: bool = False
+    """From the start of collection to its end instead of first to last operation."""
+    device: int | None = None
+    """Ordinal of the one device wanted."""
+    infer: bool = False
+    """Find the steps from the repeating launches instead of from NVTX ranges."""
+    label: str | None = None
+    """What reports call the trace, where its manifest does not say."""
+    path: str | None = None
+    """What the user calls the file, where the analysed one is an export of it."""
+    by: str | None = None
+    """What the figures are broken down by: step, cause, strategy, stream or rank."""
+    top: int = 0
+    """Longest gaps wanted of each device."""
+    definitions: bool = False
+    """The idle time by other definitions too."""
+
+    @property
+    def streams(self) -> bool:
+        """Whether each stream's own figures are wanted."""
+        return self.by == "stream"
+
+    @property
+    def narrowed(self) -> bool:
+        """Whether only some steps are looked at, or another stretch than all operations'."""
+        asked = (self.steps, self.start, self.end, self.capture)
+        return asked != ((None, None), None, None, False)
