@@ -20,7 +20,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from gaps_vs_peers import EXAMPLE, HERE, REAL, entries
+from gaps_vs_peers import HERE, entries
+from grow import real
 from timed import Entry, machine
 
 
@@ -75,9 +76,9 @@ def main() -> int:
     parser.add_argument("--steps", default="30:50")
     parser.add_argument("--peers", action="store_true", help="NVIDIA's tools too")
     options = parser.parse_args()
-    source = options.trace or (REAL if REAL.is_file() else EXAMPLE)
     with tempfile.TemporaryDirectory(prefix="harness-benchmark-") as scratch:
         folder = Path(scratch)
+        source = options.trace or real(folder)
         cache, empty = folder / "cache", folder / "empty"
         empty.mkdir()
         os.environ |= {"HARNESS_CACHE": str(cache), "TMPDIR": scratch}

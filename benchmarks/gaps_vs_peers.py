@@ -27,12 +27,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from grow import GrowError, grow
+from grow import GrowError, grow, real
 from timed import Entry, machine
 
 HERE = Path(__file__).parent
-REAL = HERE.parent.parent / "shared" / "traces" / "power_iteration.sqlite"
-EXAMPLE = HERE.parent / "traces" / "example-sync.sqlite"
 JOIN = re.compile(r"\bJOIN(\s+temp\.NVTX_EVENTS_RIDX AS rt\b)")
 
 
@@ -114,11 +112,9 @@ def main() -> int:
     parser.add_argument("--step", default="Step *", help="NVTX ranges that are steps")
     parser.add_argument("--as-shipped", action="store_true", help="also the untouched projection")
     options = parser.parse_args()
-    source = options.trace or (REAL if REAL.is_file() else EXAMPLE)
-    if options.trace is None and source is EXAMPLE:
-        print(f"{REAL.name} is not here: growing the worked example instead", file=sys.stderr)
     with tempfile.TemporaryDirectory(prefix="harness-benchmark-") as scratch:
         folder = Path(scratch)
+        source = options.trace or real(folder)
         empty = folder / "empty"
         empty.mkdir()
         trace = folder / "grown.sqlite"

@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """Grow a real Nsight Systems export by repeating it in time, to measure how tools scale.
 
-    python benchmarks/grow.py ../shared/traces/power_iteration.sqlite big.sqlite --kernels 1000000
+    python benchmarks/grow.py export.sqlite big.sqlite --kernels 1000000
 
 Every copy is shifted by the length of the recording and gets correlation ids of its own, so that
 each call still belongs to its own GPU operation. Only the tables that anyone's gap analysis reads
@@ -13,6 +13,7 @@ that relies on nothing.
 from __future__ import annotations
 
 import argparse
+import gzip
 import os
 import random
 import sqlite3
@@ -36,8 +37,18 @@ RANGE_TYPES = (59, 60, 70, 71)
 """Domains are created once; only ranges are repeated."""
 
 
+REAL = Path(__file__).parent.parent / "tests" / "data" / "power_iteration.sqlite.gz"
+
+
 class GrowError(Exception):
     """The trace cannot be grown; one line that says why."""
+
+
+def real(folder: Path) -> Path:
+    """The real export that benchmarks grow unless they are given another, unpacked to `folder`."""
+    path = folder / REAL.stem
+    path.write_bytes(gzip.decompress(REAL.read_bytes()))
+    return path
 
 
 def grow(

@@ -22,8 +22,7 @@ import tempfile
 from contextlib import closing
 from pathlib import Path
 
-from gaps_vs_peers import EXAMPLE, REAL
-from grow import GrowError, grow
+from grow import GrowError, grow, real
 from timed import Entry, machine
 
 ALL_CORES = "harness gaps, all cores"
@@ -116,9 +115,9 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--step", default="Step *", help="NVTX ranges that are steps")
     options = parser.parse_args()
-    source = options.trace or (REAL if REAL.is_file() else EXAMPLE)
     with tempfile.TemporaryDirectory(prefix="harness-benchmark-") as scratch:
         folder = Path(scratch)
+        source = options.trace or real(folder)
         empty = folder / "empty"
         empty.mkdir()
         if options.kernels:

@@ -26,7 +26,8 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gaps_vs_peers import EXAMPLE, HERE, REAL, entries
+from gaps_vs_peers import HERE, entries
+from grow import real
 from kineto_vs_hta import HTA
 from timed import Entry, EntryFailed, machine
 
@@ -133,9 +134,9 @@ def measure(
     kernels: int, rows: dict[str, Row], pythons: dict[str, str], options: argparse.Namespace
 ) -> str:
     """Time every tool on one size; returns what the trace holds."""
-    source = options.trace or (REAL if REAL.is_file() else EXAMPLE)
     with tempfile.TemporaryDirectory(prefix="harness-benchmark-") as scratch:
         folder = Path(scratch)
+        source = options.trace or real(folder)
         empty = folder / "empty"
         empty.mkdir()
         os.environ["HARNESS_CACHE"] = str(folder / "cache")

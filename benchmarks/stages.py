@@ -23,8 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from gaps_vs_peers import EXAMPLE, REAL
-from grow import GrowError, grow
+from grow import GrowError, grow, real
 from timed import machine
 
 from harness.analysis.analyze import analyze
@@ -112,8 +111,8 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--step", default="Step *", help="NVTX ranges that are steps")
     options = parser.parse_args()
-    source = options.trace or (REAL if REAL.is_file() else EXAMPLE)
     with tempfile.TemporaryDirectory(prefix="harness-benchmark-") as scratch:
+        source = options.trace or real(Path(scratch))
         path = Path(scratch) / "grown.sqlite"
         try:
             counts = grow(source, path, options.kernels)

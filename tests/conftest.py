@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import subprocess
 import sys
@@ -11,15 +12,22 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-SHARED_TRACES = ROOT.parent / "shared" / "traces"
+DATA = ROOT / "tests" / "data"
 
 
 @pytest.fixture(scope="session")
-def shared_traces() -> Path:
-    """Real exports by other people's programs; they are not part of the repository."""
-    if not (SHARED_TRACES / "power_iteration.sqlite").is_file():
-        pytest.skip("real traces are not beside this checkout (../shared/traces): not checked")
-    return SHARED_TRACES
+def public_traces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of real exports by other people's programs, as `NAME.sqlite`."""
+    folder = tmp_path_factory.mktemp("public_traces")
+    for packed in sorted(DATA.glob("*.sqlite.gz")):
+        (folder / packed.stem).write_bytes(gzip.decompress(packed.read_bytes()))
+    return folder
+
+
+@pytest.fixture
+def public_trace(request: pytest.FixtureRequest, public_traces: Path) -> Path:
+    """One of them, by name: parametrize with `indirect`."""
+    return public_traces / f"{request.param}.sqlite"
 
 
 @pytest.fixture

@@ -48,14 +48,14 @@ def loop(tmp_path: Path) -> Path:
     ],
 )
 def test_a_folder_of_tables_gives_the_same_figures(
-    shared_traces: Path, tmp_path: Path, trace: str, layout: str
+    public_traces: Path, tmp_path: Path, trace: str, layout: str
 ) -> None:
-    export = shared_traces / f"{trace}.sqlite"
+    export = public_traces / f"{trace}.sqlite"
     assert figures(folder_of(export, tmp_path / f"{trace}_pqtdir", layout)) == figures(export)
 
 
-def test_one_file_of_arrow_streams_does_too(shared_traces: Path, tmp_path: Path) -> None:
-    export = shared_traces / "graph_level.sqlite"
+def test_one_file_of_arrow_streams_does_too(public_traces: Path, tmp_path: Path) -> None:
+    export = public_traces / "graph_level.sqlite"
     assert figures(streams_of(export, tmp_path / "graph_level.arrows")) == figures(export)
 
 
@@ -97,9 +97,9 @@ def in_other_order(name: str, table: pa.Table) -> pa.Table:
 
 
 @pytest.mark.parametrize("change", [as_nsys_writes, in_dictionaries, in_other_order])
-def test_other_types_of_the_same_columns(shared_traces: Path, tmp_path: Path, change) -> None:
+def test_other_types_of_the_same_columns(public_traces: Path, tmp_path: Path, change) -> None:
     trace = "mpi_saxpy_old_schema" if change is in_dictionaries else "graph_level"
-    export = shared_traces / f"{trace}.sqlite"
+    export = public_traces / f"{trace}.sqlite"
     changed = folder_of(export, tmp_path / f"{trace}_pqtdir", "parquet", change)
     assert figures(changed) == figures(export)
 

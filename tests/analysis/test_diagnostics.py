@@ -91,10 +91,10 @@ def test_doubts_about_ranges_where_steps_are_numbered(
     assert len(said(tmp_path, (WARNING, DOUBT.format("NVTX")), change=change)) == count
 
 
-def test_every_tenth_step_has_a_number(shared_traces: Path) -> None:
+def test_every_tenth_step_has_a_number(public_traces: Path) -> None:
     """`Step 0 to 10`, `Step 10 to 20` ...: the doubt in that real export is refuted."""
     question = Question(patterns=(StepPattern.glob("Step *"),))
-    found = analyze(shared_traces / "power_iteration.sqlite", question).verdicts
+    found = analyze(public_traces / "power_iteration.sqlite", question).verdicts
     assert "profiler-diagnostics" not in {verdict.code for verdict in found}
 
 

@@ -18,11 +18,11 @@ FILES = sorted({name for name, *_ in ORACLE})
 
 
 @pytest.fixture(scope="module")
-def traces(shared_traces: Path) -> dict[str, dict]:
+def traces(public_traces: Path) -> dict[str, dict]:
     import subprocess
     import sys
 
-    paths = [str(shared_traces / f"{name}.sqlite") for name in FILES]
+    paths = [str(public_traces / f"{name}.sqlite") for name in FILES]
     run = subprocess.run(
         [sys.executable, "-m", "harness", "gaps", *paths, "--format", "json"],
         capture_output=True,
@@ -75,8 +75,8 @@ def test_old_schema_reads_and_its_duplicates_are_counted(traces: dict[str, dict]
     assert not [v for v in old["verdicts"] if v["code"] == "launches-without-gpu-rows"]
 
 
-def test_power_iteration_steps(harness, shared_traces: Path) -> None:
-    path = shared_traces / "power_iteration.sqlite"
+def test_power_iteration_steps(harness, public_traces: Path) -> None:
+    path = public_traces / "power_iteration.sqlite"
     run = harness("gaps", path, "--step", "Step *", "--format", "json")
     trace = json.loads(run.stdout)["traces"][0]
     (series,) = trace["series"]

@@ -60,36 +60,36 @@ def one_gpu(path: Path, work: list[Interval], **options: bool) -> TraceBuilder:
 
 
 @pytest.mark.parametrize(
-    ("shared_trace", "devices", "idle_ns"),
+    ("public_trace", "devices", "idle_ns"),
     [
         ("power_iteration", 1, 658_549_185),
         ("h100_2gpu_copy_bound", 2, 6_557_358 + 6_447_873),
         ("mpi_saxpy_old_schema", 1, 724_054_763),
     ],
-    indirect=["shared_trace"],
+    indirect=["public_trace"],
 )
 def test_real_exports_have_the_same_gaps(
-    nsys: Nsys, shared_trace: Path, devices: int, idle_ns: int
+    nsys: Nsys, public_trace: Path, devices: int, idle_ns: int
 ) -> None:
-    mine = ours(shared_trace)
-    assert mine == theirs(nsys.gaps(shared_trace))
+    mine = ours(public_trace)
+    assert mine == theirs(nsys.gaps(public_trace))
     assert len(mine) == devices
     assert sum(end - start for gaps in mine.values() for start, end in gaps) == idle_ns
 
 
 @pytest.mark.parametrize(
-    "shared_trace",
+    "public_trace",
     ["power_iteration", "h100_2gpu_copy_bound", "mpi_saxpy_old_schema"],
     indirect=True,
 )
-def test_the_command_prints_the_sums_of_their_gaps(nsys: Nsys, shared_trace: Path) -> None:
-    command = [sys.executable, "-m", "harness", "gaps", str(shared_trace), "--format", "json"]
+def test_the_command_prints_the_sums_of_their_gaps(nsys: Nsys, public_trace: Path) -> None:
+    command = [sys.executable, "-m", "harness", "gaps", str(public_trace), "--format", "json"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     (trace,) = json.loads(done.stdout)["traces"]
     printed = {d["device"]: (d["gap_count"], d["idle_ns"]) for d in trace["devices"]}
     assert printed == {
         device: (len(gaps), sum(end - start for start, end in gaps))
-        for device, gaps in theirs(nsys.gaps(shared_trace)).items()
+        for device, gaps in theirs(nsys.gaps(public_trace)).items()
     }
 
 
@@ -139,9 +139,9 @@ def test_graph_launches_are_idle_in_theirs_and_busy_in_ours(nsys: Nsys) -> None:
     assert ours(path) == {0: {(200, 300), (800, 900)}}
 
 
-@pytest.mark.parametrize("shared_trace", ["graph_level"], indirect=True)
-def test_graph_launches_at_the_end_are_outside_their_span(nsys: Nsys, shared_trace: Path) -> None:
-    mine, their = ours(shared_trace)[0], theirs(nsys.gaps(shared_trace))[0]
+@pytest.mark.parametrize("public_trace", ["graph_level"], indirect=True)
+def test_graph_launches_at_the_end_are_outside_their_span(nsys: Nsys, public_trace: Path) -> None:
+    mine, their = ours(public_trace)[0], theirs(nsys.gaps(public_trace))[0]
     assert mine - their == {(339_329_732, 339_410_404), (339_412_132, 339_416_612)}
     assert their - mine == set()
 
@@ -222,14 +222,14 @@ def total(gaps: set[Gap]) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize(
-    "shared_trace",
+    "public_trace",
     ["power_iteration", "h100_2gpu_copy_bound", "graph_level", "mpi_saxpy_old_schema"],
     indirect=True,
 )
 def test_the_definition_with_their_name_is_theirs_on_real_exports(
-    nsys: Nsys, shared_trace: Path
+    nsys: Nsys, public_trace: Path
 ) -> None:
-    assert their_row(shared_trace) == total(nsys.gaps(shared_trace))
+    assert their_row(public_trace) == total(nsys.gaps(public_trace))
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -65,25 +65,25 @@ def theirs(projections: list[Projection], name: re.Pattern[str]) -> Counter[Row]
 # Where the definitions coincide
 
 
-@pytest.mark.parametrize("shared_trace", ["power_iteration"], indirect=True)
-def test_steps_of_a_real_export_project_the_same(nsys: Nsys, shared_trace: Path) -> None:
-    trace = Trace.open(shared_trace)
+@pytest.mark.parametrize("public_trace", ["power_iteration"], indirect=True)
+def test_steps_of_a_real_export_project_the_same(nsys: Nsys, public_trace: Path) -> None:
+    trace = Trace.open(public_trace)
     mine = ours(trace, find_steps(trace, (StepPattern.glob("Step *"),)))
-    assert mine == theirs(nsys.projections(shared_trace), re.compile("^Step "))
+    assert mine == theirs(nsys.projections(public_trace), re.compile("^Step "))
     assert mine.total() == 44
 
 
 @pytest.mark.parametrize(
-    "shared_trace",
+    "public_trace",
     ["power_iteration", "h100_2gpu_copy_bound", "mpi_saxpy_old_schema"],
     indirect=True,
 )
 def test_every_kind_of_range_of_a_real_export_projects_the_same(
-    nsys: Nsys, shared_trace: Path
+    nsys: Nsys, public_trace: Path
 ) -> None:
     """One pattern for each kind of name; numbers in names (`op_id = 314294`) stand for any."""
-    trace = Trace.open(shared_trace)
-    projections = nsys.projections(shared_trace)
+    trace = Trace.open(public_trace)
+    projections = nsys.projections(public_trace)
     kinds = sorted({re.sub(r"\d+", "0", p.name) for p in projections})
     compared = 0
     for kind in kinds:
@@ -234,10 +234,10 @@ def test_launches_outside_every_range_are_in_no_row_of_theirs_and_unassigned_in_
     assert steps.unassigned == 1
 
 
-@pytest.mark.parametrize("shared_trace", ["graph_level"], indirect=True)
+@pytest.mark.parametrize("public_trace", ["graph_level"], indirect=True)
 def test_a_trace_without_ranges_has_no_projection_and_no_steps(
-    nsys: Nsys, shared_trace: Path
+    nsys: Nsys, public_trace: Path
 ) -> None:
     with pytest.raises(NoData, match="NVTX"):
-        nsys.projections(shared_trace)
-    assert find_steps(Trace.open(shared_trace)).series == ()
+        nsys.projections(public_trace)
+    assert find_steps(Trace.open(public_trace)).series == ()

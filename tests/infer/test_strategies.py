@@ -274,9 +274,9 @@ def test_recorded_without_annotations() -> None:
     assert inferred.boundary_confidence == 1.0
 
 
-def test_power_iteration(shared_traces: Path) -> None:
+def test_power_iteration(public_traces: Path) -> None:
     """Ten iterations inside each step, and waits in the middle of it: found by where it begins."""
-    trace = Trace.open(shared_traces / "power_iteration.sqlite")
+    trace = Trace.open(public_traces / "power_iteration.sqlite")
     (truth,) = find_steps(trace, (StepPattern.of_regex(r"^Step \d+ to \d+$"),)).series
     assert len(truth) == 44
     inferred = infer_steps(without_ranges(trace))
@@ -286,9 +286,9 @@ def test_power_iteration(shared_traces: Path) -> None:
     assert "9 repeats of 7 operations" in inferred.explanation
 
 
-def test_saxpy(shared_traces: Path) -> None:
+def test_saxpy(public_traces: Path) -> None:
     """Five times two uploads, a kernel, a copy back: small, but the host waits for each."""
-    inferred = infer_steps(Trace.open(shared_traces / "mpi_saxpy_old_schema.sqlite"))
+    inferred = infer_steps(Trace.open(public_traces / "mpi_saxpy_old_schema.sqlite"))
     assert (len(inferred.series), inferred.period_ops) == (5, 4)
     assert np.bincount(inferred.series.step_of).tolist() == [4] * 5
 
@@ -300,8 +300,8 @@ def test_saxpy(shared_traces: Path) -> None:
         ("h100_2gpu_copy_bound", "78 operations come back .* nothing marks them as a step"),
     ],
 )
-def test_refused(shared_traces: Path, name: str, why: str) -> None:
+def test_refused(public_traces: Path, name: str, why: str) -> None:
     with pytest.raises(TraceError, match=why) as raised:
-        infer_steps(Trace.open(shared_traces / f"{name}.sqlite"))
+        infer_steps(Trace.open(public_traces / f"{name}.sqlite"))
     assert "\n" not in str(raised.value)
     assert "--step" in str(raised.value)

@@ -55,9 +55,9 @@ def test_examples(tmp_path: Path, path: Path, layout) -> None:
     assert figures(kineto) == figures(nsys)
 
 
-def test_real_export(tmp_path: Path, shared_traces: Path) -> None:
+def test_real_export(tmp_path: Path, public_traces: Path) -> None:
     """Two streams' worth of kernels, copies and memsets, with ranges named by the author."""
-    trace = Trace.open(shared_traces / "power_iteration.sqlite")
+    trace = Trace.open(public_traces / "power_iteration.sqlite")
     question = Question((StepPattern.of_regex(r"^Step \d+ to \d+$"),))
     nsys, kineto = both(tmp_path, trace, kineto_2_13, question)
     assert len(nsys.gaps[0]) == 3777

@@ -49,14 +49,14 @@ def test_the_report_is_the_same_to_the_byte(harness, some: list[str], form: str)
 
 @pytest.mark.parametrize("view", VIEWS)
 @pytest.mark.parametrize("name", ["json", "csv", "md", "table"])
-def test_a_slim_report_shows_what_the_whole_one_does(shared_traces: Path, view, name: str) -> None:
+def test_a_slim_report_shows_what_the_whole_one_does(public_traces: Path, view, name: str) -> None:
     """Every view of every format, of a trace with its arrays and without."""
     from harness.analysis.reports.base import Report, Terminal, reporter
 
     by = view[1] if view[:1] == ("--by",) else None
     request = Request(by, 3 if "--top" in view else 0, "--definitions" in view)
     whole = (
-        _whole(shared_traces / "graph_level.sqlite"),
+        _whole(public_traces / "graph_level.sqlite"),
         _whole(ROOT / "traces" / "example-sync.sqlite"),
     )
     sent = tuple(pickle.loads(pickle.dumps(slim(one, request))) for one in whole)

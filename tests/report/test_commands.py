@@ -121,12 +121,12 @@ def test_show_without_a_number_takes_the_worst_step(harness: Run, trace: Path) -
     assert not median.stdout.startswith("sync (synthetic): step 9\n")
 
 
-def test_show_takes_patterns_and_traces_without_steps(harness: Run, shared_traces: Path) -> None:
-    real = shared_traces / "power_iteration.sqlite"
+def test_show_takes_patterns_and_traces_without_steps(harness: Run, public_traces: Path) -> None:
+    real = public_traces / "power_iteration.sqlite"
     done = harness("show", real, "--step", "Step *", "--step", "200")
     assert done.returncode == 0, done.stderr
     assert "IO 190" in done.stdout
-    copies = harness("show", shared_traces / "h100_2gpu_copy_bound.sqlite")
+    copies = harness("show", public_traces / "h100_2gpu_copy_bound.sqlite")
     assert copies.returncode == 0, copies.stderr
     assert "the worst gap" in copies.stdout
 

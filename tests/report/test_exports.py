@@ -129,8 +129,8 @@ def test_hostile_names_are_json(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["power_iteration", "h100_2gpu_copy_bound", "graph_level"])
-def test_real_traces(shared_traces: Path, name: str) -> None:
-    report = analyzed(shared_traces / f"{name}.sqlite", step="Step *").traces[0]
+def test_real_traces(public_traces: Path, name: str) -> None:
+    report = analyzed(public_traces / f"{name}.sqlite", step="Step *").traces[0]
     tracks = checked(json.loads(exported("perfetto", report)))
     idle = sum(device.idle_ns for device in report.devices)
     assert ns(tracks["gaps"]) == idle

@@ -200,16 +200,16 @@ def test_files_that_failed_are_named_without_their_folders(tmp_path: Path) -> No
     ],
 )
 def test_real_traces_without_steps_still_get_their_page(
-    shared_traces: Path, name: str, told: str
+    public_traces: Path, name: str, told: str
 ) -> None:
-    report = analyzed(shared_traces / f"{name}.sqlite")
+    report = analyzed(public_traces / f"{name}.sqlite")
     page = Page(render(report))
     assert told in page.text
     assert [a for t, a in page.tags if a.get("class") == "timeline"]
 
 
-def test_a_real_trace_with_steps(shared_traces: Path) -> None:
-    page = Page(render(analyzed(shared_traces / "power_iteration.sqlite", step="Step *")))
+def test_a_real_trace_with_steps(public_traces: Path) -> None:
+    page = Page(render(analyzed(public_traces / "power_iteration.sqlite", step="Step *")))
     assert "The GPU idles 15.0 ms of every 41.2 ms step, 36% of the time." in page.text
     assert "the host is mostly in IO *" in page.text
 

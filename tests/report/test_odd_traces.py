@@ -155,8 +155,8 @@ def test_a_window_of_steps_has_its_page(tmp_path: Path) -> None:
     assert page.rows("steps")[0]["steady_steps"][1] == "13"
 
 
-def test_two_devices_and_two_runs_are_told_apart(shared_traces: Path, tmp_path: Path) -> None:
-    two = analyze(shared_traces / "h100_2gpu_copy_bound.sqlite")
+def test_two_devices_and_two_runs_are_told_apart(public_traces: Path, tmp_path: Path) -> None:
+    two = analyze(public_traces / "h100_2gpu_copy_bound.sqlite")
     runs = [analyze(loop(tmp_path / f"{k}.sqlite")) for k in "ab"]
     names = [entry.name for entry in entries_of([two, *runs])]
     assert names == [

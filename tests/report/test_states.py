@@ -43,8 +43,8 @@ def test_states_of_the_worked_example_stand_where_its_readme_says() -> None:
 
 
 @pytest.mark.parametrize("name", ["power_iteration", "h100_2gpu_copy_bound", "graph_level"])
-def test_states_tile_every_gap_of_real_traces(shared_traces: Path, name: str) -> None:
-    report = analyze(shared_traces / f"{name}.sqlite")
+def test_states_tile_every_gap_of_real_traces(public_traces: Path, name: str) -> None:
+    report = analyze(public_traces / f"{name}.sqlite")
     for gaps, split in zip(report.gaps, report.attributions, strict=True):
         states = gap_states(report.trace, gaps, split)
         first = np.flatnonzero(np.diff(states.gap, prepend=-1))

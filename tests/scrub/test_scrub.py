@@ -16,9 +16,9 @@ from harness.errors import HarnessError
 from harness.scrub import policy
 from harness.scrub.scrub import _Copy, scrub
 from harness.scrub.search import found_in
+from tests.conftest import DATA, ROOT
 from tests.report.build import loop
 
-ROOT = Path(__file__).parents[2]
 CANARY = "canary-7f3a-hunter2"
 
 # Columns as the schemas of 2022.4 to 2026.4 have them; X is where a secret stands.
@@ -247,12 +247,14 @@ def figures(inside, trace: Path, *options: str) -> dict:
 def traces() -> list[Path]:
     return [
         *sorted((ROOT / "traces").glob("*.sqlite")),
-        *sorted((ROOT.parent / "shared" / "traces").glob("*.sqlite")),
+        *sorted(DATA.glob("*.sqlite.gz")),
     ]
 
 
-@pytest.mark.parametrize("path", traces(), ids=lambda path: path.stem)
-def test_every_figure_stays(path, inside, tmp_path):
+@pytest.mark.parametrize("path", traces(), ids=lambda path: path.name.partition(".")[0])
+def test_every_figure_stays(path, public_traces, inside, tmp_path):
+    if path.suffix == ".gz":
+        path = public_traces / path.stem
     clean = tmp_path / "clean" / path.name
     clean.parent.mkdir()
     before = raw(path)

@@ -16,7 +16,6 @@ from harness.simgpu.replay import Asked, predict_from
 
 ROOT = Path(__file__).parents[2]
 DATA = Path(__file__).parent / "data"
-SHARED = ROOT.parent / "shared" / "traces"
 SYNC = str(ROOT / "traces" / "example-sync.sqlite")
 
 
@@ -90,13 +89,11 @@ def test_constants_are_those_of_the_steps_that_are_replayed(tmp_path):
     assert node_gap(None, None) == (round((11 * 1_000 + 500_000) / 12), 12)
 
 
-def test_a_real_loop_of_someone_elses():
-    path = SHARED / "power_iteration.sqlite"
-    if not path.exists():
-        pytest.skip(f"{path} is not here: the shared traces are needed")
+def test_a_real_loop_of_someone_elses(public_traces):
     from harness.analysis.question import StepPattern
 
-    outcome = predict_from(Asked(str(path), patterns=(StepPattern.glob("Step *"),)))
+    path = str(public_traces / "power_iteration.sqlite")
+    outcome = predict_from(Asked(path, patterns=(StepPattern.glob("Step *"),)))
     assert abs(facts(outcome)["reproduction_error_share"]) < 0.001
     found = rows(outcome)
     # Its limiter is the synchronisation, so hiding it leaves the GPU's own time.

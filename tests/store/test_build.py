@@ -118,15 +118,15 @@ def test_invented_traces(
 @pytest.mark.parametrize(
     "name", ["power_iteration", "h100_2gpu_copy_bound", "graph_level", "mpi_saxpy_old_schema"]
 )
-def test_real_exports(small: None, shared_traces: Path, tmp_path: Path, name: str) -> None:
-    check(shared_traces / f"{name}.sqlite", tmp_path, 2500)
+def test_real_exports(small: None, public_traces: Path, tmp_path: Path, name: str) -> None:
+    check(public_traces / f"{name}.sqlite", tmp_path, 2500)
 
 
 @pytest.mark.parametrize("holes", [False, True])
-def test_rows_in_any_order(small: None, shared_traces: Path, tmp_path: Path, holes: bool) -> None:
+def test_rows_in_any_order(small: None, public_traces: Path, tmp_path: Path, holes: bool) -> None:
     """Shuffled tables; with holes among the rowids, nothing but queries can read them."""
     path = tmp_path / "trace.sqlite"
-    path.write_bytes((shared_traces / "power_iteration.sqlite").read_bytes())
+    path.write_bytes((public_traces / "power_iteration.sqlite").read_bytes())
     with closing(sqlite3.connect(path)) as database, database:
         for table in ("CUPTI_ACTIVITY_KIND_KERNEL", "CUPTI_ACTIVITY_KIND_RUNTIME", "NVTX_EVENTS"):
             database.execute(f"CREATE TEMP TABLE t AS SELECT * FROM {table}")

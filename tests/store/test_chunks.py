@@ -115,8 +115,8 @@ def test_cuts_at_every_operation(tmp_path: Path, seed: int) -> None:
 @pytest.mark.parametrize(
     "name", ["power_iteration", "h100_2gpu_copy_bound", "graph_level", "mpi_saxpy_old_schema"]
 )
-def test_real_exports(shared_traces: Path, tmp_path: Path, name: str, sizes: Sizes) -> None:
-    trace = Trace.open(shared_traces / f"{name}.sqlite")
+def test_real_exports(public_traces: Path, tmp_path: Path, name: str, sizes: Sizes) -> None:
+    trace = Trace.open(public_traces / f"{name}.sqlite")
     question = Question(patterns=(StepPattern.glob("*"),))
     store = stored(trace, tmp_path / "store")
     assert chunked(store, question, sizes) == whole(trace, question)

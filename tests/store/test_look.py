@@ -234,11 +234,11 @@ def test_what_is_no_budget(trace: Path, harness, size: str, said: str) -> None:
 
 
 def test_the_command_line_gives_the_same_within_a_budget(
-    harness, shared_traces: Path, tmp_path: Path
+    harness, public_traces: Path, tmp_path: Path
 ) -> None:
     """A real process, 30 times the real export: chunks, the store, and the second look."""
     big = tmp_path / "big.sqlite"
-    grow(shared_traces / "power_iteration.sqlite", big, 140_000)
+    grow(public_traces / "power_iteration.sqlite", big, 140_000)
     where = {"HARNESS_CACHE": str(tmp_path / "cache")}
     asked = ("gaps", big, "--step", "*", "--format", "json", "--top", "3")
     plain = harness(*asked, "--no-cache", **where)
@@ -252,7 +252,7 @@ def test_the_command_line_gives_the_same_within_a_budget(
 
 
 def test_a_window_of_a_stored_trace_reads_little_of_it(
-    trace: Path, shared_traces: Path, tmp_path: Path
+    trace: Path, public_traces: Path, tmp_path: Path
 ) -> None:
     from harness.analysis.idle.chunks.analyze import analyze_store
     from harness.analysis.question import StepPattern
@@ -262,7 +262,7 @@ def test_a_window_of_a_stored_trace_reads_little_of_it(
     from harness.analysis.store.save import save_trace
 
     big = tmp_path / "big.sqlite"
-    grow(shared_traces / "power_iteration.sqlite", big, 100_000)
+    grow(public_traces / "power_iteration.sqlite", big, 100_000)
     place = tmp_path / "store"
     place.mkdir()
     save_trace(Trace.open(big), read_metadata(open_database(big)), place)
