@@ -8,22 +8,18 @@ import io
 import os
 import sys
 import threading
-from pathlib import Path
 
 import click
 
-from . import __version__
+from . import __version__, commands
 from .exits import exit_code_of
-
-COMMANDS = Path(__file__).parent / "commands"
 
 
 class CommandFolder(click.Group):
-    """A group whose commands are the modules in `harness/commands`, imported when asked for."""
+    """A group whose commands are those that `harness/commands` names, imported when asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        names = (path.stem for path in COMMANDS.glob("*.py") if not path.stem.startswith("_"))
-        return sorted(name.replace("_", "-") for name in names)
+        return [name.replace("_", "-") for name in commands.MODULES]
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in self.list_commands(ctx):

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from .analysis.model.errors import TraceError
+from .analysis.model.errors import TraceError, UsageError
 
 __all__ = ["CaptureError", "HarnessError", "TraceError", "UsageError"]
 
 
 class HarnessError(TraceError):
     """Something failed on our side; exit code 1."""
-
-
-class UsageError(HarnessError):
-    """The command line asks for something that makes no sense; exit code 2."""
-
-    exit_code = 2
 
 
 class CaptureError(HarnessError):

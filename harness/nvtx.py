@@ -1,4 +1,4 @@
-"""The ranges a run is annotated with: the only place their names, colours and domain exist.
+"""The ranges a run is annotated with: the only place their colours and domain exist.
 
 `Step N` (blue; `Steps A:B` where one launch makes several) holds `Model Forward` (green) and
 `Check Stop Condition` (purple), in NVTX's default domain. Names and objects are made before the
@@ -16,10 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-STEP = "Step {}"
-SPAN = "Steps {}:{}"
-FORWARD = "Model Forward"
-STOP_CHECK = "Check Stop Condition"
+from .analysis.model.step_ranges import FORWARD, SPAN, STEP, STOP_CHECK
+
 # Opened exactly around the recorded steps on a CPU, where there is no cudaProfilerStart: give it to
 # `nsys profile --capture-range=nvtx --nvtx-capture="harness capture"`.
 CAPTURE = "harness capture"

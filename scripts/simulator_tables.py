@@ -20,11 +20,11 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
+from harness.analysis.gains.gpu import Gpu, load_gpu  # noqa: E402
 from harness.bench.figures import CellFigures, load  # noqa: E402
 from harness.bench.store import Store  # noqa: E402
 from harness.decode.workload import Workload  # noqa: E402
 from harness.simgpu.forward import ShapeForward, build_meta  # noqa: E402
-from harness.simgpu.gpu import Gpu, load_gpu  # noqa: E402
 from harness.simgpu.grid import Cell, cell, window  # noqa: E402
 
 MEASURED = ROOT / "tests" / "sim" / "data" / "h100-steps.json"

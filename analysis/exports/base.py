@@ -1,9 +1,9 @@
-"""What an exporter is. One is a module in this folder that defines `EXPORTER`."""
+"""What an exporter is. One is a module in this folder that defines `EXPORTER`, and
+its name in the list of the package."""
 
 from __future__ import annotations
 
 import importlib
-import pkgutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -32,12 +32,8 @@ class Exporter:
 @cache
 def exporters() -> dict[str, Exporter]:
     """Every registered exporter by name."""
-    package = __name__.rpartition(".")[0]
-    folder = importlib.import_module(package)
-    found = {}
-    for module in pkgutil.iter_modules(folder.__path__):
-        loaded = importlib.import_module(f"{package}.{module.name}")
-        exporter = getattr(loaded, "EXPORTER", None)
-        if isinstance(exporter, Exporter):
-            found[exporter.name] = exporter
-    return found
+    package = importlib.import_module(__name__.rpartition(".")[0])
+    found = [
+        importlib.import_module(f".{name}", package.__name__).EXPORTER for name in package.MODULES
+    ]
+    return {exporter.name: exporter for exporter in found}

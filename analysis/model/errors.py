@@ -1,4 +1,4 @@
-"""The one error this package raises on purpose."""
+"""The errors that the analysis raises on purpose."""
 
 from __future__ import annotations
 
@@ -18,3 +18,9 @@ class TraceError(Exception):
         )
         self.message = message
         self.remedy = remedy
+
+
+class UsageError(TraceError):
+    """The command line asks for something that makes no sense; exit code 2."""
+
+    exit_code = 2

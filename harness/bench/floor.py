@@ -98,7 +98,7 @@ def step_floor(
     """`work`: a `Work` as plain values. `device`: the runtime's facts. `bandwidth`: bytes/s that
     the user gives, which replaces the data sheet's; the compute floor then needs a known GPU too.
     """
-    from ..simgpu.gpu import find_gpu
+    from ..analysis.gains.gpu import find_gpu
 
     name = str(device.get("name", ""))
     gpu = find_gpu(name) if device.get("type") == "cuda" else None

@@ -9,7 +9,6 @@ import dataclasses
 import functools
 import importlib
 import json
-import pkgutil
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
@@ -108,8 +107,7 @@ class Preset:
 def presets() -> dict[str, Preset]:
     """Every preset by name."""
     package = importlib.import_module(f"{__package__}.presets")
-    found = {}
-    for module in pkgutil.iter_modules(package.__path__):
-        preset = importlib.import_module(f"{package.__name__}.{module.name}").PRESET
-        found[preset.name] = preset
-    return found
+    found = [
+        importlib.import_module(f".{name}", package.__name__).PRESET for name in package.MODULES
+    ]
+    return {preset.name: preset for preset in found}

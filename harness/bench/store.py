@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from ..decode.registry import is_safe
 from ..decode.strategies import resolve
 from ..errors import HarnessError
 from ..manifest import now
@@ -158,7 +159,7 @@ class Store:
                         "preset": found.name,
                         **found.choices,
                         "engine": found.engine,
-                        "safe": found.safe,
+                        "safe": is_safe(found),
                         "model": w.model,
                         "device": w.device,
                         "dtype": w.dtype,

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from ..decode import models, session
+from ..decode.availability import unavailable_reason
 from ..decode.strategies import resolve
 from ..decode.workload import Workload
 from ..errors import HarnessError
@@ -100,7 +101,7 @@ class Bench:
         """
         workload = dataclasses.replace(workload, steps=None)
         strategy = resolve(workload)
-        reason = strategy.unavailable_reason(self.runtime.device.type)
+        reason = unavailable_reason(strategy, self.runtime.device.type)
         if reason:
             raise HarnessError(f"{strategy.name} cannot run here: {reason}")
         model = self._model(workload)

@@ -1,2 +1,2 @@
-BACKENDS = ("nsys.backend", "cupti.backend", "sim", "null")
+MODULES = ("nsys.backend", "cupti.backend", "sim", "null")
 """The modules that register a backend: a new one is one more name here."""

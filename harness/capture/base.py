@@ -212,7 +212,7 @@ def register(backend: CaptureBackend) -> CaptureBackend:
 @functools.cache
 def _discover() -> None:
     package = importlib.import_module(__package__)
-    for module in package.BACKENDS:
+    for module in package.MODULES:
         importlib.import_module(f"{__package__}.{module}")
 
 

@@ -47,7 +47,7 @@ class SimBackend:
 
     def record(self, config: CaptureConfig, progress: Progress) -> CaptureResult:
         """Simulate; the trace is the target's own."""
-        from ..simgpu.gpu import load_gpu
+        from ..analysis.gains.gpu import load_gpu
 
         gpu = load_gpu(config.gpu or DEFAULT_GPU)
         argv = _simulating(config)

@@ -7,10 +7,9 @@ import importlib.util
 import os
 import shutil
 import sys
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from .strategy import Strategy
+from .registry import needs_of
+from .strategy import Strategy
 
 MISSING_TORCH = "torch and transformers are not installed; pip install 'nsys-harness[record]'"
 
@@ -79,7 +78,7 @@ def unavailable_reason(strategy: Strategy, device: str = "auto") -> str | None:
 
     if device == "cuda" and not torch.cuda.is_available():
         return "no CUDA GPU: PyTorch sees none here"
-    for need in strategy.needs:
+    for need in needs_of(strategy):
         reason = REQUIREMENTS[need](device)
         if reason:
             return reason

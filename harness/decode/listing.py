@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import Any, TextIO
 
-from .registry import KINDS, choice_class, choice_names, strategies
+from .availability import unavailable_reason
+from .registry import (
+    KINDS,
+    choice_class,
+    choice_names,
+    host_syncs_of,
+    is_safe,
+    needs_of,
+    strategies,
+)
+from .strategy import Strategy
 
 Rows = tuple[tuple[str, ...], list[tuple[str, ...]]]
 
@@ -14,7 +24,7 @@ def as_values(device: str) -> dict[str, Any]:
     return {
         "listing_version": 1,
         "device": device,
-        "strategies": [found.describe(device) for found in strategies()],
+        "strategies": [_values(found, device) for found in strategies()],
         "choices": {
             kind: {name: choice_class(kind, name).summary for name in choice_names(kind)}
             for kind in KINDS
@@ -22,16 +32,31 @@ def as_values(device: str) -> dict[str, Any]:
     }
 
 
+def _values(strategy: Strategy, device: str) -> dict[str, Any]:
+    syncs = host_syncs_of(strategy)
+    return {
+        "name": strategy.name,
+        "summary": strategy.summary,
+        "choices": strategy.choices,
+        "engine": strategy.engine,
+        "needs": list(needs_of(strategy)),
+        "safe": is_safe(strategy),
+        "host_reads_per_step": syncs.reads,
+        "host_event_waits_per_step": syncs.event_waits,
+        "unavailable_reason": unavailable_reason(strategy, device),
+    }
+
+
 def strategy_rows(device: str) -> Rows:
     """Header and one row a strategy; why one cannot run on `device` stands behind its summary."""
     rows = []
     for found in strategies():
-        summary = found.summary if found.safe else f"UNSAFE: {found.summary}"
-        reason = found.unavailable_reason(device)
+        summary = found.summary if is_safe(found) else f"UNSAFE: {found.summary}"
+        reason = unavailable_reason(found, device)
         here = "no" if reason else "yes"
         if reason:
             summary += f" (not here: {reason})"
-        rows.append((found.name, str(found.host_syncs()), here, summary))
+        rows.append((found.name, str(host_syncs_of(found)), here, summary))
     return ("strategy", "host syncs/step", "here", "what it does"), rows
 
 

@@ -2,20 +2,19 @@
 
 A choice is one value of one of the four orthogonal questions (cache, execution, stop check,
 allocator): a class decorated with `choice`. A strategy is a named preset: a call of `strategy`.
-Both live in modules found in `stops/` and `presets/`, or in `caches.py`, `execution.py` and
-`allocator.py`. Adding one is adding one file.
+Both live in the modules that `stops/` and `presets/` name, or in `caches.py`, `execution.py` and
+`allocator.py`. Adding one is one file and its name in the list of its package.
 """
 
 from __future__ import annotations
 
 import functools
 import importlib
-import pkgutil
 from collections.abc import Callable
 from typing import TypeVar
 
 from ..errors import UsageError
-from .strategy import Strategy
+from .strategy import HostSyncs, Strategy
 
 KINDS = ("cache", "execution", "stop_check", "allocator")
 _MODULES = ("caches", "execution", "allocator")
@@ -52,9 +51,8 @@ def _load() -> None:
     for module in _MODULES:
         importlib.import_module(f".{module}", __package__)
     for folder in _FOLDERS:
-        package = importlib.import_module(f".{folder}", __package__)
-        for found in sorted(pkgutil.iter_modules(package.__path__), key=lambda found: found.name):
-            importlib.import_module(f".{folder}.{found.name}", __package__)
+        for module in importlib.import_module(f".{folder}", __package__).MODULES:
+            importlib.import_module(f".{folder}.{module}", __package__)
 
 
 def choice_names(kind: str) -> tuple[str, ...]:
@@ -93,3 +91,27 @@ def find_strategy(name: str) -> Strategy:
     raise UsageError(
         f"no strategy is called {name!r}", remedy="`harness strategies` lists what there is"
     )
+
+
+def is_safe(strategy: Strategy) -> bool:
+    """Whether its tokens equal the synchronous loop's, whatever the timing."""
+    return bool(choice_class("stop_check", strategy.stop_check).safe)
+
+
+def needs_of(strategy: Strategy) -> tuple[str, ...]:
+    """Everything it needs to run, for example ("cuda", "compiler")."""
+    needed = [n for kind, name in strategy.choices.items() for n in choice_class(kind, name).needs]
+    return tuple(dict.fromkeys([*needed, *strategy.requires]))
+
+
+def host_syncs_of(strategy: Strategy, every_k: int = 8) -> HostSyncs:
+    """Declared host synchronisations per decode step."""
+    if strategy.engine == "hf":
+        return HostSyncs(reads=None, event_waits=None)
+    if strategy.engine == "device-loop":
+        return HostSyncs()  # one read when all is over
+    stop = choice_class("stop_check", strategy.stop_check).host_syncs(every_k)
+    hidden = choice_class("cache", strategy.cache).reads_per_step
+    if strategy.execution != "eager":
+        hidden = 0.0  # the check behind them is skipped while tracing
+    return HostSyncs(reads=stop.reads + hidden, event_waits=stop.event_waits)

@@ -18,8 +18,10 @@ from ..errors import HarnessError
 from ..nvtx import Ranges, nvtx_status
 from ..runtime import open_runtime
 from .allocator import VARIABLES
+from .availability import unavailable_reason
 from .loop import Decoder, Generation, Setup
 from .models import check_length, find_eos, load_model, make_prompt
+from .registry import host_syncs_of, is_safe
 from .strategies import resolve
 from .window import CaptureWindow
 from .workload import DEVICES, Workload, check_among, eos_schedule
@@ -74,7 +76,7 @@ def run(
     if runtime is None:
         check_among("device", workload.device, DEVICES)  # from Python; a plan may say another
         runtime = open_runtime(workload.device)
-    reason = strategy.unavailable_reason(runtime.device.type)
+    reason = unavailable_reason(strategy, runtime.device.type)
     if reason and runtime.name in ("cpu", "cuda"):
         raise HarnessError(
             f"{strategy.name} cannot run here: {reason}",
@@ -112,7 +114,7 @@ def run(
         "strategy": strategy.name,
         "choices": strategy.choices,
         "engine": strategy.engine,
-        "safe": strategy.safe,
+        "safe": is_safe(strategy),
         "workload": workload.to_dict(),
         "runtime": runtime.name,
         "device": runtime.facts(),
@@ -129,7 +131,9 @@ def run(
             "prompt_length": generation.prompt_length,
             "sha256": checksum(generation.tokens),
         },
-        "declared_host_syncs_per_step": dataclasses.asdict(strategy.host_syncs(workload.every_k)),
+        "declared_host_syncs_per_step": dataclasses.asdict(
+            host_syncs_of(strategy, workload.every_k)
+        ),
         "host_waits": None if strategy.engine == "hf" else dataclasses.asdict(runtime.counters),
         "ranges": {"issued": ranges.issued, **dataclasses.asdict(nvtx_status())},
         "window": {

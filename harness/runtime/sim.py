@@ -12,9 +12,9 @@ from typing import Any
 
 import torch
 
+from ..analysis.gains.work import Work
 from ..nvtx import Range
 from ..simgpu.device import DEFAULT_STREAM, Race, SimDevice
-from ..simgpu.machine import Work
 from .base import Counters
 
 ARGB = {"blue": 0xFF0000FF, "green": 0xFF008000, "purple": 0xFF800080, "orange": 0xFFFFA500}

@@ -15,19 +15,19 @@ from typing import Any
 import numpy as np
 
 from ..analysis.analyze import analyze
+from ..analysis.gains.constants import Estimate, blocked_launches, measure
+from ..analysis.gains.figures import Looked, look, steady_of
+from ..analysis.gains.gpu import Gpu, find_gpu, load_gpu
+from ..analysis.gains.program import Launch, Program, Spend, play
+from ..analysis.gains.recorded import read_program
+from ..analysis.gains.to_trace import recorded_place
 from ..analysis.model.cuda_calls import synchronizing
 from ..analysis.model.trace import Trace
 from ..analysis.question import Question, StepPattern
 from ..analysis.reports.base import Column, Table, Value, plain
 from ..decode.workload import Workload
 from ..errors import HarnessError
-from .constants import Estimate, blocked_launches, measure
 from .costs import KERNEL, Op
-from .export import recorded_place
-from .figures import Looked, look, steady_of
-from .gpu import Gpu, find_gpu, load_gpu
-from .program import Launch, Program, Spend, play
-from .recorded import read_program
 from .show import Outcome
 
 _Key = tuple[str, str]

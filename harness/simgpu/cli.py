@@ -65,7 +65,7 @@ def run_predict(values: dict[str, Any]) -> None:
 
 def _from_recording(values: dict[str, Any], line: ChangingLine) -> Outcome:
     from ..analysis.question import patterns_of
-    from .replay import Asked, predict_from
+    from .from_trace import Asked, predict_from
 
     return predict_from(
         Asked(
@@ -85,9 +85,9 @@ def _from_recording(values: dict[str, Any], line: ChangingLine) -> Outcome:
 def _from_model(values: dict[str, Any], line: ChangingLine) -> Outcome:
     from importlib.util import find_spec
 
+    from ..analysis.gains.gpu import load_gpu
     from ..decode.registry import find_strategy
     from ..decode.workload import Workload
-    from .gpu import load_gpu
 
     gpus = tuple(map(load_gpu, names(values["gpus"])))  # once: a pipe can be read no second time
     fields = {

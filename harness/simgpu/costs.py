@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .gpu import Gpu
+from ..analysis.gains.gpu import Gpu
 
 VIEW, KERNEL, READ = "view", "kernel", "read"
 """Costs host time only; runs on the device; brings one value to the host and waits for it."""

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from ..analysis.gains.gpu import Gpu
+from ..analysis.gains.log import Log
+from ..analysis.gains.machine import Machine
+from ..analysis.gains.work import COPY, TO_HOST, Span, Work
 from ..errors import HarnessError
 from .costs import ALLOCATE, FREE, KERNEL, READ, VIEW, Op, duration_ns, fused
-from .gpu import Gpu
-from .log import Log
-from .machine import COPY, TO_HOST, Machine, Span, Work
 from .memory import Block, CachingAllocator
 
 DEFAULT_STREAM = 7

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from .gpu import _KEYS, SCHEMA, Gpu
+from ..analysis.gains.gpu import _KEYS, SCHEMA, Gpu
 
 
 def to_toml(gpu: Gpu) -> str:

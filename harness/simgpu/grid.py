@@ -7,14 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..analysis.gains.figures import steady_of
+from ..analysis.gains.gpu import Gpu
 from ..analysis.idle.figures import Steady
 from ..analysis.reports.base import Column, Table, Value
 from ..decode.models import find_eos
 from ..decode.workload import Workload
 from .costs import floor_ns
-from .figures import steady_of
 from .forward import ShapeForward, build_meta
-from .gpu import Gpu
 from .run import simulate
 from .show import Outcome
 

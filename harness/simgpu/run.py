@@ -12,6 +12,10 @@ from typing import Any
 
 import torch
 
+from ..analysis.gains.figures import builder
+from ..analysis.gains.gpu import Gpu
+from ..analysis.gains.log import Call, Log, Operation, RangeRow, Wait
+from ..analysis.gains.to_trace import fill
 from ..decode import session
 from ..decode.availability import not_simulated
 from ..decode.models import find_eos, load_model
@@ -22,11 +26,7 @@ from ..runtime.sim import SimRuntime
 from .costs import Op
 from .device import SimDevice
 from .dispatch import Recorder
-from .export import fill
-from .figures import builder
 from .forward import SMALL, ShapeForward, build_meta, parameters
-from .gpu import Gpu
-from .log import Call, Log, Operation, RangeRow, Wait
 
 VALUES = ("auto", "real", "shapes")
 LEAD_NS = 1_000

@@ -56,10 +56,10 @@ def target(
     """
     # One thread: the arithmetic is small or absent, and two threads would only wait for each other.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    from ..analysis.gains.gpu import load_gpu
     from ..decode import session
     from ..decode.allocator import allocator_environment, apply_environment
     from ..decode.strategies import resolve
-    from .gpu import load_gpu
     from .run import simulate
 
     def progress(text: str) -> None:

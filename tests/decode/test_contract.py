@@ -5,12 +5,13 @@ import dataclasses
 import pytest
 import torch
 
-from harness.decode.registry import choice_class, find_strategy, strategies
+from harness.decode.availability import unavailable_reason
+from harness.decode.registry import choice_class, find_strategy, is_safe, strategies
 
 from .support import BATCH, EOS, NEW, PATTERNS, PROMPT, decode, make_workload, reference
 
 COMPILED = [s.name for s in strategies() if s.execution == "compile"]
-PLAIN = [s.name for s in strategies() if s.safe and s.name not in COMPILED]
+PLAIN = [s.name for s in strategies() if is_safe(s) and s.name not in COMPILED]
 
 
 @pytest.mark.parametrize("pattern", PATTERNS.values(), ids=PATTERNS)
@@ -29,7 +30,7 @@ def compiled_decoders():
 @pytest.mark.parametrize("pattern", PATTERNS.values(), ids=PATTERNS)
 @pytest.mark.parametrize("name", COMPILED)
 def test_compiled_tokens_equal_the_synchronous_loops(name, pattern):
-    reason = find_strategy(name).unavailable_reason("cpu")
+    reason = unavailable_reason(find_strategy(name), "cpu")
     if reason:
         pytest.skip(f"{name}: {reason}")
     workload = make_workload(pattern)
@@ -38,15 +39,19 @@ def test_compiled_tokens_equal_the_synchronous_loops(name, pattern):
 
 
 def test_every_safe_strategy_is_held_to_the_contract():
-    unsafe = {s.name for s in strategies() if not s.safe}
+    unsafe = {s.name for s in strategies() if not is_safe(s)}
     assert unsafe == {"pipelined-published"}
     assert set(PLAIN) | set(COMPILED) | unsafe == {s.name for s in strategies()}
 
 
-@pytest.mark.parametrize("name", [s.name for s in strategies() if s.safe and s.engine == "loop"])
+@pytest.mark.parametrize(
+    "name", [s.name for s in strategies() if is_safe(s) and s.engine == "loop"]
+)
 def test_sampling_is_the_same_in_every_strategy(name):
-    if find_strategy(name).execution == "compile" and find_strategy(name).unavailable_reason("cpu"):
-        pytest.skip(f"{name}: {find_strategy(name).unavailable_reason('cpu')}")
+    if find_strategy(name).execution == "compile" and unavailable_reason(
+        find_strategy(name), "cpu"
+    ):
+        pytest.skip(f"{name}: {unavailable_reason(find_strategy(name), 'cpu')}")
     workload = make_workload((2, 7, None, 9), temperature=0.8, seed=3)
     ours, _ = decode(name, workload)
     plain, _ = decode("kv-cache", workload)

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from harness.decode import models
-from harness.decode.registry import choice_class, find_strategy, strategies
+from harness.decode.availability import unavailable_reason
+from harness.decode.registry import choice_class, find_strategy, is_safe, strategies
 
 from .support import PATTERNS, decode, make_workload
 
@@ -18,7 +19,7 @@ pytestmark = pytest.mark.skipif(
     not torch.cuda.is_available(), reason="no CUDA GPU: the CUDA runtime is not exercised here"
 )
 
-SAFE = [s.name for s in strategies() if s.safe and s.allocator == "default"]
+SAFE = [s.name for s in strategies() if is_safe(s) and s.allocator == "default"]
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,7 @@ def model(cuda):
 @pytest.mark.parametrize("pattern", PATTERNS.values(), ids=PATTERNS)
 @pytest.mark.parametrize("name", SAFE)
 def test_tokens_equal_the_synchronous_loops(name, pattern, cuda, model):
-    reason = find_strategy(name).unavailable_reason("cuda")
+    reason = unavailable_reason(find_strategy(name), "cuda")
     if reason:
         pytest.skip(f"{name}: {reason}")
     workload = make_workload(pattern, device="cuda")
@@ -49,8 +50,8 @@ def test_tokens_equal_the_synchronous_loops(name, pattern, cuda, model):
 @pytest.mark.parametrize("name", [s.name for s in strategies() if s.engine == "loop"])
 def test_no_synchronisation_but_those_declared(name, cuda, model):
     strategy = find_strategy(name)
-    if strategy.unavailable_reason("cuda"):
-        pytest.skip(f"{name}: {strategy.unavailable_reason('cuda')}")
+    if unavailable_reason(strategy, "cuda"):
+        pytest.skip(f"{name}: {unavailable_reason(strategy, 'cuda')}")
     workload = make_workload(device="cuda", every_k=4)
     _, decoder = decode(strategy, workload, cuda, model)
     with warnings.catch_warnings(record=True) as caught, torch.inference_mode():

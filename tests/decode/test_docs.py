@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from harness.decode import registry, session
-from harness.decode.registry import KINDS, choice_names, strategies
+from harness.decode.registry import KINDS, choice_names, host_syncs_of, needs_of, strategies
 
 from .support import decode, make_workload, reference
 
@@ -21,7 +21,7 @@ def test_the_table_of_presets_is_the_registrys():
     rows = re.findall(r"^\| `([a-z-]+)` \| (.+) \|$", TEXT, re.M)
     rows = {name: cells.split(" | ") for name, cells in rows if cells.count(" | ") == 5}
     assert rows == {
-        s.name: [*s.choices.values(), str(s.host_syncs()), ", ".join(s.needs) or "-"]
+        s.name: [*s.choices.values(), str(host_syncs_of(s)), ", ".join(needs_of(s)) or "-"]
         for s in strategies()
     }
 

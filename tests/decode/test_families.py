@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from harness.decode.availability import unavailable_reason
 from harness.decode.registry import find_strategy
 
 from .support import decode, make_workload, reference
@@ -29,8 +30,8 @@ def test_tokens_equal_the_synchronous_loops(name, model):
 
 def test_one_rotary_model_compiled():
     strategy = find_strategy("deferred-compiled")
-    if strategy.unavailable_reason("cpu"):
-        pytest.skip(strategy.unavailable_reason("cpu"))
+    if unavailable_reason(strategy, "cpu"):
+        pytest.skip(unavailable_reason(strategy, "cpu"))
     workload = make_workload((2, 7, None, 9), model="qwen-tiny")
     generation, _ = decode(strategy, workload)
     assert torch.equal(generation.tokens, reference(workload))

@@ -6,7 +6,13 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from harness.decode.registry import choice_class, choice_names, find_strategy, strategies
+from harness.decode.registry import (
+    choice_class,
+    choice_names,
+    find_strategy,
+    host_syncs_of,
+    strategies,
+)
 from harness.decode.strategy import HostSyncs
 
 from .support import NEW, FakeGraphRuntime, decode, make_workload
@@ -65,7 +71,7 @@ def test_scalar_reads_are_those_declared(name, pattern):
     # What transformers reads by itself comes on top, and nothing else does.
     assert reads == stop.expected_reads(executed) + hidden
 
-    declared = strategy.host_syncs(every_k=4)
+    declared = host_syncs_of(strategy, every_k=4)
     assert declared.reads * executed == pytest.approx(reads, abs=1)
     assert declared.event_waits * executed == pytest.approx(counters.event_waits, abs=1)
 

@@ -11,7 +11,15 @@ from click.testing import CliRunner
 
 from harness.commands.strategies import command
 from harness.decode import availability, registry
-from harness.decode.registry import KINDS, choice_names, find_strategy, strategies, strategy_names
+from harness.decode.availability import unavailable_reason
+from harness.decode.registry import (
+    KINDS,
+    choice_names,
+    find_strategy,
+    needs_of,
+    strategies,
+    strategy_names,
+)
 from harness.decode.strategies import resolve
 from harness.decode.strategy import Strategy
 from harness.decode.workload import Workload
@@ -59,7 +67,7 @@ def test_each_says_in_one_line_what_it_does(strategy):
     assert strategy.summary
     assert "\n" not in strategy.summary
     assert len(strategy.summary) < 100
-    assert set(strategy.needs) <= set(availability.REQUIREMENTS)
+    assert set(needs_of(strategy)) <= set(availability.REQUIREMENTS)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +121,7 @@ def test_no_cuda_is_said_in_one_line(monkeypatch):
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     availability.unavailable_reason.cache_clear()
-    reasons = {s.name: s.unavailable_reason("auto") for s in strategies()}
+    reasons = {s.name: unavailable_reason(s, "auto") for s in strategies()}
     availability.unavailable_reason.cache_clear()
     for name in ("cuda-graph", "cuda-graph-deferred", "kv-cache-expandable"):
         assert reasons[name] == "needs a CUDA GPU, PyTorch sees none here"
@@ -125,7 +133,7 @@ def test_no_cuda_is_said_in_one_line(monkeypatch):
 def test_no_compiler_is_said_in_one_line(monkeypatch):
     monkeypatch.setattr(availability.shutil, "which", lambda name: None)
     availability.unavailable_reason.cache_clear()
-    reason = find_strategy("compiled").unavailable_reason("cpu")
+    reason = unavailable_reason(find_strategy("compiled"), "cpu")
     availability.unavailable_reason.cache_clear()
     assert reason == "torch.compile on a CPU needs a C++ compiler (g++), none is on PATH"
 
@@ -133,7 +141,7 @@ def test_no_compiler_is_said_in_one_line(monkeypatch):
 def test_no_torch_is_said_in_one_line(monkeypatch):
     monkeypatch.setattr(availability.importlib.util, "find_spec", lambda name: None)
     availability.unavailable_reason.cache_clear()
-    reason = find_strategy("kv-cache").unavailable_reason("auto")
+    reason = unavailable_reason(find_strategy("kv-cache"), "auto")
     availability.unavailable_reason.cache_clear()
     assert "pip install" in reason
 
@@ -145,7 +153,7 @@ def test_a_transformers_without_the_deferred_check(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.delattr(utils, "DeferredStopCheck")
     availability.unavailable_reason.cache_clear()
-    reason = find_strategy("hf-generate-deferred").unavailable_reason("cuda")
+    reason = unavailable_reason(find_strategy("hf-generate-deferred"), "cuda")
     availability.unavailable_reason.cache_clear()
     assert "has no DeferredStopCheck" in reason
 
@@ -158,7 +166,7 @@ def test_listing_in_a_pipe_is_one_whole_line_each():
     for line, strategy in zip(lines[1:], strategies(), strict=True):
         assert line.startswith(strategy.name + " ")
         assert strategy.summary in line
-        reason = strategy.unavailable_reason("cpu")
+        reason = unavailable_reason(strategy, "cpu")
         assert line.endswith(f"(not here: {reason})" if reason else strategy.summary)
     assert sum("UNSAFE" in line for line in lines) == 1
     assert "\x1b" not in result.output
@@ -219,7 +227,7 @@ def test_the_registry_imports_no_torch():
 
 
 def test_a_strategys_needs_come_from_its_choices():
-    assert Strategy("x", "", execution="compile", allocator="expandable").needs == (
+    assert needs_of(Strategy("x", "", execution="compile", allocator="expandable")) == (
         "compiler",
         "cuda",
     )
@@ -236,7 +244,7 @@ def test_the_compiler_that_inductor_would_call_is_looked_for(monkeypatch):
     monkeypatch.setattr(availability.shutil, "which", lambda name: name == "g++" or None)
     monkeypatch.setenv("CXX", "clang++")
     availability.unavailable_reason.cache_clear()
-    reason = find_strategy("compiled").unavailable_reason("cpu")
+    reason = unavailable_reason(find_strategy("compiled"), "cpu")
     availability.unavailable_reason.cache_clear()
     assert reason == "torch.compile on a CPU needs a C++ compiler (clang++), none is on PATH"
 

@@ -81,7 +81,7 @@ def build(folder: Path) -> None:
         (folder / name).write_text(_LOOP)
     (folder / "my-model").mkdir()
     (folder / "my-model" / "config.json").write_text(json.dumps(_TINY))
-    shutil.copy(ROOT / "harness" / "simgpu" / "gpus" / "l40s.toml", folder / "my-machine.toml")
+    shutil.copy(ROOT / "analysis" / "gains" / "gpus" / "l40s.toml", folder / "my-machine.toml")
     _results(folder / "results.db")
     _programs(folder / "bin", folder / "run.sqlite")
 

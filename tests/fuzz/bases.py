@@ -11,9 +11,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from harness.analysis.gains.gpu import built_in
 from harness.analysis.model.trace import Trace
 from harness.manifest import RunManifest
-from harness.simgpu.gpu import built_in
 from tests.analysis.build import decode_loop
 from tests.analysis.test_metamorphic import invent
 from tests.kineto.kineto_json import event, events_of, kineto_2_11, kineto_2_13

@@ -19,12 +19,12 @@ from random import Random
 import atheris
 
 with atheris.instrument_imports(include=["harness"]):
+    import harness.analysis.gains.gpu
     import harness.analysis.readers.arrow.tables
     import harness.analysis.readers.join
     import harness.analysis.readers.kineto.tables
     import harness.analysis.readers.sqlite.arrow_stream
-    import harness.manifest
-    import harness.simgpu.gpu  # noqa: F401
+    import harness.manifest  # noqa: F401
 
     from . import bases, folders
     from .oracle import Depth

@@ -19,13 +19,13 @@ from pathlib import Path
 from random import Random
 
 from harness.analysis.analyze import analyze
+from harness.analysis.gains.gpu import read_gpu
 from harness.analysis.model.errors import TraceError
 from harness.analysis.model.schema import MAX_TIME, Table
 from harness.analysis.model.trace import Trace
 from harness.analysis.readers.metadata import read_source
 from harness.analysis.readers.sqlite.database import Columns, Database, open_database
 from harness.manifest import RunManifest, read_manifest
-from harness.simgpu.gpu import read_gpu
 from harness.simgpu.gpu_writer import to_toml
 from tests.analysis.test_metamorphic import figures
 

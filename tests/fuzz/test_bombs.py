@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from harness.analysis.analyze import analyze
+from harness.analysis.gains.gpu import read_gpu
 from harness.analysis.model.errors import TraceError
 from harness.analysis.reports.base import Report, Terminal, reporters
 from harness.errors import HarnessError
 from harness.manifest import read_manifest
-from harness.simgpu.gpu import read_gpu
 
 from . import bombs
 from .oracle import in_time, one_line

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from harness.analysis.analyze import TraceReport, analyze
+from harness.analysis.gains.gpu import read_gpu
 from harness.analysis.model.errors import TraceError
 from harness.analysis.model.trace import Trace
 from harness.errors import HarnessError
-from harness.simgpu.gpu import read_gpu
 from tests.analysis.test_metamorphic import figures
 
 from . import bases

@@ -7,7 +7,7 @@ import functools
 
 import pytest
 
-from harness.simgpu.gpu import Gpu, load_gpu
+from harness.analysis.gains.gpu import Gpu, load_gpu
 
 
 def changed(gpu: Gpu, **values: float) -> Gpu:

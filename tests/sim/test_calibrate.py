@@ -12,8 +12,8 @@ pytest.importorskip("torch", reason="simulating needs torch (pip install '.[reco
 
 from click.testing import CliRunner
 
+from harness.analysis.gains.gpu import built_in, load_gpu, read_gpu
 from harness.commands.calibrate import command
-from harness.simgpu.gpu import built_in, load_gpu, read_gpu
 from harness.simgpu.gpu_writer import to_toml
 
 from .conftest import changed

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.simgpu.gpu import _KEYS
+from harness.analysis.gains.gpu import _KEYS
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "simulator.md").read_text()
@@ -23,7 +23,7 @@ def test_every_key_of_a_gpu_file_is_described():
 
 
 def test_what_ifs_are_those_of_the_command():
-    from harness.simgpu.replay import Asked, predict_from
+    from harness.simgpu.from_trace import Asked, predict_from
 
     table = predict_from(Asked(str(ROOT / "traces" / "example-sync.sqlite"))).tables[0]
     shown = {row[0] for row in table.rows} - {"–", "replay"}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from harness.errors import HarnessError
-from harness.simgpu.gpu import built_in, find_gpu, load_gpu, read_gpu
+from harness.analysis.gains.gpu import built_in, find_gpu, load_gpu, read_gpu
+from harness.analysis.model.errors import TraceError
 
 L40S = built_in()["l40s"].read_text()
 
@@ -70,15 +70,15 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path, old, new, says):
     assert old in L40S
     path = tmp_path / "mine.toml"
     path.write_text(L40S.replace(old, new))
-    with pytest.raises(HarnessError, match=says) as caught:
+    with pytest.raises(TraceError, match=says) as caught:
         read_gpu(path)
     assert "\n" not in str(caught.value)
     assert str(path) in str(caught.value)
 
 
 def test_unknown_names_list_the_known_ones():
-    with pytest.raises(HarnessError, match="use a100, h100") as caught:
+    with pytest.raises(TraceError, match="use a100, h100") as caught:
         load_gpu("b300")
     assert caught.value.exit_code == 2
-    with pytest.raises(HarnessError, match="No such file"):
+    with pytest.raises(TraceError, match="No such file"):
         load_gpu("./nothing.toml")

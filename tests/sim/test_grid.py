@@ -56,7 +56,7 @@ def test_the_table_fits_80_columns_and_shows_the_gap():
 
 
 def test_races_are_warned_of(tmp_path):
-    from harness.simgpu.gpu import built_in
+    from harness.analysis.gains.gpu import built_in
 
     slow = tmp_path / "slow.toml"
     text = built_in()["h100"].read_text()
@@ -128,7 +128,7 @@ def test_a_family_that_does_not_follow_a_polynomial_is_not_inferred():
 
 
 def test_savings_are_against_the_same_file_though_two_have_one_name(tmp_path):
-    from harness.simgpu.gpu import built_in
+    from harness.analysis.gains.gpu import built_in
 
     mine = tmp_path / "h100.toml"
     text = built_in()["h100"].read_text()
@@ -146,7 +146,7 @@ def test_gpu_0_is_a_gpu_too():
 
 
 def test_a_gpu_file_may_come_through_a_pipe():
-    from harness.simgpu.gpu import built_in
+    from harness.analysis.gains.gpu import built_in
 
     text = built_in()["h100"].read_bytes()
     read, write = os.pipe()

@@ -8,10 +8,14 @@ from collections import defaultdict
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.analysis.gains.machine import Timing
+from harness.analysis.gains.program import Hold, Launch, Plain, Program, Spend, Sync, play
+from harness.analysis.gains.whatifs.drop_sync import drop_sync
+from harness.analysis.gains.whatifs.faster_kernels import faster_kernels
+from harness.analysis.gains.whatifs.graph_launches import graph_launches
+from harness.analysis.gains.whatifs.hide_sync import hide_sync
+from harness.analysis.gains.work import COPY, TO_HOST, Work
 from harness.analysis.model.intervals import complement, union
-from harness.simgpu import whatif
-from harness.simgpu.machine import COPY, TO_HOST, Timing, Work
-from harness.simgpu.program import Hold, Launch, Plain, Program, Spend, Sync, play
 
 times = st.integers(0, 50)
 streams = st.sampled_from([7, 13])
@@ -126,7 +130,7 @@ def test_busy_and_idle_make_the_window(program, timing):
 @given(programs(), timings(), st.floats(1.0, 8.0), st.integers(0, 20))
 def test_faster_kernels_never_make_a_program_slower(program, timing, speedup, floor):
     slow = play(program, timing)
-    fast = play(whatif.faster_kernels(program, times=speedup, floor_ns=floor), timing)
+    fast = play(faster_kernels(program, times=speedup, floor_ns=floor), timing)
     for before, after in zip(slow.operations, fast.operations, strict=True):
         assert after.end <= before.end
     for before, after in zip(slow.calls, fast.calls, strict=True):
@@ -135,8 +139,8 @@ def test_faster_kernels_never_make_a_program_slower(program, timing, speedup, fl
 
 @given(programs(), timings(), times, times)
 def test_no_wait_is_a_lower_bound_of_every_wait(program, timing, record_ns, wait_ns):
-    bare = play(whatif.drop_sync(program), timing).operations
-    hidden = whatif.hide_sync(program, record_ns=record_ns, wait_ns=wait_ns)
+    bare = play(drop_sync(program), timing).operations
+    hidden = hide_sync(program, record_ns=record_ns, wait_ns=wait_ns)
     for other in (program, hidden):
         for least, row in zip(bare, play(other, timing).operations, strict=True):
             assert least.end <= row.end
@@ -151,7 +155,7 @@ def test_the_same_program_gives_the_same_nanoseconds(program, timing):
 
 @given(programs(), timings(), times, st.integers(0, 3))
 def test_graphing_keeps_every_operation_in_order(program, timing, launch_ns, node_ns):
-    graphed = whatif.graph_launches(program, launch_ns=launch_ns, node_ns=node_ns)
+    graphed = graph_launches(program, launch_ns=launch_ns, node_ns=node_ns)
     assert graphed.operations == program.operations
     before = [work for a in program.actions if isinstance(a, Launch) for work in a.works]
     after = [work for a in graphed.actions if isinstance(a, Launch) for work in a.works]

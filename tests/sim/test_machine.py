@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from harness.errors import HarnessError
-from harness.simgpu.machine import COPY, TO_DEVICE, TO_HOST, Machine, Span, Timing, Work
+from harness.analysis.gains.machine import Machine, Timing
+from harness.analysis.gains.work import COPY, TO_DEVICE, TO_HOST, Span, Work
+from harness.analysis.model.errors import TraceError
 
 PLAIN = Timing(latency_ns=5, gap_ns=1, event_ns=2, wake_ns=3, node_gap_ns=4, queue_depth=1024)
 
@@ -141,7 +142,7 @@ def test_work_queued_before_the_machine_began_is_respected():
 
 @pytest.mark.parametrize("field", ["latency_ns", "gap_ns", "queue_depth"])
 def test_constants_that_make_no_sense_are_refused(field):
-    with pytest.raises(HarnessError, match=field):
+    with pytest.raises(TraceError, match=field):
         Timing(**{field: -1})
 
 

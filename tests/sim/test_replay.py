@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from harness.analysis.analyze import analyze
+from harness.analysis.gains.constants import measure
+from harness.analysis.gains.recorded import read_program
+from harness.analysis.model.errors import TraceError
 from harness.analysis.writer.writer import TraceBuilder
-from harness.errors import HarnessError, TraceError
-from harness.simgpu.constants import measure
-from harness.simgpu.recorded import read_program
-from harness.simgpu.replay import Asked, predict_from
+from harness.simgpu.from_trace import Asked, predict_from
 
 ROOT = Path(__file__).parents[2]
 DATA = Path(__file__).parent / "data"
@@ -173,7 +173,7 @@ def test_a_trace_without_steps_is_refused(tmp_path):
     trace.launch(1_000, 2_000, 3_000, 4_000, thread=thread)
     path = tmp_path / "t.sqlite"
     trace.write(path)
-    with pytest.raises(HarnessError, match="no steps with GPU work"):
+    with pytest.raises(TraceError, match="no steps with GPU work"):
         predict_from(Asked(str(path)))
 
 
@@ -205,8 +205,9 @@ def test_operations_without_a_launch_are_counted(tmp_path):
 
 def test_a_full_queue_is_recognised(tmp_path):
     # Kernels of 100 us launched every 5 us: after 1024 are waiting, each launch takes 100 us.
-    from harness.simgpu.export import fill
-    from harness.simgpu.machine import Machine, Timing, Work
+    from harness.analysis.gains.machine import Machine, Timing
+    from harness.analysis.gains.to_trace import fill
+    from harness.analysis.gains.work import Work
 
     machine = Machine(Timing(latency_ns=5_000, gap_ns=1_000, queue_depth=512), start=1_000)
     for step in range(8):

@@ -15,7 +15,7 @@ pytest.importorskip("torch", reason="simulating needs torch (pip install '.[reco
 
 from harness import environment
 from harness.analysis.analyze import analyze
-from harness.simgpu.gpu import built_in
+from harness.analysis.gains.gpu import built_in
 
 from ..external.nvidia import Nsys
 
@@ -119,8 +119,8 @@ def test_errors_are_one_line_and_leave_nothing(tmp_path, words, code, says):
 
 
 def test_a_hundred_steps_of_gpt2_take_less_than_thirty_seconds():
+    from harness.analysis.gains.gpu import load_gpu
     from harness.decode.workload import Workload
-    from harness.simgpu.gpu import load_gpu
     from harness.simgpu.run import simulate
 
     workload = Workload(strategy="kv-cache", model="gpt2", device="cpu", eos_id=-1)

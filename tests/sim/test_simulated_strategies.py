@@ -7,11 +7,11 @@ import pytest
 pytest.importorskip("torch", reason="simulating needs torch (pip install '.[record]')")
 
 from harness.analysis.analyze import analyze
+from harness.analysis.gains.figures import steady_of
+from harness.analysis.gains.gpu import load_gpu
 from harness.decode.availability import not_simulated
-from harness.decode.registry import strategies, strategy_names
+from harness.decode.registry import host_syncs_of, strategies, strategy_names
 from harness.errors import HarnessError
-from harness.simgpu.figures import steady_of
-from harness.simgpu.gpu import load_gpu
 
 from .conftest import changed, run
 
@@ -66,7 +66,7 @@ def test_what_cannot_be_simulated_says_so():
 def test_the_declared_synchronisations_are_those_that_happen(strategy):
     done = run(strategy.name)
     calls = [c for c in done.log.calls if c.name.startswith(("cudaStreamSync", "cudaEventSync"))]
-    declared = strategy.host_syncs(8)
+    declared = host_syncs_of(strategy, 8)
     expected = 10 * (declared.reads + declared.event_waits)
     assert len(calls) == pytest.approx(expected, abs=1)
 

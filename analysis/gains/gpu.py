@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ..errors import HarnessError, UsageError
+from ..model.errors import TraceError, UsageError
 from .machine import Timing
 
 FOLDER = Path(__file__).parent / "gpus"
@@ -101,7 +101,7 @@ def built_in() -> dict[str, Path]:
 def load_gpu(name: str) -> Gpu:
     """A built-in GPU by name, or a user's file by path (`./my.toml`).
 
-    Raises UsageError for an unknown name, HarnessError for a file that is no GPU.
+    Raises UsageError for an unknown name, TraceError for a file that is no GPU.
     """
     if name.endswith(".toml") or "/" in name:
         return read_gpu(Path(name))
@@ -124,33 +124,33 @@ def find_gpu(driver_name: str) -> Gpu | None:
 
 
 def read_gpu(path: Path) -> Gpu:
-    """Read and check a file; HarnessError, one line, says what is wrong with it."""
+    """Read and check a file; TraceError, one line, says what is wrong with it."""
     try:
         with path.open("rb") as file:
             raw = file.read(_MOST_BYTES + 1)
         if len(raw) > _MOST_BYTES:
-            raise HarnessError(
+            raise TraceError(
                 f"{path} has more than {_MOST_BYTES} bytes: no GPU file",
                 remedy="copy a built-in one",
             )
         data = tomllib.loads(raw.decode("utf-8"))
     except OSError as error:
-        raise HarnessError(f"{path}: {error.strerror or error}") from error
+        raise TraceError(f"{path}: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:  # tomllib's own error is a ValueError too
-        raise HarnessError(f"{path} is no TOML: {str(error).splitlines()[0]}") from error
+        raise TraceError(f"{path} is no TOML: {str(error).splitlines()[0]}") from error
     if data.get("schema") != SCHEMA:
-        raise HarnessError(
+        raise TraceError(
             f"{path} has schema = {data.get('schema')!r}, {SCHEMA} was expected",
             remedy="copy a built-in file and change its numbers",
         )
     name = data.get("name")
     if not isinstance(name, str) or not name:
-        raise HarnessError(f"{path} has no name", remedy='add name = "..."')
+        raise TraceError(f"{path} has no name", remedy='add name = "..."')
     if not name.isprintable():
-        raise HarnessError(f"{path}: the name {name[:40]!r} does not fit a line")
+        raise TraceError(f"{path}: the name {name[:40]!r} does not fit a line")
     matches = data.get("matches", [])
     if not isinstance(matches, list) or not all(isinstance(part, str) for part in matches):
-        raise HarnessError(f"{path}: matches is no list of texts", remedy='write matches = ["..."]')
+        raise TraceError(f"{path}: matches is no list of texts", remedy='write matches = ["..."]')
     known_sources = _table(path, data, "sources")
     values: dict[tuple[str, str], float] = {}
     sources: dict[tuple[str, str], str] = {}
@@ -158,7 +158,7 @@ def read_gpu(path: Path) -> Gpu:
         table = _table(path, data, section)
         unknown = sorted(set(table) - set(keys))
         if unknown:
-            raise HarnessError(
+            raise TraceError(
                 f"{path}: [{section}] has {unknown[0]!r}, which nothing reads",
                 remedy=f"its keys are {', '.join(keys)}",
             )
@@ -169,7 +169,7 @@ def read_gpu(path: Path) -> Gpu:
             if (section, key) in _FRACTIONS:
                 high = 1.0
             if not least <= value <= high:
-                raise HarnessError(
+                raise TraceError(
                     f"{where} is {value:g}", remedy=f"it must be {least:g} to {high:g}"
                 )
             values[section, key] = value
@@ -180,7 +180,7 @@ def read_gpu(path: Path) -> Gpu:
 def _table(path: Path, data: Mapping[str, Any], section: str) -> Mapping[str, Any]:
     table = data.get(section)
     if not isinstance(table, dict):
-        raise HarnessError(f"{path} has no [{section}]", remedy="copy it from a built-in file")
+        raise TraceError(f"{path} has no [{section}]", remedy="copy it from a built-in file")
     return table
 
 
@@ -190,18 +190,18 @@ def _entry(
     """One `key = { value = 1, source = "id" }`."""
     entry = table.get(key)
     if not isinstance(entry, dict) or set(entry) != {"value", "source"}:
-        raise HarnessError(
+        raise TraceError(
             f"{where} is missing or has another form",
             remedy=f'write {key} = {{ value = 1, source = "..." }}',
         )
     value, source = entry["value"], entry["source"]
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _NO_NUMBER:
-        raise HarnessError(f"{where} is {str(value)[:40]}", remedy="value is a number")
+        raise TraceError(f"{where} is {str(value)[:40]}", remedy="value is a number")
     if not isinstance(source, str) or not source.strip():
-        raise HarnessError(f"{where} has no source", remedy="say where the number is from")
+        raise TraceError(f"{where} has no source", remedy="say where the number is from")
     told = sources.get(source, source)
     if not isinstance(told, str) or not told.strip():
-        raise HarnessError(
+        raise TraceError(
             f"{where}: source {source!r} says nothing", remedy="write where it is from"
         )
     return float(value), told

@@ -13,15 +13,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..analysis.idle.steps import StepSeries
-from ..analysis.model.cuda_calls import SYNCHRONIZE, synchronizing
-from ..analysis.model.schema import CopyKind, Kind, SyncType
-from ..analysis.model.trace import Trace
-from ..errors import HarnessError
-from ..nvtx import STOP_CHECK
+from ..idle.steps import StepSeries
+from ..model.cuda_calls import SYNCHRONIZE, synchronizing
+from ..model.errors import TraceError
+from ..model.schema import CopyKind, Kind, SyncType
+from ..model.step_ranges import STOP_CHECK
+from ..model.trace import Trace
 from .constants import Constants, blocked_launches, measure
-from .machine import COPY, KERNEL, MEMSET, ON_DEVICE, TO_DEVICE, TO_HOST, Work
 from .program import Action, Hold, Launch, Plain, Pop, Program, Push, Spend, Sync
+from .work import COPY, KERNEL, MEMSET, ON_DEVICE, TO_DEVICE, TO_HOST, Work
 
 _EVENT_SYNC = frozenset({"cudaEventSynchronize", "cuEventSynchronize"})
 _STREAM_SYNC = frozenset({"cudaStreamSynchronize", "cuStreamSynchronize"})
@@ -42,7 +42,7 @@ class Recorded:
 def read_program(trace: Trace, series: StepSeries) -> Recorded:
     """The steps of `series` as a program.
 
-    Raises HarnessError where its steps launched nothing.
+    Raises TraceError where its steps launched nothing.
     """
     reader = _Reader(trace, series)
     return Recorded(reader.program(), reader.constants, tuple(reader.notes))
@@ -58,7 +58,7 @@ class _Reader:
         launch = operations.launch
         mine = np.flatnonzero((series.step_of >= 0) & (launch >= 0))
         if len(mine) == 0:
-            raise HarnessError(
+            raise TraceError(
                 f"{trace.path}: its steps launched no GPU work, there is nothing to replay",
                 remedy="record on a GPU, or with --capture sim",
             )

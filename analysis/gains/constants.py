@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..analysis.model.cuda_calls import SYNCHRONIZE, synchronizing
-from ..analysis.model.intervals import Int64
-from ..analysis.model.trace import Trace
+from ..model.cuda_calls import SYNCHRONIZE, synchronizing
+from ..model.intervals import Int64
+from ..model.trace import Trace
 from .machine import Timing
 
 FALLBACK = Timing(latency_ns=5_000, gap_ns=1_000, event_ns=1_000, wake_ns=3_000, node_gap_ns=1_000)

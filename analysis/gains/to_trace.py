@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 
-from ..analysis.writer.writer import DEVICE, PAGEABLE, PINNED, CopyKind, SyncType, TraceBuilder
+from ..writer.writer import DEVICE, PAGEABLE, PINNED, CopyKind, SyncType, TraceBuilder
 from .log import Log, Operation
-from .machine import COPY, MEMSET, ON_DEVICE, TO_HOST
+from .work import COPY, MEMSET, ON_DEVICE, TO_HOST
 
 PID = TID = 1000
 """One simulated process with one thread; made up, so that the same input gives the same bytes."""

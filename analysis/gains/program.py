@@ -11,7 +11,8 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 
 from .log import Log
-from .machine import Machine, Span, Timing, Work
+from .machine import Machine, Timing
+from .work import Span, Work
 
 NEVER = 2**62
 """Later than any instant."""

@@ -17,11 +17,9 @@ from collections import deque
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 
-from ..errors import HarnessError
+from ..model.errors import TraceError
 from .log import Log
-
-KERNEL, COPY, MEMSET = "kernel", "copy", "memset"
-TO_HOST, TO_DEVICE, ON_DEVICE = "to-host", "to-device", "on-device"
+from .work import COPY, ON_DEVICE, Span, Work
 
 
 @dataclass(frozen=True)
@@ -46,28 +44,7 @@ class Timing:
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
             if value < (1 if name == "queue_depth" else 0):
-                raise HarnessError(f"{name} is {value}", remedy="give a time that is not negative")
-
-
-@dataclass(frozen=True)
-class Work:
-    """One operation of the device. `direction` and `size` (bytes) are a copy's or a memset's."""
-
-    name: str
-    duration_ns: int
-    kind: str = KERNEL
-    direction: str = ON_DEVICE
-    size: int = 0
-    pageable: bool = False
-    """The host end of a copy is ordinary memory: the call then holds the host until it is done."""
-
-
-@dataclass(frozen=True)
-class Span:
-    """When an operation runs: [start, end)."""
-
-    start: int
-    end: int
+                raise TraceError(f"{name} is {value}", remedy="give a time that is not negative")
 
 
 @dataclass
@@ -103,7 +80,7 @@ class Machine:
     def spend(self, ns: int) -> None:
         """The host computes for `ns`."""
         if ns < 0:
-            raise HarnessError(f"the host cannot spend {ns} ns", remedy="give a time >= 0")
+            raise TraceError(f"the host cannot spend {ns} ns", remedy="give a time >= 0")
         self.now += ns
 
     def call(self, name: str, ns: int) -> None:

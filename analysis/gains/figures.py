@@ -6,14 +6,14 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..analysis.analyze import TraceReport, analyze
-from ..analysis.idle.figures import SeriesSummary, Steady
-from ..analysis.idle.steps import StepSeries
-from ..analysis.question import DEFAULT_STEP, Question, StepPattern
-from ..analysis.writer.writer import TraceBuilder
-from ..errors import HarnessError
-from .export import Place, fill, plain_place
+from ..analyze import TraceReport, analyze
+from ..idle.figures import SeriesSummary, Steady
+from ..idle.steps import StepSeries
+from ..model.errors import TraceError
+from ..question import DEFAULT_STEP, Question, StepPattern
+from ..writer.writer import TraceBuilder
 from .log import Log
+from .to_trace import Place, fill, plain_place
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ def look(report: TraceReport, device: int | None = None, *, called: str | None =
     """The series with the most operations, on the device where it has them.
 
     `device` is an ordinal; `called` is what an error calls the trace, its path if not given. Raises
-    HarnessError where no series has a steady state.
+    TraceError where no series has a steady state.
     """
     found = [
         one
@@ -50,9 +50,9 @@ def look(report: TraceReport, device: int | None = None, *, called: str | None =
     return Looked(report, best, series, best.steady)
 
 
-def _unsteady(called: str, any_steps: bool) -> HarnessError:
+def _unsteady(called: str, any_steps: bool) -> TraceError:
     what = "too few steps for a steady state" if any_steps else "no steps with GPU work"
-    return HarnessError(f"{called} has {what}", remedy="record at least 4 steps")
+    return TraceError(f"{called} has {what}", remedy="record at least 4 steps")
 
 
 def builder(strategy: str | None, gpu: str, notes: dict[str, str]) -> TraceBuilder:
@@ -69,7 +69,7 @@ def steady_of(
 ) -> Steady:
     """The steady state of a log's steps, by `harness gaps`' own definitions.
 
-    Raises HarnessError where it has none.
+    Raises TraceError where it has none.
     """
     called = "the simulation"  # the trace that is analysed is gone before anyone reads its name
     if not log.operations:

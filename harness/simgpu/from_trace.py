@@ -4,33 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..analysis.analyze import analyze
+from ..analysis.gains.figures import Looked, builder, look
+from ..analysis.gains.gpu import Gpu, load_gpu
+from ..analysis.gains.log import Log
+from ..analysis.gains.recorded import Recorded, read_program
+from ..analysis.gains.replay import TRACED, Predicted, Scenario, lender_of, played, scenarios_of
+from ..analysis.gains.to_trace import fill, recorded_place
 from ..analysis.idle.figures import Steady
 from ..analysis.question import DEFAULT_STEP, Question, StepPattern
 from ..analysis.reports.base import Column, Table, Value
-from ..errors import HarnessError, UsageError
+from ..errors import HarnessError
 from ..files import refuse_existing
-from . import whatif
-from .constants import Constants
-from .export import fill, recorded_place
-from .figures import Looked, builder, look, steady_of
-from .gpu import Gpu, find_gpu, load_gpu
-from .log import Log
-from .machine import Timing
-from .program import Program, play
-from .recorded import Recorded, read_program
 from .show import Outcome
 
 UNRELIABLE = 0.05
 """A replay that misses the recorded period by more than this share is said to be unreliable."""
-
-REFERENCE = "h100"
-"""The file that lends constants which the trace does not show and no GPU was named for."""
-
-TRACED = "traced"
 
 
 @dataclass(frozen=True)
@@ -47,25 +39,6 @@ class Asked:
     force: bool = False
 
 
-@dataclass(frozen=True)
-class Scenario:
-    """One what-if: its name, the program and timing to play, and the GPU it is about."""
-
-    name: str
-    program: Program
-    timing: Timing
-    gpu: str = TRACED
-    origin: str = "predicted"
-
-
-@dataclass(frozen=True)
-class Predicted:
-    """A scenario with its figures."""
-
-    scenario: Scenario
-    steady: Steady
-
-
 def predict_from(asked: Asked, progress: Callable[[str], None] = lambda _: None) -> Outcome:
     """Replay the trace, check the replay against it, and play every what-if.
 
@@ -80,8 +53,8 @@ def predict_from(asked: Asked, progress: Callable[[str], None] = lambda _: None)
     )
     looked = look(report, asked.device)
     recorded = read_program(report.trace, looked.series)
-    lender = _lender(looked, asked)
-    scenarios, assumptions = _scenarios(recorded, gpus, lender)
+    lender = lender_of(looked, asked.traced_gpu, gpus_named=bool(asked.gpus))
+    scenarios, assumptions = scenarios_of(recorded, gpus, lender)
     for scenario in scenarios if asked.write_to is not None else ():
         for ending in (".sqlite", ".json"):
             path = _file_of(scenario, asked).with_suffix(ending)
@@ -89,84 +62,11 @@ def predict_from(asked: Asked, progress: Callable[[str], None] = lambda _: None)
     done = []
     for scenario in scenarios:
         progress(f"playing: {scenario.name}")
-        log = play(scenario.program, scenario.timing)
-        done.append(Predicted(scenario, steady_of(log, asked.patterns, recorded_place)))
+        log, predicted = played(scenario, asked.patterns)
+        done.append(predicted)
         if asked.write_to is not None:
             _write(scenario, asked, looked, log)
     return _outcome(looked, recorded, done, assumptions, lender)
-
-
-def _lender(looked: Looked, asked: Asked) -> Gpu:
-    """The GPU file that stands for the traced machine: as named, by the trace's name, or ours."""
-    if asked.traced_gpu:
-        return load_gpu(asked.traced_gpu)
-    found = find_gpu(looked.report.trace.devices[looked.summary.device].name)
-    if found is None and asked.gpus:
-        name = looked.report.trace.devices[looked.summary.device].name or "an unnamed GPU"
-        raise UsageError(
-            f"the trace was recorded on {name}, which no GPU file describes",
-            remedy="name the nearest one with --traced-gpu, or leave --gpu out",
-        )
-    return found or load_gpu(REFERENCE)
-
-
-def _timing(constants: Constants, lender: Gpu) -> Timing:
-    """The trace's own constants; what it does not show is the GPU file's."""
-    shown = constants.timing
-    borrowed = {name: getattr(lender.timing, name) for name in constants.stood_in}
-    return replace(shown, **borrowed)
-
-
-def _scenarios(
-    recorded: Recorded, gpus: list[Gpu], lender: Gpu
-) -> tuple[list[Scenario], list[str]]:
-    program, timing = recorded.program, _timing(recorded.constants, lender)
-    host = {key: lender.ns("host", key) for key in ("event_record_ns", "event_wait_ns")}
-    hide = {"record_ns": host["event_record_ns"], "wait_ns": host["event_wait_ns"]}
-    graph = {
-        "launch_ns": lender.ns("host", "graph_launch_ns"),
-        "node_ns": lender.ns("host", "graph_node_ns"),
-    }
-    checks = whatif.check_waits(program)
-    which = "the waits inside 'Check Stop Condition'" if checks else "every wait of a step"
-    assumptions = [
-        f"hide sync: {which} are for the step before's flag, through an event "
-        f"({(hide['record_ns'] + hide['wait_ns']) / 1e3:.1f} us of calls more).",
-        "no sync: the same waits are left out: the most that hiding them can win.",
-        f"graph: between two waits of a step all launches become one CUDA graph: the host time "
-        f"from the first to the last is replaced by {graph['launch_ns'] / 1e3:.1f} us + "
-        f"{graph['node_ns']} ns a node ({lender.key}.toml), nodes follow each other after "
-        f"{timing.node_gap_ns / 1e3:.2f} us; shapes must be fixed.",
-    ]
-    hidden = whatif.hide_sync(program, **hide)
-    scenarios = [
-        Scenario("replay", program, timing, origin="replayed"),
-        Scenario("hide sync", hidden, timing),
-        Scenario("no sync", whatif.drop_sync(program), timing),
-        Scenario("graph", whatif.graph_launches(program, **graph), timing),
-        Scenario("graph+hide", whatif.graph_launches(hidden, **graph), timing),
-    ]
-    for gpu in gpus:
-        floor = lender.ns("kernels", "elementwise_ns")
-        by_memory = gpu.nominal_bandwidth / lender.nominal_bandwidth
-        by_compute = gpu.rate("float32", nominal=True) / lender.rate("float32", nominal=True)
-        low, high = sorted((by_memory, by_compute))
-        for ratio in dict.fromkeys((low, high)):
-            what = "mem" if ratio == by_memory else "flop"
-            label = f"{gpu.key} {what}"
-            faster = whatif.faster_kernels(program, times=ratio, floor_ns=floor)
-            late = whatif.hide_sync(faster, **hide)
-            scenarios.append(Scenario("as recorded", faster, timing, label))
-            scenarios.append(Scenario("hide sync", late, timing, label))
-            both = whatif.graph_launches(late, **graph)
-            scenarios.append(Scenario("graph+hide", both, timing, label))
-        assumptions.append(
-            f"{gpu.key}: kernels run, beyond their first {floor / 1e3:.2f} us, {by_memory:.2f} "
-            f"times as fast if memory bounds them, {by_compute:.2f} times if float32 arithmetic "
-            f"does (data sheets of {lender.name} and {gpu.name}); the truth of a mixture lies "
-            "between; the host is as recorded."
-        )
-    return scenarios, assumptions
 
 
 def _stem(asked: Asked) -> str:
