@@ -11,8 +11,9 @@ import threading
 
 import click
 
-from . import __version__, commands
+from . import commands
 from .exits import exit_code_of
+from .version import __version__
 
 
 class CommandFolder(click.Group):

@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .. import __version__, environment
+from .. import environment
 from ..errors import HarnessError, UsageError
 from ..manifest import now, redacted
+from ..version import __version__
 from . import schedule
 from .plan import Plan
 from .pool import Pool, VisitFailed, Worker

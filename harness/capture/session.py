@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from .. import __version__, environment
+from .. import environment
 from ..errors import CaptureError
 from ..manifest import RunManifest, now, redacted
+from ..version import __version__
 from .base import (
     CaptureBackend,
     CaptureConfig,

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 import transformers
 
-from .. import __version__
 from ..errors import HarnessError
 from ..nvtx import Ranges, nvtx_status
 from ..runtime import open_runtime
+from ..version import __version__
 from .allocator import VARIABLES
 from .availability import unavailable_reason
 from .loop import Decoder, Generation, Setup

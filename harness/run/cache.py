@@ -19,9 +19,9 @@ from pathlib import Path
 
 import platformdirs
 
-from .. import __version__
 from ..errors import UsageError
 from ..sizes import bytes_of, shown_bytes
+from ..version import __version__
 
 SETTING, LIMIT_SETTING = "HARNESS_CACHE", "HARNESS_CACHE_SIZE"
 OFF = "off"

@@ -12,10 +12,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from .. import __version__
 from ..analysis.model.errors import TraceError
 from ..analysis.reports.base import Failure
 from ..errors import HarnessError
+from ..version import __version__
 from .many_traces import Job, Outcome, analyse
 
 WAIT_S = 10

@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .. import __version__
 from ..analysis.analyze import TraceReport
 from ..analysis.model.cores import usable
 from ..analysis.model.errors import TraceError
@@ -23,6 +22,7 @@ from ..analysis.reports.base import Failure, Report, Request
 from ..analysis.reports.slim import slim
 from ..program_name import called
 from ..status_line import ChangingLine
+from ..version import __version__
 from . import memory
 from .exports import room_for, sqlite_of
 from .one_trace import SHARE, Ways, look

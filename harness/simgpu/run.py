@@ -22,11 +22,11 @@ from ..decode.models import find_eos, load_model
 from ..decode.strategies import resolve
 from ..decode.workload import Workload
 from ..errors import HarnessError, UsageError
-from ..runtime.sim import SimRuntime
 from .costs import Op
 from .device import SimDevice
 from .dispatch import Recorder
 from .forward import SMALL, ShapeForward, build_meta, parameters
+from .runtime import SimRuntime
 
 VALUES = ("auto", "real", "shapes")
 LEAD_NS = 1_000

@@ -11,8 +11,8 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from harness import __version__
 from harness.analysis.reports.base import Request, Terminal, reporters
+from harness.version import __version__
 
 from ..conftest import ROOT
 from .browser import Browser, opened

@@ -8,8 +8,8 @@ torch = pytest.importorskip("torch", reason="simulating needs torch (pip install
 
 from harness.analysis.gains.gpu import load_gpu  # noqa: E402
 from harness.analysis.gains.work import Work  # noqa: E402
-from harness.runtime.sim import SimRuntime  # noqa: E402
 from harness.simgpu.device import SimDevice  # noqa: E402
+from harness.simgpu.runtime import SimRuntime  # noqa: E402
 from harness.simgpu.target import race_lines  # noqa: E402
 
 from .conftest import run  # noqa: E402

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..base import Report, Table
+from .calibrated import calibration
 from .details import by_cause, steps, top_gaps
 from .device import by_stream, definitions, devices, host_steps
 from .figures import drained, idle_causes, overview, pooled
@@ -70,8 +71,6 @@ def _main(report: Report) -> Iterator[Table]:
         yield drained(report)
         yield devices(report)
         yield host_steps(report)
-        from .calibrated import calibration  # it needs names from here
-
         yield calibration(report)
         if _repeated(report):
             yield pooled(report)

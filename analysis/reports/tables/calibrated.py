@@ -8,9 +8,8 @@ from ...idle.figures import Steady
 from ...verdicts.calibration import read_calibration
 from ...verdicts.judge import Level
 from ..base import Column, Report, Table, Value, plain
-from . import name_of
 from .notes import listed
-from .place import OF_TRACE
+from .place import OF_TRACE, name_of
 
 
 def calibration(report: Report) -> Table:

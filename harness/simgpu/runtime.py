@@ -14,8 +14,8 @@ import torch
 
 from ..analysis.gains.work import Work
 from ..nvtx import Range
-from ..simgpu.device import DEFAULT_STREAM, Race, SimDevice
-from .base import Counters
+from ..runtime.base import Counters
+from .device import DEFAULT_STREAM, Race, SimDevice
 
 ARGB = {"blue": 0xFF0000FF, "green": 0xFF008000, "purple": 0xFF800080, "orange": 0xFFFFA500}
 
