@@ -15,8 +15,6 @@ from harness.analysis.compare.verdict import (
     differences,
 )
 
-RNG = np.random.default_rng(0)
-
 
 def sample(*runs: object, metric: str = "runtime", **fields: object) -> Sample:
     arrays = tuple(np.atleast_1d(np.array(run, float)) for run in runs)
@@ -107,7 +105,8 @@ def test_less_throughput_is_a_loss_too() -> None:
 
 
 def test_one_run_a_side_compares_its_steps_and_says_so() -> None:
-    before, after = RNG.normal(100, 3, 40), RNG.normal(110, 3, 40)
+    rng = np.random.default_rng(0)
+    before, after = rng.normal(100, 3, 40), rng.normal(110, 3, 40)
     found = compare(side("a", x=sample(before)), side("b", x=sample(after)))
     assert found.ratios[0].method == "blocks of steps"
     assert found.ratios[0].verdict == "worse"
@@ -123,7 +122,7 @@ def test_one_value_a_side_is_never_a_verdict() -> None:
 
 
 def test_idle_time_that_goes_away_is_better_without_a_ratio() -> None:
-    before, after = RNG.normal(100, 3, 40), np.zeros(40)
+    before, after = np.random.default_rng(0).normal(100, 3, 40), np.zeros(40)
     found = compare_samples("x", sample(before), sample(after), 0.95)
     assert (found.ratio, found.verdict) == (None, "better")
     back = compare_samples("x", sample(after), sample(before), 0.95)

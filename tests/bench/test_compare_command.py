@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,19 +14,21 @@ from harness.analysis.compare.sample_sets import merged
 from .sessions import write
 from .traces import write_trace
 
-RNG = np.random.default_rng(0)
 STEADY = (10.0, 10.1, 9.9, 10.05, 9.95, 10.0)
 
 
-def steps(mean_us: float, count: int = 40) -> list[float]:
-    return RNG.normal(mean_us, 2, count).tolist()
+@pytest.fixture
+def steps() -> Callable[..., list[float]]:
+    """Step times of a loop; every test draws the same ones, whatever ran before it."""
+    rng = np.random.default_rng(0)
+    return lambda mean_us, count=40: rng.normal(mean_us, 2, count).tolist()
 
 
 def ratios(stdout: str) -> dict[str, dict]:
     return {row["metric"]: row for row in json.loads(stdout)["ratios"]}
 
 
-def test_traces_by_their_steps(here, tmp_path: Path) -> None:
+def test_traces_by_their_steps(here, steps, tmp_path: Path) -> None:
     write_trace(tmp_path / "a.sqlite", steps(100))
     write_trace(tmp_path / "b.sqlite", steps(120))
     done = here("compare", "a.sqlite", "b.sqlite", "--format", "json", cwd=tmp_path)
@@ -63,7 +66,7 @@ def test_exit_codes(here, tmp_path: Path, before: int, after: int, args: list, c
     assert ("harness: regression:" in done.stderr) == (code == 3)
 
 
-def test_a_single_slow_step_is_no_regression(here, tmp_path: Path) -> None:
+def test_a_single_slow_step_is_no_regression(here, steps, tmp_path: Path) -> None:
     write_trace(tmp_path / "a.sqlite", steps(100))
     disturbed = steps(100)
     disturbed[20] = 900  # raises the mean by 20%
@@ -97,7 +100,7 @@ def test_folders_resample_runs(here, tmp_path: Path) -> None:
     assert max(map(len, table.splitlines())) <= 80
 
 
-def test_three_runs_are_too_few_whatever_they_show(here, tmp_path: Path) -> None:
+def test_three_runs_are_too_few_whatever_they_show(here, steps, tmp_path: Path) -> None:
     for folder, mean in (("main", 100), ("branch", 150)):
         for k in range(3):
             write_trace(tmp_path / folder / f"{k}.sqlite", steps(mean), manifest={"label": "loop"})
@@ -107,7 +110,7 @@ def test_three_runs_are_too_few_whatever_they_show(here, tmp_path: Path) -> None
     assert "4 runs on each side are the least" in " ".join(done.stdout.split())
 
 
-def test_a_file_that_cannot_be_read_is_named_and_left_out(here, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_is_named_and_left_out(here, steps, tmp_path: Path) -> None:
     for folder in ("a", "b"):
         write_trace(tmp_path / folder / "good.sqlite", steps(100))
     (tmp_path / "b" / "bad.sqlite").write_text("nothing" * 100)
@@ -116,7 +119,7 @@ def test_a_file_that_cannot_be_read_is_named_and_left_out(here, tmp_path: Path) 
     assert "left out: b/bad.sqlite" in done.stdout
 
 
-def test_traces_without_a_gpu_compare_their_host_steps(here, tmp_path: Path) -> None:
+def test_traces_without_a_gpu_compare_their_host_steps(here, steps, tmp_path: Path) -> None:
     write_trace(tmp_path / "a.sqlite", steps(100), gpu=False)
     write_trace(tmp_path / "b.sqlite", steps(130), gpu=False)
     done = here("compare", "a.sqlite", "b.sqlite", "--fail-above", "5%", cwd=tmp_path)
@@ -170,7 +173,7 @@ def test_strategies_of_a_real_session(here, session: Path) -> None:
     ],
 )
 def test_one_line_says_what_is_wrong(
-    here, tmp_path: Path, args: list, code: int, says: str
+    steps, here, tmp_path: Path, args: list, code: int, says: str
 ) -> None:
     write_trace(tmp_path / "a.sqlite", steps(100))
     (tmp_path / "text.db").write_text("nothing" * 100)
@@ -184,7 +187,7 @@ def test_one_line_says_what_is_wrong(
     assert (tmp_path / "there.json").read_text() == "mine"
 
 
-def test_output_files_by_their_ending(here, tmp_path: Path) -> None:
+def test_output_files_by_their_ending(here, steps, tmp_path: Path) -> None:
     write_trace(tmp_path / "a.sqlite", steps(100))
     for name, begins in (("c.md", "**a"), ("c.csv", "subject,metric"), ("c.json", "{")):
         done = here("compare", "a.sqlite", "a.sqlite", "-o", name, cwd=tmp_path)
@@ -202,7 +205,7 @@ def test_what_several_recordings_differ_in_is_listed() -> None:
 
 @pytest.mark.parametrize(("asked", "title"), [("99.9%", "99.9% interval"), ("0.9", "90% interval")])
 def test_an_interval_is_called_by_its_confidence(
-    here, tmp_path: Path, asked: str, title: str
+    steps, here, tmp_path: Path, asked: str, title: str
 ) -> None:
     write_trace(tmp_path / "a.sqlite", steps(100))
     done = here("compare", "a.sqlite", "a.sqlite", "--confidence", asked, cwd=tmp_path)

@@ -92,7 +92,7 @@ def small() -> Iterator[None]:
     yield from smaller(3000, 40)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def tiny() -> Iterator[None]:
     yield from smaller(5, 1)
 
