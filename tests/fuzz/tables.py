@@ -1,4 +1,4 @@
-"""Mutators of an SQLite export: tables, columns, types, rows."""
+"""Mutators of an export's tables, columns, types and rows, which SQLite holds while they work."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Callable
 from random import Random
 
 from tests.analysis.test_metamorphic import (
-    OPERATIONS,
     TIMED,
     add_unrelated_tables,
     renumber_correlations,
@@ -193,6 +192,14 @@ def drop_rows(connection: Connection, random: Random) -> None:
             connection.execute(f'DELETE FROM "{table}" WHERE rowid = {row}')
 
 
+def swap_tables(connection: Connection, random: Random) -> None:
+    """The rows of either of two tables under the name of the other."""
+    one, other = a_table(connection, random), a_table(connection, random)
+    if one != other and len(tables_of(connection, (one, other))) == 2:
+        for old, new in ((one, "moving"), (other, one), ("moving", other)):
+            connection.execute(f'ALTER TABLE "{old}" RENAME TO "{new}"')
+
+
 def one_of_its_own(connection: Connection, random: Random) -> None:
     """Each row has a thread, a process, a device, a stream or a name that no other has."""
     column = random.choice(_IDS)
@@ -313,14 +320,19 @@ MUTATORS = UNSEEN | named(
     (
         drop_table, empty_table, drop_column, rename_column, rename_table, retype, nulls,
         edge_numbers, edge_times, near_times, scramble_ids, swap_start_and_end, hostile_texts,
-        invalid_utf8, duplicate_rows, drop_rows, one_of_its_own, all_alike, nest_ranges,
-        metadata_rows, odd_objects,
+        invalid_utf8, duplicate_rows, drop_rows, swap_tables, one_of_its_own, all_alike,
+        nest_ranges, metadata_rows, odd_objects,
     )
 )  # fmt: skip
 
 SPOILING = tuple(name for name, mutator in MUTATORS.items() if not mutator.unseen)
 
-__all__ = ["MUTATORS", "OPERATIONS", "READ", "SPOILING", "UNSEEN"]
+_OF_SQLITE = {
+    "reorder_tables", "rowids_with_holes", "untyped_columns", "indexes_and_triggers", "utf16",
+    "page_size", "odd_objects",
+}  # fmt: skip
+ANY_FORMAT = tuple(name for name in MUTATORS if name not in _OF_SQLITE)
+"""Those that change rows and columns, and so make mutants of Parquet and Arrow too."""
 
 
 def mutate(base: bytes, name: str, random: Random) -> bytes:

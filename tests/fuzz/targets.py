@@ -6,7 +6,6 @@ it is: `make(target, mutator, Random(7))` is the same bytes everywhere.
 
 from __future__ import annotations
 
-import gzip
 import json
 import math
 import os
@@ -73,8 +72,7 @@ def _fast() -> str | None:
     return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 
-def _blob(prefix: str) -> tuple[str, ...]:
-    return tuple(f"{prefix}{name}" for name in blobs.MUTATORS)
+_BYTES = tuple(f"bytes:{name}" for name in blobs.MUTATORS)
 
 
 def _spoiled(base: bytes, mutator: str, random: Random) -> bytes:
@@ -158,9 +156,6 @@ def _make_json(mutator: str, random: Random) -> bytes:
         return layouts.MUTATORS[mutator].apply(bases.json_tree(name), random)
     if mutator.startswith("bytes:"):
         return _spoiled(bases.json_base(name), mutator, random)
-    if mutator.startswith("gzip:"):
-        packed = gzip.compress(bases.json_base(name), mtime=0)
-        return _spoiled(packed, mutator.removeprefix("gzip:"), random)
     tree = trees.mutate(bases.json_tree(name), mutator, random)
     return layouts.written(tree, random)
 
@@ -283,22 +278,22 @@ TARGETS: dict[str, Target] = {
     target.name: target
     for target in (
         Target(
-            "sqlite", ".sqlite", (*tables.MUTATORS, *_blob("bytes:")), _make_sqlite, _check_sqlite,
+            "sqlite", ".sqlite", (*tables.MUTATORS, *_BYTES), _make_sqlite, _check_sqlite,
             8, frozenset(tables.UNSEEN),
         ),
         Target(
-            "folder", ".zip", (*folders.MUTATORS, *_blob("bytes:")), folders.make, _check_folder,
+            "folder", ".zip", (*folders.MUTATORS, *_BYTES), folders.make, _check_folder,
             8, folders.UNSEEN,
         ),
         Target(
             "json", ".json",
-            (*layouts.MUTATORS, *trees.MUTATORS, *_blob("bytes:"), *_blob("gzip:")),
+            (*layouts.MUTATORS, *trees.MUTATORS, *_BYTES),
             _make_json, _check_json, 25, frozenset(layouts.MUTATORS),
         ),
         Target(
-            "manifest", ".json", (*trees.MUTATORS, *_blob("bytes:")), _make_manifest,
+            "manifest", ".json", (*trees.MUTATORS, *_BYTES), _make_manifest,
             _check_manifest, 30,
         ),
-        Target("gpu", ".toml", (*trees.MUTATORS, *_blob("bytes:")), _make_gpu, _check_gpu, 37),
+        Target("gpu", ".toml", (*trees.MUTATORS, *_BYTES), _make_gpu, _check_gpu, 37),
     )
 }  # fmt: skip
