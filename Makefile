@@ -9,9 +9,11 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 demo: $(VENV)/.record
 	@$(BIN)/python scripts/demo.py
 
-# A file's tests share what they set up, so each file stays with one worker.
+# A file's tests share what they set up, so each file stays with one worker. The order of files, and of
+# tests in a file, follows from SEED: `make test SEED=7` is another one.
+SEED ?= 1
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile
+	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile --randomly-seed=$(SEED)
 
 faults: $(VENV)/.dev
 	HARNESS_FAULTS=full $(BIN)/python -m pytest tests/faults -rP

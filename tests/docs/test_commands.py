@@ -136,6 +136,7 @@ def _at_home(patch: pytest.MonkeyPatch, folder: Path) -> None:
     patch.setenv("PATH", f"{folder / 'bin'}:{os.environ['PATH']}")
     patch.setenv("HARNESS_CACHE", str(folder / "cache"))
     patch.setenv("DISPLAY", ":9")
+    patch.setenv("OMP_NUM_THREADS", "1")  # which the simulation sets for its own process
     patch.delenv("COLUMNS", raising=False)
     patch.setattr("harness.environment.has_gpu", lambda: False)
     patch.setattr("harness.capture.sim.run_target", sandbox.simulate_here)
