@@ -15,6 +15,8 @@ def pages() -> list[Path]:
     return [
         ROOT / "README.md",
         ROOT / "CONTRIBUTING.md",
+        ROOT / "CHANGELOG.md",
+        ROOT / "THIRD_PARTY.md",
         *sorted((ROOT / "docs").rglob("*.md")),
         ROOT / "traces" / "README.md",
     ]

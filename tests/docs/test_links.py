@@ -17,8 +17,8 @@ SOURCE = re.compile(r'(?:src|srcset)="([^"]+)"')
 ADDRESS = re.compile(r"https?://[^\s<>()\"'`\]]+")
 
 HOSTS = {
-    "developer.nvidia.com", "distributed.dask.org", "github.com", "ui.perfetto.dev",
-    "www.sqlite.org",
+    "developer.nvidia.com", "distributed.dask.org", "github.com", "keepachangelog.com",
+    "semver.org", "ui.perfetto.dev", "www.sqlite.org",
 }  # fmt: skip
 """Where the pages may point to. A new one is looked at by a person, then added."""
 
