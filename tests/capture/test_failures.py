@@ -259,8 +259,9 @@ def test_ranks_get_files_of_their_own(profile, tmp_path):
 
 
 def test_without_a_gpu_and_without_a_word_about_it(harness, tmp_path):
-    asked = ("profile", "--strategy", "kv-cache", "--model", "tiny")
-    done = harness(*asked, CUDA_VISIBLE_DEVICES="-1")
+    asked = ("profile", "--strategy", "kv-cache", "--model", "tiny", "--batch-size", "2")
+    small = ("--max-new-tokens", "20", "--steps", "5:15")
+    done = harness(*asked, *small, CUDA_VISIBLE_DEVICES="-1")
     assert done.returncode == 0, done.stderr
     assert "one is simulated; every figure is marked so" in done.stderr
     assert "simulated" in done.stdout

@@ -14,7 +14,7 @@ from pathlib import Path
 
 KEPT = {
     "SAMPLING_CALLCHAINS": 200, "SCHED_EVENTS": 200, "COMPOSITE_EVENTS": 200,
-    "OSRT_CALLCHAINS": 200, "PROCESSES": 200, "NVTX_EVENTS": 3000,
+    "OSRT_CALLCHAINS": 200, "PROCESSES": 200, "NVTX_EVENTS": 1000,
 }  # fmt: skip
 """Rows kept of tables that no figure of the GPU comes from. GPU work and CUDA calls stay whole."""
 

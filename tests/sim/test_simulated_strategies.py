@@ -27,7 +27,7 @@ EXAMPLES = (
     ("gpu", "pattern"), [("h100", "2,7,4,9"), ("slow", "2,7,4,9"), ("slow", "0"), ("slow", "never")]
 )
 def test_safe_strategies_give_the_tokens_of_the_synchronous_loop(gpu, pattern):
-    fields = {"force_eos_at": pattern, "eos_id": 127, "steps": None}
+    fields = {"force_eos_at": pattern, "eos_id": 127, "steps": None, "max_new_tokens": 12}
     expected = run("kv-cache", **fields).result["tokens"]
     for name in EXAMPLES:
         done = run(name, gpu, **fields)
@@ -78,7 +78,7 @@ def test_the_declared_synchronisations_are_those_that_happen(strategy):
 )  # fmt: skip
 @pytest.mark.parametrize("gpu", ["h100", "slow"])
 def test_never_looking_is_a_lower_bound(cache, execution, gpu):
-    common = {"cache": cache, "execution": execution}
+    common = {"cache": cache, "execution": execution, "max_new_tokens": 10, "steps": (3, 7)}
     least = run("no-stop-check", gpu, **common).result["times"]["generate_ns"]
     for check in ("sync", "deferred", "pingpong", "every-k"):
         took = run("no-stop-check", gpu, stop_check=check, **common).result["times"]["generate_ns"]
