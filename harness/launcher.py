@@ -25,13 +25,23 @@ import os
 import types
 from pathlib import Path
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # the program's modules are its own to import: nothing of this at run time
+    from collections.abc import Callable, Mapping
+    from types import ModuleType, TracebackType
+    from typing import Any, NoReturn
+
+    from harness.capture.cupti.hooks import ImportHooks
+    from harness.capture.cupti.ranges import Recorder
+    from harness.capture.cupti.session import Refused, ShimSession, TorchSession
+
 OWN_FAILURE = 125
 NVTX_VARIABLE = "NVTX_INJECTION64_PATH"
 # What else brings CUDA into a Python process; torch is told apart, it initialises CUDA late.
 CUDA_PACKAGES = ("cupy", "numba.cuda", "pycuda.driver", "jax", "tensorflow", "cuda.bindings.driver")
 
 
-def helpers():
+def helpers() -> str:
     """The package of helpers beside this file, under a private name, whatever sys.path holds."""
     name = "_harness_cupti"
     if name not in sys.modules:
@@ -39,13 +49,14 @@ def helpers():
         spec = importlib.util.spec_from_file_location(
             name, folder / "__init__.py", submodule_search_locations=[str(folder)]
         )
+        assert spec is not None and spec.loader is not None
         package = importlib.util.module_from_spec(spec)
         sys.modules[name] = package
         spec.loader.exec_module(package)
     return name
 
 
-def helper(name):
+def helper(name: str) -> ModuleType:
     """One helper module."""
     return importlib.import_module(f"{helpers()}.{name}")
 
@@ -53,12 +64,15 @@ def helper(name):
 class Launcher:
     """Wires session, ranges and import hooks together around one program."""
 
-    def __init__(self, config):
+    def __init__(self, config: Mapping[str, Any]) -> None:
         session = helper("session")
         self.config = config
         self.folder = config["folder"]
-        self.refused = session.Refused
-        roads = {"shim": session.ShimSession, "torch": session.TorchSession}
+        self.refused: type[Refused] = session.Refused
+        roads: dict[str, type[ShimSession | TorchSession]] = {
+            "shim": session.ShimSession,
+            "torch": session.TorchSession,
+        }
         self.session = roads[config["road"]](config)
         window = config["range"]
         named = None
@@ -66,23 +80,26 @@ class Launcher:
             text, _, domain = window["name"].partition("@")
             named = (text, domain or None)
         self.state = self.session.state
-        self.ranges = helper("ranges").Recorder(self, named)
-        hooks = {"torch": self._torch_imported, "nvtx": self._nvtx_imported}
+        self.ranges: Recorder = helper("ranges").Recorder(self, named)
+        hooks: dict[str, Callable[[Any], None]] = {
+            "torch": self._torch_imported,
+            "nvtx": self._nvtx_imported,
+        }
         if config["road"] == "shim":
             hooks |= dict.fromkeys(CUDA_PACKAGES, self._cuda_package_imported)
-        self.hooks = helper("hooks").ImportHooks(hooks)
+        self.hooks: ImportHooks = helper("hooks").ImportHooks(hooks)
         self.owner = os.getpid()
 
     # The session, guarded: the target must not suffer for a recording that fails
 
-    def attach(self):
+    def attach(self) -> None:
         """Attach, or end the process: nobody wants an hour's run without its recording."""
         try:
             self.session.attach()
         except self.refused as refusal:
             self._refuse(refusal)
 
-    def start(self):
+    def start(self) -> None:
         """Open the session."""
         if os.getpid() == self.owner:
             self.attach()
@@ -92,9 +109,9 @@ class Launcher:
             except self.refused as refusal:
                 self._refuse(refusal)
 
-    def _check_capture(self):
+    def _check_capture(self) -> None:
         """Refuse inside torch.cuda.graph: idling the devices would break that capture."""
-        torch = sys.modules.get("torch")
+        torch: Any = sys.modules.get("torch")
         asked = getattr(getattr(torch, "cuda", None), "is_current_stream_capturing", None)
         if self.state.value == 0 and asked is not None and torch.cuda.is_initialized() and asked():
             raise self.refused(
@@ -102,18 +119,18 @@ class Launcher:
                 "open it before or after torch.cuda.graph(...)",
             )
 
-    def stop(self):
+    def stop(self) -> None:
         """Close the session and write what it recorded: the program may not live to its end."""
         if os.getpid() == self.owner:
             self.session.stop()
             self._save()
 
-    def _refuse(self, refusal):
+    def _refuse(self, refusal: Refused) -> NoReturn:
         self._write({"refusal": str(refusal), "remedy": refusal.remedy})
         print(f"harness: error: {refusal}", file=sys.stderr, flush=True)
         os._exit(OWN_FAILURE)
 
-    def _save(self):
+    def _save(self) -> None:
         try:
             self.session.save(self.folder)
         except (OSError, RuntimeError) as error:
@@ -121,7 +138,7 @@ class Launcher:
             return
         self._write({})
 
-    def _write(self, more):
+    def _write(self, more: Mapping[str, Any]) -> None:
         facts = helper("facts")
         path = os.path.join(self.folder, "host.json")
         told = {
@@ -140,7 +157,7 @@ class Launcher:
             json.dump(told, file)
         os.replace(path + ".part", path)
 
-    def finish(self):
+    def finish(self) -> None:
         """At the end of the process: close, write, and put everything back."""
         if os.getpid() != self.owner:
             return
@@ -155,18 +172,18 @@ class Launcher:
 
     # What is watched
 
-    def watch(self):
+    def watch(self) -> None:
         """Begin: hooks first, the session where nothing has to be waited for."""
         atexit.register(self.finish)
         self.hooks.install()
 
-    def _torch_imported(self, torch):
-        core = getattr(torch, "_C", None)
+    def _torch_imported(self, torch: Any) -> None:
+        core: Any = getattr(torch, "_C", None)
         if not hasattr(core, "_cuda_init"):
             return  # a PyTorch without CUDA
         initialise = core._cuda_init
 
-        def cuda_init():
+        def cuda_init() -> Any:
             if os.getpid() == self.owner:
                 self.attach()
             result = initialise()
@@ -180,10 +197,10 @@ class Launcher:
         self.ranges.watch_torch(torch.cuda.nvtx)
         self._listen(lambda: core._nvtx.markA("harness"))
 
-    def _watch_profiler_calls(self, runtime):
+    def _watch_profiler_calls(self, runtime: Any) -> None:
         start, stop = runtime.cudaProfilerStart, runtime.cudaProfilerStop
 
-        def profiler_start():
+        def profiler_start() -> Any:
             if os.getpid() != self.owner:
                 return start()
             try:
@@ -196,7 +213,7 @@ class Launcher:
                 self._refuse(refusal)
             return result
 
-        def profiler_stop():
+        def profiler_stop() -> Any:
             if self.config["road"] == "torch":
                 self.stop()
             result = stop()
@@ -207,19 +224,21 @@ class Launcher:
         self.ranges.replace(runtime, "cudaProfilerStart", profiler_start)
         self.ranges.replace(runtime, "cudaProfilerStop", profiler_stop)
 
-    def _nvtx_imported(self, nvtx):
+    def _nvtx_imported(self, nvtx: Any) -> None:
         self._listen(lambda: nvtx.mark("harness"))
         self.ranges.watch_nvtx(nvtx)
 
-    def _cuda_package_imported(self, module):
+    def _cuda_package_imported(self, module: Any) -> None:
         self.attach()
         if self.config["range"]["kind"] == "none":
             self.start()
 
-    def _listen(self, first_call):
+    def _listen(self, first_call: Callable[[], object]) -> None:
         """Have one NVTX client take libcupti for its tool: each looks once, at its first call."""
         if self.config["road"] != "shim" or not self.config.get("nvtx"):
             return
+        if TYPE_CHECKING:
+            assert isinstance(self.session, ShimSession)
         try:
             library = self.session.load()
         except self.refused as refusal:
@@ -234,7 +253,7 @@ class Launcher:
             del os.environ[NVTX_VARIABLE]
 
 
-def run(target):
+def run(target: list[str]) -> None:
     """Run `SCRIPT ARG...`, `-m MODULE ARG...` or `-c CODE ARG...` as Python itself would."""
     if target[0] == "-m":
         import runpy
@@ -243,7 +262,7 @@ def run(target):
         sys.path.insert(0, os.getcwd())
         runpy.run_module(target[1], run_name="__main__", alter_sys=True)
         return
-    main = types.ModuleType("__main__")
+    main: Any = types.ModuleType("__main__")
     main.__builtins__ = __builtins__
     if target[0] == "-c":
         code = compile(target[1], "<string>", "exec")
@@ -260,14 +279,14 @@ def run(target):
     exec(code, main.__dict__)
 
 
-def _without_launcher(trace):
+def _without_launcher(trace: TracebackType | None) -> TracebackType | None:
     """A traceback that begins in the program."""
     while trace is not None and trace.tb_frame.f_code.co_filename in (__file__, "<frozen runpy>"):
         trace = trace.tb_next
     return trace
 
 
-def main(arguments):
+def main(arguments: list[str]) -> None:
     """Exit code 125 where the recording cannot begin; else the program's own end."""
     if arguments == ["--find"]:
         print(json.dumps(helper("find").found()))
@@ -284,7 +303,8 @@ def main(arguments):
     try:
         run(target)
     except OSError as error:
-        if error.filename == target[0] and error.__traceback__.tb_next.tb_next is None:
+        inner = error.__traceback__ and error.__traceback__.tb_next
+        if error.filename == target[0] and inner and inner.tb_next is None:
             said = f"{sys.executable}: can't open file '{target[0]}': {error.strerror}"
             print(said, file=sys.stderr)
             sys.exit(2)

@@ -8,6 +8,10 @@ import re
 import sys
 import threading
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 _LIBRARY = re.compile(r"/libcupti(-[0-9a-f]+)?\.so[.\d]*$")
 
 # Attributes of CUdevice_attribute -> column of TARGET_INFO_GPU.
@@ -27,14 +31,14 @@ _ATTRIBUTES = {
 }
 
 
-def loaded_libraries():
+def loaded_libraries() -> list[str]:
     """Paths of every libcupti in this process, each once."""
-    found = []
+    found: list[str] = []
     try:
         with open("/proc/self/maps") as maps:
             for line in maps:
-                path = line.rstrip("\n").partition("/")
-                path = path[1] + path[2]
+                parts = line.rstrip("\n").partition("/")
+                path = parts[1] + parts[2]
                 if _LIBRARY.search(path) and path not in found:
                     found.append(path)
     except OSError:
@@ -42,10 +46,10 @@ def loaded_libraries():
     return found
 
 
-def threads():
+def threads() -> list[list[Any]]:
     """[system thread id, name, pthread id or None] of every thread of this process."""
     known = {thread.native_id: thread for thread in threading.enumerate()}
-    found = []
+    found: list[list[Any]] = []
     try:
         ids = sorted(int(name) for name in os.listdir("/proc/self/task"))
     except OSError:
@@ -63,7 +67,7 @@ def threads():
     return found
 
 
-def devices():
+def devices() -> list[dict[str, Any]]:
     """One dict a visible GPU, from libcuda where it is loaded and initialised; else none."""
     try:
         cuda = ctypes.CDLL("libcuda.so.1", mode=os.RTLD_NOW | getattr(os, "RTLD_NOLOAD", 4))
@@ -75,7 +79,7 @@ def devices():
     return [_device(cuda, index) for index in range(count.value)]
 
 
-def _device(cuda, index):
+def _device(cuda: ctypes.CDLL, index: int) -> dict[str, Any]:
     name = ctypes.create_string_buffer(256)
     cuda.cuDeviceGetName(name, 256, index)
     uuid = (ctypes.c_ubyte * 16)()
@@ -97,7 +101,7 @@ def _device(cuda, index):
     }
 
 
-def python_facts():
+def python_facts() -> dict[str, str | None]:
     """Interpreter and torch version, where torch was imported."""
     torch = sys.modules.get("torch")
     return {

@@ -7,11 +7,16 @@ import os
 import re
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import Any
+
 _WHEELS = (("cu13", "13"), ("cuda_cupti", "12"))
 _TOOLKITS = ("/usr/local/cuda", "/opt/cuda", "/usr/lib/cuda")
 
 
-def found():
+def found() -> dict[str, Any]:
     """What a recording in this interpreter would use; paths, or None and empty lists.
 
     `libraries` are candidates, best first: the wheel that matches PyTorch's CUDA, then toolkits.
@@ -30,7 +35,7 @@ def found():
     }
 
 
-def _folder(package):
+def _folder(package: str) -> str | None:
     for entry in sys.path:
         path = os.path.join(entry or os.getcwd(), package)
         if os.path.isdir(path):
@@ -38,7 +43,7 @@ def _folder(package):
     return None
 
 
-def _wheel_folders(major):
+def _wheel_folders(major: str | None) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Folders of NVIDIA's wheels, those of the CUDA release `major` first."""
     for _, release in sorted(_WHEELS, key=lambda item: item[1] != major):
         for entry in sys.path:
@@ -52,7 +57,7 @@ def _wheel_folders(major):
                 )
 
 
-def torch_version():
+def torch_version() -> tuple[str | None, str | None]:
     """(version, CUDA release) of the torch on sys.path; None where absent or without CUDA."""
     folder = _folder("torch")
     if folder is None:
@@ -67,20 +72,20 @@ def torch_version():
     return version and version.group(1), cuda and cuda.group(1)
 
 
-def _toolkits():
+def _toolkits() -> list[str]:
     named = [os.environ.get(name) for name in ("CUDA_HOME", "CUDA_PATH")]
     return [path for path in (*named, *_TOOLKITS) if path and os.path.isdir(path)]
 
 
-def libraries(major):
+def libraries(major: str | None) -> list[str]:
     """Paths of libcupti.so.N, best first; with `major` only those of that CUDA release."""
-    patterns = []
+    patterns: list[str] = []
     for release, folders in _wheel_folders(major):
         patterns += [os.path.join(folder, "lib", f"libcupti.so.{release}") for folder in folders]
     for root in _toolkits():
         patterns += [os.path.join(root, "extras", "CUPTI", "lib64", "libcupti.so.*")]
         patterns += [os.path.join(root, "lib64", "libcupti.so.*")]
-    paths = []
+    paths: list[str] = []
     for pattern in patterns:
         for path in sorted(glob.glob(pattern)):
             release = os.path.basename(path).split(".")[2]
@@ -89,7 +94,7 @@ def libraries(major):
     return paths
 
 
-def includes(major):
+def includes(major: str | None) -> list[str]:
     """Include folders of the first place that has CUPTI's headers and CUDA's."""
     for release, folders in _wheel_folders(major):
         if major is not None and release != major:
@@ -104,12 +109,12 @@ def includes(major):
     return []
 
 
-def _complete(folders):
+def _complete(folders: Iterable[str]) -> bool:
     wanted = ("cupti_activity.h", "cuda.h", "builtin_types.h")
     return all(any(os.path.isfile(os.path.join(f, name)) for f in folders) for name in wanted)
 
 
-def _toolkit_release(folders):
+def _toolkit_release(folders: Iterable[str]) -> str | None:
     for folder in folders:
         try:
             with open(os.path.join(folder, "cuda.h")) as file:

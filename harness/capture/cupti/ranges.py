@@ -11,14 +11,36 @@ import sys
 import threading
 import time
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Mapping
+    from typing import Any, Protocol
+
+    class State(Protocol):
+        """0 before, 1 during and 2 after the session."""
+
+        value: int
+
+    class Session(Protocol):
+        """What opens and closes."""
+
+        state: State
+
+        def start(self) -> None: ...
+        def stop(self) -> None: ...
+
+    _Items = list[tuple[str, int] | None]
+else:
+    _Items = list
+
 PUSH_POP, START_END = 59, 60
 _now = time.time_ns
 
 
-class _Stack(list):
+class _Stack(_Items):
     """The open ranges of one thread in one domain; None stands for one that is not recorded."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         # Kept: asking is a system call.
         self.thread = threading.get_native_id()
@@ -31,19 +53,19 @@ class Recorder:
     the (name, domain) of the range that opens and closes the session itself.
     """
 
-    def __init__(self, session, window=None):
+    def __init__(self, session: Session, window: tuple[str, str | None] | None = None) -> None:
         self.session = session
         self._state = session.state
         self.window = window
-        self.done = []
-        self._open = {}
+        self.done: list[tuple[str, str | None, int, int, int, int]] = []
+        self._open: dict[Hashable, tuple[str, str | None, int, int]] = {}
         self._local = threading.local()
-        self._undo = []
+        self._undo: list[tuple[Any, str, Any]] = []
 
-    def _stacks(self):
+    def _stacks(self) -> dict[Any, _Stack]:
         return self._local.__dict__
 
-    def push(self, name, domain=None):
+    def push(self, name: str, domain: str | None = None) -> None:
         """A push/pop range begins on this thread."""
         if self.window is not None and self._is_window(name, domain):
             self.session.start()
@@ -54,7 +76,7 @@ class Recorder:
                 stack = self._stacks()[domain] = _Stack()
             stack.append((name, _now()) if state == 1 else None)
 
-    def pop(self, domain=None):
+    def pop(self, domain: str | None = None) -> None:
         """The innermost range of this thread and domain ends."""
         end = _now()
         stack = self._stacks().get(domain)
@@ -67,25 +89,26 @@ class Recorder:
             if self.window is not None and self._is_window(name, domain):
                 self.session.stop()
 
-    def start(self, handle, name, domain=None):
+    def start(self, handle: Hashable, name: str, domain: str | None = None) -> None:
         """A range begins that may end on another thread; `handle` is what ends it."""
         if self._state.value == 1:
             self._open[handle] = (name, domain, _now(), threading.get_native_id())
 
-    def end(self, handle):
+    def end(self, handle: Hashable) -> None:
         """The range of that handle ends."""
         found = self._open.pop(handle, None)
         if found is not None:
             name, domain, start, thread = found
             self.done.append((name, domain, start, _now(), thread, START_END))
 
-    def _is_window(self, name, domain):
+    def _is_window(self, name: str, domain: str | None) -> bool:
+        assert self.window is not None
         wanted, where = self.window
         return name == wanted and (where is None or where == domain)
 
     # Wrapping
 
-    def watch_nvtx(self, nvtx):
+    def watch_nvtx(self, nvtx: Any) -> None:
         """Wrap the `nvtx` package, of any version since 0.2."""
         annotate = nvtx.annotate
         original = {name: getattr(annotate, name) for name in ("__init__", "__enter__", "__exit__")}
@@ -97,33 +120,39 @@ class Recorder:
 
         @functools.wraps(construct)
         def init(
-            self, message=None, color=None, domain=None, category=None, payload=None, **others
-        ):
+            self: Any,
+            message: object = None,
+            color: Any = None,
+            domain: str | None = None,
+            category: Any = None,
+            payload: Any = None,
+            **others: Any,
+        ) -> None:
             construct(self, message, color, domain, category, payload, **others)
             self._harness_range = ("" if message is None else str(message), domain)
 
         # Hot: a range costs the target about 1 us more while the session is open.
         @functools.wraps(begin)
-        def enter(self):
+        def enter(self: Any) -> Any:
             entered = begin(self)
             if state.value or windowed:
                 push(*self._harness_range)
             return entered
 
         @functools.wraps(finish)
-        def leave(self, *exception):
+        def leave(self: Any, *exception: Any) -> Any:
             if state.value:
                 pop(self._harness_range[1])
             return finish(self, *exception)
 
         @functools.wraps(decorate)
-        def call(self, function):
+        def call(self: Any, function: Callable[..., Any]) -> Callable[..., Any]:
             wrapped = decorate(self, function)
             name, domain = self._harness_range
             name = name or getattr(function, "__name__", "")
 
             @functools.wraps(function)
-            def inner(*args, **kwargs):
+            def inner(*args: Any, **kwargs: Any) -> Any:
                 recorder.push(name, domain)
                 try:
                     return wrapped(*args, **kwargs)
@@ -142,29 +171,29 @@ class Recorder:
             if hasattr(kind, "push_range"):  # from nvtx 0.2.12 on
                 self._watch_domain(kind)
 
-    def _watch_domain(self, kind):
+    def _watch_domain(self, kind: Any) -> None:
         """Wrap the methods of a domain; nvtx's own functions do not go through them."""
         push, pop = kind.push_range, kind.pop_range
         start, end = kind.start_range, kind.end_range
 
         @functools.wraps(push)
-        def push_range(domain, attributes=None, **others):
+        def push_range(domain: Any, attributes: Any = None, **others: Any) -> None:
             push(domain, attributes, **others)
             self.push(_message(attributes, others), _domain_name(domain))
 
         @functools.wraps(pop)
-        def pop_range(domain):
+        def pop_range(domain: Any) -> Any:
             self.pop(_domain_name(domain))
             return pop(domain)
 
         @functools.wraps(start)
-        def start_range(domain, attributes=None, **others):
+        def start_range(domain: Any, attributes: Any = None, **others: Any) -> Any:
             handle = start(domain, attributes, **others)
             self.start(("domain", handle), _message(attributes, others), _domain_name(domain))
             return handle
 
         @functools.wraps(end)
-        def end_range(domain, range_id):
+        def end_range(domain: Any, range_id: Any) -> Any:
             self.end(("domain", range_id))
             return end(domain, range_id)
 
@@ -176,29 +205,41 @@ class Recorder:
         }
         self._replace_all(kind, made)
 
-    def _watch_functions(self, module):
+    def _watch_functions(self, module: Any) -> None:
         push, pop = module.push_range, module.pop_range
         start, end = module.start_range, module.end_range
 
         @functools.wraps(push)
-        def push_range(message=None, color=None, domain=None, *rest, **others):
+        def push_range(
+            message: object = None,
+            color: Any = None,
+            domain: str | None = None,
+            *rest: Any,
+            **others: Any,
+        ) -> Any:
             result = push(message, color, domain, *rest, **others)
             self.push("" if message is None else str(message), domain)
             return result
 
         @functools.wraps(pop)
-        def pop_range(domain=None):
+        def pop_range(domain: str | None = None) -> Any:
             self.pop(domain)
             return pop(domain)
 
         @functools.wraps(start)
-        def start_range(message=None, color=None, domain=None, *rest, **others):
+        def start_range(
+            message: object = None,
+            color: Any = None,
+            domain: str | None = None,
+            *rest: Any,
+            **others: Any,
+        ) -> Any:
             handle = start(message, color, domain, *rest, **others)
             self.start(_hashable(handle), "" if message is None else str(message), domain)
             return handle
 
         @functools.wraps(end)
-        def end_range(handle):
+        def end_range(handle: Any) -> Any:
             self.end(_hashable(handle))
             return end(handle)
 
@@ -210,30 +251,30 @@ class Recorder:
         }
         self._replace_all(module, made)
 
-    def watch_torch(self, module):
+    def watch_torch(self, module: Any) -> None:
         """Wrap `torch.cuda.nvtx`; its `range` context manager calls the wrapped functions."""
         push, pop = module.range_push, module.range_pop
         start, end = module.range_start, module.range_end
 
         @functools.wraps(push)
-        def range_push(msg):
+        def range_push(msg: object) -> Any:
             result = push(msg)
             self.push(str(msg))
             return result
 
         @functools.wraps(pop)
-        def range_pop():
+        def range_pop() -> Any:
             self.pop()
             return pop()
 
         @functools.wraps(start)
-        def range_start(msg):
+        def range_start(msg: object) -> Any:
             handle = start(msg)
             self.start(("torch", handle), str(msg))
             return handle
 
         @functools.wraps(end)
-        def range_end(range_id):
+        def range_end(range_id: Any) -> Any:
             self.end(("torch", range_id))
             return end(range_id)
 
@@ -245,23 +286,23 @@ class Recorder:
         }
         self._replace_all(module, made)
 
-    def _replace_all(self, owner, made):
+    def _replace_all(self, owner: Any, made: Mapping[str, Any]) -> None:
         for name, value in made.items():
             self.replace(owner, name, value)
 
-    def replace(self, owner, name, value):
+    def replace(self, owner: Any, name: str, value: Any) -> None:
         """Set an attribute and remember what was there."""
         self._undo.append((owner, name, getattr(owner, name)))
         setattr(owner, name, value)
 
-    def restore(self):
+    def restore(self) -> None:
         """Put back everything that was wrapped."""
         while self._undo:
             owner, name, value = self._undo.pop()
             setattr(owner, name, value)
 
 
-def _message(attributes, others):
+def _message(attributes: Any, others: Mapping[str, Any]) -> str:
     """The text of a domain's range; empty where nobody listens and the package drops it."""
     message = others.get("message")
     if message is None:
@@ -269,10 +310,10 @@ def _message(attributes, others):
     return str(getattr(message, "string", message) or "")
 
 
-def _domain_name(domain):
+def _domain_name(domain: Any) -> str | None:
     handle = getattr(domain, "handle", None)
     return getattr(handle, "name", "") or None
 
 
-def _hashable(handle):
+def _hashable(handle: Any) -> Hashable:
     return tuple(handle) if isinstance(handle, list) else handle

@@ -13,6 +13,11 @@ import time
 
 from . import facts
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
 GRAPH_LEVEL, MARKERS, FOLLOW_PROFILER = 1, 2, 4
 # When graphs as a whole are enabled, with their option: "attach" is what works.
 GRAPH_FROM = {"attach": 0, "start": 8, "with kernels": 16}
@@ -26,12 +31,12 @@ BREAKS_NVTX = 130000  # 13.0.0 crashes as an NVTX tool
 class Refused(Exception):
     """Recording cannot work here: what was found, and how to mend it."""
 
-    def __init__(self, message, remedy=None):
+    def __init__(self, message: str, remedy: str | None = None) -> None:
         super().__init__(message)
         self.remedy = remedy
 
 
-def cuda_release(library_version):
+def cuda_release(library_version: int) -> tuple[int, int | None]:
     """The CUDA release of a cuptiGetVersion number: 130001 -> (13, 0), 28 -> (12, None)."""
     if library_version >= 10000:
         return library_version // 10000, library_version // 100 % 100
@@ -41,7 +46,7 @@ def cuda_release(library_version):
 class ShimSession:
     """CUPTI activity records through the C shim: no Python in any callback."""
 
-    def __init__(self, config):
+    def __init__(self, config: Mapping[str, Any]) -> None:
         self._config = config
         self._shim = ctypes.CDLL(config["shim"])
         self._shim.hs_error.restype = ctypes.c_char_p
@@ -55,10 +60,11 @@ class ShimSession:
         self.markers = False
         self._dumped = False
 
-    def _error(self):
-        return (self._shim.hs_error() or b"").decode(errors="replace")
+    def _error(self) -> str:
+        said: bytes = self._shim.hs_error() or b""
+        return said.decode(errors="replace")
 
-    def load(self):
+    def load(self) -> str:
         """Open the libcupti that is already here, else the one that was found beforehand."""
         loaded = facts.loaded_libraries()
         if len(loaded) > 1:
@@ -66,7 +72,7 @@ class ShimSession:
                 f"two libcupti are loaded: {', '.join(loaded)}",
                 "start the target without the tool or library path that brings the second one",
             )
-        path = loaded[0] if loaded else self._config["libcupti"]
+        path: str | None = loaded[0] if loaded else self._config["libcupti"]
         if path is None:
             raise Refused("no libcupti found", "pip install nvidia-cuda-cupti")
         if self._shim.hs_load(os.fsencode(path)):
@@ -81,7 +87,7 @@ class ShimSession:
         self.markers = bool(self._config.get("nvtx")) and version != BREAKS_NVTX
         return path
 
-    def attach(self):
+    def attach(self) -> None:
         """Become the CUPTI client of this process; Refused where that is not possible."""
         if self.attached:
             return
@@ -102,7 +108,7 @@ class ShimSession:
         self._check_driver()
         self.attached = True
 
-    def _why(self, code):
+    def _why(self, code: int) -> tuple[str, str]:
         error = self._error()
         if code < 0:
             return f"no NVIDIA driver: {error}", "run on a GPU machine"
@@ -111,7 +117,7 @@ class ShimSession:
         self._check_driver()
         return f"CUPTI refused: {error}", "run harness doctor"
 
-    def _check_driver(self):
+    def _check_driver(self) -> None:
         driver = self._shim.hs_driver_version()
         major, minor = cuda_release(self.version)
         if driver and major > driver // 1000:
@@ -122,23 +128,23 @@ class ShimSession:
                 "update the driver, or install a PyTorch built for that CUDA",
             )
 
-    def start(self):
+    def start(self) -> None:
         """Open the session; a second start of a process is counted and ignored."""
         if self.attached:
             self._shim.hs_start()
             self.check_started()
 
-    def check_started(self):
+    def check_started(self) -> None:
         """Refused where CUPTI would not record: better told now than after the run."""
         if self._shim.hs_start_result():
             raise Refused(f"CUPTI could not record: {self._error()}", "run harness doctor")
 
-    def stop(self):
+    def stop(self) -> None:
         """Close the session, with everything that was launched in it."""
         if self.attached:
             self._shim.hs_stop()
 
-    def save(self, folder):
+    def save(self, folder: str) -> None:
         """Write the records once the session is closed; costs about 0.1 us a record."""
         if self.state.value == 2 and not self._dumped:
             path = os.path.join(folder, "records.bin")
@@ -147,14 +153,14 @@ class ShimSession:
             os.replace(path + ".part", path)
             self._dumped = True
 
-    def finish(self, folder):
+    def finish(self, folder: str) -> None:
         """Close, let go of CUPTI, write."""
         if self.attached:
             self._shim.hs_detach()
             self.attached = False
         self.save(folder)
 
-    def describe(self):
+    def describe(self) -> dict[str, Any]:
         """Facts for host.json."""
         return {
             "road": "shim",
@@ -174,27 +180,27 @@ class _State:
 class TorchSession:
     """torch.profiler with CUDA activities alone, for machines without a C compiler."""
 
-    def __init__(self, config):
+    def __init__(self, config: Mapping[str, Any]) -> None:
         self._config = config
         self.state = _State()
         self.attached = False
         self.markers = False
-        self._profiler = None
-        self._clocks = {}
+        self._profiler: Any = None
+        self._clocks: dict[str, Any] = {}
         self._ignored = 0
         self._saved = False
-        self._error = None
+        self._error: str | None = None
 
-    def attach(self):
+    def attach(self) -> None:
         """Nothing to attach: Kineto subscribes when the session opens."""
         self.attached = True
 
-    def start(self):
+    def start(self) -> None:
         """Open the session."""
         if self.state.value:
             self._ignored += 1
             return
-        torch = sys.modules.get("torch")
+        torch: Any = sys.modules.get("torch")
         if torch is None:
             raise self._cannot(
                 "PyTorch is not imported yet", "import torch before the capture range opens"
@@ -217,14 +223,14 @@ class TorchSession:
         self._clocks["opened"] = time.time_ns()
         self.state.value = 1
 
-    def _cannot(self, reason, remedy):
+    def _cannot(self, reason: str, remedy: str) -> Refused:
         self._error = reason
         return Refused(f"torch.profiler cannot start: {reason}", remedy)
 
-    def check_started(self):
+    def check_started(self) -> None:
         """A start that failed was refused at once."""
 
-    def stop(self):
+    def stop(self) -> None:
         """Close it, with everything that was launched in it."""
         if self.state.value != 1:
             return
@@ -236,7 +242,7 @@ class TorchSession:
         self._clocks["drain"] = [before, time.time_ns()]
         self._profiler.__exit__(None, None, None)
 
-    def save(self, folder):
+    def save(self, folder: str) -> None:
         """Write Kineto's chrome trace once the session is closed."""
         if self.state.value == 2 and not self._saved:
             path = os.path.join(folder, "trace.json")
@@ -245,12 +251,12 @@ class TorchSession:
             self._saved = True
             self._profiler = None
 
-    def finish(self, folder):
+    def finish(self, folder: str) -> None:
         """Close and write."""
         self.stop()
         self.save(folder)
 
-    def describe(self):
+    def describe(self) -> dict[str, Any]:
         """Facts for host.json."""
         loaded = facts.loaded_libraries()
         version = ctypes.c_uint32()
