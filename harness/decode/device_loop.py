@@ -31,7 +31,7 @@ class DeviceLoopDecoder(Decoder):
         self.limit = torch.zeros_like(self.state.position)
         self.loop: Any = None
 
-    @torch.inference_mode()
+    @torch.inference_mode()  # type: ignore[untyped-decorator]  # torch is not followed
     def prepare(self) -> None:
         """Record the loop, then run `warmup_steps` of it and throw them away."""
         nothing = contextlib.nullcontext()

@@ -32,7 +32,8 @@ class Execution:
 
     def prepare_forward(self, model: Any, cache: CacheChoice) -> Forward:
         """The forward pass that decode steps call."""
-        return model
+        forward: Forward = model
+        return forward
 
     def record(
         self,
@@ -70,7 +71,8 @@ class Compiled(Execution):
     def prepare_forward(self, model: Any, cache: CacheChoice) -> Forward:
         import torch
 
-        return torch.compile(model, fullgraph=True, dynamic=not cache.fixed_shapes)
+        compiled: Forward = torch.compile(model, fullgraph=True, dynamic=not cache.fixed_shapes)
+        return compiled
 
 
 @choice("execution", "cuda-graph")

@@ -152,7 +152,7 @@ class _Steps:
         self.window.close()
 
 
-class _End(EosTokenCriteria):
+class _End(EosTokenCriteria):  # type: ignore[misc]  # transformers is not followed
     """transformers' own criterion; being called is where its stop check begins."""
 
     def __init__(self, eos_id: int, device: torch.device, steps: _Steps) -> None:
@@ -164,7 +164,7 @@ class _End(EosTokenCriteria):
         return super().__call__(*args, **kwargs)
 
 
-class _ForcedEnd(LogitsProcessor):
+class _ForcedEnd(LogitsProcessor):  # type: ignore[misc]  # transformers is not followed
     """Makes the end token the only choice of the rows whose turn it is."""
 
     def __init__(
@@ -177,7 +177,7 @@ class _ForcedEnd(LogitsProcessor):
             self.steps = torch.tensor(rows, device=device)
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        due = self.steps == self.step
+        due: torch.Tensor = self.steps == self.step
         self.step += 1
         scores = scores.masked_fill(due[:, None], float("-inf"))
         scores[:, self.eos_id].masked_fill_(due, 0.0)
@@ -197,15 +197,15 @@ def _stop_checks(steps: _Steps, deferred: bool) -> Iterator[None]:
         )
     plain, late = utils.StopCheck, utils.DeferredStopCheck
 
-    class Check(plain):  # type: ignore[misc, valid-type]
+    class Check(plain):  # type: ignore[misc, valid-type]  # found at run time
         def __call__(self, *args: Any, **kwargs: Any) -> bool:
-            stopping = super().__call__(*args, **kwargs)
+            stopping: bool = super().__call__(*args, **kwargs)
             steps.check_ends(stopping)
             return stopping
 
-    class LateCheck(late):  # type: ignore[misc, valid-type]
+    class LateCheck(late):  # type: ignore[misc, valid-type]  # found at run time
         def __call__(self, *args: Any, **kwargs: Any) -> bool:
-            stopping = super().__call__(*args, **kwargs)
+            stopping: bool = super().__call__(*args, **kwargs)
             steps.check_ends(stopping)
             return stopping
 

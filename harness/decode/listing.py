@@ -49,7 +49,7 @@ def _values(strategy: Strategy, device: str) -> dict[str, Any]:
 
 def strategy_rows(device: str) -> Rows:
     """Header and one row a strategy; why one cannot run on `device` stands behind its summary."""
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for found in strategies():
         summary = found.summary if is_safe(found) else f"UNSAFE: {found.summary}"
         reason = unavailable_reason(found, device)
@@ -62,7 +62,7 @@ def strategy_rows(device: str) -> Rows:
 
 def choice_rows() -> Rows:
     """Header and one row a choice."""
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (f"--{kind.replace('_', '-')}", name, choice_class(kind, name).summary)
         for kind in KINDS
         for name in choice_names(kind)

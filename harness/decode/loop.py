@@ -121,7 +121,7 @@ class Decoder:
             )
         self._step: Step = _unprepared
 
-    @torch.inference_mode()
+    @torch.inference_mode()  # type: ignore[untyped-decorator]  # torch is not followed
     def prepare(self) -> None:
         """Compile or record the decode step, then run `warmup_steps` of it and throw them away."""
         forward = self.execution.prepare_forward(self.model, self.cache)
@@ -143,7 +143,7 @@ class Decoder:
             self._loop(warm_up, None, stops=False)
         self.runtime.synchronize()
 
-    @torch.inference_mode()
+    @torch.inference_mode()  # type: ignore[untyped-decorator]  # torch is not followed
     def run(self, window: CaptureWindow | None = None) -> Generation:
         """Generate up to `max_new_tokens` tokens a row from the prompt."""
         torch.manual_seed(self.workload.seed)

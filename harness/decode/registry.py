@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import importlib
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ..errors import UsageError
 from .strategy import HostSyncs, Strategy
@@ -20,9 +20,9 @@ KINDS = ("cache", "execution", "stop_check", "allocator")
 _MODULES = ("caches", "execution", "allocator")
 _FOLDERS = ("stops", "presets")
 
-_choices: dict[str, dict[str, type]] = {kind: {} for kind in KINDS}
+_choices: dict[str, dict[str, type[Any]]] = {kind: {} for kind in KINDS}
 _strategies: dict[str, Strategy] = {}
-T = TypeVar("T", bound=type)
+T = TypeVar("T", bound=type[Any])
 
 
 def choice(kind: str, name: str) -> Callable[[T], T]:
@@ -38,11 +38,11 @@ def choice(kind: str, name: str) -> Callable[[T], T]:
     return register
 
 
-def strategy(name: str, summary: str, **fields: object) -> Strategy:
+def strategy(name: str, summary: str, **fields: Any) -> Strategy:
     """Register a preset; fields are those of `Strategy`."""
     if name in _strategies:
         raise ValueError(f"strategy {name!r} is registered twice")
-    _strategies[name] = Strategy(name=name, summary=summary, **fields)  # type: ignore[arg-type]
+    _strategies[name] = Strategy(name=name, summary=summary, **fields)
     return _strategies[name]
 
 
@@ -61,7 +61,7 @@ def choice_names(kind: str) -> tuple[str, ...]:
     return tuple(_choices[kind])
 
 
-def choice_class(kind: str, name: str) -> type:
+def choice_class(kind: str, name: str) -> type[Any]:
     """The class behind a choice; raises UsageError for an unknown name."""
     _load()
     if name not in _choices[kind]:

@@ -28,6 +28,7 @@ from .workload import DEVICES, Workload, check_among, eos_schedule
 
 if TYPE_CHECKING:
     from ..runtime.base import Runtime
+    from .hf import HfDecoder
     from .strategy import Strategy
 
 RESULT_VERSION = 1
@@ -39,14 +40,13 @@ def _silent(_: str) -> None:
 
 def make_decoder(
     model: Any, workload: Workload, runtime: Runtime, ranges: Ranges, strategy: Strategy
-) -> Any:
+) -> Decoder | HfDecoder:
     """The decoder of `strategy`: a `loop.Decoder`, or that of its engine."""
+    engine: type[Decoder | HfDecoder] = Decoder
     if strategy.engine == "hf":
-        from .hf import HfDecoder as Engine
+        from .hf import HfDecoder as engine
     elif strategy.engine == "device-loop":
-        from .device_loop import DeviceLoopDecoder as Engine
-    else:
-        Engine = Decoder
+        from .device_loop import DeviceLoopDecoder as engine
     setup = Setup(
         model=model,
         prompt=make_prompt(workload, model, runtime.device),
@@ -57,7 +57,7 @@ def make_decoder(
         eos_id=find_eos(workload, model),
         forced_steps=eos_schedule(workload),
     )
-    return Engine(setup)
+    return engine(setup)
 
 
 def run(

@@ -96,7 +96,8 @@ class Workload:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for a manifest; `from_dict` reverses it."""
-        return json.loads(self.to_json())
+        plain: dict[str, Any] = json.loads(self.to_json())
+        return plain
 
     def to_json(self) -> str:
         """One line of JSON; `from_json` reverses it."""

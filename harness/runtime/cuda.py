@@ -43,7 +43,8 @@ class CudaEvent:
 
     def elapsed_ns(self, since: CudaEvent) -> int:
         # elapsed_time is milliseconds in single precision, about 0.5 us resolution.
-        return round(since._event.elapsed_time(self._event) * 1e6)
+        milliseconds: float = since._event.elapsed_time(self._event)
+        return round(milliseconds * 1e6)
 
 
 class CudaFlag:
@@ -86,7 +87,8 @@ class CudaRuntime:
         return torch.cuda.current_stream(self.device)
 
     def use_stream(self, stream: torch.cuda.Stream) -> AbstractContextManager[Any]:
-        return torch.cuda.stream(stream)
+        context: AbstractContextManager[Any] = torch.cuda.stream(stream)
+        return context
 
     def new_event(self, *, timing: bool = False) -> CudaEvent:
         return CudaEvent(self.counters, timing)
@@ -99,7 +101,8 @@ class CudaRuntime:
         return bool(value.item())
 
     def capture_graph(self, step: Callable[[], None], warm_up: Callable[[], None]) -> Graph:
-        return self._captured(step, warm_up, torch.cuda.CUDAGraph())
+        graph: Graph = self._captured(step, warm_up, torch.cuda.CUDAGraph())
+        return graph
 
     def capture_loop(
         self,

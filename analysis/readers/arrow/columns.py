@@ -25,7 +25,7 @@ def texts(values: Any, where: str) -> list[str]:
 
 
 def _texts(chunk: Any, where: str) -> list[str]:
-    import pyarrow as pa  # type: ignore[import-untyped]
+    import pyarrow as pa
 
     types = pa.types
     if types.is_dictionary(chunk.type):

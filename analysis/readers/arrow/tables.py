@@ -22,7 +22,7 @@ from ..sqlite.database import Database
 from .columns import REEXPORT, integers, texts
 
 if TYPE_CHECKING:
-    import pyarrow  # type: ignore[import-untyped]
+    import pyarrow
 
 SUFFIXES = (".parquet", ".arrow", ".arrows", ".feather")
 FOLDER_ENDINGS = ("_pqtdir", "_arwdir", ".parquetdir", ".arrowdir")
@@ -197,7 +197,7 @@ def _folder(folder: Path) -> dict[str, _Source]:
 def _opened(file: Path) -> _Source:
     """One table file; its first bytes say which format it has."""
     import pyarrow as pa
-    import pyarrow.parquet as pq  # type: ignore[import-untyped]
+    import pyarrow.parquet as pq
 
     if file.exists() and not file.is_file():  # a pipe would be waited for
         raise TraceError(f"{file} is not a regular file", remedy=REEXPORT)

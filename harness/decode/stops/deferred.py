@@ -1,8 +1,17 @@
 """Copy the flag to pinned memory each step, and read the copy some steps later."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from ..registry import choice
 from ..stopping import StopCheck
 from ..strategy import HostSyncs
+
+if TYPE_CHECKING:
+    import torch
+
+    from ...runtime.base import Runtime
 
 
 @choice("stop_check", "deferred")
@@ -17,13 +26,13 @@ class Deferred(StopCheck):
     summary = "wait for the event of an earlier step's flag copy, one stream"
 
     @classmethod
-    def host_syncs(cls, every_k):
+    def host_syncs(cls, every_k: int) -> HostSyncs:
         return HostSyncs(event_waits=1)
 
-    def expected_event_waits(self, executed):
+    def expected_event_waits(self, executed: int) -> int:
         return max(0, executed - self.workload.lag)
 
-    def begin(self, runtime):
+    def begin(self, runtime: Runtime) -> None:
         super().begin(runtime)
         self.lag = self.workload.lag
         # A flag that is never looked at needs no slot of its own.
@@ -31,12 +40,12 @@ class Deferred(StopCheck):
         self.slots = [runtime.new_flag() for _ in range(depth + 1)]
         self.landed = [runtime.new_event() for _ in self.slots]
 
-    def publish(self, step, flag):
+    def publish(self, step: int, flag: torch.Tensor) -> None:
         index = step % len(self.slots)
         self.slots[index].copy_from(flag)
         self.landed[index].record()
 
-    def should_stop(self, step):
+    def should_stop(self, step: int) -> bool:
         if step < self.lag:
             return False
         index = (step - self.lag) % len(self.slots)
