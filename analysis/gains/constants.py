@@ -35,7 +35,14 @@ class Estimate:
     high: int
 
     @classmethod
-    def of(cls, name: str, samples: Int64, stand_in: int, *, mean: bool = False) -> Estimate:
+    def of(
+        cls,
+        name: str,
+        samples: Int64 | npt.NDArray[np.float64],
+        stand_in: int,
+        *,
+        mean: bool = False,
+    ) -> Estimate:
         """The estimate from samples in ns, shape (n,)."""
         if len(samples) == 0:
             return cls(name, stand_in, 0, stand_in, stand_in)
@@ -113,7 +120,7 @@ def _previous_on_stream(trace: Trace) -> tuple[Int64, Int64]:
     return order, previous
 
 
-def _first_of_launch(call: Int64) -> Int64:
+def _first_of_launch(call: Int64) -> npt.NDArray[np.bool_]:
     """Mask: the operation is the first that its call launched on this stream."""
     first = np.ones(len(call), np.bool_)
     if len(call) > 1:
@@ -121,7 +128,7 @@ def _first_of_launch(call: Int64) -> Int64:
     return first
 
 
-def _behind_a_hold(trace: Trace) -> Int64:
+def _behind_a_hold(trace: Trace) -> npt.NDArray[np.bool_]:
     """Mask over calls: the call before it on its thread made a stream wait."""
     holds = trace.calls.named({"cudaStreamWaitEvent", "cuStreamWaitEvent"})
     behind = np.zeros(len(trace.calls), np.bool_)

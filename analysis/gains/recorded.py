@@ -218,7 +218,7 @@ class _Reader:
         held = bool(self.waits[self.rows[index]])
         if count > 1 and (start[1:] < np.maximum.accumulate(end)[:-1]).any():
             # Branches of a graph that overlap: one stretch, since one stream cannot overlap itself.
-            works = (Work("graph", int(end.max() - start.min())),)
+            works: tuple[Work, ...] = (Work("graph", int(end.max() - start.min())),)
         else:
             works = tuple(self._work(row, held) for row in rows)
         graph = first if count > 1 else None

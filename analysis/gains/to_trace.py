@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from typing import Any
 
 from ..writer.writer import DEVICE, PAGEABLE, PINNED, CopyKind, SyncType, TraceBuilder
 from .log import Log, Operation
@@ -50,11 +51,12 @@ def fill(trace: TraceBuilder, log: Log, place: Place = plain_place, name: str = 
 
 def _operation(trace: TraceBuilder, row: Operation, process: int, place: Place) -> None:
     device, stream = place(row.stream)
-    where = {
+    where: dict[str, Any] = {
         "correlation": row.correlation, "process": process, "device": device, "stream": stream,
     }  # fmt: skip
     node = None if row.graph is None else (row.graph << 32) + row.node + 1
     if row.kind == "graph":
+        assert row.graph is not None
         trace.graph_trace(
             row.start, row.end, graph_id=row.graph, graph_exec_id=row.graph + 1, **where
         )

@@ -46,7 +46,7 @@ _SCATTERS = frozenset(
 _SLIDE = frozenset({"index_copy", "index_put", "scatter"})
 
 
-class Recorder(TorchDispatchMode):
+class Recorder(TorchDispatchMode):  # type: ignore[misc]  # torch is not followed
     """Passes every operation on, and tells `sink` what it was, and which tensors come and go.
 
     `answer` supplies values of device reads where the tensors have none (meta tensors).
@@ -180,7 +180,7 @@ class Recorder(TorchDispatchMode):
         return Op(label, KERNEL, ATTENTION, flops, query.shape[-2], dtype, reads, writes)
 
 
-class _Inner(TorchDispatchMode):
+class _Inner(TorchDispatchMode):  # type: ignore[misc]  # torch is not followed
     """The recorder once more on the stack, while one of its composite operations is taken apart."""
 
     def __init__(self, recorder: Recorder) -> None:
@@ -191,7 +191,7 @@ class _Inner(TorchDispatchMode):
         return self.recorder.__torch_dispatch__(func, types, args, kwargs)
 
 
-class _WholeAttention(TorchFunctionMode):
+class _WholeAttention(TorchFunctionMode):  # type: ignore[misc]  # torch is not followed
     """Computes attention out of the recorder's sight, and tells it of one operation."""
 
     def __init__(self, recorder: Recorder) -> None:
@@ -231,7 +231,8 @@ def moved(tensor: torch.Tensor) -> int:
             count *= size
         elif size == 0:
             return 0
-    return int(count) * tensor.element_size()
+    element_bytes: int = tensor.element_size()
+    return int(count) * element_bytes
 
 
 _SAME_TYPE = frozenset(

@@ -103,7 +103,7 @@ class ShapeForward:
         from transformers.modeling_outputs import CausalLMOutputWithPast
 
         ids = args[0] if args else kwargs["input_ids"]
-        cache = kwargs.get("past_key_values")
+        cache: Any = kwargs.get("past_key_values")
         started = bool(getattr(cache, "layers", None)) and cache.layers[0].is_initialized
         self.begin(fresh=type(cache).__name__ == "DynamicCache" and not started)
         with _disable_current_modes():
@@ -116,7 +116,7 @@ class ShapeForward:
 
     def operations(self, ids: torch.Tensor, kwargs: dict[str, Any]) -> tuple[Op, ...]:
         """The operations of one forward pass; runs it on the meta device unless the same was."""
-        cache = kwargs.get("past_key_values")
+        cache: Any = kwargs.get("past_key_values")
         shapes = tuple(
             (name, tuple(v.shape) if isinstance(v, torch.Tensor) else v)
             for name, v in sorted(kwargs.items())
@@ -190,7 +190,7 @@ class ShapeForward:
         return self._logits[batch, dtype].expand(batch, min(kept or length, length), -1)
 
 
-class _Answers(torch.utils._python_dispatch.TorchDispatchMode):
+class _Answers(torch.utils._python_dispatch.TorchDispatchMode):  # type: ignore[misc]  # torch is not followed
     """Remembers the values that are read from tensors."""
 
     def __init__(self) -> None:

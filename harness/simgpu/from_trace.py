@@ -136,7 +136,7 @@ def _outcome(
         )
         for k, one in enumerate(done)
     ]  # fmt: skip
-    columns = _COLUMNS
+    columns: tuple[Column, ...] = _COLUMNS
     if all(row[0] == TRACED for row in rows):
         columns, rows = _COLUMNS[1:], [row[1:] for row in rows]
     constants = recorded.constants

@@ -149,7 +149,7 @@ def _compiled_by(sim: SimDevice) -> Iterator[None]:
 
         return forward
 
-    torch.compile = compiled  # type: ignore[assignment]
+    torch.compile = compiled
     try:
         yield
     finally:

@@ -14,7 +14,7 @@ import torch
 
 from ..analysis.gains.work import Work
 from ..nvtx import Range
-from ..runtime.base import Counters
+from ..runtime.base import Counters, Loop
 from .device import DEFAULT_STREAM, Race, SimDevice
 
 ARGB = {"blue": 0xFF0000FF, "green": 0xFF008000, "purple": 0xFF800080, "orange": 0xFFFFA500}
@@ -178,6 +178,16 @@ class SimRuntime:
         self._stream.wait_stream(side)
         number, nodes = self.sim.capture(step)
         return SimGraph(self.sim, number, nodes, step)
+
+    def capture_loop(
+        self,
+        step: Callable[[], None],
+        warm_up: Callable[[], None],
+        finished: torch.Tensor,
+        position: torch.Tensor,
+        limit: torch.Tensor,
+    ) -> Loop:
+        raise NotImplementedError("simulate() refuses such a strategy first")
 
     def synchronize(self) -> None:
         self.counters.synchronizes += 1
