@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 from ..decode.registry import KINDS, choice_names, strategy_names
 from ..decode.strategies import resolve
@@ -42,7 +43,7 @@ def parse_strategy(text: str, base: Workload) -> tuple[str, Workload]:
             f"no strategy is called {preset!r}",
             remedy="`harness strategies` lists what there is; use NAME or NAME+CHOICE",
         )
-    changes: dict[str, str] = {}
+    changes: dict[str, Any] = {}
     for word in words:
         kind = next((kind for kind in KINDS if word in choice_names(kind)), None)
         if kind is None:
@@ -57,7 +58,7 @@ def parse_strategy(text: str, base: Workload) -> tuple[str, Workload]:
     workload = dataclasses.replace(base, strategy=preset, **changes)
     found = resolve(workload)
     if found.name in strategy_names():
-        plain: dict[str, str | None] = dict.fromkeys(KINDS)
+        plain: dict[str, Any] = dict.fromkeys(KINDS)
         return found.name, dataclasses.replace(workload, strategy=found.name, **plain)
     return "+".join((preset, *words)), workload
 

@@ -54,7 +54,8 @@ class CellFigures:
     @property
     def error(self) -> str | None:
         """Why it could not be measured."""
-        return self.cell["error"]
+        error: str | None = self.cell["error"]
+        return error
 
     def column(self, name: str) -> Float:
         """A column of the runs, shape (runs with a value,)."""

@@ -221,7 +221,8 @@ class _Session:
     def _cost_s(self, row: Mapping[str, Any]) -> float:
         """What another visit like this one costs: without what only a first visit does."""
         once = sum(json.loads(row["warmup_ns"])[self.protocol.warmup_runs :])
-        return (row["visit_ns"] - row["compile_ns"] - row["capture_ns"] - once) / 1e9
+        cost_ns: int = row["visit_ns"] - row["compile_ns"] - row["capture_ns"] - once
+        return cost_ns / 1e9
 
     def _worker_started(self, worker: Worker) -> int:
         facts = worker.facts

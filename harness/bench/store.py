@@ -117,15 +117,15 @@ class Store:
 
     def _create(self) -> None:
         if _META not in self.db.table_names():
-            self.db[_META].insert({"id": 1, "results_version": RESULTS_VERSION}, pk="id")
+            self.db.table(_META).insert({"id": 1, "results_version": RESULTS_VERSION}, pk="id")
         for name, columns in _TABLES.items():
-            table = self.db[name]
+            table = self.db.table(name)
             if table.exists():
                 for column in columns.keys() - table.columns_dict.keys():
                     table.add_column(column, columns[column])  # written by an older harness
                 continue
             table.create(columns, pk="id", foreign_keys=_KEYS.get(name, ()))
-        self.db["runs"].create_index(["session", "cell"], if_not_exists=True)
+        self.db.table("runs").create_index(["session", "cell"], if_not_exists=True)
 
     # Writing
 
@@ -178,7 +178,7 @@ class Store:
 
     def change(self, table: str, key: Any, **row: Any) -> None:
         """Change columns of one row."""
-        self.db[table].update(key, {name: _plain(value) for name, value in row.items()})
+        self.db.table(table).update(key, {name: _plain(value) for name, value in row.items()})
 
     # Reading
 

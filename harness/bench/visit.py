@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ..decode.loop import Generation
+    from ..decode.loop import Engine, Generation
     from ..runtime.base import Runtime
 
 # Each batch size and length is a version of one compiled function; PyTorch gives up after 8.
@@ -160,19 +160,19 @@ class Bench:
             torch.cuda.empty_cache()
 
     def _warm_up(
-        self, decoder: Any, protocol: Protocol, first: bool
+        self, decoder: Engine, protocol: Protocol, first: bool
     ) -> tuple[tuple[int, ...], bool]:
         """(wall time of each warm-up run, whether the last two agreed)."""
         times: list[int] = []
         began = time.perf_counter()
         while True:
             times.append(decoder.run(StepClock(self.runtime)).wall_ns)
-            stable = len(times) > 1 and _agree(*times[-2:], protocol.stable_within)
+            stable = len(times) > 1 and _agree(times[-2], times[-1], protocol.stable_within)
             done = stable or not first or time.perf_counter() - began > protocol.warmup_s
             if len(times) >= protocol.warmup_most or (len(times) >= protocol.warmup_runs and done):
                 return tuple(times), stable or len(times) == 1
 
-    def _measure(self, decoder: Any) -> Measured:
+    def _measure(self, decoder: Engine) -> Measured:
         clock = StepClock(self.runtime)
         gc.collect()
         self.runtime.reset_peak_memory()
@@ -233,7 +233,8 @@ def compile_ns() -> int:
         return 0
     from torch._dynamo.utils import calculate_time_spent
 
-    return round(calculate_time_spent().get("total_wall_time", 0.0) * 1e9)
+    seconds: float = calculate_time_spent().get("total_wall_time", 0.0)
+    return round(seconds * 1e9)
 
 
 def allow_many_versions() -> None:

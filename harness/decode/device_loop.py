@@ -14,7 +14,7 @@ import torch
 
 from ..errors import HarnessError
 from .loop import Decoder, Setup, decode_one_token, prefill
-from .window import CaptureWindow
+from .window import CaptureWindow, Window
 
 
 class DeviceLoopDecoder(Decoder):
@@ -57,9 +57,7 @@ class DeviceLoopDecoder(Decoder):
             self._loop(steps, None, stops=False)
         self.runtime.synchronize()
 
-    def _loop(
-        self, steps: int, window: CaptureWindow | None, *, stops: bool
-    ) -> tuple[int, list[Any]]:
+    def _loop(self, steps: int, window: Window | None, *, stops: bool) -> tuple[int, list[Any]]:
         runtime, ranges, state = self.runtime, self.ranges, self.state
         marks = [runtime.new_event(timing=True) for _ in range(3)]
         window = window or CaptureWindow(None, runtime, ranges)

@@ -18,7 +18,7 @@ from transformers.generation import utils
 from ..errors import HarnessError
 from .loop import Generation, Setup
 from .state import NO_EOS, steps_needed
-from .window import CaptureWindow
+from .window import CaptureWindow, Window
 
 if TYPE_CHECKING:
     from ..nvtx import Ranges
@@ -46,7 +46,7 @@ class HfDecoder:
             self._generate(steps, _Steps(self.runtime, self.ranges, None), NO_EOS)
         self.runtime.synchronize()
 
-    def run(self, window: CaptureWindow | None = None) -> Generation:
+    def run(self, window: Window | None = None) -> Generation:
         """Generate up to `max_new_tokens` tokens a row from the prompt."""
         torch.manual_seed(self.workload.seed)
         self.runtime.synchronize()
@@ -109,7 +109,7 @@ class HfDecoder:
 class _Steps:
     """Opens and closes the ranges of a run whose loop is not ours."""
 
-    def __init__(self, runtime: Runtime, ranges: Ranges, window: CaptureWindow | None) -> None:
+    def __init__(self, runtime: Runtime, ranges: Ranges, window: Window | None) -> None:
         self.ranges = ranges
         self.window = window or CaptureWindow(None, runtime, ranges)
         self.marks = [runtime.new_event(timing=True) for _ in range(3)]

@@ -9,13 +9,13 @@ from __future__ import annotations
 import dataclasses
 import functools
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
 from .registry import choice_class
 from .state import DecodeState, steps_needed
-from .window import CaptureWindow
+from .window import CaptureWindow, Window
 
 if TYPE_CHECKING:
     from ..nvtx import Ranges
@@ -93,6 +93,16 @@ class Setup:
     forced_steps: tuple[int | None, ...] | None = None
 
 
+class Engine(Protocol):
+    """What makes tokens: `Decoder`, or one of the other engines."""
+
+    def prepare(self) -> None:
+        """Compile, record, warm up: once."""
+
+    def run(self, window: Window | None = None) -> Generation:
+        """Generate from the prompt; may be called again and again."""
+
+
 def _unprepared(step: int) -> None:
     raise RuntimeError("prepare() comes before run()")
 
@@ -144,7 +154,7 @@ class Decoder:
         self.runtime.synchronize()
 
     @torch.inference_mode()  # type: ignore[untyped-decorator]  # torch is not followed
-    def run(self, window: CaptureWindow | None = None) -> Generation:
+    def run(self, window: Window | None = None) -> Generation:
         """Generate up to `max_new_tokens` tokens a row from the prompt."""
         torch.manual_seed(self.workload.seed)
         self._begin()
@@ -170,9 +180,7 @@ class Decoder:
             wall_ns=ended_ns - began_ns,
         )
 
-    def _loop(
-        self, steps: int, window: CaptureWindow | None, *, stops: bool
-    ) -> tuple[int, list[Any]]:
+    def _loop(self, steps: int, window: Window | None, *, stops: bool) -> tuple[int, list[Any]]:
         """Up to `steps` steps; how many were made, and events at the start, after step 0, at the
         end. `stops` False goes on whatever the stop check says."""
         runtime, ranges, state, stop = self.runtime, self.ranges, self.state, self.stop

@@ -19,7 +19,7 @@ from ..runtime import open_runtime
 from ..version import __version__
 from .allocator import VARIABLES
 from .availability import unavailable_reason
-from .loop import Decoder, Generation, Setup
+from .loop import Decoder, Engine, Generation, Setup
 from .models import check_length, find_eos, load_model, make_prompt
 from .registry import host_syncs_of, is_safe
 from .strategies import resolve
@@ -28,7 +28,6 @@ from .workload import DEVICES, Workload, check_among, eos_schedule
 
 if TYPE_CHECKING:
     from ..runtime.base import Runtime
-    from .hf import HfDecoder
     from .strategy import Strategy
 
 RESULT_VERSION = 1
@@ -40,9 +39,9 @@ def _silent(_: str) -> None:
 
 def make_decoder(
     model: Any, workload: Workload, runtime: Runtime, ranges: Ranges, strategy: Strategy
-) -> Decoder | HfDecoder:
+) -> Engine:
     """The decoder of `strategy`: a `loop.Decoder`, or that of its engine."""
-    engine: type[Decoder | HfDecoder] = Decoder
+    engine: Callable[[Setup], Engine] = Decoder
     if strategy.engine == "hf":
         from .hf import HfDecoder as engine
     elif strategy.engine == "device-loop":

@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from ..nvtx import Ranges
     from ..runtime.base import Runtime
+
+
+class Window(Protocol):
+    """What a run tells of its steps: `CaptureWindow`, or a clock in its place."""
+
+    @property
+    def steps(self) -> tuple[int, int] | None:
+        """The steps that it would have apart, half-open; None where it asks for none."""
+
+    def before(self, step: int) -> None:
+        """Called before step `step` opens its range."""
+
+    def after(self, step: int) -> None:
+        """Called after step `step` closed its range."""
+
+    def close(self) -> None:
+        """Called when the run is over, or has failed."""
 
 
 class CaptureWindow:

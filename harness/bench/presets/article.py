@@ -28,7 +28,9 @@ def make(base: Workload) -> tuple[tuple[Cell, ...], tuple[Section, ...]]:
     if base.eos_id is None and base.force_eos_at is None:
         base = dataclasses.replace(base, eos_id=-1)
 
-    def cells(strategies: Sequence[str], batches: Sequence[int], lengths: Sequence[int]):
+    def cells(
+        strategies: Sequence[str], batches: Sequence[int], lengths: Sequence[int]
+    ) -> tuple[Cell, ...]:
         return product(strategies, batches, lengths, base)
 
     synchronous = cells(SETUPS, (BATCH,), LENGTHS)
