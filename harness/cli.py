@@ -26,7 +26,8 @@ class CommandFolder(click.Group):
         if name not in self.list_commands(ctx):
             return None
         module = importlib.import_module(f".commands.{name.replace('-', '_')}", __package__)
-        return module.command
+        command: click.Command = module.command
+        return command
 
     def invoke(self, ctx: click.Context) -> object:
         try:

@@ -137,7 +137,7 @@ def redacted(argv: Sequence[str]) -> tuple[str, ...]:
     for word in argv:
         name, equals, value = word.partition("=")
         option = name.startswith("-")
-        secret = (option or equals) and _SECRET.search(name.lstrip("-")) is not None
+        secret = bool(option or equals) and _SECRET.search(name.lstrip("-")) is not None
         if hide_next and not word.startswith("-"):
             shown.append(word if word.isdecimal() else "***")
         elif secret and equals:

@@ -125,9 +125,9 @@ class _Keeper:
             finally:
                 os._exit(127)
         os.close(failing)
-        error = os.read(failed, 16).decode()
+        refused = os.read(failed, 16).decode()
         os.close(failed)
-        self._say(f"failed {error}" if error else f"started {self._leader}")
+        self._say(f"failed {refused}" if refused else f"started {self._leader}")
         # The target's own output pipe and terminal are nothing to us.
         nothing = os.open(os.devnull, os.O_RDWR)
         for fd in (0, 1, 2):

@@ -25,6 +25,9 @@ from .manifest import scrubbed_manifest
 from .removed import Removed, Searched, quoted, verify
 from .search import SHORTEST
 
+Column = tuple[int, str, str, int, object, int]
+"""A row of SQLite's table_info: number, name, type, NOT NULL, default, place in the primary key."""
+
 
 @dataclass(frozen=True)
 class Scrubbed:
@@ -148,7 +151,7 @@ class _Copy:
             self._keep_rows(table, columns)
             self.kept.append((table, rows))
 
-    def _create(self, table: str, columns: list[tuple]) -> None:
+    def _create(self, table: str, columns: list[Column]) -> None:
         """The same table without what its definition may carry: defaults, checks, comments."""
         keys = [name for _, name, _, _, _, key in sorted(columns, key=lambda c: c[5]) if key]
         parts = []
@@ -167,7 +170,7 @@ class _Copy:
         )
         return self._base.execute(query).fetchone() is not None
 
-    def _keep_rows(self, table: str, columns: list[tuple]) -> None:
+    def _keep_rows(self, table: str, columns: list[Column]) -> None:
         texts = policy.texts_of(table)
         names = [name for _, name, *_ in columns]
         terms = []
@@ -224,7 +227,7 @@ class _Copy:
                 self._removed.name("StringIds", _text(value))
         return where
 
-    def _note_secrets(self, table: str, columns: list[tuple]) -> None:
+    def _note_secrets(self, table: str, columns: list[Column]) -> None:
         names = [name for _, name, *_ in columns]
         called = names.index("name") if {"name", "value"} <= {*names} else None
         for row in self._base.execute(f"SELECT * FROM old.{quoted(table)}"):

@@ -70,7 +70,7 @@ class _Reader:
         self.strings: dict[str, int] = {}
         self._rows: dict[str, list[tuple[Any, ...]]] = {name: [] for name in TABLES}
         self._base = base
-        self._tids = {}
+        self._tids: dict[int, int] = {}
         for number, _, ident in threads:
             if ident is not None:
                 low = ident & 0xFFFFFFFF

@@ -119,6 +119,8 @@ def clock_shift(opened: Clock, closed: Clock) -> tuple[int, int]:
 
 def check(records: Records, ranges: list[Any]) -> Completeness:
     """Count. `ranges` are the target's own (name, domain, start, end, thread, kind), epoch ns."""
+    shift: int
+    error: int | None
     shift, error = clock_shift(records.opened, records.closed)
     if records.road == "torch":
         shift, error = 0, records.extra.get("clock_error_ns")

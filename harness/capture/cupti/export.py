@@ -150,8 +150,9 @@ class _Export:
         if not len(rows):
             return
         peer = rows["peer"] == 1
+        nothing: Any = None
         ends = {
-            column: np.where(peer, rows[field].astype(object), None).tolist()
+            column: np.where(peer, rows[field].astype(object), nothing).tolist()
             for column, field in (
                 ("srcDeviceId", "src_device"),
                 ("srcContextId", "src_context"),
