@@ -13,9 +13,10 @@ import click
 
 from .decode import registry
 from .decode.workload import DEVICES, DTYPES, Workload
+from .param_type import ParamType
 
 
-class StepWindow(click.ParamType):
+class StepWindow(ParamType):
     """`30:50` is the half-open window [30, 50); `none` records nothing."""
 
     name = "FIRST:LAST"
@@ -31,7 +32,7 @@ class StepWindow(click.ParamType):
         return int(first), int(last)
 
 
-class TokenIds(click.ParamType):
+class TokenIds(ParamType):
     """`464,3290,318`: token ids of one prompt row."""
 
     name = "ID,ID,..."
@@ -45,7 +46,7 @@ class TokenIds(click.ParamType):
         return tuple(map(int, parts))
 
 
-def _choice(kind: str) -> click.Choice:
+def _choice(kind: str) -> click.Choice[str]:
     return click.Choice(registry.choice_names(kind))
 
 
