@@ -156,7 +156,7 @@ def test_graphs_enabled_at_any_moment_give_the_same_rows(machine, moment):
     (machine.folder / "my.py").write_text(script)
     code = (
         "import sys; from pathlib import Path; from harness.capture.base import *\n"
-        "from harness.capture.cupti import CuptiBackend\n"
+        "from harness.capture.cupti.backend import CuptiBackend\n"
         "class Quiet:\n    stage = note = output = tick = lambda *a: None\n"
         "config = CaptureConfig((sys.executable, 'my.py'), 'cuda', Path('.').resolve(),\n"
         "    CaptureRange.parse('cudaProfilerApi'), 'graph')\n"

@@ -16,7 +16,7 @@ SCRIPT = """
 import json, sys
 from types import SimpleNamespace
 import nvtx
-from harness.cupti.ranges import Recorder
+from harness.capture.cupti.ranges import Recorder
 state = SimpleNamespace(value=0)
 recorder = Recorder(SimpleNamespace(state=state))
 before = nvtx.annotate.__enter__, nvtx.push_range, nvtx.annotate.__init__

@@ -143,7 +143,7 @@ def test_attaching_without_a_gpu_is_refused(cuda, shims, tmp_path):
         pytest.skip("this machine has a GPU: attaching without one is not tested")
     code = """
 import sys
-from harness.cupti.session import Refused, ShimSession
+from harness.capture.cupti.session import Refused, ShimSession
 config = {"shim": sys.argv[1], "libcupti": sys.argv[2], "folder": sys.argv[3], "graph": True,
           "nvtx": True, "range": {"kind": "cudaProfilerApi"}, "max_bytes": 1 << 30}
 try:
