@@ -8,10 +8,11 @@ from typing import Any
 
 import click
 
+from ..param_type import ParamType
 from ._paths import ANY
 
 
-class Instant(click.ParamType):
+class Instant(ParamType):
     """A time in the report: `1.25s`, `340ms`, `900us`, or plain nanoseconds."""
 
     name = "TIME"
@@ -38,7 +39,7 @@ class Instant(click.ParamType):
             self.fail(f"{text!r} is no time; use for example 1.25s, 340ms, 900us or 1500ns")
 
 
-class Memory(click.ParamType):
+class Memory(ParamType):
     """An amount of memory: `2GB`, `512MB`; no less than the interpreter and a chunk take."""
 
     name = "SIZE"
@@ -58,7 +59,7 @@ class Memory(click.ParamType):
         return size
 
 
-class StepSlice(click.ParamType):
+class StepSlice(ParamType):
     """`30:50`, `30:` or `:50`: step numbers, half-open."""
 
     name = "FIRST:LAST"

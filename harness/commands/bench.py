@@ -9,11 +9,12 @@ import click
 
 from ..decode.workload import DEVICES, DTYPES, Workload
 from ..options import TokenIds
+from ..param_type import ParamType
 from ._output_options import format_printed, json_option
 from ._paths import PathName
 
 
-class Numbers(click.ParamType):
+class Numbers(ParamType):
     """`100,200,400`: whole numbers from 1."""
 
     name = "N,N,..."
@@ -27,7 +28,7 @@ class Numbers(click.ParamType):
         return tuple(dict.fromkeys(map(int, parts)))
 
 
-class PresetName(click.ParamType):
+class PresetName(ParamType):
     """The name of a ready-made plan."""
 
     name = "PRESET"
@@ -103,7 +104,7 @@ class PresetName(click.ParamType):
 @format_printed("What is printed.")
 @json_option
 @click.pass_context
-def command(ctx: click.Context, **values: Any) -> None:
+def command(ctx: click.Context, /, **values: Any) -> None:
     """Time decode strategies against each other, without a profiler.
 
     Each strategy at each batch size and length is a cell. In every round each cell is built

@@ -7,7 +7,7 @@ import click
 
 @click.command("cache", short_help="List, or clear, what is kept of traces for a second look.")
 @click.argument("action", type=click.Choice(["list", "clear"]), default="list")
-def command(action):
+def command(action: str) -> None:
     """List what is kept of large traces, or remove it.
 
     `harness gaps` keeps the columns of a trace of 20 MB or more, and its answers, so that the next

@@ -25,7 +25,7 @@ from ._paths import ANY, PathName
 @strategy_option
 @workload_options
 @click.pass_context
-def command(ctx: click.Context, **values: Any) -> None:
+def command(ctx: click.Context, /, **values: Any) -> None:
     """Fit host and launch constants to a recorded trace, and say how well they fit.
 
     What the host computes per operation can only be fitted where the workload is known: from the

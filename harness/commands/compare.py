@@ -7,11 +7,12 @@ from typing import Any
 
 import click
 
+from ..param_type import ParamType
 from ._output_options import force_option, format_by_ending
 from ._paths import ANY, PathName
 
 
-class Share(click.ParamType):
+class Share(ParamType):
     """`5%` or `0.05`."""
 
     name = "SHARE"
@@ -59,7 +60,7 @@ class Share(click.ParamType):
 @force_option
 @click.option("--nsys", type=ANY, metavar="PATH", help="The nsys that exports .nsys-rep files.")
 @click.pass_context
-def command(ctx: click.Context, before: str, after: str, **values: Any) -> None:
+def command(ctx: click.Context, /, before: str, after: str, **values: Any) -> None:
     """Compare BEFORE and AFTER: traces, folders of traces, or results of `harness bench`.
 
     A results file can be narrowed: FILE@SESSION, FILE#STRATEGY, FILE@SESSION#STRATEGY; without a

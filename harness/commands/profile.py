@@ -8,10 +8,11 @@ from typing import Any
 import click
 
 from ..options import strategies_option, workload_options
+from ..param_type import ParamType
 from ._paths import ANY, PathName
 
 
-class BackendName(click.ParamType):
+class BackendName(ParamType):
     """`auto` or the name of a capture backend; the registry is asked only when one is given."""
 
     name = "BACKEND"
@@ -80,7 +81,7 @@ class BackendName(click.ParamType):
 @workload_options
 @click.argument("command_line", metavar="[-- COMMAND [ARG]...]", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
-def command(ctx: click.Context, **values: Any) -> None:
+def command(ctx: click.Context, /, **values: Any) -> None:
     """Record strategies, or your own COMMAND, and print where the GPU idles.
 
     \b

@@ -25,7 +25,7 @@ from ._paths import ANY, PathName
 )
 @click.option("--force", is_flag=True, help="Overwrite the output files.")
 @click.option("--nsys", type=ANY, metavar="PATH", help="The nsys that exports a .nsys-rep file.")
-def command(trace, output, allow, force, nsys):
+def command(trace: str, output: str, allow: tuple[str, ...], force: bool, nsys: str | None) -> None:
     """Copy TRACE without environment, command lines, users, hosts and the target's output.
 
     Range, kernel and thread names stay, and every figure of `harness gaps`. The copy's raw bytes

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import click
 
+from ..param_type import ParamType
 from ._output_options import force_option
 from ._paths import ANY, PathName
 from ._trace_options import trace_options, window_option
 
 
-class StepChoice(click.ParamType):
+class StepChoice(ParamType):
     """`37` is the step to show; anything else is a wildcard that says which ranges are steps."""
 
     name = "N|GLOB"
