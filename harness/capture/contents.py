@@ -11,13 +11,13 @@ import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
-from .. import nvtx
+from ..analysis.model.step_ranges import SPAN, STEP
 from ..errors import CaptureError
 
 _STEP, _SPAN = (
     # As many digits as int64 surely holds: what is longer is a name and no number.
     re.compile(re.escape(form).replace(r"\{\}", r"(\d{1,18})") + r"\Z")
-    for form in (nvtx.STEP, nvtx.SPAN)
+    for form in (STEP, SPAN)
 )
 _GPU_TABLES = (
     "CUPTI_ACTIVITY_KIND_KERNEL",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TypeGuard
 
 from ..program import Action, Launch, Program, Sync
 
@@ -35,7 +36,7 @@ def checks_are_marked(program: Program) -> bool:
     return any(a.checks for a in program.actions if waits(a))
 
 
-def waits(action: Action) -> bool:
+def waits(action: Action) -> TypeGuard[Launch | Sync]:
     return isinstance(action, Sync) or (isinstance(action, Launch) and action.waits)
 
 
