@@ -28,6 +28,7 @@ from .model.errors import TraceError
 from .model.schema import MAX_TIME as NEVER
 from .model.trace import Trace
 from .question import Question
+from .readers.open import open_trace
 from .verdicts.judge import Level, Verdict, judge
 
 
@@ -94,7 +95,7 @@ def analyze(
     Raises TraceError where the file cannot be read, or has no such device or step.
     """
     question = question or Question()
-    trace = source if isinstance(source, Trace) else Trace.open(source)
+    trace = source if isinstance(source, Trace) else open_trace(source)
     steps, said = _steps(trace, question)
     question, steps = _narrow(trace, steps, question)
     gaps = find_gaps(trace, question)

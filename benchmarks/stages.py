@@ -32,9 +32,9 @@ from harness.analysis.idle.figures import summarize_device, summarize_series
 from harness.analysis.idle.gaps import find_gaps
 from harness.analysis.idle.steps import find_steps
 from harness.analysis.model.memory import reuse_freed_memory
-from harness.analysis.model.trace import Trace
 from harness.analysis.question import Question, StepPattern
 from harness.analysis.readers.join import _TABLES
+from harness.analysis.readers.open import open_trace
 from harness.analysis.readers.sqlite.database import open_database
 from harness.analysis.reports.base import Report, Terminal, reporter
 from harness.analysis.verdicts.judge import judge
@@ -58,7 +58,7 @@ def stages(clock: Clock, path: Path, step: str) -> None:
     """One look at the trace."""
     database = open_database(path)
     clock("read the columns", lambda: database.read_all(_TABLES))
-    trace = clock("the same, and join them to a trace", lambda: Trace.open(path))
+    trace = clock("the same, and join them to a trace", lambda: open_trace(path))
     steps = clock("find steps", lambda: find_steps(trace, (StepPattern.glob(step),)))
     gaps = clock("find gaps", lambda: find_gaps(trace))
     split = clock("attribute gaps to causes", lambda: tuple(attribute(trace, g) for g in gaps))

@@ -16,6 +16,7 @@ import numpy as np
 from ..idle.steps import StepSeries
 from ..model.cuda_calls import SYNCHRONIZE, synchronizing
 from ..model.errors import TraceError
+from ..model.names import operation_name
 from ..model.schema import CopyKind, Kind, SyncType
 from ..model.step_ranges import STOP_CHECK
 from ..model.trace import Trace
@@ -232,7 +233,7 @@ class _Reader:
         if kind == Kind.MEMCPY:
             direction = _DIRECTIONS.get(CopyKind(copy), ON_DEVICE) if copy in _KINDS else ON_DEVICE
             return Work("copy", duration, COPY, direction, 0, held and direction == TO_HOST)
-        label = self.trace.name_of(row)
+        label = operation_name(self.trace, row)
         return Work(label, duration, MEMSET if kind == Kind.MEMSET else KERNEL)
 
     def _sync(self, index: int, row: int, name: str, own: int, step: int) -> Sync:

@@ -16,9 +16,9 @@ from ..model.cuda_calls import synchronizing
 from ..model.intervals import Int64, Intervals, complement, pieces
 from ..model.memory import lazy_zeros
 from ..model.nesting import Timeline, build_timeline, innermost
-from ..model.trace import Trace
+from ..model.trace import ThreadRows, Trace
 from .causes import Cause, Phase, causes
-from .causes.base import GapContext, ThreadRows
+from .causes.base import GapContext
 from .gaps import DeviceGaps, known
 
 OUTSIDE = "(outside any NVTX range)"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..model.intervals import Int64, complement, union
+from ..model.names import operation_name
 from ..model.schema import pid_of
 from ..model.trace import Trace
 from ..question import Question
@@ -90,7 +91,7 @@ def top_gaps(
     for k in longest(gaps.length, count):
         drain = int(split.drained_by[k])
         sides = (int(gaps.before[k]), int(gaps.after[k]))
-        before, after = (trace.name_of(row) if row >= 0 else None for row in sides)
+        before, after = (operation_name(trace, row) if row >= 0 else None for row in sides)
         found.append(
             TopGap(
                 int(gaps.start[k]),

@@ -10,17 +10,14 @@ import numpy as np
 from ..model.arrays import Bool, Code, factorize
 from ..model.errors import TraceError
 from ..model.intervals import Int64
+from ..model.source import PROFILER_STEP_NAME, TORCH_PROFILER
 from ..model.trace import Thread, Trace
 from ..question import DEFAULT_STEP, StepPattern
 
 MAX_SERIES = 128
 """Series of steps, and pairs of a series and a GPU, that one report is made for."""
 
-TORCH_PROFILER = "torch.profiler"
-"""`Source.producer` of a Kineto trace."""
-PROFILER_STEP = StepPattern(
-    r"^(ProfilerStep#|Step )\d+$", re.compile(r"^(ProfilerStep#|Step )\d+$")
-)
+PROFILER_STEP = StepPattern(PROFILER_STEP_NAME.pattern, PROFILER_STEP_NAME)
 """In a Kineto trace, what `prof.step()` marks is a step by default too."""
 
 

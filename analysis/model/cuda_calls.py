@@ -7,11 +7,10 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from ..idle.causes.base import ThreadRows
 from .arrays import Bool
 from .intervals import Int64
 from .schema import CopyKind, Kind
-from .trace import Calls, Operations, Trace
+from .trace import Calls, Operations, ThreadRows, Trace
 
 SYNCHRONIZE = frozenset(
     {

@@ -1,18 +1,34 @@
-"""Names of many operations at once."""
+"""What a person calls a GPU operation."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from ..readers.join import operation_name
 from .arrays import Code, factorize
 from .intervals import Int64
 from .schema import Kind
 from .trace import Trace
 
+_COPIES = {
+    1: "memcpy HtoD", 2: "memcpy DtoH", 3: "memcpy HtoA", 4: "memcpy AtoH", 5: "memcpy AtoA",
+    6: "memcpy AtoD", 7: "memcpy DtoA", 8: "memcpy DtoD", 9: "memcpy HtoH", 10: "memcpy PtoP",
+    11: "memcpy UVM HtoD", 12: "memcpy UVM DtoH", 13: "memcpy UVM DtoD",
+}  # fmt: skip
+
+
+def operation_name(trace: Trace, operation: int) -> str:
+    """Kernel name, kind of copy, `memset` or `CUDA graph`."""
+    operations = trace.operations
+    kind = Kind(int(operations.kind[operation]))
+    if kind is Kind.KERNEL:
+        return trace.strings[int(operations.name[operation])] or "kernel"
+    if kind is Kind.MEMCPY:
+        return _COPIES.get(int(operations.copy_kind[operation]), "memcpy")
+    return "memset" if kind is Kind.MEMSET else "CUDA graph"
+
 
 def operation_names(trace: Trace, rows: Int64) -> tuple[Code, list[str]]:
-    """(index into the names for each row, distinct names), as `Trace.name_of` gives them."""
+    """(index into the names for each row, distinct names), as `operation_name` gives them."""
     operations = trace.operations
     kind = operations.kind[rows].astype(np.int64)
     # Kernels share a name by its id, copies by their kind.

@@ -6,7 +6,6 @@ clock (zero is the start of collection); intervals are half-open.
 
 from __future__ import annotations
 
-import os
 from dataclasses import astuple, dataclass, field
 from operator import add
 from pathlib import Path
@@ -15,10 +14,10 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ..readers.metadata import Source
 from .arrays import Bool, Code
 from .intervals import Int64
 from .schema import pid_of, tid_of
+from .source import Source
 
 
 @dataclass(frozen=True)
@@ -175,6 +174,15 @@ class Overheads:
 
 
 @dataclass(frozen=True)
+class ThreadRows:
+    """Intervals on host threads. Arrays have shape (n,); they may overlap and need no order."""
+
+    thread: Code
+    start: Int64
+    end: Int64
+
+
+@dataclass(frozen=True)
 class _ByReason:
     """Numbers of rows, one field a reason."""
 
@@ -213,7 +221,7 @@ class Unusable(_ByReason):
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """One report. Open with `Trace.open`."""
+    """One report, as `readers.open.open_trace` reads it."""
 
     path: Path
     source: Source
@@ -238,21 +246,3 @@ class Trace:
     """API rows that repeat a (process, correlationId) already seen."""
     ambiguous_devices: bool
     """Several processes use one ordinal, and nothing says whether it is one physical device."""
-
-    @classmethod
-    def open(cls, path: str | os.PathLike[str]) -> Trace:
-        """Read an export of nsys (SQLite of schema 3.0 to 3.28, a folder of Parquet or Arrow
-        tables, an Arrow file), a file of one of our own backends, or the JSON of torch.profiler,
-        plain or gzipped; the content decides, not the name.
-
-        Raises TraceError, one line, where the file cannot be read as a trace.
-        """
-        from ..readers.join import read_trace
-
-        return read_trace(Path(path))
-
-    def name_of(self, operation: int) -> str:
-        """What a person calls this operation: the kernel's name, or the kind of copy."""
-        from ..readers.join import operation_name
-
-        return operation_name(self, operation)

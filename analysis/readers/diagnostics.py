@@ -3,38 +3,19 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from ..model.errors import TraceError
 from ..model.schema import DIAGNOSTIC
+from ..model.source import ERROR, WARNING, Diagnostic
 from .sqlite.database import Database
-
-WARNING, ERROR = 2, 3
-"""ENUM_DIAGNOSTIC_SEVERITY_LEVEL; 0 unknown, 1 information, 4 verbose."""
 
 LONGEST = 160
 _PATH = re.compile(r"(?:[A-Za-z]:\\|~?/)(?!\s)[^\s'\";,)]+")
 _ASSIGNED = re.compile(r"\b([A-Za-z_]\w*)=(?!…)\S+")
-_DOUBT = re.compile(r"Not all (CUDA|NVTX) events might have been collected\.")
 _NOISE = re.compile(
     # What every recording of a program without these says, and what concerns no figure here.
     r"OpenGL|Vulkan|DX1[12]|OS runtime|Scheduling information is absent|No NVTX events collected"
 )
-
-
-@dataclass(frozen=True)
-class Diagnostic:
-    """One kind of message: `severity` is WARNING or ERROR, `count` how often it was said."""
-
-    severity: int
-    text: str
-    count: int
-
-    @property
-    def doubted(self) -> str | None:
-        """`CUDA` or `NVTX` where this only says that such events might be missing."""
-        match = _DOUBT.fullmatch(self.text)
-        return match[1] if match else None
 
 
 def safe(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Which reader a file needs, told by its first bytes and never by its name."""
+"""What the first bytes of a file say about its format."""
 
 from __future__ import annotations
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 
@@ -11,7 +10,7 @@ from ..model import schema
 from ..model.arrays import Code, FirstMatch, factorize, ordered
 from ..model.errors import TraceError
 from ..model.intervals import Int64
-from ..model.schema import NULL, PID_MASK, Kind, pid_of
+from ..model.schema import NULL, PID_MASK, pid_of
 from ..model.trace import (
     Calls,
     Device,
@@ -24,13 +23,11 @@ from ..model.trace import (
     Trace,
     Unusable,
 )
-from .arrow.tables import is_columnar, read_columnar
 from .devices import physical_devices
-from .formats import is_json
 from .graph_launches import NODES, find_launches
 from .metadata import read_source
 from .operations import all_sane, join_operations, sane, unusable
-from .sqlite.database import Columns, Database, open_database
+from .sqlite.database import Columns, Database
 
 _EVENT_TABLES = (*schema.OPERATIONS, schema.RUNTIME, schema.NVTX)
 _TABLES = (
@@ -38,27 +35,6 @@ _TABLES = (
     schema.RUNTIME, schema.NVTX, schema.STRINGS, schema.SYNCHRONIZATION,
     schema.PROFILER_OVERHEAD, schema.CUPTI_OVERHEAD, *schema.OPERATIONS,
 )  # fmt: skip
-
-
-def read_trace(path: Path) -> Trace:
-    """Read an export. Raises TraceError where it is no trace at all."""
-    if path.is_file() and is_json(path):
-        from .kineto.tables import read_kineto
-
-        return read_kineto(path)
-    if is_columnar(path):
-        return read_columnar(path)
-    return read_tables(open_export(path))
-
-
-def open_export(path: Path) -> Database:
-    """Open an SQLite export. Raises TraceError where it holds nothing to analyse."""
-    return holding_rows(open_database(path))
-
-
-def read_database(database: Database) -> Trace:
-    """The trace of an export. Raises TraceError where no table holds CUDA or NVTX rows."""
-    return read_tables(holding_rows(database))
 
 
 def holding_rows(database: Database) -> Database:
@@ -363,21 +339,3 @@ def _by_thread(thread: Code, start: Int64, end: Int64) -> Int64 | None:
     if len(thread) and (thread == thread[0]).all():
         return None if bool((start[1:] > start[:-1]).all()) else ordered(start, -end)
     return np.lexsort((-end, start, thread))
-
-
-_COPIES = {
-    1: "memcpy HtoD", 2: "memcpy DtoH", 3: "memcpy HtoA", 4: "memcpy AtoH", 5: "memcpy AtoA",
-    6: "memcpy AtoD", 7: "memcpy DtoA", 8: "memcpy DtoD", 9: "memcpy HtoH", 10: "memcpy PtoP",
-    11: "memcpy UVM HtoD", 12: "memcpy UVM DtoH", 13: "memcpy UVM DtoD",
-}  # fmt: skip
-
-
-def operation_name(trace: Trace, operation: int) -> str:
-    """Kernel name, kind of copy, `memset` or `CUDA graph`."""
-    operations = trace.operations
-    kind = Kind(int(operations.kind[operation]))
-    if kind is Kind.KERNEL:
-        return trace.strings[int(operations.name[operation])] or "kernel"
-    if kind is Kind.MEMCPY:
-        return _COPIES.get(int(operations.copy_kind[operation]), "memcpy")
-    return "memset" if kind is Kind.MEMSET else "CUDA graph"

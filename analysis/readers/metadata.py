@@ -1,56 +1,21 @@
-"""Where a trace came from: who wrote it, how, and what its manifest says."""
+"""What an export and the manifest beside it say about where the trace came from."""
 
 from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..model.launchers import rank_variable
 from ..model.schema import ANALYSIS, EXPORT, NULL, SESSION, SYSTEM_ENV
-from .diagnostics import Diagnostic, read_diagnostics
+from ..model.source import ORIGINS, Diagnostic, Source
+from .diagnostics import read_diagnostics
 from .sqlite.database import Database
 
-ORIGINS = ("measured", "simulated", "synthetic")
 _MANIFEST_MOST_BYTES = 4 << 20
 """What is larger is no manifest: a torch.profiler trace may have that name, and take gigabytes."""
-
-
-@dataclass(frozen=True)
-class Source:
-    """Producer and origin of one trace."""
-
-    producer: str
-    """`NVIDIA Nsight Systems`, `harness cupti`, ..."""
-    version: str
-    schema: str
-    """Export schema version, empty where the export does not say (before 2022.4)."""
-    origin: str
-    """`measured`, `simulated` or `synthetic`."""
-    strategy: str
-    """From the manifest, else the metadata, else the file's name."""
-    label: str
-    session_start_utc_ns: int | None
-    duration_ns: int | None
-    manifest: dict[str, Any] = field(repr=False)
-    """The JSON beside the trace; empty where there is none."""
-    notes: tuple[str, ...] = ()
-    """What was wrong with the metadata, for the validity report."""
-    diagnostics: tuple[Diagnostic, ...] = ()
-    """Warnings and errors of the profiler itself."""
-    rank: int | None = None
-    """Of the recorded process among several, where the manifest or the environment says."""
-    rank_from: str = ""
-    """`manifest`, the environment variable, or `distributedInfo` of a torch.profiler trace."""
-
-    @property
-    def graph_trace(self) -> str | None:
-        """`graph` or `node`, as the manifest says CUDA graphs were recorded."""
-        capture = self.manifest.get("capture")
-        value = capture.get("graph_trace") if isinstance(capture, dict) else None
-        return value if isinstance(value, str) else None
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from ..idle.attribute import OUTSIDE, drained_names
 from ..idle.gaps import DeviceGaps
 from ..model.arrays import factorize
 from ..model.intervals import Int64, Intervals, clip, pieces
+from ..model.names import operation_name
 from ..model.nesting import innermost
 from ..model.trace import Trace
 from .lanes import api_lane, range_lane, stream_lanes
@@ -173,7 +174,7 @@ def _about(
     if cause in ("host", "handoff"):
         return _in_ranges(trace, thread, start, end)
     if start >= calls.end[launch]:
-        return [(trace.name_of(int(gaps.after[gap]))[:LONG_NAME], end - start)]
+        return [(operation_name(trace, int(gaps.after[gap]))[:LONG_NAME], end - start)]
     overheads = trace.overheads
     table = (
         (overheads.start, overheads.end, overheads.thread)

@@ -6,12 +6,12 @@ import numpy as np
 
 from ..idle.attribute import family
 from ..idle.figures import COMMUNICATION
-from ..idle.steps import TORCH_PROFILER
 from ..model.arrays import factorize
 from ..model.cuda_calls import allocating, synchronizing
 from ..model.intervals import Int64
 from ..model.names import operation_names
 from ..model.schema import Kind
+from ..model.source import TORCH_PROFILER
 from ..model.trace import Trace
 from .scene import Lane
 

@@ -22,8 +22,9 @@ from ..model.schema import NULL, PID_MASK, CopyKind, Kind, pid_of
 from ..model.trace import Dropped, Unusable
 from ..readers.devices import physical_devices
 from ..readers.graph_launches import GraphLaunches, with_node
-from ..readers.join import open_export, range_names
+from ..readers.join import range_names
 from ..readers.metadata import read_metadata
+from ..readers.open import open_export
 from ..readers.operations import join_operations, sane, unusable
 from ..readers.sqlite.database import Columns, Database
 from .folder import Array, Writer, forget, write_checked

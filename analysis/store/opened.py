@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..model.source import Diagnostic
 from ..model.trace import (
     Calls,
     Device,
@@ -20,7 +21,6 @@ from ..model.trace import (
     Trace,
     Unusable,
 )
-from ..readers.diagnostics import Diagnostic
 from ..readers.metadata import Metadata, source_of
 from .folder import Array, Table, open_head, read_checked
 from .layout import FAILED, GROUPS

@@ -11,9 +11,9 @@ from ..idle.counts import Counted
 from ..idle.gaps import DeviceGaps
 from ..idle.steps import Steps, StepSeries
 from ..model.intervals import clip, union
+from ..model.source import ERROR
 from ..model.trace import Trace
 from ..model.verdict import Level, Verdict
-from ..readers.diagnostics import ERROR
 
 OVERHEAD_SHARE = 0.05
 

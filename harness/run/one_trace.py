@@ -15,6 +15,7 @@ from ..analysis.model.errors import TraceError
 from ..analysis.model.trace import Trace
 from ..analysis.question import Question
 from ..analysis.readers.formats import is_json
+from ..analysis.readers.open import open_trace
 from ..analysis.store.folder import StoreError, read_checked, write_checked
 from ..analysis.store.opened import Store
 from ..sizes import shown_bytes
@@ -61,7 +62,7 @@ def look(path: Path, question: Question, ways: Ways) -> TraceReport:
     budget = ways.memory or memory.available() // SHARE
     needs = memory.needed(path)
     if needs <= budget:
-        trace = Trace.open(path)
+        trace = open_trace(path)
         if name is None:
             return analyze(trace, question)
         return _and_keep(trace, name, question)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 
-from ..analysis.readers.diagnostics import ERROR, WARNING, safe
+from ..analysis.model.source import ERROR, WARNING
+from ..analysis.readers.diagnostics import safe
 
 EMPTIED = frozenset(
     {

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.analysis.model.trace import Trace
 from harness.analysis.readers import metadata
+from harness.analysis.readers.open import open_trace
 
 from .build import builder, decode_loop
 
@@ -160,14 +160,14 @@ def test_odd_paths(harness, good: Path, tmp_path: Path) -> None:
 
 
 def test_a_path_that_begins_with_two_slashes(good: Path) -> None:
-    assert len(Trace.open(f"/{good}").operations) == len(Trace.open(good).operations)
+    assert len(open_trace(f"/{good}").operations) == len(open_trace(good).operations)
 
 
 def test_a_log_left_behind_is_read_each_time_and_through_a_link(good: Path, tmp_path: Path) -> None:
     left, link = tmp_path / "left.sqlite", tmp_path / "elsewhere" / "link.sqlite"
     link.parent.mkdir()
     link.symlink_to(left)
-    before = len(Trace.open(good).operations)
+    before = len(open_trace(good).operations)
     with closing(sqlite3.connect(good)) as database:
         database.execute("PRAGMA journal_mode = WAL")
         with database:
@@ -179,7 +179,7 @@ def test_a_log_left_behind_is_read_each_time_and_through_a_link(good: Path, tmp_
     ):  # many connections come to the log at once, and only one may read it through
         Path(f"{left}-shm").unlink(missing_ok=True)
         for path in (left, link):
-            assert len(Trace.open(path).operations) == before - 1
+            assert len(open_trace(path).operations) == before - 1
 
 
 def test_json_that_is_too_large_for_a_manifest_is_not_read(
@@ -187,9 +187,9 @@ def test_json_that_is_too_large_for_a_manifest_is_not_read(
 ) -> None:
     manifest = good.with_suffix(".json")
     manifest.write_text('{"manifest_version": 1, "label": "mine"}')
-    assert Trace.open(good).source.label == "mine"
+    assert open_trace(good).source.label == "mine"
     monkeypatch.setattr(metadata, "_MANIFEST_MOST_BYTES", manifest.stat().st_size - 1)
-    source = Trace.open(good).source
+    source = open_trace(good).source
     assert (source.label, source.manifest, source.notes) == ("good", {}, ())
 
 
@@ -205,7 +205,7 @@ def test_calls_of_no_thread(harness, good: Path, command: str) -> None:
     name, *options = command.split()
     run = harness(name, good, *options)
     assert "internal error" not in run.stderr
-    trace = Trace.open(good)
+    trace = open_trace(good)
     assert [(one.pid, one.tid) for one in trace.threads] == [(0, 0)]
     assert set(trace.calls.thread.tolist()) == {0}
     assert (trace.operations.launch >= 0).all()

@@ -11,9 +11,9 @@ import pytest
 
 from harness.analysis.analyze import analyze
 from harness.analysis.model.errors import TraceError
-from harness.analysis.model.trace import Trace
 from harness.analysis.question import Question, StepPattern
 from harness.analysis.readers.arrow.tables import is_columnar
+from harness.analysis.readers.open import open_trace
 from harness.analysis.reports.base import Report, Request
 from harness.analysis.reports.json import document
 
@@ -219,7 +219,7 @@ def test_text_that_is_none(loop: Path, tmp_path: Path) -> None:
         return table.set_column(table.column_names.index("value"), "value", values)
 
     folder = folder_of(loop, tmp_path / "spoilt_arwdir", "arrow file", spoil)
-    assert all(name.endswith(" \ufffd") for name in Trace.open(folder).calls.names)
+    assert all(name.endswith(" \ufffd") for name in open_trace(folder).calls.names)
 
 
 def test_offsets_that_leave_the_table(loop: Path, tmp_path: Path) -> None:
@@ -233,7 +233,7 @@ def test_offsets_that_leave_the_table(loop: Path, tmp_path: Path) -> None:
     assert data.count(sound) == 1
     file.write_bytes(data.replace(sound, spoilt))
     with pytest.raises(TraceError, match=r"StringIds\.arrow cannot be read"):
-        Trace.open(folder)
+        open_trace(folder)
 
 
 def test_times_beyond_nanoseconds(loop: Path, tmp_path: Path) -> None:
@@ -245,7 +245,7 @@ def test_times_beyond_nanoseconds(loop: Path, tmp_path: Path) -> None:
 
     folder = folder_of(loop, tmp_path / "late_pqtdir", "parquet", spoil)
     with pytest.raises(TraceError, match=r"KERNEL\.parquet cannot be read"):
-        Trace.open(folder)
+        open_trace(folder)
 
 
 def test_the_folder_that_one_stands_in(

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from harness.analysis.idle.causes import Phase, causes
-from harness.analysis.idle.causes.base import GapContext, ThreadRows
+from harness.analysis.idle.causes.base import GapContext
+from harness.analysis.model.trace import ThreadRows
 from harness.analysis.reports.base import Report, Request, Terminal, reporters
 from harness.cli import cli
 from harness.commands.gaps import command as gaps

@@ -8,10 +8,10 @@ import numpy as np
 
 from harness.analysis.analyze import analyze
 from harness.analysis.idle.infer.infer import infer_steps
-from harness.analysis.model.trace import Trace
+from harness.analysis.model.names import operation_name
 from harness.analysis.question import Question
 from harness.analysis.readers.graph_launches import GraphLaunches
-from harness.analysis.readers.join import operation_name
+from harness.analysis.readers.open import open_trace
 from harness.analysis.writer.writer import TraceBuilder
 
 from .build import US, builder, report
@@ -52,7 +52,7 @@ def test_a_body_is_its_graphs_launch(tmp_path: Path) -> None:
     first = looped(trace, thread, 0, 5)
     second = looped(trace, thread, 2000 * US, 5)
     path = written(trace, tmp_path)
-    read = Trace.open(path)
+    read = open_trace(path)
     per_launch = NODES * RUNS + 1
     assert read.operations.correlation.tolist() == [first] * per_launch + [second] * per_launch
     assert np.unique(read.operations.launch).tolist() == [0, 2]
@@ -75,7 +75,7 @@ def test_a_body_without_its_launch_stays_unknown(tmp_path: Path) -> None:
     looped(trace, thread, 100 * US, 5, runs=1)
     trace.kernel(300 * US, 310 * US, name="other", correlation=0, process=process,
                  graph_node=6 << 32 | 1)  # fmt: skip
-    launch = Trace.open(written(trace, tmp_path)).operations.launch
+    launch = open_trace(written(trace, tmp_path)).operations.launch
     assert launch.tolist() == [-1] * 3 + [0] * (NODES + 1) + [-1]
 
 
@@ -85,7 +85,7 @@ def test_another_process_has_other_graphs(tmp_path: Path) -> None:
     other = trace.process(200, "python")
     trace.kernel(500 * US, 510 * US, name="k", correlation=0, process=other,
                  graph_node=5 << 32 | 2)  # fmt: skip
-    launch = Trace.open(written(trace, tmp_path)).operations.launch
+    launch = open_trace(written(trace, tmp_path)).operations.launch
     assert launch.tolist() == [0] * (NODES + 1) + [-1]
 
 
@@ -118,7 +118,7 @@ def test_steps_of_a_loop_on_the_device(tmp_path: Path) -> None:
 
 def _nodes(path: Path) -> list[list[str]]:
     """The kernels of each step, in order."""
-    trace = Trace.open(path)
+    trace = open_trace(path)
     step_of = infer_steps(trace).series.step_of
     return [
         [operation_name(trace, int(k)) for k in np.flatnonzero(step_of == step)]

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from harness.analysis.analyze import analyze
+from harness.analysis.model.source import ERROR, WARNING
 from harness.analysis.question import Question, StepPattern
-from harness.analysis.readers.diagnostics import ERROR, WARNING, safe
+from harness.analysis.readers.diagnostics import safe
 from harness.analysis.verdicts.judge import Level, Verdict
 
 from ..report.build import loop

@@ -9,6 +9,7 @@ import pytest
 
 from harness.analysis.analyze import TraceReport
 from harness.analysis.idle.figures import limiter_of
+from harness.analysis.model.names import operation_name
 from harness.analysis.question import Question, StepPattern
 from harness.analysis.reports.base import Report
 from harness.analysis.reports.tables import pooled
@@ -255,7 +256,7 @@ def test_of_operations_that_end_together_the_first_is_before_the_gap(tmp_path: P
     trace.launch(2, 3, 20, 50, thread=thread, name="second", stream=13)
     trace.launch(4, 5, 60, 70, thread=thread)
     found = report(trace, tmp_path)
-    assert found.trace.name_of(int(found.gaps[0].before[0])) == "first"
+    assert operation_name(found.trace, int(found.gaps[0].before[0])) == "first"
 
 
 def test_a_window_of_the_capture_can_be_cut(tmp_path: Path) -> None:

@@ -11,9 +11,10 @@ import pytest
 from harness.analysis.analyze import TraceReport, analyze
 from harness.analysis.model import schema
 from harness.analysis.model.errors import TraceError
+from harness.analysis.model.names import operation_name
 from harness.analysis.model.schema import Column, Table
-from harness.analysis.model.trace import Trace
 from harness.analysis.question import Question, StepPattern
+from harness.analysis.readers.open import open_trace
 from harness.analysis.writer.tables import definitions
 
 from .build import US, builder, decode_loop
@@ -120,13 +121,13 @@ def test_other_names_of_a_column(tmp_path: Path, table: Table, name: str, other:
     altered(path, *drop, f"ALTER TABLE {table.name} RENAME COLUMN {name} TO {other}")
     found, whole = analyze(path), analyze(rich(tmp_path / "u.sqlite"))
     assert found.devices == whole.devices
-    assert found.trace.name_of(0) == whole.trace.name_of(0)
+    assert operation_name(found.trace, 0) == operation_name(whole.trace, 0)
 
 
 @pytest.mark.parametrize(("table", "other"), [(t, o) for t in TABLES.values() for o in t.others])
 def test_other_names_of_a_table(tmp_path: Path, table: Table, other: str) -> None:
     path = altered(rich(tmp_path / "t.sqlite"), f"ALTER TABLE {table.name} RENAME TO {other}")
-    assert Trace.open(path).source == Trace.open(rich(tmp_path / "t.sqlite")).source
+    assert open_trace(path).source == open_trace(rich(tmp_path / "t.sqlite")).source
 
 
 @pytest.mark.parametrize("correlation", [0, None])

@@ -12,6 +12,7 @@ from harness.analysis.idle.steps import find_steps
 from harness.analysis.model.errors import TraceError
 from harness.analysis.model.trace import Trace
 from harness.analysis.question import Question, StepPattern
+from harness.analysis.readers.open import open_trace
 from harness.analysis.reports.base import Report, Request
 from harness.analysis.reports.tables import steps
 
@@ -21,7 +22,7 @@ from .build import US, builder, decode_loop, report
 def opened(trace, folder: Path) -> Trace:
     path = folder / "t.sqlite"
     trace.write(path, force=True)
-    return Trace.open(path)
+    return open_trace(path)
 
 
 def test_default_pattern_takes_step_n_alone(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.analysis.idle.causes.dependency import _after_stream_wait
-from harness.analysis.model.trace import Trace
+from harness.analysis.readers.open import open_trace
 
 from .build import builder
 
@@ -46,6 +46,6 @@ def test_held_is_what_follows_a_wait_on_its_own_stream(
         if what == "wait":
             waiting.add(stream)
     trace.write(path)
-    read = Trace.open(path)
+    read = open_trace(path)
     operations = read.operations.launch.argsort()
     assert _after_stream_wait(read, operations).tolist() == held

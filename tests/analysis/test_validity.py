@@ -17,8 +17,8 @@ from harness.analysis.idle.chunks.parts import Sizes
 from harness.analysis.model.schema import NULL
 from harness.analysis.model.trace import Unusable
 from harness.analysis.question import Question, StepPattern
-from harness.analysis.readers.join import read_trace
 from harness.analysis.readers.metadata import read_metadata
+from harness.analysis.readers.open import open_trace
 from harness.analysis.readers.operations import unusable
 from harness.analysis.readers.sqlite.database import open_database
 from harness.analysis.store.build import build_store
@@ -193,7 +193,7 @@ def test_copies_of_which_no_row_is_left(tmp_path: Path, limit: int | None) -> No
     def found() -> tuple[Verdict, ...]:
         if limit is None:
             return analyze(path).verdicts
-        trace = read_trace(path)
+        trace = open_trace(path)
         shutil.rmtree(store, ignore_errors=True)
         store.mkdir()
         save_trace(trace, read_metadata(open_database(path)), store)
@@ -276,7 +276,7 @@ def chunked(path: Path, folder: Path) -> tuple[TraceReport, ...]:
         store = folder / way
         store.mkdir()
         if way == "saved":
-            save_trace(read_trace(path), read_metadata(open_database(path)), store)
+            save_trace(open_trace(path), read_metadata(open_database(path)), store)
         else:
             build_store(path, store, 1, lambda *_: None)
         sizes = Sizes(operations=3, host_rows=3)

@@ -16,8 +16,8 @@ import pytest
 
 from harness.analysis.idle.definitions import compare_definitions
 from harness.analysis.idle.gaps import find_gaps
-from harness.analysis.model.trace import Trace
 from harness.analysis.question import Question
+from harness.analysis.readers.open import open_trace
 from harness.analysis.writer.writer import TraceBuilder
 
 from .invented import invent
@@ -31,7 +31,7 @@ Interval = tuple[int, int]
 def ours(path: Path, question: Question | None = None) -> dict[int, set[Interval]]:
     """Idle intervals by device ordinal, for traces in which ordinals name one GPU each."""
     found = {}
-    for gaps in find_gaps(Trace.open(path), question):
+    for gaps in find_gaps(open_trace(path), question):
         assert gaps.device.ordinal not in found
         found[gaps.device.ordinal] = set(zip(gaps.start.tolist(), gaps.end.tolist(), strict=True))
     return found
@@ -207,7 +207,7 @@ def test_idle_at_the_edges_of_the_capture_is_never_theirs_and_ours_on_request(ns
 
 def their_row(path: Path) -> tuple[int, int]:
     """(gaps, idle ns) of the definition `nsys-gpu-gaps`, all devices together."""
-    trace = Trace.open(path)
+    trace = open_trace(path)
     rows = [
         one
         for gaps in find_gaps(trace)

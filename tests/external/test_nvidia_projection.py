@@ -17,6 +17,7 @@ import pytest
 from harness.analysis.idle.steps import Steps, find_steps
 from harness.analysis.model.trace import Trace
 from harness.analysis.question import DEFAULT_STEP, StepPattern
+from harness.analysis.readers.open import open_trace
 from harness.analysis.writer.writer import TraceBuilder
 
 from .invented import invent
@@ -67,7 +68,7 @@ def theirs(projections: list[Projection], name: re.Pattern[str]) -> Counter[Row]
 
 @pytest.mark.parametrize("public_trace", ["power_iteration"], indirect=True)
 def test_steps_of_a_real_export_project_the_same(nsys: Nsys, public_trace: Path) -> None:
-    trace = Trace.open(public_trace)
+    trace = open_trace(public_trace)
     mine = ours(trace, find_steps(trace, (StepPattern.glob("Step *"),)))
     assert mine == theirs(nsys.projections(public_trace), re.compile("^Step "))
     assert mine.total() == 44
@@ -82,7 +83,7 @@ def test_every_kind_of_range_of_a_real_export_projects_the_same(
     nsys: Nsys, public_trace: Path
 ) -> None:
     """One pattern for each kind of name; numbers in names (`op_id = 314294`) stand for any."""
-    trace = Trace.open(public_trace)
+    trace = open_trace(public_trace)
     projections = nsys.projections(public_trace)
     kinds = sorted({re.sub(r"\d+", "0", p.name) for p in projections})
     compared = 0
@@ -108,7 +109,7 @@ def _nested(rows: Counter[Row]) -> bool:
 @pytest.mark.parametrize("pattern", [r"^Step \d+$", "^inner$"])
 def test_invented_traces_project_the_same(nsys: Nsys, seed: int, pattern: str) -> None:
     path = invent(seed, nsys.folder / "invented.sqlite")
-    trace = Trace.open(path)
+    trace = open_trace(path)
     mine = ours(trace, find_steps(trace, (StepPattern.of_regex(pattern),)))
     assert mine == theirs(nsys.projections(path), re.compile(pattern))
     assert mine
@@ -117,7 +118,7 @@ def test_invented_traces_project_the_same(nsys: Nsys, seed: int, pattern: str) -
 @pytest.mark.parametrize("name", ["example-sync", "example-pipelined"])
 def test_worked_examples_project_the_same(nsys: Nsys, name: str) -> None:
     path = Path(__file__).parents[2] / "traces" / f"{name}.sqlite"
-    trace = Trace.open(path)
+    trace = open_trace(path)
     mine = ours(trace, find_steps(trace), own_thread=False)
     assert mine == theirs(nsys.projections(path), DEFAULT_STEP.regex)
     assert mine.total() == 20
@@ -139,7 +140,7 @@ def both(nsys: Nsys, trace: TraceBuilder) -> tuple[Steps, list[Interval], list[I
     """Our steps, and the hulls of `Step 0` by us and by them."""
     path = nsys.folder / "t.sqlite"
     trace.write(path)
-    loaded = Trace.open(path)
+    loaded = open_trace(path)
     steps = find_steps(loaded)
     mine = [row[4:6] for row in ours(loaded, steps, own_thread=False).elements()]
     try:
@@ -240,4 +241,4 @@ def test_a_trace_without_ranges_has_no_projection_and_no_steps(
 ) -> None:
     with pytest.raises(NoData, match="NVTX"):
         nsys.projections(public_trace)
-    assert find_steps(Trace.open(public_trace)).series == ()
+    assert find_steps(open_trace(public_trace)).series == ()

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from harness.analysis.idle.steps import find_steps
-from harness.analysis.model.trace import Trace
+from harness.analysis.readers.open import open_trace
 
 from .nvidia import Nsys, unavailable
 
@@ -127,7 +127,7 @@ def test_host_step_times_are_those_the_program_measured(recording: Recording) ->
 
 
 def test_every_step_lies_where_the_program_was_in_it(recording: Recording) -> None:
-    trace = Trace.open(recording.sqlite)
+    trace = open_trace(recording.sqlite)
     (series,) = find_steps(trace).series
     assert series.number.tolist() == list(range(30, 30 + STEPS))
     zero = trace.source.session_start_utc_ns
@@ -142,7 +142,7 @@ def test_every_step_lies_where_the_program_was_in_it(recording: Recording) -> No
 
 
 def test_durations_are_those_of_nvidias_own_summary(recording: Recording, nsys: Nsys) -> None:
-    (series,) = find_steps(Trace.open(recording.sqlite)).series
+    (series,) = find_steps(open_trace(recording.sqlite)).series
     mine = {
         f"Step {number}": str(end - start)
         for number, start, end in zip(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.analysis.gains.gpu import built_in
-from harness.analysis.model.trace import Trace
+from harness.analysis.readers.open import open_trace
 from harness.manifest import RunManifest
 from tests.analysis.build import decode_loop
 from tests.analysis.test_metamorphic import invent
@@ -56,7 +56,7 @@ def json_base(name: str) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "base.sqlite"
         path.write_bytes(sqlite_base("loop"))
-        events = events_of(Trace.open(path))
+        events = events_of(open_trace(path))
     named = {"ph": "M", "name": "thread_name", "pid": 100, "tid": 100, "ts": 0,
              "args": {"name": "thread 100 (python)"}}  # fmt: skip
     operators = [

@@ -23,6 +23,7 @@ with atheris.instrument_imports(include=["harness"]):
     import harness.analysis.readers.arrow.tables
     import harness.analysis.readers.join
     import harness.analysis.readers.kineto.tables
+    import harness.analysis.readers.open
     import harness.analysis.readers.sqlite.arrow_stream
     import harness.manifest  # noqa: F401
 

@@ -23,6 +23,7 @@ from harness.analysis.model.errors import TraceError
 from harness.analysis.model.schema import MAX_TIME, Table
 from harness.analysis.model.trace import Trace
 from harness.analysis.readers.metadata import read_source
+from harness.analysis.readers.open import open_trace
 from harness.analysis.readers.sqlite.database import Columns, Database, open_database
 from harness.manifest import RunManifest, read_manifest
 from harness.simgpu.gpu_writer import to_toml
@@ -231,7 +232,7 @@ def _rows_of_loop() -> Trace:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "loop.sqlite"
         path.write_bytes(bases.sqlite_base("loop"))
-        return Trace.open(path)
+        return open_trace(path)
 
 
 # Simulated GPUs

@@ -15,6 +15,7 @@ from harness.analysis.analyze import TraceReport, analyze
 from harness.analysis.gains.gpu import read_gpu
 from harness.analysis.model.errors import TraceError
 from harness.analysis.model.trace import Trace
+from harness.analysis.readers.open import open_trace
 from harness.errors import HarnessError
 from tests.analysis.test_metamorphic import figures
 
@@ -38,7 +39,7 @@ def json_with(tmp_path: Path, change: Callable[[dict[str, Any]], None]) -> Trace
         change(event)
     path = tmp_path / "t.json"
     path.write_text(json.dumps(tree))
-    return Trace.open(path)
+    return open_trace(path)
 
 
 @pytest.mark.parametrize("marks", ["'text'", "x'00'", "NULL", "1", "7 - 2 * start"])
@@ -129,7 +130,7 @@ def test_a_number_that_no_decimal_holds(tmp_path: Path) -> None:
     path = tmp_path / "t.json"
     text = bases.json_base("kineto_2_11").decode()
     path.write_text(text.replace('"ts": 1.', '"ts": 1e999999999, "was": 1.', 3))
-    assert len(Trace.open(path).calls)
+    assert len(open_trace(path).calls)
 
 
 @pytest.mark.parametrize(

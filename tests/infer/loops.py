@@ -14,6 +14,7 @@ from harness.analysis.idle.infer.infer import InferredSteps
 from harness.analysis.idle.steps import StepSeries
 from harness.analysis.model.schema import CopyKind
 from harness.analysis.model.trace import Trace
+from harness.analysis.readers.open import open_trace
 from harness.analysis.writer.writer import PAGEABLE, PINNED, SyncType, TraceBuilder
 
 US = 1000
@@ -182,7 +183,7 @@ def recorded(
 def opened(trace: TraceBuilder, folder: Path) -> Trace:
     path = folder / "loop.sqlite"
     trace.write(path, force=True)
-    return Trace.open(path)
+    return open_trace(path)
 
 
 def without_ranges(trace: Trace) -> Trace:

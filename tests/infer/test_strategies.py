@@ -11,8 +11,8 @@ from harness.analysis.analyze import analyze
 from harness.analysis.idle.infer.infer import infer_steps
 from harness.analysis.idle.steps import find_steps
 from harness.analysis.model.errors import TraceError
-from harness.analysis.model.trace import Trace
 from harness.analysis.question import StepPattern
+from harness.analysis.readers.open import open_trace
 
 from .loops import (
     Deferred,
@@ -197,10 +197,10 @@ def test_devices(tmp_path: Path, device: int) -> None:
     path = tmp_path / "loop.sqlite"
     trace.write(path)
     if device == 0:
-        assert infer_steps(Trace.open(path), device=0).period_ops == 75
+        assert infer_steps(open_trace(path), device=0).period_ops == 75
     else:
         with pytest.raises(TraceError, match=f"on device {device}: no loop"):
-            infer_steps(Trace.open(path), device=device)
+            infer_steps(open_trace(path), device=device)
 
 
 def test_step_times_run_on_from_wait_to_wait(tmp_path: Path) -> None:
@@ -241,7 +241,7 @@ RECORDED = [
 
 @pytest.mark.parametrize(("name", "steps"), RECORDED)
 def test_recorded_on_an_h100(name: str, steps: int) -> None:
-    trace = Trace.open(KINETO / f"h100_{name}.json.gz")
+    trace = open_trace(KINETO / f"h100_{name}.json.gz")
     (truth,) = find_steps(trace).series
     inferred = infer_steps(without_ranges(trace))
     assert exact(inferred, truth) == list(range(steps))
@@ -250,7 +250,7 @@ def test_recorded_on_an_h100(name: str, steps: int) -> None:
 @pytest.mark.parametrize("name", ["decode_sync", "decode_deferred", "train"])
 def test_cut_anywhere(name: str) -> None:
     """A recording that was started and stopped in the middle of steps."""
-    trace = Trace.open(KINETO / f"h100_{name}.json.gz")
+    trace = open_trace(KINETO / f"h100_{name}.json.gz")
     (truth,) = find_steps(trace).series
     first, last = int(truth.start[0]), int(truth.end[-1])
     third = (last - first) // 3
@@ -269,14 +269,14 @@ def test_cut_anywhere(name: str) -> None:
 
 
 def test_recorded_without_annotations() -> None:
-    inferred = infer_steps(Trace.open(KINETO / "h100_decode_cuda_only.json.gz"))
+    inferred = infer_steps(open_trace(KINETO / "h100_decode_cuda_only.json.gz"))
     assert (len(inferred.series), inferred.period_ops) == (12, 76)
     assert inferred.boundary_confidence == 1.0
 
 
 def test_power_iteration(public_traces: Path) -> None:
     """Ten iterations inside each step, and waits in the middle of it: found by where it begins."""
-    trace = Trace.open(public_traces / "power_iteration.sqlite")
+    trace = open_trace(public_traces / "power_iteration.sqlite")
     (truth,) = find_steps(trace, (StepPattern.of_regex(r"^Step \d+ to \d+$"),)).series
     assert len(truth) == 44
     inferred = infer_steps(without_ranges(trace))
@@ -288,7 +288,7 @@ def test_power_iteration(public_traces: Path) -> None:
 
 def test_saxpy(public_traces: Path) -> None:
     """Five times two uploads, a kernel, a copy back: small, but the host waits for each."""
-    inferred = infer_steps(Trace.open(public_traces / "mpi_saxpy_old_schema.sqlite"))
+    inferred = infer_steps(open_trace(public_traces / "mpi_saxpy_old_schema.sqlite"))
     assert (len(inferred.series), inferred.period_ops) == (5, 4)
     assert np.bincount(inferred.series.step_of).tolist() == [4] * 5
 
@@ -302,6 +302,6 @@ def test_saxpy(public_traces: Path) -> None:
 )
 def test_refused(public_traces: Path, name: str, why: str) -> None:
     with pytest.raises(TraceError, match=why) as raised:
-        infer_steps(Trace.open(public_traces / f"{name}.sqlite"))
+        infer_steps(open_trace(public_traces / f"{name}.sqlite"))
     assert "\n" not in str(raised.value)
     assert "--step" in str(raised.value)

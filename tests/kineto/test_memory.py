@@ -11,7 +11,7 @@ from .kineto_json import event, kineto_2_11, launch
 MEASURE = """
 import re, sys
 from pathlib import Path
-from analysis.kineto import read_kineto
+from harness.analysis.readers.kineto.tables import read_kineto
 trace = read_kineto(Path(sys.argv[1]))
 # Not getrusage: its maximum begins with what the parent had at the fork.
 peak = re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())

@@ -16,6 +16,7 @@ from harness.analysis.model.trace import Trace
 from harness.analysis.readers.kineto import stream as kineto_stream
 from harness.analysis.readers.kineto.rows import WILD, copy_kind, nanoseconds
 from harness.analysis.readers.kineto.stream import EventStream
+from harness.analysis.readers.open import open_trace
 
 from .kineto_json import Event, Raw, dumped, event, kineto_2_11, kineto_2_13, launch
 
@@ -33,7 +34,7 @@ LAYOUTS = {
 def opened(folder: Path, data: bytes, name: str = "t.json") -> Trace:
     path = folder / name
     path.write_bytes(data)
-    return Trace.open(path)
+    return open_trace(path)
 
 
 def small_loop() -> list[Event]:
@@ -311,7 +312,7 @@ def test_rank_and_manifest(tmp_path: Path) -> None:
     (tmp_path / "w0.pt.trace.json").write_text(
         '{"manifest_version": 1, "strategy": "kv-cache", "label": "mine", "origin": "measured"}'
     )
-    trace = Trace.open(tmp_path / "w0.pt.trace.json.gz")
+    trace = open_trace(tmp_path / "w0.pt.trace.json.gz")
     assert (trace.source.strategy, trace.source.label) == ("kv-cache", "mine")
 
 

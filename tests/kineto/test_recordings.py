@@ -17,7 +17,7 @@ from harness.analysis.analyze import analyze
 from harness.analysis.idle.steps import find_steps
 from harness.analysis.model.errors import TraceError
 from harness.analysis.model.schema import SyncType
-from harness.analysis.model.trace import Trace
+from harness.analysis.readers.open import open_trace
 
 DATA = Path(__file__).parent / "data"
 RECORDINGS = sorted(DATA.glob("*.json.gz"))
@@ -36,7 +36,7 @@ def test_there_are_recordings() -> None:
 @pytest.mark.parametrize("path", RECORDINGS, ids=lambda p: p.name.split(".")[0])
 def test_every_row_against_pythons_parser(path: Path) -> None:
     events = raw(path)
-    trace = Trace.open(path)
+    trace = open_trace(path)
     span = next(e for e in events if e.get("cat") == "Trace")
     zero = int(span["ts"] * 1000)
 
@@ -92,7 +92,7 @@ def test_busy_time_against_a_simple_count(path: Path) -> None:
     ],
 )
 def test_profiler_steps_are_steps(name: str, steps: int, operations: int | None) -> None:
-    found = find_steps(Trace.open(DATA / f"h100_{name}.json.gz"))
+    found = find_steps(open_trace(DATA / f"h100_{name}.json.gz"))
     (series,) = found.series
     assert len(series) == steps
     assert found.ambiguous == 0
@@ -111,7 +111,7 @@ def test_what_drained_the_queue_is_named() -> None:
 
 
 def test_stream_waits_are_read() -> None:
-    trace = Trace.open(DATA / "h100_decode_side.json.gz")
+    trace = open_trace(DATA / "h100_decode_side.json.gz")
     kinds = Counter(SyncType(k) for k in trace.synchronizations.kind.tolist())
     assert kinds[SyncType.STREAM_WAIT_EVENT] == 12
     assert (trace.synchronizations.call >= 0).all()
@@ -180,4 +180,4 @@ def test_a_quote_that_pytorch_does_not_escape(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="delimiter"):
         json.loads(path.read_bytes())
     with pytest.raises(TraceError, match=r'no valid JSON.*near .*Forward "fast'):
-        Trace.open(path)
+        open_trace(path)

@@ -10,7 +10,7 @@ import pytest
 
 from harness.analysis.analyze import analyze
 from harness.analysis.model.errors import TraceError
-from harness.analysis.model.trace import Trace
+from harness.analysis.readers.open import open_trace
 
 from .kineto_json import event, kineto_2_11, launch
 from .test_reading import small_loop
@@ -49,7 +49,7 @@ def test_refused_in_one_line(tmp_path: Path, data: bytes, why: str) -> None:
     path = tmp_path / "t.json"
     path.write_bytes(data)
     with pytest.raises(TraceError) as raised:
-        Trace.open(path)
+        open_trace(path)
     text = str(raised.value)
     assert why in text
     assert text.count("\n") == 0
@@ -61,7 +61,7 @@ def test_every_truncation_is_refused(tmp_path: Path) -> None:
     for length in range(1, len(GOOD) - 1, 13):
         path.write_bytes(GOOD[:length])
         with pytest.raises(TraceError):
-            Trace.open(path)
+            open_trace(path)
 
 
 def test_host_only(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_host_only(tmp_path: Path) -> None:
 def test_the_name_does_not_matter(tmp_path: Path) -> None:
     path = tmp_path / "trace.sqlite"
     path.write_bytes(ZIPPED)
-    assert len(Trace.open(path).operations) == 4
+    assert len(open_trace(path).operations) == 4
 
 
 def test_command_line(tmp_path: Path, harness) -> None:
@@ -99,7 +99,7 @@ def test_unreadable(tmp_path: Path) -> None:
     path.write_bytes(GOOD)
     path.chmod(0)
     with pytest.raises(TraceError):
-        Trace.open(path)
+        open_trace(path)
 
 
 def test_a_wrong_cut_is_found_and_mended(tmp_path: Path) -> None:
@@ -109,4 +109,4 @@ def test_a_wrong_cut_is_found_and_mended(tmp_path: Path) -> None:
     data = kineto_2_11(made).replace(b'"queued": 0', b'"queued": ' + inner)
     path = tmp_path / "t.json"
     path.write_bytes(data)
-    assert len(Trace.open(path).operations) == 4000
+    assert len(open_trace(path).operations) == 4000

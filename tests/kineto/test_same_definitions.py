@@ -10,6 +10,7 @@ import pytest
 from harness.analysis.analyze import TraceReport, analyze
 from harness.analysis.model.trace import Trace
 from harness.analysis.question import DEFAULT_STEP, Question, StepPattern
+from harness.analysis.readers.open import open_trace
 
 from .kineto_json import events_of, kineto_2_11, kineto_2_13
 
@@ -48,7 +49,7 @@ def test_there_are_examples() -> None:
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda p: p.stem)
 @pytest.mark.parametrize("layout", [kineto_2_11, kineto_2_13])
 def test_examples(tmp_path: Path, path: Path, layout) -> None:
-    nsys, kineto = both(tmp_path, Trace.open(path), layout, Question((DEFAULT_STEP,)))
+    nsys, kineto = both(tmp_path, open_trace(path), layout, Question((DEFAULT_STEP,)))
     # What the device loops has no range for its steps.
     assert len(kineto.series) == (path.stem != "h100-device-loop")
     assert all(series.steady is not None for series in kineto.series)
@@ -57,7 +58,7 @@ def test_examples(tmp_path: Path, path: Path, layout) -> None:
 
 def test_real_export(tmp_path: Path, public_traces: Path) -> None:
     """Two streams' worth of kernels, copies and memsets, with ranges named by the author."""
-    trace = Trace.open(public_traces / "power_iteration.sqlite")
+    trace = open_trace(public_traces / "power_iteration.sqlite")
     question = Question((StepPattern.of_regex(r"^Step \d+ to \d+$"),))
     nsys, kineto = both(tmp_path, trace, kineto_2_13, question)
     assert len(nsys.gaps[0]) == 3777

@@ -18,8 +18,8 @@ from harness.analysis.model.arrays import FirstMatch
 from harness.analysis.model.errors import TraceError
 from harness.analysis.model.schema import NULL, THREAD_NAMES
 from harness.analysis.model.trace import Trace
-from harness.analysis.readers.join import open_export
 from harness.analysis.readers.metadata import read_metadata
+from harness.analysis.readers.open import open_export, open_trace
 from harness.analysis.readers.sqlite import database as sqlite
 from harness.analysis.readers.sqlite import page_plan as plain
 from harness.analysis.readers.sqlite import stream as streamed
@@ -61,7 +61,7 @@ def same_trace(one: Trace, other: Trace) -> None:
 
 def check(path: Path, folder: Path, rows: int) -> None:
     """Build with `rows` rows at once, save from memory, compare everything."""
-    trace = Trace.open(path)
+    trace = open_trace(path)
     saved, built = folder / "saved", folder / "built"
     for place in (saved, built):
         place.mkdir()
@@ -109,7 +109,7 @@ def test_invented_traces(
     size, named = random.choice((4, 12, 40)), random.random() < 0.7
     path = invent(seed, folder / "trace.sqlite", size=size, known_devices=named)
     try:
-        Trace.open(path)
+        open_trace(path)
     except TraceError:
         return  # nothing was invented that could be analysed
     check(path, folder, rows)

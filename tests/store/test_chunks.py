@@ -20,6 +20,7 @@ from harness.analysis.model.errors import TraceError
 from harness.analysis.model.trace import Trace
 from harness.analysis.question import DEFAULT_STEP, Question, StepPattern
 from harness.analysis.readers.metadata import read_metadata
+from harness.analysis.readers.open import open_trace
 from harness.analysis.readers.sqlite.database import open_database
 from harness.analysis.statistics.quantiles import Quantiles
 from harness.analysis.store.opened import Store
@@ -89,7 +90,7 @@ def test_any_chunking_gives_the_same_figures(
     random = Random(seed)
     path = invent(seed, folder / "trace.sqlite", size=random.choice((4, 12, 40)))
     try:
-        trace = Trace.open(path)
+        trace = open_trace(path)
     except TraceError:
         return  # nothing was invented that could be analysed
     with warnings.catch_warnings():
@@ -106,7 +107,7 @@ def test_any_chunking_gives_the_same_figures(
 
 @pytest.mark.parametrize("seed", range(4))
 def test_cuts_at_every_operation(tmp_path: Path, seed: int) -> None:
-    trace = Trace.open(invent(seed, tmp_path / "trace.sqlite"))
+    trace = open_trace(invent(seed, tmp_path / "trace.sqlite"))
     store = stored(trace, tmp_path / "store")
     assert chunked(store, Question(), Sizes(1, 1)) == whole(trace, Question())
 
@@ -116,7 +117,7 @@ def test_cuts_at_every_operation(tmp_path: Path, seed: int) -> None:
     "name", ["power_iteration", "h100_2gpu_copy_bound", "graph_level", "mpi_saxpy_old_schema"]
 )
 def test_real_exports(public_traces: Path, tmp_path: Path, name: str, sizes: Sizes) -> None:
-    trace = Trace.open(public_traces / f"{name}.sqlite")
+    trace = open_trace(public_traces / f"{name}.sqlite")
     question = Question(patterns=(StepPattern.glob("*"),))
     store = stored(trace, tmp_path / "store")
     assert chunked(store, question, sizes) == whole(trace, question)
@@ -124,7 +125,7 @@ def test_real_exports(public_traces: Path, tmp_path: Path, name: str, sizes: Siz
 
 def test_our_own_recordings(tmp_path: Path) -> None:
     for path in sorted((Path(__file__).parents[2] / "traces").glob("*.sqlite")):
-        trace = Trace.open(path)
+        trace = open_trace(path)
         store = stored(trace, tmp_path / path.stem)
         for question in (Question(), Question(steps=(4, 9))):
             found, expected = chunked(store, question, Sizes(500, 700)), whole(trace, question)
@@ -145,7 +146,7 @@ def test_quantiles_of_a_sample_that_nobody_holds(values: list[int], limit: int, 
 
 
 def test_rows_that_are_not_held_cannot_be_asked_for(tmp_path: Path) -> None:
-    trace = Trace.open(invent(1, tmp_path / "trace.sqlite"))
+    trace = open_trace(invent(1, tmp_path / "trace.sqlite"))
     report = analyze_store(stored(trace, tmp_path / "store"))
     with pytest.raises(AttributeError):
         _ = report.trace.operations
@@ -172,7 +173,7 @@ def loop_on(devices: int, names: tuple[str, ...]) -> TraceBuilder:
 
 def test_a_cut_between_operations_that_start_together(tmp_path: Path) -> None:
     loop_on(2, tuple(f"Step {n}" for n in range(4))).write(tmp_path / "t.sqlite")
-    trace = Trace.open(tmp_path / "t.sqlite")
+    trace = open_trace(tmp_path / "t.sqlite")
     store = stored(trace, tmp_path / "store")
     expected = whole(trace, Question())
     for size in range(1, len(trace.operations) + 1):
@@ -181,7 +182,7 @@ def test_a_cut_between_operations_that_start_together(tmp_path: Path) -> None:
 
 def test_a_wildcard_and_an_expression_of_the_same_text(tmp_path: Path) -> None:
     loop_on(1, ("Step 0", "Step 1", "Step.2")).write(tmp_path / "t.sqlite")
-    trace = Trace.open(tmp_path / "t.sqlite")
+    trace = open_trace(tmp_path / "t.sqlite")
     store = stored(trace, tmp_path / "store")
     question = Question((StepPattern.glob("Step.*"), StepPattern.of_regex("Step.*")))
     assert [len(one) for one in analyze(trace, question).steps.series] == [1, 3]
@@ -194,7 +195,7 @@ def test_a_window_of_a_trace_without_a_device(tmp_path: Path) -> None:
     for n in range(4):
         builder.nvtx(1_000 * n + 900, 1_000 * n + 1_800, f"Step {n}", thread=thread)
     builder.write(tmp_path / "t.sqlite")
-    trace = Trace.open(tmp_path / "t.sqlite")
+    trace = open_trace(tmp_path / "t.sqlite")
     store = stored(trace, tmp_path / "store")
     for start, end in ((None, 800), (None, 2_000), (2_000, None)):
         question = Question(start=start, end=end, steps=(1, 3))
@@ -205,7 +206,7 @@ def test_a_dead_step_began_at_no_time_on_the_gpu(tmp_path: Path) -> None:
     builder = loop_on(1, tuple(f"Step {n}" for n in range(4)))
     builder.nvtx(9_000, 9_100, "Step 4", thread=builder.thread(builder.process(100), 100))
     builder.write(tmp_path / "t.sqlite")
-    trace = Trace.open(tmp_path / "t.sqlite")
+    trace = open_trace(tmp_path / "t.sqlite")
     store = stored(trace, tmp_path / "store")
     assert chunked(store, Question(), Sizes(2, 2)) == whole(trace, Question())
     rows = figures(analyze_store(store, in_detail(Question()), Sizes(2, 2)))["by_step"]

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.analysis.model.trace import Trace
 from harness.analysis.readers.metadata import read_metadata
+from harness.analysis.readers.open import open_trace
 from harness.analysis.readers.sqlite.database import open_database
 from harness.analysis.statistics.quantiles import Quantiles
 from harness.analysis.store import folder as folders
@@ -28,7 +28,7 @@ def store(tmp_path: Path) -> Path:
     path = invent(3, tmp_path / "trace.sqlite")
     place = tmp_path / "store"
     place.mkdir()
-    save_trace(Trace.open(path), read_metadata(open_database(path)), place)
+    save_trace(open_trace(path), read_metadata(open_database(path)), place)
     Store(place, path)
     return place
 

@@ -17,6 +17,7 @@ from harness.analysis.analyze import TraceReport, analyze
 from harness.analysis.model.errors import TraceError
 from harness.analysis.model.trace import Trace
 from harness.analysis.question import Question
+from harness.analysis.readers.open import open_trace
 from harness.cli import cli
 from harness.run import cache, memory
 from harness.run import one_trace as look
@@ -52,13 +53,13 @@ def seen(path: Path, question: Question | None = None, **ways: object) -> TraceR
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The traces that are read in whole."""
     found: list[Path] = []
-    whole = Trace.open
 
     def counting(path: Path) -> Trace:
         found.append(Path(path))
-        return whole(path)
+        return open_trace(path)
 
-    monkeypatch.setattr(Trace, "open", counting)
+    monkeypatch.setattr(look, "open_trace", counting)
+    monkeypatch.setattr("harness.analysis.analyze.open_trace", counting)
     return found
 
 
@@ -73,7 +74,7 @@ def test_another_question_reads_the_stored_columns(trace: Path, reads: list[Path
     question = Question(start=2000, end=5000, steps=(1, None))
     found = seen(trace, question)
     assert reads == [trace]
-    assert ordered(figures(found)) == ordered(figures(analyze(Trace.open(trace), question)))
+    assert ordered(figures(found)) == ordered(figures(analyze(open_trace(trace), question)))
 
 
 @pytest.mark.parametrize(
@@ -265,7 +266,7 @@ def test_a_window_of_a_stored_trace_reads_little_of_it(
     grow(public_traces / "power_iteration.sqlite", big, 100_000)
     place = tmp_path / "store"
     place.mkdir()
-    save_trace(Trace.open(big), read_metadata(open_database(big)), place)
+    save_trace(open_trace(big), read_metadata(open_database(big)), place)
     pattern = (StepPattern.glob("Step *"), StepPattern.glob("*"))[:1]
     analyze_store(Store(place, big), Question(patterns=pattern))
     columns = sum(path.stat().st_size for path in place.glob("*.bin"))

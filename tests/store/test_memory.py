@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.analysis.model.trace import Trace
 from harness.analysis.readers.metadata import read_metadata
+from harness.analysis.readers.open import open_trace
 from harness.analysis.readers.sqlite.database import open_database
 from harness.analysis.store.opened import Store
 from harness.analysis.store.save import save_trace
@@ -39,7 +39,7 @@ def test_sizes_as_people_read_them() -> None:
 
 def test_more_rows_need_more_memory_and_both_ways_of_asking_agree(tmp_path: Path) -> None:
     path = invent(2, tmp_path / "trace.sqlite")
-    trace = Trace.open(path)
+    trace = open_trace(path)
     (tmp_path / "store").mkdir()
     save_trace(trace, read_metadata(open_database(path)), tmp_path / "store")
     store = Store(tmp_path / "store", path)

@@ -13,7 +13,7 @@ import pytest
 
 from harness.analysis.idle.gaps import find_gaps
 from harness.analysis.idle.steps import find_steps
-from harness.analysis.model.trace import Trace
+from harness.analysis.readers.open import open_trace
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "traces" / "example-sync.sqlite"
@@ -35,7 +35,7 @@ def test_three_copies_have_three_times_the_gaps_and_steps(grow: ModuleType, tmp_
     assert counts["CUPTI_ACTIVITY_KIND_KERNEL"] == 480
     counts = grow.grow(SOURCE, target, 720, force=True)
     assert counts["CUPTI_ACTIVITY_KIND_KERNEL"] == 720
-    one, three = Trace.open(SOURCE), Trace.open(target)
+    one, three = open_trace(SOURCE), open_trace(target)
     (before,), (after,) = find_gaps(one), find_gaps(three)
     assert after.busy_ns == 3 * before.busy_ns
     assert len(after) == 3 * len(before) + 2  # one more where two copies meet

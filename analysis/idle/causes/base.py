@@ -15,9 +15,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 
-from ...model.arrays import Bool, Code
+from ...model.arrays import Bool
 from ...model.intervals import Int64
-from ...model.trace import Trace
+from ...model.trace import ThreadRows, Trace
 
 
 class Phase(IntEnum):
@@ -27,15 +27,6 @@ class Phase(IntEnum):
     LAUNCH = 1
     AFTER = 2
     NONE = 3
-
-
-@dataclass(frozen=True)
-class ThreadRows:
-    """Intervals on host threads. Arrays have shape (n,); they may overlap and need no order."""
-
-    thread: Code
-    start: Int64
-    end: Int64
 
 
 @dataclass(frozen=True)

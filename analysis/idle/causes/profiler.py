@@ -6,8 +6,8 @@ import numpy as np
 
 from ...model.arrays import factorize
 from ...model.intervals import Int64
-from ...model.trace import Trace
-from .base import Cause, Phase, ThreadRows
+from ...model.trace import ThreadRows, Trace
+from .base import Cause, Phase
 
 NOT_THE_PROFILERS = frozenset({"Command Buffer Full", "Lazy Function Loading"})
 """CUPTI files these under overhead, but the program would meet them without a profiler too: a

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from ...model.cuda_calls import synchronizing, thread_rows
 from ...model.intervals import Int64
-from ...model.trace import Trace
-from .base import Cause, Phase, ThreadRows
+from ...model.trace import ThreadRows, Trace
+from .base import Cause, Phase
 
 
 def _rows(trace: Trace, calls: Int64) -> ThreadRows:

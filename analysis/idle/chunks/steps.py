@@ -10,13 +10,13 @@ import numpy as np
 
 from ...model.arrays import Code, factorize
 from ...model.intervals import Int64
+from ...model.source import TORCH_PROFILER, Source
 from ...model.trace import Ranges, Strings, Trace
 from ...question import DEFAULT_STEP, StepPattern
-from ...readers.metadata import Source
 from ...store.folder import Array
 from ...store.layout import GROUPS
 from ...store.opened import Store
-from ..steps import PROFILER_STEP, TORCH_PROFILER, Steps, find_steps
+from ..steps import PROFILER_STEP, Steps, find_steps
 from .parts import NO_ROWS, Sizes, launches_of, no_operations, operations_of, part_of
 
 FAR = np.iinfo(np.int64).max

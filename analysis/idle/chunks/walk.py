@@ -14,6 +14,7 @@ import numpy as np
 
 from ...model.arrays import Bool, Code, factorize
 from ...model.intervals import Int64
+from ...model.names import operation_name
 from ...model.schema import MAX_TIME, Kind
 from ...model.trace import Operations, Trace
 from ...question import Question
@@ -229,7 +230,7 @@ class GapWalk:
                     number,
                     split.causes[int(split.time[:, k].argmax())].name,
                     self.store.names[name] if name >= 0 else "",
-                    *(part.name_of(row) if row >= 0 else None for row in sides),
+                    *(operation_name(part, row) if row >= 0 else None for row in sides),
                 )
             )
         total.top.sort(key=lambda gap: (-gap.length_ns, gap.start_ns))

@@ -18,9 +18,9 @@ from ...model.arrays import Bool, Code, factorize
 from ...model.cuda_calls import synchronizing
 from ...model.errors import TraceError
 from ...model.intervals import Int64
+from ...model.names import operation_name
 from ...model.schema import NULL, CopyKind, Kind
 from ...model.trace import Trace
-from ...readers.join import operation_name
 from ..steps import Steps, StepSeries
 from .period import COVERAGE, MIN_REPEATS, Loop, NoLoop, find_loop
 from .phase import Phase, Sequence, alike, boundaries, find_phase

@@ -8,7 +8,6 @@ that it has in the SQLite export: names are ids into StringIds, enums are intege
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,6 @@ import numpy as np
 
 from ...model.errors import TraceError
 from ...model.schema import Columns, Table
-from ...model.trace import Trace
 from ..sqlite.database import Database
 from .columns import REEXPORT, integers, texts
 
@@ -49,13 +47,6 @@ def is_columnar(path: Path) -> bool:
         return False
 
 
-def read_columnar(path: Path) -> Trace:
-    """Read such an export. Raises TraceError, one line, where a file is missing or damaged."""
-    from ..join import read_database
-
-    return replace(read_database(open_columnar(path)), path=_named(path))
-
-
 def open_columnar(path: Path) -> ColumnarTables:
     """The tables of a folder, or of one file of Arrow streams; their rows are not read yet."""
     try:
@@ -66,11 +57,11 @@ def open_columnar(path: Path) -> ColumnarTables:
             remedy="pip install 'nsys-harness[parquet]', or export to SQLite",
         ) from error
     if path.is_dir():
-        return ColumnarTables(_named(path), _folder(path))
+        return ColumnarTables(named(path), _folder(path))
     return ColumnarTables(path, _streams(path))
 
 
-def _named(path: Path) -> Path:
+def named(path: Path) -> Path:
     """The same folder by a path that ends in its name, which `.` and `..` do not."""
     return path.resolve() if path.name in ("", "..") else path
 

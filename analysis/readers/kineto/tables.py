@@ -14,12 +14,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ...idle.steps import PROFILER_STEP, TORCH_PROFILER
 from ...model import schema
 from ...model.errors import TraceError
 from ...model.intervals import Int64
 from ...model.nesting import innermost
 from ...model.schema import NULL
+from ...model.source import PROFILER_STEP_NAME, TORCH_PROFILER
 from ...model.trace import Trace
 from ..join import read_tables
 from ..sqlite.database import Columns, Database
@@ -259,7 +259,7 @@ def _worth_naming(rows: Rows) -> Int64:
     """
     operators, notes = rows.operators, rows.annotations
     thread, start, end = (operators[name] for name in ("thread", "start", "end"))
-    steps = {number for text, number in rows.names.ids.items() if PROFILER_STEP.matches(text)}
+    steps = {number for text, number in rows.names.ids.items() if PROFILER_STEP_NAME.search(text)}
     is_step = np.isin(notes["name"], np.array(sorted(steps), np.int64))
     columns = {name: notes[name] for name in ("thread", "start", "end")}
     kept = []

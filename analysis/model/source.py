@@ -1,0 +1,67 @@
+"""Where a trace came from: who wrote it, how, and what its manifest and its profiler say."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+ORIGINS = ("measured", "simulated", "synthetic")
+TORCH_PROFILER = "torch.profiler"
+"""`Source.producer` of a Kineto trace."""
+PROFILER_STEP_NAME = re.compile(r"^(ProfilerStep#|Step )\d+$")
+"""What `prof.step()` marks there, and the harness's own steps."""
+
+WARNING, ERROR = 2, 3
+"""ENUM_DIAGNOSTIC_SEVERITY_LEVEL; 0 unknown, 1 information, 4 verbose."""
+_DOUBT = re.compile(r"Not all (CUDA|NVTX) events might have been collected\.")
+
+
+@dataclass(frozen=True)
+class Diagnostic:
+    """One kind of message: `severity` is WARNING or ERROR, `count` how often it was said."""
+
+    severity: int
+    text: str
+    count: int
+
+    @property
+    def doubted(self) -> str | None:
+        """`CUDA` or `NVTX` where this only says that such events might be missing."""
+        match = _DOUBT.fullmatch(self.text)
+        return match[1] if match else None
+
+
+@dataclass(frozen=True)
+class Source:
+    """Producer and origin of one trace."""
+
+    producer: str
+    """`NVIDIA Nsight Systems`, `harness cupti`, ..."""
+    version: str
+    schema: str
+    """Export schema version, empty where the export does not say (before 2022.4)."""
+    origin: str
+    """`measured`, `simulated` or `synthetic`."""
+    strategy: str
+    """From the manifest, else the metadata, else the file's name."""
+    label: str
+    session_start_utc_ns: int | None
+    duration_ns: int | None
+    manifest: dict[str, Any] = field(repr=False)
+    """The JSON beside the trace; empty where there is none."""
+    notes: tuple[str, ...] = ()
+    """What was wrong with the metadata, for the validity report."""
+    diagnostics: tuple[Diagnostic, ...] = ()
+    """Warnings and errors of the profiler itself."""
+    rank: int | None = None
+    """Of the recorded process among several, where the manifest or the environment says."""
+    rank_from: str = ""
+    """`manifest`, the environment variable, or `distributedInfo` of a torch.profiler trace."""
+
+    @property
+    def graph_trace(self) -> str | None:
+        """`graph` or `node`, as the manifest says CUDA graphs were recorded."""
+        capture = self.manifest.get("capture")
+        value = capture.get("graph_trace") if isinstance(capture, dict) else None
+        return value if isinstance(value, str) else None
