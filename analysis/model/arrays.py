@@ -59,6 +59,28 @@ def _few_distinct(values: Int64) -> Int64 | None:
     return np.array(sorted(found), np.int64)
 
 
+def places(distinct: Int64, among: Int64) -> Code:
+    """Index of each value among some sorted ones, -1 where it is none of them."""
+    found = np.full(len(distinct), -1, np.int32)
+    if len(among) == 0:  # overhead rows alone make no thread known
+        return found
+    at = np.searchsorted(among, distinct)
+    hit = (at < len(among)) & (among[np.minimum(at, len(among) - 1)] == distinct)
+    found[hit] = at[hit]
+    return found
+
+
+def each(codes: Code, table: Code) -> Code:
+    """The table's value for each code; a table of one is not looked up a million times."""
+    return np.full(len(codes), table[0], np.int32) if len(table) == 1 else table[codes]
+
+
+def index_among(values: Int64, among: Int64) -> Code:
+    """`places` of many values, few of which differ."""
+    codes, distinct = factorize(values)
+    return each(codes, places(distinct, among))
+
+
 class FirstMatch:
     """Where each value of a table stands first: built once, asked many times.
 

@@ -6,6 +6,7 @@ import re
 from weakref import WeakKeyDictionary
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .arrays import Bool
 from .intervals import Int64
@@ -84,11 +85,18 @@ def know_synchronizing(trace: Trace, mask: Bool) -> None:
     _known[trace] = mask
 
 
+def copied_to_host(kind: NDArray[np.int8], copy_kind: NDArray[np.int8]) -> Bool:
+    """Which operations are copies to the host."""
+    to_host: Bool = (copy_kind == CopyKind.DTOH) | (copy_kind == CopyKind.ATOH)
+    to_host &= kind == Kind.MEMCPY
+    return to_host
+
+
 def holding_copies(operations: Operations, calls: Calls) -> tuple[Int64, Bool]:
     """Calls of device-to-host copies, and which of them ended no earlier than their copy."""
     graphs = calls.named({name for name in calls.names if GRAPH_LAUNCH.match(name)})
-    to_host = (operations.copy_kind == CopyKind.DTOH) | (operations.copy_kind == CopyKind.ATOH)
-    copies = np.flatnonzero((operations.kind == Kind.MEMCPY) & to_host & (operations.launch >= 0))
+    to_host = copied_to_host(operations.kind, operations.copy_kind)
+    copies = np.flatnonzero(to_host & (operations.launch >= 0))
     copies = copies[~graphs[operations.launch[copies]]]
     launch = operations.launch[copies]
     return launch, calls.end[launch] >= operations.end[copies]

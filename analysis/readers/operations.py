@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from ..model.arrays import Bool
 from ..model.intervals import Int64
-from ..model.schema import MAX_TIME, NULL, PID_MASK, CopyKind, Kind
-from ..model.trace import Dropped, Unusable
+from ..model.schema import NULL, PID_MASK, CopyKind, Kind
+from ..model.trace import Dropped
+from .rules import usable_operations
 from .sqlite.database import Columns
 
 
@@ -35,7 +36,8 @@ def join_operations(tables: list[Columns]) -> RawOperations:
     kinds, copy_kinds, peers = [], [], []
     dropped = Dropped()
     for kind, rows in zip(Kind, tables, strict=True):
-        keep, dropped = _usable(rows["start"], rows["end"], dropped)
+        keep, unfit = usable_operations(rows["start"], rows["end"])
+        dropped += unfit
         count = len(rows["start"]) if keep is None else int(np.count_nonzero(keep))
         for name in _OPERATION_COLUMNS:
             if name in rows:
@@ -59,42 +61,3 @@ def join_operations(tables: list[Columns]) -> RawOperations:
     return RawOperations(
         columns, np.concatenate(kinds), np.concatenate(copy_kinds), np.concatenate(peers), dropped
     )
-
-
-def _usable(start: Int64, end: Int64, dropped: Dropped) -> tuple[Bool | None, Dropped]:
-    """Which rows can be busy, None for all; and the count of the others, added up."""
-    if all_sane(start, end) and bool((end > start).all()):
-        return None, dropped
-    missing = (start == NULL) | (end == NULL)
-    wild = ~missing & ~(sane(start) & sane(end))
-    hollow = ~missing & ~wild & (end <= start)
-    found = Dropped(
-        empty=int(np.count_nonzero(hollow)),
-        null=int(np.count_nonzero(missing)),
-        absurd=int(np.count_nonzero(wild)),
-    )
-    return ~(missing | wild | hollow), dropped + found
-
-
-def unusable(start: Int64, end: Int64) -> Unusable:
-    """How many rows of the host have impossible times; NULL as an end is none."""
-    missing = start == NULL
-    wild = ~missing & ~(sane(start) & (sane(end) | (end == NULL)))
-    backwards = ~missing & ~wild & (end != NULL) & (end < start)
-    return Unusable(
-        reversed=int(np.count_nonzero(backwards)),
-        null=int(np.count_nonzero(missing)),
-        absurd=int(np.count_nonzero(wild)),
-    )
-
-
-def all_sane(start: Int64, end: Int64) -> bool:
-    """Whether no time is null or absurd: one pass, for the usual table."""
-    if len(start) == 0:
-        return True
-    low = min(int(start.min()), int(end.min()))
-    return low > -MAX_TIME and max(int(start.max()), int(end.max())) < MAX_TIME
-
-
-def sane(times: Int64) -> Bool:
-    return (times > -MAX_TIME) & (times < MAX_TIME)

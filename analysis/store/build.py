@@ -15,17 +15,28 @@ from typing import Any
 import numpy as np
 
 from ..model import schema
-from ..model.arrays import Code, factorize, ordered
-from ..model.cuda_calls import GRAPH_LAUNCH, SYNCHRONIZE
+from ..model.arrays import factorize, index_among, ordered
+from ..model.cuda_calls import GRAPH_LAUNCH, SYNCHRONIZE, copied_to_host
 from ..model.intervals import Int64
-from ..model.schema import NULL, PID_MASK, CopyKind, Kind, pid_of
+from ..model.schema import NULL, PID_MASK, Kind, pid_of
 from ..model.trace import Dropped, Unusable
 from ..readers.devices import physical_devices
 from ..readers.graph_launches import GraphLaunches, with_node
-from ..readers.join import range_names
 from ..readers.metadata import read_metadata
 from ..readers.open import open_export
-from ..readers.operations import join_operations, sane, unusable
+from ..readers.operations import join_operations
+from ..readers.rules import (
+    by_thread,
+    call_names,
+    closing_threads,
+    failed_calls,
+    named_processes,
+    range_names,
+    thread_names,
+    usable_calls,
+    usable_overheads,
+    usable_ranges,
+)
 from ..readers.sqlite.database import Columns, Database
 from .folder import Array, Writer, forget, write_checked
 from .join import Side, join_calls
@@ -75,7 +86,7 @@ class _Builder:
         self._write_ranges(ranges)
         self._write_overheads()
         self.writer.append(
-            "synchronizations", sync | {"process": self._index(sync["process"], self.pid)}
+            "synchronizations", sync | {"process": index_among(sync["process"], self.pid)}
         )
         self.writer.close_columns()
         duplicates = self._join(names)
@@ -85,7 +96,9 @@ class _Builder:
                 "names": names,
                 "devices": devices,
                 "processes": self.pid.tolist(),
-                "threads": self._threads(),
+                "threads": thread_names(
+                    self.database.read(schema.THREAD_NAMES), self.strings, self.tid
+                ),
                 "dropped": asdict(self.dropped),
                 "ranges_dropped": asdict(self.ranges_dropped),
                 "calls_unusable": asdict(self.calls_unusable),
@@ -109,15 +122,10 @@ class _Builder:
         for read in self._stream(schema.RUNTIME):
             self.callers.update(_distinct(read["globalTid"] & PID_MASK))
             self.tids.update(_distinct(read["globalTid"]))
-            start, end = read["start"], read["end"]
-            self.calls_unusable += unusable(start, end)
-            # A call that never returned has no end: it holds its thread for no time we know of.
-            usable = sane(start) & (sane(end) | (end == NULL))
-            rows = {name: column[usable] for name, column in read.items()}
-            rows["end"] = np.maximum(rows["end"], rows["start"])  # NULL is the least of all
+            rows, _, unfit = usable_calls(read)
+            self.calls_unusable += unfit
             self._until(rows["end"])
-            failed = (rows["returnValue"] != 0) & (rows["returnValue"] != NULL)
-            rows["returnValue"] = failed.astype(np.int64)
+            rows["returnValue"] = failed_calls(rows["returnValue"]).astype(np.int64)
             runs.add(rows)
         self.pids |= self.callers
         return runs
@@ -126,7 +134,7 @@ class _Builder:
         runs = Runs(self.folder, "operations", ("major", "start"))
         for kind, table in zip(Kind, schema.OPERATIONS, strict=True):
             for rows in self._stream(with_node(table)):
-                rows["globalPid"] = self._named(rows["globalPid"] & PID_MASK)
+                rows["globalPid"] = named_processes(rows["globalPid"] & PID_MASK, self.callers)
                 rows["correlationId"] = self.graphs.take(rows, rows["globalPid"])
                 tables = [
                     rows if other is table else {c.name: _NONE for c in other.columns}
@@ -147,15 +155,9 @@ class _Builder:
         self.pids.update(pid for pid, _ in self.users)
         return runs
 
-    def _named(self, pids: Int64) -> Int64:
-        """In an export that names no process for its GPU rows, and holds the calls of one."""
-        if len(self.callers) != 1:
-            return pids
-        return np.where((pids & PID_MASK & ~NULL) == 0, next(iter(self.callers)), pids)
-
     def _read_synchronizations(self) -> dict[str, Array]:
         rows = self.database.read(schema.SYNCHRONIZATION)
-        process = self._named(rows["globalPid"])
+        process = named_processes(rows["globalPid"], self.callers)
         self.pids.update(_distinct(process))
         return {
             "start": rows["start"],
@@ -178,14 +180,11 @@ class _Builder:
                 name: rows[name] for name in ("start", "end", "globalTid", "domainId")
             }
             columns["name"] = range_names(rows, self.strings, given)
-            nobody = (closer == NULL) | (closer == 0)
-            columns["closer"] = np.where(nobody, own, closer)
-            start, end = rows["start"], rows["end"]
-            self.ranges_dropped += unusable(start, end)
-            unclosed = end == NULL
-            usable = sane(start) & (unclosed | (sane(end) & (end >= start))) & (own != NULL)
-            self._until(start[usable])
-            self._until(end[usable & ~unclosed])
+            columns["closer"] = closing_threads(rows)
+            usable, unfit = usable_ranges(rows)
+            self.ranges_dropped += unfit
+            self._until(rows["start"][usable])
+            self._until(rows["end"][usable & (rows["end"] != NULL)])
             runs.add({name: column[usable] for name, column in columns.items()})
         return runs
 
@@ -216,21 +215,19 @@ class _Builder:
 
     def _write_calls(self, runs: Runs) -> list[str]:
         ids = np.array(sorted(runs.distinct["nameId"]), np.int64)
-        names = [
-            schema.api_name(self.strings.get(i, "")) or schema.UNKNOWN_CALL for i in ids.tolist()
-        ]
+        names = call_names(ids, self.strings)
         waits = np.array([name in SYNCHRONIZE for name in names] or [False], np.bool_)
 
         def columns(rows: dict[str, Int64]) -> dict[str, Array]:
-            rows = _in_order(rows, rows["globalTid"], rows["start"], -rows["end"])
+            rows = _in_order(rows)
             name = np.searchsorted(ids, rows["nameId"])
             flags = rows["returnValue"].astype(np.uint8) * np.uint8(FAILED)
             flags |= waits[name].astype(np.uint8) * np.uint8(SYNCHRONIZING)
             return {
                 "start": rows["start"],
                 "end": rows["end"],
-                "thread": self._index(rows["globalTid"], self.tid),
-                "process": self._index(rows["globalTid"] & PID_MASK, self.pid),
+                "thread": index_among(rows["globalTid"], self.tid),
+                "process": index_among(rows["globalTid"] & PID_MASK, self.pid),
                 "correlation": rows["correlationId"],
                 "name": name,
                 "flags": flags,
@@ -258,7 +255,7 @@ class _Builder:
                 "end": rows["end"],
                 "kind": rows["kind"],
                 "device": device,
-                "process": self._index(rows["globalPid"], self.pid),
+                "process": index_among(rows["globalPid"], self.pid),
                 "stream": rows["streamId"],
                 "correlation": rows["correlationId"],
                 "name": rows["shortName"],
@@ -279,12 +276,12 @@ class _Builder:
             unclosed = rows["end"] == NULL
             end = np.where(unclosed, self.end, rows["end"])
             rows = rows | {"end": end, "unclosed": unclosed}
-            rows = _in_order(rows, rows["globalTid"], rows["start"], -end)
+            rows = _in_order(rows)
             return {
                 "start": rows["start"],
                 "end": rows["end"],
-                "thread": self._index(rows["globalTid"], self.tid),
-                "end_thread": self._index(rows["closer"], self.tid),
+                "thread": index_among(rows["globalTid"], self.tid),
+                "end_thread": index_among(rows["closer"], self.tid),
                 "name": rows["name"],
                 "domain": rows["domainId"],
                 "unclosed": rows["unclosed"],
@@ -293,37 +290,19 @@ class _Builder:
         self._write("ranges", runs, columns)
 
     def _write_overheads(self) -> None:
-        tables = self.database.read_all((schema.PROFILER_OVERHEAD, schema.CUPTI_OVERHEAD))
-        rows = {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
-        keep = sane(rows["start"]) & sane(rows["end"]) & (rows["end"] > rows["start"])
-        rows = {name: column[keep] for name, column in rows.items()}
+        rows = usable_overheads(
+            self.database.read_all((schema.PROFILER_OVERHEAD, schema.CUPTI_OVERHEAD))
+        )
         self.writer.append(
             "overheads",
             {
                 "start": rows["start"],
                 "end": rows["end"],
-                "thread": self._index(rows["globalTid"], self.tid),
-                "process": self._index(rows["globalTid"] & PID_MASK, self.pid),
+                "thread": index_among(rows["globalTid"], self.tid),
+                "process": index_among(rows["globalTid"] & PID_MASK, self.pid),
                 "name": rows["nameId"],
             },
         )
-
-    def _index(self, values: Int64, among: Int64) -> Code:
-        """Index of each value among a few sorted ones, -1 where it is none of them."""
-        if len(among) == 0 or len(values) == 0:
-            return np.full(len(values), -1, np.int32)
-        codes, distinct = factorize(values)
-        at = np.minimum(np.searchsorted(among, distinct), len(among) - 1)
-        found: Code = np.where(among[at] == distinct, at, -1).astype(np.int32)[codes]
-        return found
-
-    def _threads(self) -> list[tuple[int, str]]:
-        rows = self.database.read(schema.THREAD_NAMES)
-        named = dict(zip(rows["globalTid"].tolist(), rows["nameId"].tolist(), strict=True))
-        return [
-            (tid, self.strings.get(named[tid], "") if tid in named else "")
-            for tid in self.tid.tolist()
-        ]
 
     # Joining
 
@@ -362,8 +341,7 @@ class _Builder:
             part = slice(low, low + self.most)
             known = launch[part] >= 0
             flags[launch[part][known]] |= LAUNCHED
-            to_host = (copy[part] == CopyKind.DTOH) | (copy[part] == CopyKind.ATOH)
-            copies = np.flatnonzero(known & to_host & (kind[part] == Kind.MEMCPY))
+            copies = np.flatnonzero(known & copied_to_host(kind[part], copy[part]))
             calls = launch[part][copies]
             copies, calls = (one[~graphs[name[calls]]] for one in (copies, calls))
             flags[calls[ended[calls] >= end[part][copies]]] |= SYNCHRONIZING
@@ -387,11 +365,9 @@ def _distinct(values: Int64) -> list[int]:
     return found
 
 
-def _in_order(rows: dict[str, Any], thread: Int64, start: Int64, tie: Int64) -> dict[str, Any]:
-    if (thread == thread[0]).all():
-        order = ordered(start, tie)
-        return rows if order is None else _taken(rows, order)
-    return _taken(rows, np.lexsort((tie, start, thread)))
+def _in_order(rows: dict[str, Any]) -> dict[str, Any]:
+    order = by_thread(rows["globalTid"], rows["start"], rows["end"])
+    return rows if order is None else _taken(rows, order)
 
 
 def _taken(rows: dict[str, Any], order: Int64) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from harness.analysis.model.trace import Unusable
 from harness.analysis.question import Question, StepPattern
 from harness.analysis.readers.metadata import read_metadata
 from harness.analysis.readers.open import open_trace
-from harness.analysis.readers.operations import unusable
+from harness.analysis.readers.rules import unusable
 from harness.analysis.readers.sqlite.database import open_database
 from harness.analysis.store.build import build_store
 from harness.analysis.store.opened import Store
