@@ -116,9 +116,9 @@ def shims(compiler: list[str], tmp_path_factory: pytest.TempPathFactory) -> Call
     cache = tmp_path_factory.mktemp("shims")
 
     def made(cuda: Cuda, *, fabricate: bool = False) -> Path:
-        extra = ("-Wall", "-Wextra", "-Werror")
+        extra = ("-Wall", "-Wextra", "-Wmissing-prototypes", "-Werror")
         if fabricate:
-            extra += (f'-DHS_TEST="{HERE / "fabricate.c"}"',)
+            extra += (f"-I{build.source_folder()}", str(HERE / "fabricate.c"))
         return build.build(cuda.includes, compiler, cache=cache, extra=extra).path
 
     return made

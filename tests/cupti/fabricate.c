@@ -1,5 +1,12 @@
-/* Compiled into the shim: lays out one record of each kind with NVIDIA's own structs, every field
+/* Compiled with the shim: lays out one record of each kind with NVIDIA's own structs, every field
  * different, and lets the shim walk and dump them with the library's cuptiActivityGetNextRecord. */
+#define _GNU_SOURCE
+#include <sys/mman.h>
+
+#include "shim.h"
+
+HS int hs_fabricate(const char *path, int broken);
+HS int hs_test_is_recorded(int driver, const char *name);
 
 /* What the library writes, which the shim reads through an older struct that it begins with. */
 #if CUPTI_API_VERSION >= 130400
@@ -81,8 +88,8 @@ static void lay_host(void) {
 }
 
 /* Dump one buffer of these records; with `broken`, the last one's kind is none. */
-HS int hs_fabricate(const char *path, int broken) {
-  fabricated = new_buffer();
+int hs_fabricate(const char *path, int broken) {
+  fabricated = mmap(NULL, BUFFER_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   fabricated_bytes = 0;
   lay_operations();
   lay_host();
@@ -96,4 +103,4 @@ HS int hs_fabricate(const char *path, int broken) {
 }
 
 /* Is a call of this name recorded? */
-HS int hs_test_is_recorded(int driver, const char *name) { return is_recorded(driver, name); }
+int hs_test_is_recorded(int driver, const char *name) { return is_recorded(driver, name); }

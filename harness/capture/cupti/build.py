@@ -1,4 +1,4 @@
-"""Compile the shim once per source, headers and compiler, and keep it in the user's cache."""
+"""Compile the shim once per sources, headers and compiler, and keep it in the user's cache."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from pathlib import Path
 
 from ...errors import CaptureError
 
-SOURCES = ("shim.c", "buffers.h", "load.h", "records.h", "select.h", "walk.h", "write.h")
+SOURCES = ("buffers.c", "load.c", "select.c", "session.c", "tables.c", "walk.c", "write.c")
+HEADER = "shim.h"
 FLAGS = ("-std=c11", "-O2", "-fPIC", "-shared", "-fvisibility=hidden", "-pthread")
 COMPILERS = ("cc", "gcc", "clang")
 
@@ -126,7 +127,7 @@ def build(
 
 def _key(version: str, compiler: Sequence[str], extra: Sequence[str]) -> str:
     digest = hashlib.sha256()
-    for name in SOURCES:
+    for name in (HEADER, *SOURCES):
         digest.update((source_folder() / name).read_bytes())
     digest.update("\0".join((version, *compiler, *FLAGS, *extra, _HOST_DEFINES)).encode())
     return digest.hexdigest()[:16]
@@ -143,7 +144,8 @@ def _compile(
         argv = [*compiler, *FLAGS, *extra]
         for include in includes:
             argv += ["-isystem", include]
-        argv += ["-idirafter", str(stand_in.parent.parent), str(source_folder() / "shim.c")]
+        argv += ["-idirafter", str(stand_in.parent.parent)]
+        argv += [str(source_folder() / name) for name in SOURCES]
         argv += ["-o", str(made), "-ldl"]
         try:
             done = subprocess.run(

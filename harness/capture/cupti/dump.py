@@ -84,7 +84,7 @@ TABLES = {
     "marker": (10, MARKER),
     "unknown": (11, UNKNOWN),
 }
-"""Name -> (number in the dump, dtype); the C side is records.h."""
+"""Name -> (number in the dump, dtype); the C side is shim.h."""
 
 CLOCK = _record("i8 before cupti after monotonic")
 HEAD = np.dtype(

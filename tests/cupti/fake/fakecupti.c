@@ -6,11 +6,12 @@
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "walk.h"
+#include "shim.h"
 
 #define MOST 100000
 static CUpti_BuffersCallbackRequestFunc request;

@@ -1,10 +1,9 @@
-/* The dump: head, tables, strings; records.h says how. */
-#ifndef HS_WRITE_H
-#define HS_WRITE_H
-
+/* The dump: head, tables, strings; shim.h says how. */
 #include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 
-#include "buffers.h"
+#include "shim.h"
 
 static int write_all(FILE *file, const void *bytes, size_t length) {
   return length && fwrite(bytes, 1, length, file) != length ? -1 : 0;
@@ -42,7 +41,7 @@ static void free_walker(hs_walker *w) {
 }
 
 /* Walk all buffers and write them, with everything known about the session, to `path`. */
-static int dump(const char *path) {
+int dump(const char *path) {
   hs_walker *w = calloc(1, sizeof *w);
   if (!w) return -1;
   w->next = cupti.cuptiActivityGetNextRecord;
@@ -59,5 +58,3 @@ static int dump(const char *path) {
   free_walker(w);
   return code;
 }
-
-#endif

@@ -8,16 +8,11 @@
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "buffers.h"
-#include "load.h"
-#include "select.h"
-#include "write.h"
+#include "shim.h"
 
-enum { HS_IDLE, HS_OPEN, HS_CLOSED };
 enum { CLOCK_TRIES = 32 };
 /* CUresult: what a stream capture in progress makes of a call that it does not allow. */
 enum { CAPTURE_FIRST = 900, CAPTURE_LAST = 908 };
@@ -26,8 +21,7 @@ static pthread_mutex_t session_lock = PTHREAD_MUTEX_INITIALIZER;
 static CUpti_SubscriberHandle subscriber;
 static pid_t owner;
 static char opened_path[4096];
-/* Read by the target's Python, without a call, at every range. */
-HS _Atomic int hs_session;
+_Atomic int hs_session;
 
 static int of_capture(int result) { return result >= CAPTURE_FIRST && result <= CAPTURE_LAST; }
 
@@ -78,7 +72,7 @@ static int read_clock(hs_clock *best) {
 }
 
 /* Open the session: idle devices first, since work already queued would never be seen. */
-HS int hs_start(void) {
+int hs_start(void) {
   if (!subscriber || getpid() != owner) return -1;
   pthread_mutex_lock(&session_lock);
   int code = 0;
@@ -99,7 +93,7 @@ HS int hs_start(void) {
 }
 
 /* Close it: host records first, then wait for the queued work, so that its records are whole. */
-HS int hs_stop(void) {
+int hs_stop(void) {
   if (!subscriber || getpid() != owner) return -1;
   pthread_mutex_lock(&session_lock);
   int code = 0;
@@ -156,7 +150,7 @@ static int follow_profiler(void) {
 
 /* Become this process's CUPTI client; `opened` is the file to make when the session opens. Returns
  * 0, a CUptiResult, or -1 when there is no driver. */
-HS int hs_attach(uint32_t options, uint64_t max_bytes, const char *opened) {
+int hs_attach(uint32_t options, uint64_t max_bytes, const char *opened) {
   if (subscriber) return 0;
   if (load_driver()) return -1;
   CUptiResult result = cupti.cuptiSubscribe(&subscriber, on_call, NULL);
@@ -177,7 +171,7 @@ HS int hs_attach(uint32_t options, uint64_t max_bytes, const char *opened) {
 }
 
 /* Let go of CUPTI: nothing is enabled and another client may subscribe. */
-HS int hs_detach(void) {
+int hs_detach(void) {
   if (!subscriber || getpid() != owner) return 0;
   hs_stop();
   if (hs_session == HS_IDLE && head.graph_early)
@@ -188,11 +182,7 @@ HS int hs_detach(void) {
 }
 
 /* Write what was recorded; the buffers are gone afterwards. */
-HS int hs_dump(const char *path) {
+int hs_dump(const char *path) {
   head.state = hs_session;
   return dump(path);
 }
-
-#ifdef HS_TEST /* a file of the tests that fabricates records */
-#include HS_TEST
-#endif

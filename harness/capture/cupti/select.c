@@ -3,13 +3,9 @@
  * A recorded call costs the host a fraction of a microsecond, so questions are left out; they
  * were every fifth call of a decode loop. Before CUDA 12.6 CUPTI records all calls or none.
  */
-#ifndef HS_SELECT_H
-#define HS_SELECT_H
+#include <string.h>
 
-#include "load.h"
-
-enum { HS_GRAPH_LEVEL = 1, HS_MARKERS = 2, HS_FOLLOW_PROFILER = 4 };
-enum { HS_GRAPH_LATE = 8, HS_GPU_EARLY = 16 }; /* other moments, for tests on a GPU */
+#include "shim.h"
 
 /* Beginnings of names. Runtime calls that only ask or set something. */
 static const char *const LEFT_OUT[] = {
@@ -46,7 +42,7 @@ static int begins_with_one_of(const char *name, const char *const *words, int co
 }
 
 /* Is this call recorded? Unknown names are. */
-static int is_recorded(int driver, const char *name) {
+int is_recorded(int driver, const char *name) {
   if (driver) return begins_with_one_of(name, TAKEN, LENGTH(TAKEN));
   return !begins_with_one_of(name, LEFT_OUT, LENGTH(LEFT_OUT));
 }
@@ -69,14 +65,14 @@ static int enable(CUpti_ActivityKind kind, const char *what) {
 
 /* Graphs as a whole: from before CUDA begins, since libcupti learns a graph when it is made. On
  * libcupti 13.0 the process died when this was first enabled with graphs already there. */
-static void enable_graphs_early(void) {
+void enable_graphs_early(void) {
   if (head.options & HS_GPU_EARLY)
     for (int i = 0; i < LENGTH(GPU_KINDS); i++) cupti.cuptiActivityEnable(GPU_KINDS[i]);
   if ((head.options & HS_GRAPH_LEVEL) && !(head.options & HS_GRAPH_LATE))
     head.graph_early = cupti.cuptiActivityEnable(CUPTI_ACTIVITY_KIND_GRAPH_TRACE) == CUPTI_SUCCESS;
 }
 
-static int enable_all(void) {
+int enable_all(void) {
   int code;
   for (int i = 0; i < LENGTH(GPU_KINDS); i++)
     if ((code = enable(GPU_KINDS[i], "enabling GPU records"))) return code;
@@ -93,15 +89,13 @@ static int enable_all(void) {
 }
 
 /* All but the overhead records, which tell of the flush that follows. */
-static void disable_host(void) {
+void disable_host(void) {
   for (int i = LENGTH(HOST_KINDS) - 1; i > 0; i--) cupti.cuptiActivityDisable(HOST_KINDS[i]);
   cupti.cuptiActivityDisable(CUPTI_ACTIVITY_KIND_MARKER);
 }
 
-static void disable_rest(void) {
+void disable_rest(void) {
   for (int i = 0; i < LENGTH(GPU_KINDS); i++) cupti.cuptiActivityDisable(GPU_KINDS[i]);
   cupti.cuptiActivityDisable(CUPTI_ACTIVITY_KIND_GRAPH_TRACE);
   cupti.cuptiActivityDisable(CUPTI_ACTIVITY_KIND_OVERHEAD);
 }
-
-#endif

@@ -1,27 +1,19 @@
 /* The buffers that CUPTI fills, and its two callbacks for them. They run on any thread, under CUPTI's
  * own lock: no interpreter, no CUPTI call, no waiting but for our own short lock. */
-#ifndef HS_BUFFERS_H
-#define HS_BUFFERS_H
-
+#define _GNU_SOURCE
 #include <pthread.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 
-#include "load.h"
+#include "shim.h"
 
-enum { BUFFER_BYTES = 4 << 20, POOL = 8 };
-
-typedef struct block {
-  struct block *next;
-  uint8_t *bytes;
-  size_t valid;
-} block;
+enum { POOL = 8 };
 
 static pthread_mutex_t buffer_lock = PTHREAD_MUTEX_INITIALIZER;
 static uint8_t *pool[POOL];
 static int pooled;
-static block *first_block, *last_block;
+block *first_block;
+static block *last_block;
 static uint64_t most_bytes;
 
 /* Zeroed and mapped at once: malloc with memset would become a lazy calloc. */
@@ -35,7 +27,7 @@ static void free_buffer(uint8_t *bytes) {
   if (bytes) munmap(bytes, BUFFER_BYTES);
 }
 
-static void CUPTIAPI requested(uint8_t **buffer, size_t *size, size_t *most_records) {
+void CUPTIAPI requested(uint8_t **buffer, size_t *size, size_t *most_records) {
   *buffer = NULL;
   *size = 0;
   *most_records = 0;
@@ -53,8 +45,8 @@ static void CUPTIAPI requested(uint8_t **buffer, size_t *size, size_t *most_reco
   pthread_mutex_unlock(&buffer_lock);
 }
 
-static void CUPTIAPI completed(CUcontext context, uint32_t stream, uint8_t *buffer, size_t size,
-                               size_t valid) {
+void CUPTIAPI completed(CUcontext context, uint32_t stream, uint8_t *buffer, size_t size,
+                        size_t valid) {
   (void)context, (void)stream, (void)size;
   if (!buffer) return;
   block *made = valid ? malloc(sizeof *made) : NULL;
@@ -81,7 +73,7 @@ static void CUPTIAPI completed(CUcontext context, uint32_t stream, uint8_t *buff
 }
 
 /* Fill the pool now: page faults and zeroing would otherwise fall into the recorded window. */
-static void prepare_buffers(uint64_t max_bytes) {
+void prepare_buffers(uint64_t max_bytes) {
   most_bytes = max_bytes;
   for (pooled = 0; pooled < POOL; pooled++)
     if (!(pool[pooled] = new_buffer())) break;
@@ -90,7 +82,7 @@ static void prepare_buffers(uint64_t max_bytes) {
   cupti.cuptiActivitySetAttribute(CUPTI_ACTIVITY_ATTR_ZEROED_OUT_ACTIVITY_BUFFER, &size, &zeroed);
 }
 
-static void drop_blocks(void) {
+void drop_blocks(void) {
   while (first_block) {
     block *next = first_block->next;
     free_buffer(first_block->bytes);
@@ -99,5 +91,3 @@ static void drop_blocks(void) {
   }
   last_block = NULL;
 }
-
-#endif
