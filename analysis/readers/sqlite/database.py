@@ -1,7 +1,7 @@
 """A SQLite file, read-only, as typed columns.
 
-Tables of integers are taken from the file's own pages (`plain`), all others come through Arrow
-(`queries`), because Python's own cursor costs about five times as much per value; the small
+Tables of integers are taken from the file's own pages (`page_plan`), all others come through Arrow
+(`sql`), because Python's own cursor costs about five times as much per value; the small
 questions (which tables, which columns) go through the standard library.
 """
 
@@ -13,7 +13,6 @@ import stat
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
@@ -21,7 +20,7 @@ from ...model.cores import threads
 from ...model.errors import TraceError
 from ...model.schema import Columns, Table
 from .page_plan import PagePlan
-from .pages import NotPlain
+from .pages import NotPlain, Trees, page_size_of
 from .sql import (
     REEXPORT,
     STRETCH,
@@ -33,7 +32,6 @@ from .sql import (
     say,
     term,
 )
-from .trees import Pages
 
 __all__ = ["Columns", "Database", "open_database"]
 
@@ -50,13 +48,19 @@ class Database:
     """
 
     def __init__(
-        self, path: Path, uri: str, layout: dict[str, tuple[str, ...]], trees: _Trees
+        self,
+        path: Path,
+        uri: str,
+        layout: dict[str, tuple[str, ...]],
+        trees: Trees,
+        *,
+        immutable: bool,
     ) -> None:
         self.path = self.shown = path
         self.layout = layout
         self._trees = trees
         self._uri = uri
-        self._immutable = trees.pages is not None
+        self._immutable = immutable
 
     @property
     def uri(self) -> str:
@@ -205,39 +209,13 @@ def _check_file(path: Path) -> None:
         raise TraceError(f"{path} is not an SQLite file", remedy=REEXPORT)
     if len(head) < 100:
         raise TraceError(f"{path} is truncated: {info.st_size} bytes", remedy=REEXPORT)
-    page = int.from_bytes(head[16:18], "big")
-    page = 65536 if page == 1 else page
+    page = page_size_of(head)
     pages = int.from_bytes(head[28:32], "big")
     # The page count is only kept by writers that also keep these two numbers equal.
     if head[24:28] == head[92:96] and pages * page > info.st_size:
         raise TraceError(
             f"{path} is truncated: {info.st_size} of {pages * page} bytes", remedy=REEXPORT
         )
-
-
-def _page_size(path: Path) -> int:
-    with path.open("rb") as file:
-        size = int.from_bytes(file.read(18)[16:18], "big")
-    return 65536 if size == 1 else size
-
-
-@dataclass
-class _Trees:
-    """The b-trees of a file's tables; `pages` is None where a write-ahead log holds newer pages."""
-
-    roots: dict[str, int]
-    pages: Pages | None
-
-    def check_schema(self) -> None:
-        """Raises TraceError where the table of tables is no tree."""
-        if self.pages is not None:
-            self.pages.check(1, "the table of tables")
-
-    def check(self, table: str) -> None:
-        """Raises TraceError where a table's pages are no tree."""
-        root = self.roots.get(table)
-        if self.pages is not None and isinstance(root, int):
-            self.pages.check(root, f"table {table}")
 
 
 @contextmanager
@@ -264,7 +242,7 @@ def open_database(path: str | os.PathLike[str]) -> Database:
     wal = log_of(file)
     # `immutable` spares locks and sidecar files, but would not see a writer's pending log.
     immutable = not (wal.exists() and wal.stat().st_size)
-    trees = _Trees({}, Pages(file, _page_size(file)) if immutable else None)
+    trees = Trees(file, look=immutable)
     trees.check_schema()
     mode = "mode=ro&immutable=1" if immutable else "mode=ro"
     # A name can hold any byte, and a path that begins with `//` would name a host.
@@ -286,4 +264,4 @@ def open_database(path: str | os.PathLike[str]) -> Database:
         said = str(error) if isinstance(error, sqlite3.Error) else "its schema is no text"
         raise TraceError(f"{file} cannot be read as SQLite ({said})", remedy=REEXPORT) from error
 
-    return Database(file, uri, layout, trees)
+    return Database(file, uri, layout, trees, immutable=immutable)

@@ -1,4 +1,4 @@
-"""The pages of an SQLite file that hold a table's rows, in the order of their rowids.
+"""The pages of an SQLite file: those of a table's rows in order, and whether they are trees at all.
 
 SQLite hands out a million rows in about a second; most of that second is its own bookkeeping for
 every value. The tables that matter here are narrow and hold integers alone, and SQLite's file
@@ -19,12 +19,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...model.arrays import Bool
+from ...model.errors import TraceError
 from ...model.intervals import Int64
+from .sql import REEXPORT
 
 Bytes = NDArray[np.uint8]
 
 INTERIOR, LEAF = 5, 13
 """Kinds of pages of a table with rowids, the first byte of each."""
+_INTERIORS, _LEAVES = (2, INTERIOR), (10, LEAF)
+"""The same with those of an index, which is what a table without rowids is."""
+
+LOOKED_AT_BYTES = 64 << 20
+"""Trees of larger files are not looked at: walking them would cost as much as reading them."""
+
+
+def page_size_of(head: bytes) -> int:
+    """Bytes of a page, by the first bytes of a file; 65536 does not fit there and stands as 1."""
+    size = int.from_bytes(head[16:18], "big")
+    return 65536 if size == 1 else size
 
 
 class NotPlain(Exception):
@@ -49,8 +62,7 @@ class PageFile:
             size = os.fstat(file.fileno()).st_size
         if len(head) < 100:
             raise NotPlain
-        page = int.from_bytes(head[16:18], "big")
-        page = 65536 if page == 1 else page
+        page = page_size_of(head)
         if page < 512 or page & (page - 1) or page - head[20] < 480:
             raise NotPlain
         return cls(path, page, page - head[20], size // page)
@@ -104,6 +116,78 @@ class PageFile:
         for byte in range(4):
             children = children << 8 | page[at + byte]
         return children
+
+
+class Trees:
+    """The b-trees of a file, looked at before SQLite walks them.
+
+    SQLite follows page numbers as they stand. A small file whose pages point many times to the same
+    page holds more rows than any machine can read; so does a page that names one row many times.
+    `roots`: the root page of each table. Without `look` every tree passes: a write-ahead log may
+    hold newer pages.
+    """
+
+    def __init__(self, path: Path, *, look: bool) -> None:
+        self.roots: dict[str, int] = {}
+        self._path = path
+        small = look and 0 < path.stat().st_size <= LOOKED_AT_BYTES
+        self._data: Bytes = np.fromfile(path, np.uint8) if small else np.empty(0, np.uint8)
+        self._page = page_size_of(self._data[:18].tobytes())
+        self._count = len(self._data) // self._page if self._page >= 512 else 0
+
+    def check_schema(self) -> None:
+        """Raises TraceError if the table of tables is no tree."""
+        self._walk(1, "the table of tables")
+
+    def check(self, table: str) -> None:
+        """Raises TraceError if a table's pages are no tree."""
+        root = self.roots.get(table)
+        if isinstance(root, int):
+            self._walk(root, f"table {table}")
+
+    def _walk(self, root: int, what: str) -> None:
+        """Raises TraceError if a page of the tree at `root` occurs twice, or a row does."""
+        seen = np.zeros(self._count + 1, np.bool_)
+        level = self._known(np.array([root], np.int64))
+        while len(level):
+            if seen[level].any() or len(np.unique(level)) < len(level):
+                raise TraceError(
+                    f"{self._path} is damaged: {what} has a page that stands in it twice",
+                    remedy=REEXPORT,
+                )
+            seen[level] = True
+            below = [self._children(number, what) for number in level.tolist()]
+            level = np.concatenate(below)
+
+    def _known(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Those of the page numbers that the file has; the others are SQLite's to refuse."""
+        return numbers[(numbers >= 1) & (numbers <= self._count)]
+
+    def _children(self, number: int, what: str) -> NDArray[np.int64]:
+        """Page numbers that an interior page holds; none of a leaf's."""
+        page = self._data[(number - 1) * self._page : number * self._page]
+        head = page[100:] if number == 1 else page
+        kind, cells = int(head[0]), int(_big(head[3:5], 2)[0])
+        start = {**dict.fromkeys(_INTERIORS, 12), **dict.fromkeys(_LEAVES, 8)}.get(kind)
+        if start is None:
+            return np.empty(0, np.int64)
+        pointers = _big(head[start : start + 2 * cells], 2)
+        if len(np.unique(pointers)) < len(pointers):
+            raise TraceError(
+                f"{self._path} is damaged: {what} has a page that holds one row twice",
+                remedy=REEXPORT,
+            )
+        if kind in _LEAVES:
+            return np.empty(0, np.int64)
+        inside = pointers[pointers + 4 <= len(page)]
+        left = _big(page[inside[:, None] + np.arange(4)].ravel(), 4)
+        return self._known(np.concatenate((left, _big(head[8:12], 4))))
+
+
+def _big(data: Bytes, width: int) -> NDArray[np.int64]:
+    """Big-endian unsigned integers of `width` bytes."""
+    whole = len(data) // width * width
+    return np.frombuffer(data[:whole].tobytes(), f">u{width}").astype(np.int64)
 
 
 def cells(buffer: Bytes, count: int, page_size: int, usable: int) -> Int64:

@@ -7,14 +7,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...model.errors import TraceError
 from ...model.schema import NULL, Column, Columns, Table
-from .arrow_stream import ArrowError, batches
-from .arrow_stream import Column as ArrowColumn
+
+if TYPE_CHECKING:
+    from .arrow_stream import Column as ArrowColumn
 
 _BATCH_ROWS = "65536"
 _BUSY_MS = 10_000
@@ -73,6 +75,8 @@ class QueryPlan:
         """Run one query and keep its rows."""
         import adbc_driver_manager
         import adbc_driver_sqlite
+
+        from .arrow_stream import ArrowError, batches
 
         try:
             with (
