@@ -88,3 +88,22 @@ class Question:
         """Whether only some steps are looked at, or another stretch than all operations'."""
         asked = (self.steps, self.start, self.end, self.capture)
         return asked != ((None, None), None, None, False)
+
+    def typed(self) -> tuple[str, ...]:
+        """The options that say which part of a trace is meant, as they would be typed."""
+        import shlex
+
+        first, last = ("" if number is None else number for number in self.steps)
+        return (
+            *(["--infer-steps"] if self.infer else []),
+            *(
+                f"--step{'' if one.whole else '-regex'} {shlex.quote(one.text)}"
+                for one in self.patterns
+                if one != DEFAULT_STEP
+            ),
+            *([f"--device {self.device}"] if self.device is not None else []),
+            *([f"--steps {first}:{last}"] if self.steps != (None, None) else []),
+            *([f"--start {self.start}ns"] if self.start is not None else []),
+            *([f"--end {self.end}ns"] if self.end is not None else []),
+            *(["--window capture"] if self.capture else []),
+        )

@@ -9,17 +9,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .analysis.analyze import analyze
+from .analysis.analyze import TraceReport, analyze
 from .analysis.compare.sample_sets import trace_side
 from .analysis.compare.verdict import Comparison, Ratio, Side, compare
 from .analysis.model.errors import TraceError
-from .analysis.question import Question, StepPattern
 from .analysis.reports.base import Column, Table, Terminal, Value, plain, shown
 from .analysis.reports.csv import comma_separated
 from .analysis.reports.json import printable
 from .analysis.reports.md import escape, markdown
 from .analysis.reports.table import drawn
 from .errors import HarnessError
+from .question import Means, Question
 from .run.exports import sqlite_of
 
 COMPARISON_VERSION = 1
@@ -34,20 +34,20 @@ _TRACES = (".sqlite", ".nsys-rep")
 _RESULTS = (".db", ".sqlite", ".sqlite3")
 
 
-def side(spec: str, patterns: Sequence[StepPattern], nsys: str | None = None) -> Side:
+def side(spec: str, question: Question, means: Means) -> Side:
     """What `spec` names: a trace, a folder, or a results file `FILE[@SESSION][#STRATEGY]`.
 
     Raises HarnessError where there is nothing in it to compare.
     """
     path, session, strategy = _parts(spec)
     if path.is_dir():
-        found = _folder(path, patterns, nsys)
+        found = _folder(path, question, means)
     elif not path.exists():
         raise HarnessError(f"{path} does not exist")
     elif _is_results(path):
         found = _results(path, session, strategy, spec)
     else:
-        found = trace_side(spec, [_report(path, patterns, nsys)])
+        found = trace_side(spec, [_report(path, question, means)])
     if not found.subjects:
         raise HarnessError(
             f"{spec} has no steps and no runs to compare",
@@ -103,12 +103,12 @@ def _results(path: Path, session: str | None, strategy: str | None, name: str) -
     return found
 
 
-def _report(path: Path, patterns: Sequence[StepPattern], nsys: str | None) -> Any:
-    with sqlite_of(str(path), nsys) as sqlite:
-        return analyze(sqlite, Question(patterns=tuple(patterns)))
+def _report(path: Path, question: Question, means: Means) -> TraceReport:
+    with sqlite_of(str(path), means) as sqlite:
+        return analyze(sqlite, question)
 
 
-def _folder(folder: Path, patterns: Sequence[StepPattern], nsys: str | None) -> Side:
+def _folder(folder: Path, question: Question, means: Means) -> Side:
     """Every trace and results file in a folder; what cannot be read becomes a note."""
     reports, sides, notes = [], [], []
     files = sorted(path for path in folder.iterdir() if path.suffix in {*_TRACES, *_RESULTS})
@@ -119,7 +119,7 @@ def _folder(folder: Path, patterns: Sequence[StepPattern], nsys: str | None) -> 
             if _is_results(path):
                 sides.append(_results(path, None, None, str(path)))
             else:
-                reports.append(_report(path, patterns, nsys))
+                reports.append(_report(path, question, means))
         except TraceError as error:
             notes.append(f"left out: {error}")
     if reports or not sides:
@@ -155,14 +155,14 @@ def narrowed(found: Comparison, metrics: Sequence[str]) -> Comparison:
 def run_compare(
     before: str,
     after: str,
+    question: Question,
+    means: Means,
     *,
-    patterns: Sequence[StepPattern],
     confidence: float,
     metrics: Sequence[str] = (),
-    nsys: str | None = None,
 ) -> Comparison:
     """Compare what two names stand for. Raises HarnessError where nothing can be compared."""
-    a, b = side(before, patterns, nsys), side(after, patterns, nsys)
+    a, b = side(before, question, means), side(after, question, means)
     found = compare(a, b, confidence)
     if not found.ratios:
         raise HarnessError(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -13,26 +14,34 @@ from .analysis.exports.base import exporters
 from .analysis.model.memory import reuse_freed_memory
 from .errors import HarnessError, UsageError
 from .files import refuse_existing, write_chunks
-from .gaps import GapsRequest
+from .question import Means, Question
 from .run.many_traces import collect
 from .status_line import ChangingLine
 
 
-def run_export(request: GapsRequest, to: str | None, rows: str | None) -> None:
+def run_export(
+    traces: Sequence[str],
+    question: Question,
+    means: Means,
+    *,
+    to: str | None = None,
+    rows: str | None = None,
+    output: str | Path | None = None,
+    force: bool = False,
+) -> None:
     """Write or print the export. Raises HarnessError where it cannot be made."""
-    exporter = exporters()[_format(to, request.output)]
+    exporter = exporters()[_format(to, output)]
     if rows and not exporter.tabular:
         raise UsageError(
             f"--rows chooses the rows of a table, and {exporter.name} holds a timeline",
             remedy="leave it out, or use --to csv",
         )
-    if not exporter.tabular and len(request.traces) > 1:
+    if not exporter.tabular and len(traces) > 1:
         raise UsageError(
-            f"--to {exporter.name} holds one trace, {len(request.traces)} were given: "
-            "their clocks differ",
+            f"--to {exporter.name} holds one trace, {len(traces)} were given: their clocks differ",
             remedy="export each by itself",
         )
-    output = Path(request.output) if request.output else None
+    output = Path(output) if output else None
     if output is None and (not exporter.text or sys.stdout.isatty()):
         raise UsageError(
             f"--to {exporter.name} needs a file",
@@ -40,9 +49,9 @@ def run_export(request: GapsRequest, to: str | None, rows: str | None) -> None:
             + (", or send it to a pipe" if exporter.text else ""),
         )
     if output is not None:
-        refuse_existing(output, force=request.force, inputs=request.traces)
+        refuse_existing(output, force=force, inputs=traces)
     reuse_freed_memory()
-    report = collect(request)
+    report = collect(traces, question, replace(means, rows=True))
     if report.failures:
         raise HarnessError("; ".join(failure.error for failure in report.failures))
     if (
@@ -59,7 +68,7 @@ def run_export(request: GapsRequest, to: str | None, rows: str | None) -> None:
     if output is not None:
         if output.suffix.lower() == ".gz":
             chunks = _packed(chunks)
-        write_chunks(output, _told(chunks), force=request.force)
+        write_chunks(output, _told(chunks), force=force)
         click.echo(_next(exporter.name, output), err=True)
         return
     for chunk in chunks:
@@ -67,10 +76,10 @@ def run_export(request: GapsRequest, to: str | None, rows: str | None) -> None:
     sys.stdout.buffer.flush()  # a reader that went away is noticed here, not as Python ends
 
 
-def _format(to: str | None, output: str | None) -> str:
+def _format(to: str | None, output: str | Path | None) -> str:
     if to:
         return to
-    suffix = Path(output.lower().removesuffix(".gz")).suffix if output else ""
+    suffix = Path(str(output).lower().removesuffix(".gz")).suffix if output else ""
     for exporter in exporters().values():
         if suffix in exporter.suffixes:
             return exporter.name

@@ -213,8 +213,9 @@ def gaps(
     """
     from .analysis.analyze import analyze
     from .analysis.question import DEFAULT_STEP, Question, StepPattern
+    from .question import Means
     from .run.exports import sqlite_of
 
     pattern = DEFAULT_STEP if step is None else StepPattern.glob(step)
-    with sqlite_of(os.fspath(trace), nsys) as sqlite:
+    with sqlite_of(os.fspath(trace), Means(nsys=nsys)) as sqlite:
         return analyze(sqlite, Question(patterns=(pattern,)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -10,24 +12,33 @@ from .analysis.model.memory import reuse_freed_memory
 from .analysis.reports.base import Terminal, reporters
 from .errors import UsageError
 from .files import refuse_existing, write_text
-from .gaps import GapsRequest, check_labels, failed
+from .gaps import check_labels, failed
+from .question import Means, Question
 from .run.many_traces import collect
 
 
-def run_report(request: GapsRequest) -> None:
+def run_report(
+    traces: Sequence[str],
+    question: Question,
+    means: Means,
+    *,
+    output: str | Path,
+    labels: Sequence[str] = (),
+    force: bool = False,
+) -> None:
     """Write the page. Raises HarnessError where it could not be written or a trace failed."""
-    check_labels(request)
-    output = Path(request.output or "report.html")
+    check_labels(traces, labels)
+    output = Path(output)
     if output.suffix.lower() not in reporters()["html"].suffixes:
         raise UsageError(f"{output}: a report is a web page", remedy="let its name end in .html")
-    refuse_existing(output, force=request.force, inputs=request.traces)
+    refuse_existing(output, force=force, inputs=traces)
     reuse_freed_memory()
-    report = collect(request)
+    report = collect(traces, question, replace(means, rows=True), labels)
     if not report.traces:
-        raise failed(request, report.failures)
+        raise failed(len(traces), report.failures)
     page = reporters()["html"].render(report, Terminal())
-    write_text(output, page, force=request.force)
+    write_text(output, page, force=force)
     size = output.stat().st_size / 1e6
     click.echo(f"{output} ({size:.2f} MB): open it in a browser; it needs no network", err=True)
     if report.failures:
-        raise failed(request, report.failures)
+        raise failed(len(traces), report.failures)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -17,71 +17,57 @@ from .analysis.scenes.entries import Entry, entries_of
 from .analysis.scenes.moments import Moment, step_moment
 from .errors import HarnessError, UsageError
 from .files import refuse_existing, write_bytes
-from .gaps import GapsRequest, terminal
+from .question import Means, Question
 from .run.many_traces import collect
+from .terminal import terminal
 
 MOST_TIMELINES = 1
 """Timelines that `gaps --plot` draws: of the trace that idles most."""
 
 
-@dataclass(frozen=True)
-class ShowRequest:
-    """The command line of `harness show`."""
+def run_show(
+    trace: str,
+    question: Question,
+    means: Means,
+    *,
+    step: int | None = None,
+    gap: str | None = None,
+    output: str | None = None,
+    dark: bool = False,
+    force: bool = False,
+) -> None:
+    """Draw one step of one trace: that of the number, else of the worst or the median gap.
 
-    trace: str
-    step: int | None = None
-    globs: tuple[str, ...] = ()
-    regexes: tuple[str, ...] = ()
-    infer: bool = False
-    gap: str = "worst"
-    capture: bool = False
-    device: int | None = None
-    output: str | None = None
-    dark: bool = False
-    force: bool = False
-    nsys: str | None = None
-
-
-def run_show(request: ShowRequest) -> None:
-    """Draw one step of one trace. Raises HarnessError where there is nothing to draw."""
-    suffix = Path(request.output).suffix.lower() if request.output else ""
-    if request.output and suffix not in (".svg", ".png", ".txt"):
+    Raises HarnessError where there is nothing to draw.
+    """
+    suffix = Path(output).suffix.lower() if output else ""
+    if output and suffix not in (".svg", ".png", ".txt"):
         raise UsageError(
-            f"{request.output}: no figure ends with {suffix!r}", remedy="use .svg, .png or .txt"
+            f"{output}: no figure ends with {suffix!r}", remedy="use .svg, .png or .txt"
         )
-    if request.output:
-        refuse_existing(request.output, force=request.force, inputs=(request.trace,))
-    report = collect(
-        GapsRequest(
-            (request.trace,),
-            globs=request.globs,
-            regexes=request.regexes,
-            infer=request.infer,
-            capture=request.capture,
-            device=request.device,
-            nsys=request.nsys,
-        )
-    )
+    if output:
+        refuse_existing(output, force=force, inputs=(trace,))
+    report = collect((trace,), question, replace(means, rows=True))
     if report.failures:
         raise HarnessError(report.failures[0].error)
-    entry, moment = _chosen(report, request)
-    view = terminal(to_file=request.output is not None)
-    if not request.output:
+    entry, moment = _chosen(report, step, gap or "worst")
+    view = terminal(to_file=output is not None)
+    if not output:
         text = painted(step_lines(entry, moment, view.width), color=view.color)
         click.echo(text, nl=False)
         return
     if suffix == ".txt":
         data = painted(step_lines(entry, moment, view.width), color=False).encode()
     else:
-        svg = figure(moment.scene, heading(entry, moment), _subtitle(entry), dark=request.dark)
+        svg = figure(moment.scene, heading(entry, moment), _subtitle(entry), dark=dark)
         data = png(svg) if suffix == ".png" else svg.encode()
-    write_bytes(Path(request.output), data, force=request.force)
+    write_bytes(Path(output), data, force=force)
 
 
-def _chosen(report: Report, request: ShowRequest) -> tuple[Entry, Moment]:
-    found = [e for e in entries_of(report.traces) if e.series is not None or request.step is None]
+def _chosen(report: Report, step: int | None, gap: str) -> tuple[Entry, Moment]:
+    found = [e for e in entries_of(report.traces) if e.series is not None or step is None]
     if not found:
-        reason = f"{request.trace} has no step to show"
+        reason = f"{report.traces[0].path} has no step to show"
         verdicts = report.traces[0].verdicts
         why = next((v for v in verdicts if v.code in ("device-only", "host-only")), None)
         if why is None:
@@ -90,15 +76,16 @@ def _chosen(report: Report, request: ShowRequest) -> tuple[Entry, Moment]:
             reason + (f": {why.reason}" if why else ""), remedy=why.remedy if why else None
         )
     entry = found[0]
-    if request.step is not None:
+    if step is not None:
         assert entry.series is not None
-        return entry, step_moment(entry.report, entry.series, request.step)
+        return entry, step_moment(entry.report, entry.series, step)
     moments = {moment.kind: moment for moment in entry.moments()}
-    if request.gap not in moments:
+    if gap not in moments:
         raise HarnessError(
-            f"{request.trace} has no gap between two operations", remedy="name a step with --step N"
+            f"{report.traces[0].path} has no gap between two operations",
+            remedy="name a step with --step N",
         )
-    chosen = moments[request.gap]
+    chosen = moments[gap]
     if chosen.step is None or entry.series is None:
         return entry, chosen
     return entry, step_moment(entry.report, entry.series, chosen.step)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from ..analyze import TraceReport
+from ..question import Question
 
 Value = str | int | float | None
 
@@ -57,26 +58,16 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class Request:
-    """What the user asked to see."""
-
-    by: str | None = None
-    top: int = 0
-    definitions: bool = False
-    narrowing: tuple[str, ...] = ()
-    """The options given that say which part of a trace is meant, as typed, for the next command."""
-    tool_version: str = ""
-    command: str = "harness"
-    """How the command line was called, as typed again for the next command."""
-
-
-@dataclass(frozen=True)
 class Report:
     """All that a reporter may show."""
 
     traces: tuple[TraceReport, ...]
     failures: tuple[Failure, ...] = ()
-    request: Request = field(default_factory=Request)
+    question: Question = field(default_factory=Question)
+    """What was asked of each trace."""
+    tool_version: str = ""
+    command: str = "harness"
+    """How the command line was called, as typed again for the next command."""
 
     @property
     def by_label(self) -> list[TraceReport]:

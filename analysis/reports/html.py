@@ -56,7 +56,7 @@ def render(report: Report, terminal: Terminal) -> str:
         metadata=metadata(report),
         failures=failures(report),
         glossary=glossary(),
-        version=report.request.tool_version,
+        version=report.tool_version,
         title=_title(report),
     )
     return page if page.endswith("\n") else page + "\n"

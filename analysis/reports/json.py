@@ -36,27 +36,27 @@ def printable(text: str) -> str:
 
 def document(report: Report) -> dict[str, Any]:
     """The document as plain data."""
-    request = report.request
+    question = report.question
     result: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
-        "tool": {"name": "harness", "version": request.tool_version},
+        "tool": {"name": "harness", "version": report.tool_version},
         "traces": [_trace(trace) for trace in report.traces],
         "strategies": _rows(pooled(report)),
         "calibration": _rows(calibration(report)),
         "failed": [asdict(failure) for failure in report.failures],
     }
-    if request.by == "step":
-        result["by_step"] = _rows(steps(report, request.top))
-    if request.by == "cause":
+    if question.by == "step":
+        result["by_step"] = _rows(steps(report, question.top))
+    if question.by == "cause":
         result["by_cause"] = _rows(by_cause(report))
-    if request.by == "stream":
+    if question.by == "stream":
         result["by_stream"] = _rows(by_stream(report))
-    if request.by == "rank":
+    if question.by == "rank":
         result["by_rank"] = _rows(by_rank(report))
         result["stragglers"] = [_job(job) for job in jobs_of(report)]
-    if request.top:
-        result["top_gaps"] = _rows(top_gaps(report, request.top))
-    if request.definitions:
+    if question.top:
+        result["top_gaps"] = _rows(top_gaps(report, question.top))
+    if question.definitions:
         result["definitions"] = _rows(definitions(report))
     return result
 

@@ -15,19 +15,19 @@ import numpy as np
 from ..analyze import TraceReport
 from ..model.intervals import Intervals
 from ..model.trace import Strings
+from ..question import Question
 from ..ranks.collectives import rank_steps
-from .base import Request
 from .tables.details import cause_rows, longest_rows
 from .tables.device import definition_rows, stream_rows
 
 T = TypeVar("T")
 
 
-def slim(report: TraceReport, request: Request) -> TraceReport:
-    """The same report with empty arrays, fit for the tables, JSON, CSV and Markdown of `request`
+def slim(report: TraceReport, question: Question) -> TraceReport:
+    """The same report with empty arrays, fit for the tables, JSON, CSV and Markdown of the question
     alone. The steps' own table stays: quantiles pool over it.
     """
-    kept = {name: tuple(draw(report)) for name, draw in _views(request).items()}
+    kept = {name: tuple(draw(report)) for name, draw in _views(question).items()}
     if report.detailed is not None:
         return replace(report, kept=kept)  # it never had rows
     trace = report.trace
@@ -56,19 +56,19 @@ def slim(report: TraceReport, request: Request) -> TraceReport:
 _NONE = np.empty(0, np.int64)
 
 
-def _views(request: Request) -> dict[str, Callable[[TraceReport], Any]]:
-    """How to draw each view that the request asks for and that a slim report could not."""
+def _views(question: Question) -> dict[str, Callable[[TraceReport], Any]]:
+    """How to draw each view that is asked for and that a slim report could not."""
     found: dict[str, Callable[[TraceReport], Any]] = {}
-    if request.by in (None, "rank"):
+    if question.by in (None, "rank"):
         # Collectives are rows: a report of figures alone knows none.
         found["ranks"] = lambda report: () if report.detailed is not None else rank_steps(report)
-    if request.by == "cause":
+    if question.by == "cause":
         found["by_cause"] = cause_rows
-    if request.by == "stream":
+    if question.by == "stream":
         found["by_stream"] = stream_rows
-    if request.top:
-        found["top_gaps"] = lambda report: longest_rows(report, request.top)
-    if request.definitions:
+    if question.top:
+        found["top_gaps"] = lambda report: longest_rows(report, question.top)
+    if question.definitions:
         found["definitions"] = definition_rows
     return found
 

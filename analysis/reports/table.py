@@ -176,7 +176,7 @@ def next_steps(report: Report) -> list[str]:
     """The next thing to type, for what was just shown."""
     import shlex
 
-    asked = report.request
+    asked = report.question
     if asked.by or asked.top or asked.definitions:
         return []
     measured = [t for t in report.traces if t.gaps and t.level("device") is not Level.INVALID]
@@ -185,8 +185,8 @@ def next_steps(report: Report) -> list[str]:
     worst = max(measured, key=lambda t: t.all_idle_ns)
     # A name that begins with a hyphen would be taken for an option.
     path = f"./{worst.path}" if worst.path.startswith("-") else worst.path
-    command = f"{shlex.quote(asked.command)} gaps {shlex.quote(path)}"
-    command = " ".join((command, *asked.narrowing))
+    command = f"{shlex.quote(report.command)} gaps {shlex.quote(path)}"
+    command = " ".join((command, *asked.typed()))
     views = ("--by cause", "--top 5") if worst.calls_believed else ("--top 5",)
     return [f"{'Next:' if not k else '':5} {command} {view}" for k, view in enumerate(views)]
 

@@ -1,4 +1,4 @@
-"""Options that say which steps of which traces are meant, for commands that read traces."""
+"""Options of commands that read traces, and the question and the means that they make."""
 
 from __future__ import annotations
 
@@ -77,6 +77,9 @@ class StepSlice(ParamType):
         return lo, hi
 
 
+nsys_option = click.option(
+    "--nsys", type=ANY, metavar="PATH", help="The nsys that exports .nsys-rep files."
+)
 _STEP = click.option(
     "--step",
     "globs",
@@ -99,7 +102,7 @@ _COMMON = [
         help="Without ranges: find the steps from the repeating launches, or say why not.",
     ),
     click.option("--device", type=int, metavar="N", help="Only this GPU."),
-    click.option("--nsys", type=ANY, metavar="PATH", help="The nsys that exports .nsys-rep files."),
+    nsys_option,
 ]
 window_option = click.option(
     "--window",
@@ -131,38 +134,70 @@ _SLICE = click.option(
 
 
 def edge_options(function: Callable[..., Any]) -> Any:
-    """Gives a command start, end and window."""
+    """Gives a command the options that say which stretch of time."""
     for option in reversed(_EDGES):
         function = option(function)
     return function
 
 
 def trace_options(*, names_steps: bool = True) -> Callable[[Callable[..., Any]], Any]:
-    """Gives a command globs, regexes, infer, steps, device and nsys.
+    """Gives a command the options that say which steps and which GPU, as `question` and `means`.
 
     `names_steps=False` leaves out `--step` and `--steps`, for a command with its own `--step`.
     """
 
     def decorate(function: Callable[..., Any]) -> Any:
-        @functools.wraps(function)
-        def wrapped(**values: Any) -> Any:
-            if values["infer"] and (values.get("globs") or values["regexes"]):
-                from ..errors import UsageError
-
-                raise UsageError(
-                    "--infer-steps finds steps without ranges, --step and --step-regex name ranges",
-                    remedy="give one of them",
-                )
-            if values.get("dask") is None:  # a cluster's machines have an nsys of their own
-                from ..run.exports import check_nsys
-
-                check_nsys(values["nsys"])
-            if "steps" in values:
-                values["steps"] = values["steps"] or (None, None)
-            return function(**values)
-
+        wrapped = asks(answers(function))
         for option in reversed([_STEP, *_COMMON, _SLICE] if names_steps else _COMMON):
             wrapped = option(wrapped)
         return wrapped
 
     return decorate
+
+
+_ASKED = ("steps", "start", "end", "device", "infer", "by", "top", "definitions")
+
+
+def asks(function: Callable[..., Any]) -> Any:
+    """Hands a command `question` in place of the options, of those it has, that ask something."""
+
+    @functools.wraps(function)
+    def wrapped(**values: Any) -> Any:
+        from ..analysis.question import Question, patterns_of
+        from ..errors import UsageError
+
+        globs, regexes = values.pop("globs", ()), values.pop("regexes", ())
+        if values.get("infer") and (globs or regexes):
+            raise UsageError(
+                "--infer-steps finds steps without ranges, --step and --step-regex name ranges",
+                remedy="give one of them",
+            )
+        given = {name: values.pop(name, None) for name in _ASKED}
+        question = Question(
+            patterns=patterns_of(globs, regexes),
+            capture=values.pop("window", None) == "capture",
+            **{name: value for name, value in given.items() if value is not None},
+        )
+        return function(question=question, **values)
+
+    return wrapped
+
+
+def answers(function: Callable[..., Any]) -> Any:
+    """Hands a command `means` in place of the options, of those it has, that say how to answer."""
+
+    @functools.wraps(function)
+    def wrapped(**values: Any) -> Any:
+        from ..question import Means
+        from ..run.exports import check_nsys
+
+        names = ("nsys", "memory", "jobs", "dask")
+        means = Means(
+            cached=not values.pop("no_cache", False),
+            **{name: values.pop(name) for name in names if name in values},
+        )
+        if means.dask is None:  # a cluster's machines have an nsys of their own
+            check_nsys(means.nsys)
+        return function(means=means, **values)
+
+    return wrapped

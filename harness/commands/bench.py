@@ -125,7 +125,7 @@ def command(ctx: click.Context, /, **values: Any) -> None:
     from ..bench.render import render
     from ..bench.request import exit_code, plan_of
     from ..bench.run import Options, run
-    from ..gaps import terminal
+    from ..terminal import terminal
 
     given = {
         name

@@ -10,6 +10,7 @@ import click
 from ..param_type import ParamType
 from ._output_options import force_option, format_by_ending
 from ._paths import ANY, PathName
+from ._trace_options import answers, asks, nsys_option
 
 
 class Share(ParamType):
@@ -58,9 +59,13 @@ class Share(ParamType):
 @format_by_ending
 @click.option("-o", "--output", type=PathName(dir_okay=False, path_type=Path))
 @force_option
-@click.option("--nsys", type=ANY, metavar="PATH", help="The nsys that exports .nsys-rep files.")
+@nsys_option
+@asks
+@answers
 @click.pass_context
-def command(ctx: click.Context, /, before: str, after: str, **values: Any) -> None:
+def command(
+    ctx: click.Context, /, before: str, after: str, question: Any, means: Any, **values: Any
+) -> None:
     """Compare BEFORE and AFTER: traces, folders of traces, or results of `harness bench`.
 
     A results file can be narrowed: FILE@SESSION, FILE#STRATEGY, FILE@SESSION#STRATEGY; without a
@@ -74,17 +79,15 @@ def command(ctx: click.Context, /, before: str, after: str, **values: Any) -> No
       harness compare results.db@20261101 results.db --format md
       harness compare results.db#kv-cache results.db#pipelined
     """
-    from ..analysis.question import patterns_of
     from ..comparison import FORMATS, path_of, render, run_compare
     from ..errors import UsageError
     from ..files import refuse_existing, write_text
-    from ..gaps import format_of, terminal
-    from ..run.exports import check_nsys
+    from ..gaps import format_of
+    from ..terminal import terminal
 
     if not 0.5 <= values["confidence"] < 1:
         given = f"{100 * values['confidence']:.5g}%"
         raise UsageError(f"--confidence is {given}", remedy="use 50% to 99.9%")
-    check_nsys(values["nsys"])
     output: Path | None = values["output"]
     format_name = format_of(values["format_name"], str(output) if output else None, among=FORMATS)
     if output is not None:
@@ -92,10 +95,10 @@ def command(ctx: click.Context, /, before: str, after: str, **values: Any) -> No
     found = run_compare(
         before,
         after,
-        patterns=patterns_of(values["globs"], values["regexes"]),
+        question,
+        means,
         confidence=values["confidence"],
         metrics=values["metrics"],
-        nsys=values["nsys"],
     )
     limit = values["fail_above"]
     regressions = () if limit is None else found.regressions(limit)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from ._output_options import force_option
@@ -31,7 +33,7 @@ from ._trace_options import trace_options, window_option
 @force_option
 @window_option
 @trace_options()
-def command(traces, to, rows, output, force, window, globs, regexes, infer, steps, device, nsys):
+def command(**asked: Any) -> None:
     """Write gaps, steps and causes in another program's format.
 
     `perfetto` is a timeline of one trace for ui.perfetto.dev and chrome://tracing, with gaps,
@@ -44,13 +46,5 @@ def command(traces, to, rows, output, force, window, globs, regexes, infer, step
       harness export run.sqlite --to csv | head
     """
     from ..exporting import run_export
-    from ..gaps import GapsRequest
 
-    run_export(
-        GapsRequest(
-            traces=traces, globs=globs, regexes=regexes, infer=infer, steps=steps,
-            capture=window == "capture", device=device, output=output, force=force, nsys=nsys,
-        ),
-        to,
-        rows,
-    )  # fmt: skip
+    run_export(**asked)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from ._output_options import force_option, format_by_ending
@@ -21,7 +23,6 @@ from ._trace_options import Memory, edge_options, label_option, trace_options
 @click.option(
     "--top",
     type=click.IntRange(min=1),
-    default=None,
     metavar="N",
     help="The N longest gaps of each GPU, with the operations around them.",
 )
@@ -57,30 +58,7 @@ from ._trace_options import Memory, edge_options, label_option, trace_options
     help="Take no more memory than this: 2GB, 512MB. Default: half of what is free.",
 )
 @click.option("--no-cache", is_flag=True, help="Keep nothing of the trace for a second look.")
-def command(
-    traces,
-    globs,
-    regexes,
-    infer,
-    steps,
-    start,
-    end,
-    window,
-    device,
-    by,
-    top,
-    definitions,
-    plot,
-    labels,
-    format_name,
-    output,
-    force,
-    memory,
-    no_cache,
-    nsys,
-    jobs,
-    dask,
-):
+def command(**asked: Any) -> None:
     """Say how long the GPU idles between steps, and what it waited for.
 
     TRACE is an export of Nsight Systems (`nsys export --type sqlite`, parquetdir or arrowdir), a
@@ -98,14 +76,6 @@ def command(
       harness gaps traces/*.sqlite --format json -o gaps.json
       harness gaps huge.sqlite --memory 2GB
     """
-    from ..gaps import GapsRequest, run_gaps
+    from ..gaps import run_gaps
 
-    run_gaps(
-        GapsRequest(
-            traces=traces, globs=globs, regexes=regexes, infer=infer,
-            steps=steps, start=start, end=end, capture=window == "capture",
-            device=device, by=by, top=top or 0, definitions=definitions, labels=labels,
-            format_name=format_name, output=output, force=force, nsys=nsys, plot=plot,
-            jobs=jobs, dask=dask, memory=memory, keep=not no_cache,
-        )
-    )  # fmt: skip
+    run_gaps(**asked)

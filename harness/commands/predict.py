@@ -9,7 +9,7 @@ import click
 
 from ._output_options import format_by_ending
 from ._paths import ANY, PathName
-from ._trace_options import StepSlice
+from ._trace_options import StepSlice, asks
 
 
 @click.command("predict")
@@ -55,6 +55,7 @@ from ._trace_options import StepSlice
 @format_by_ending
 @click.option("-o", "--output", type=PathName(dir_okay=False), help="Write to a file instead.")
 @click.option("--force", is_flag=True, help="Overwrite output files.")
+@asks
 def command(**values: Any) -> None:
     """Predict what a decode loop takes, without the GPU.
 

@@ -149,11 +149,12 @@ def _summary(recordings: Any) -> None:
     import os
 
     from ..analysis.reports.base import reporters
-    from ..gaps import GapsRequest, terminal
+    from ..question import Means, Question
     from ..run.many_traces import collect
+    from ..terminal import terminal
 
     try:
-        report = collect(GapsRequest(traces=traces))
+        report = collect(traces, Question(), Means(rows=True))
         text = reporters()["table"].render(report, terminal(to_file=False))
     except Exception as error:
         if os.environ.get("HARNESS_DEBUG"):

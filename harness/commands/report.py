@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from ._output_options import force_option
@@ -24,9 +26,7 @@ from ._trace_options import edge_options, label_option, trace_options
 @edge_options
 @label_option
 @trace_options()
-def command(
-    traces, output, force, globs, regexes, infer, steps, start, end, window, device, labels, nsys
-):
+def command(**asked: Any) -> None:
     """Write one web page that opens offline: the verdict first, then charts and timelines.
 
     It loads nothing, holds no command line and no environment, and can be passed on.
@@ -36,13 +36,6 @@ def command(
       harness report traces/*.sqlite -o report.html
       harness report run.nsys-rep --step 'Step *' --force
     """
-    from ..gaps import GapsRequest
     from ..report import run_report
 
-    run_report(
-        GapsRequest(
-            traces=traces, globs=globs, regexes=regexes, infer=infer, steps=steps, start=start,
-            end=end, capture=window == "capture", device=device, labels=labels, output=output,
-            force=force, nsys=nsys,
-        )
-    )  # fmt: skip
+    run_report(**asked)

@@ -37,7 +37,7 @@ def command(file: Path, **values: Any) -> None:
       harness results results.db --session 20261123 --format csv
     """
     from ..bench.history import show
-    from ..gaps import terminal
+    from ..terminal import terminal
 
     if values.pop("as_json"):
         values["format_name"] = "json"

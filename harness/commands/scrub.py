@@ -42,6 +42,7 @@ def command(trace: str, output: str, allow: tuple[str, ...], force: bool, nsys: 
 
     from ..errors import UsageError
     from ..files import refuse_existing
+    from ..question import Means
     from ..run.exports import check_nsys, sqlite_of
     from ..scrub.scrub import scrub, told
 
@@ -52,6 +53,6 @@ def command(trace: str, output: str, allow: tuple[str, ...], force: bool, nsys: 
         )
     for written in (output, Path(output).with_suffix(".json")):
         refuse_existing(written, force=force, inputs=(trace,))
-    with sqlite_of(trace, nsys) as sqlite:
+    with sqlite_of(trace, Means(nsys=nsys)) as sqlite:
         done = scrub(sqlite, Path(output), force=force, allow=allow)
     click.echo(told(done), nl=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from ..param_type import ParamType
@@ -22,13 +24,23 @@ class StepChoice(ParamType):
         return int(text) if text.isdecimal() and len(text) <= 18 else text
 
 
+def _parted(ctx: click.Context, param: object, choices: tuple[int | str, ...]) -> tuple[str, ...]:
+    """The wildcards; the number of a step is handed to the command as `step`."""
+    numbers = [choice for choice in choices if isinstance(choice, int)]
+    if len(numbers) > 1:
+        raise click.UsageError(f"--step names {len(numbers)} steps; show one at a time")
+    ctx.params["step"] = numbers[0] if numbers else None
+    return tuple(choice for choice in choices if isinstance(choice, str))
+
+
 @click.command("show")
 @click.argument("trace", metavar="TRACE", type=ANY)
 @click.option(
     "--step",
-    "choices",
+    "globs",
     type=StepChoice(),
     multiple=True,
+    callback=_parted,
     help="The number of the step to show; or, as in `harness gaps`, a wildcard that says which "
     "NVTX ranges are steps. Both may be given.",
 )
@@ -49,7 +61,7 @@ class StepChoice(ParamType):
 @force_option
 @window_option
 @trace_options(names_steps=False)
-def command(trace, choices, regexes, infer, gap, window, device, output, dark, force, nsys):
+def command(**asked: Any) -> None:
     """Draw one step: what the host did, what the GPU did, and why it idled.
 
     \b
@@ -58,29 +70,8 @@ def command(trace, choices, regexes, infer, gap, window, device, output, dark, f
       harness show run.sqlite --step 'Step *' --gap median
       harness show run.sqlite --step 37 -o figure.svg
     """
-    from ..show import ShowRequest, run_show
+    from ..show import run_show
 
-    globs = tuple(choice for choice in choices if isinstance(choice, str))
-    if infer and globs:
-        raise click.UsageError("--infer-steps and a --step wildcard exclude each other")
-    numbers = [choice for choice in choices if isinstance(choice, int)]
-    if len(numbers) > 1:
-        raise click.UsageError(f"--step names {len(numbers)} steps; show one at a time")
-    if numbers and gap:
+    if asked["step"] is not None and asked["gap"]:
         raise click.UsageError("--gap chooses a step, and so does --step N; give one of them")
-    run_show(
-        ShowRequest(
-            trace=trace,
-            step=numbers[0] if numbers else None,
-            globs=globs,
-            regexes=regexes,
-            infer=infer,
-            gap=gap or "worst",
-            capture=window == "capture",
-            device=device,
-            output=output,
-            dark=dark,
-            force=force,
-            nsys=nsys,
-        )
-    )
+    run_show(**asked)

@@ -93,13 +93,13 @@ def identity(trace: Path) -> str | None:
         __version__, _code(), trace.resolve(), info.st_dev, info.st_ino, info.st_size,
         info.st_mtime_ns,
     )  # fmt: skip
-    told = hashlib.sha256(os.fsencode("\0".join(map(str, facts))))
+    digest = hashlib.sha256(os.fsencode("\0".join(map(str, facts))))
     with trace.open("rb") as file:
         last = max(info.st_size - _SAMPLE, 0)
         for k in range(_SAMPLES):
             file.seek(last * k // (_SAMPLES - 1))
-            told.update(file.read(_SAMPLE))
-    return told.hexdigest()[:24]
+            digest.update(file.read(_SAMPLE))
+    return digest.hexdigest()[:24]
 
 
 def _code() -> str:
@@ -115,13 +115,13 @@ def _code() -> str:
 
 
 @contextlib.contextmanager
-def building(*, kept: bool = True) -> Iterator[Path]:
+def building(*, cached: bool = True) -> Iterator[Path]:
     """An empty folder beside the entries; what is left of it afterwards is removed.
 
-    In the system's temporary directory ($TMPDIR) where nothing is to be kept, or cannot be.
+    In the system's temporary directory ($TMPDIR) where nothing is to be cached, or cannot be.
     """
     place = None
-    if kept:
+    if cached:
         with contextlib.suppress(OSError):
             traces_folder().mkdir(parents=True, exist_ok=True)
             place = traces_folder()

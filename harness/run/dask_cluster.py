@@ -16,14 +16,14 @@ from ..analysis.model.errors import TraceError
 from ..analysis.reports.base import Failure
 from ..errors import HarnessError
 from ..version import __version__
-from .many_traces import Job, Outcome, analyse
+from .task import Outcome, Task, analyse, path_of
 
 WAIT_S = 10
 """How long a scheduler may take to answer, and to have a worker."""
 
 
-def on_cluster(address: str, jobs: Sequence[Job]) -> Iterator[tuple[int, Outcome]]:
-    """(position, outcome) of every job, as they come.
+def on_cluster(address: str, tasks: Sequence[Task]) -> Iterator[tuple[int, Outcome]]:
+    """(position, outcome) of every task, as they come.
 
     A worker that is lost loses nothing: Dask gives what it did to another. A trace that takes
     several workers with it becomes a Failure. Raises HarnessError where there is no scheduler at
@@ -33,13 +33,17 @@ def on_cluster(address: str, jobs: Sequence[Job]) -> Iterator[tuple[int, Outcome
     with _connected(distributed, address) as client:
         _check_workers(client, address)
         # Paths mean the same to every worker, whatever folder it was started in.
-        sent = [replace(job, file=os.path.abspath(job.file), alone=False) for job in jobs]
-        futures = client.map(on_worker, sent, pure=False, key=[f"harness-{k}" for k in _keys(jobs)])
+        sent = [
+            (os.path.abspath(file), question, replace(means, alone=False))
+            for file, question, means in tasks
+        ]
+        keys = [f"harness-{k}" for k in _keys(len(tasks))]
+        futures = client.map(on_worker, sent, pure=False, key=keys)
         place = {future.key: k for k, future in enumerate(futures)}
         try:
             for future in distributed.as_completed(futures, loop=client.loop):
                 position = place[future.key]
-                yield position, _outcome(future, jobs[position], distributed)
+                yield position, _outcome(future, path_of(tasks[position]), distributed)
                 future.release()  # what was fetched need not be kept on a worker
         finally:
             # Left early, by ^C for example: what nobody waits for is not begun.
@@ -47,43 +51,42 @@ def on_cluster(address: str, jobs: Sequence[Job]) -> Iterator[tuple[int, Outcome
                 client.cancel([f for f in futures if not f.done()], force=True)
 
 
-def _keys(jobs: Sequence[Job]) -> list[str]:
+def _keys(count: int) -> list[str]:
     """A name of its own for each task, so that another run's results are not taken for ours."""
     mark = os.urandom(6).hex()
-    return [f"{mark}-{k}" for k in range(len(jobs))]
+    return [f"{mark}-{k}" for k in range(count)]
 
 
-def on_worker(job: Job) -> Outcome:
+def on_worker(task: Task) -> Outcome:
     """`analyse`, on a worker: a file that is not there is missing from the worker's file system."""
     import socket
 
-    outcome = analyse(job)
-    if isinstance(outcome, Failure) and not os.path.exists(job.file):
+    outcome, file, path = analyse(task), task[0], path_of(task)
+    if isinstance(outcome, Failure) and not os.path.exists(file):
         error = TraceError(
-            f"{job.path} is not on worker {socket.gethostname()}: {job.file} does not exist there",
+            f"{path} is not on worker {socket.gethostname()}: {file} does not exist there",
             remedy="put the traces where all workers see them under the same path",
         )
-        return Failure(job.path, str(error))
+        return Failure(path, str(error))
     if isinstance(outcome, Failure):
-        return replace(outcome, error=outcome.error.replace(job.file, job.path))
+        return replace(outcome, error=outcome.error.replace(file, path))
     return outcome
 
 
-def _outcome(future: Any, job: Job, distributed: Any) -> Outcome:
+def _outcome(future: Any, path: str, distributed: Any) -> Outcome:
     try:
         outcome: Outcome = future.result()
         return outcome
     except distributed.scheduler.KilledWorker as error:
         said = TraceError(
-            f"{job.path}: {_times(error)} Dask workers died one after another while they analysed "
-            "it",
+            f"{path}: {_times(error)} Dask workers died one after another while they analysed it",
             remedy="if memory ran out, give the workers more, or use --steps A:B",
         )
-        return Failure(job.path, str(said))
+        return Failure(path, str(said))
     except Exception as error:
         first = (str(error).strip().splitlines() or [""])[0]
-        failed = TraceError(f"{job.path}: Dask gave no result: {type(error).__name__}: {first}")
-        return Failure(job.path, str(failed))
+        failed = TraceError(f"{path}: Dask gave no result: {type(error).__name__}: {first}")
+        return Failure(path, str(failed))
 
 
 def _times(error: Any) -> str:

@@ -1,6 +1,6 @@
 """SQLite exports of .nsys-rep reports, kept in the user's cache: a report is exported once.
 
-Where nothing is to be kept they go into a temporary folder, and with it.
+Where nothing is to be cached they go into a temporary folder, and with it.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 
 from ..errors import CaptureError, HarnessError, UsageError
 from ..files import write_bytes
+from ..question import Means
 from ..status_line import ChangingLine
 from .cache import TRACE, exports_folder, remove_left_behind, switched_off
 
@@ -27,33 +28,31 @@ _WORK = ".export-"
 
 
 @contextlib.contextmanager
-def sqlite_of(
-    path: str, nsys: str | None, *, keep: bool = True, room: str | None = None
-) -> Iterator[Path]:
+def sqlite_of(path: str, means: Means = Means()) -> Iterator[Path]:  # noqa: B008
     """The file to analyse: `path`, or the export of a .nsys-rep.
 
-    An export that is not to be kept is there until the end of the block: in `room`, from
-    `room_for`, where that is a folder of this machine. The user's own files are never touched.
+    An export that is not cached is there until the end of the block: in the room of `room_for`,
+    where that is a folder of this machine. The user's own files are never touched.
     Raises HarnessError, one line, where the report cannot be read or nsys cannot export it.
     """
-    check_nsys(nsys)
+    check_nsys(means.nsys)
     if not _is_report(path):
         yield Path(path)
-    elif keep and not switched_off():
-        yield exported(Path(path), nsys)
+    elif means.cached and not switched_off():
+        yield exported(Path(path), means.nsys)
     else:
-        place = room if room is not None and os.path.isdir(room) else None
+        place = means.room if means.room is not None and os.path.isdir(means.room) else None
         with _temporary(place) as folder:
-            yield _exported_into(folder, Path(path), nsys)
+            yield _exported_into(folder, Path(path), means.nsys)
 
 
 @contextlib.contextmanager
-def room_for(traces: Sequence[str], *, keep: bool) -> Iterator[str | None]:
-    """A folder for exports that are not to be kept, or None where there will be none.
+def room_for(traces: Sequence[str], means: Means) -> Iterator[str | None]:
+    """A folder for exports that are not cached, or None where there will be none.
 
     Whoever exports may be a process that is killed: the folder goes with what it left there.
     """
-    if (keep and not switched_off()) or not any(map(_is_report, traces)):
+    if (means.cached and not switched_off()) or not any(map(_is_report, traces)):
         yield None
         return
     with _temporary(None) as folder:

@@ -1,4 +1,4 @@
-"""How a trace is looked at: from what is kept of it, in memory, or a chunk at a time."""
+"""How a trace is looked at: from what is cached of it, in memory, or a chunk at a time."""
 
 from __future__ import annotations
 
@@ -7,66 +7,54 @@ import hashlib
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from ..analysis.analyze import TraceReport, analyze
 from ..analysis.model.errors import TraceError
 from ..analysis.model.trace import Trace
-from ..analysis.question import Question
 from ..analysis.readers.formats import is_json
 from ..analysis.readers.open import open_trace
 from ..analysis.store.folder import StoreError, read_checked, write_checked
 from ..analysis.store.opened import Store
+from ..question import Means, Question
 from ..sizes import shown_bytes
 from ..status_line import ChangingLine
 from . import cache, memory
 
 SMALL = 20 * 10**6
-"""Bytes of a file below which nothing is kept: to read it again costs less than to look."""
-KEPT_TOP = 20
-"""Longest gaps that every kept answer has, so that the same figures can be looked at in other ways.
-"""
+"""Bytes of a file below which nothing is cached: to read it again costs less than to look."""
+CACHED_TOP = 20
+"""Longest gaps that every cached answer has, so that it answers other questions too."""
 SHARE = 2
 """Unless --memory says otherwise, an analysis may take one part in so many of free memory."""
 
 
-@dataclass(frozen=True)
-class Ways:
-    """What may be used."""
-
-    memory: int | None = None
-    """Bytes; None for a share of what is free."""
-    keep: bool = True
-    """Look in the cache, and keep there what was found."""
-    rows: bool = False
-    """The report must hold the rows of the trace, not figures alone."""
-
-
-def look(path: Path, question: Question, ways: Ways) -> TraceReport:
-    """The report of one trace.
+def run(path: Path, question: Question, means: Means) -> TraceReport:
+    """The report of one trace; without rows where they are not wanted and do not fit.
 
     Raises TraceError or OSError where the file cannot be analysed.
     """
     if not path.is_file() or is_json(path):
         return analyze(path, question)
+    whole = means.rows or question.infer or question.by == "rank"
     question = _widened(question)
-    keep = ways.keep and not cache.switched_off() and path.stat().st_size >= SMALL
     name = None
-    if keep:
+    if means.cached and not cache.switched_off() and path.stat().st_size >= SMALL:
         with contextlib.suppress(OSError):
             name = cache.identity(path)
     if name is not None:
         with contextlib.suppress(StoreError, OSError):
-            return _kept(Store(cache.traces_folder() / name, path), question, ways)
-    budget = ways.memory or memory.available() // SHARE
+            store = Store(cache.traces_folder() / name, path)
+            return _whole(store, question) if whole else _cached(store, question, means)
+    budget = _budget(means)
     needs = memory.needed(path)
     if needs <= budget:
         trace = open_trace(path)
         if name is None:
             return analyze(trace, question)
-        return _and_keep(trace, name, question)
-    if ways.rows or question.infer:
+        return _and_cache(trace, name, question)
+    if whole:
         raise TraceError(
             f"{path}: what was asked for holds all rows, about {shown_bytes(needs)} of memory, and "
             f"{shown_bytes(budget)} may be taken",
@@ -75,28 +63,37 @@ def look(path: Path, question: Question, ways: Ways) -> TraceReport:
     return _in_chunks(path, name, budget, question)
 
 
+def _budget(means: Means) -> int:
+    """Bytes that this process may take."""
+    return (means.memory or memory.available() // SHARE) // means.beside
+
+
 def _widened(question: Question) -> Question:
     """The question that is answered for it, and for others: with streams and the longest gaps."""
-    return replace(question, by="stream", top=max(question.top, KEPT_TOP))
+    return replace(question, by="stream", top=max(question.top, CACHED_TOP))
 
 
-def _kept(store: Store, question: Question, ways: Ways) -> TraceReport:
-    """From a stored trace. Raises StoreError where the store cannot be believed after all."""
+def _whole(store: Store, question: Question) -> TraceReport:
+    """From all rows of a stored trace. Raises StoreError where it cannot be believed after all."""
     cache.touch(store.folder)
-    if ways.rows or question.infer:
-        return analyze(store.trace(), question)
+    return analyze(store.trace(), question)
+
+
+def _cached(store: Store, question: Question, means: Means) -> TraceReport:
+    """From a stored trace, or a stored answer. Raises StoreError as `_whole` does."""
+    cache.touch(store.folder)
     from ..analysis.idle.chunks.answer import unpack
 
     answer = _answer(store.folder, store.path, question)
     with contextlib.suppress(StoreError):
         return unpack(read_checked(answer), store, question)
-    budget = ways.memory or memory.available() // SHARE
+    budget = _budget(means)
     if not question.narrowed and memory.needed_by_rows(store) <= budget:
         report = analyze(store.trace(), question)
     else:
         report = _chunked(store, budget, question)
     with contextlib.suppress(OSError):
-        _keep_answer(answer, report, question)
+        _cache_answer(answer, report, question)
         cache.prune()
     return report
 
@@ -104,17 +101,17 @@ def _kept(store: Store, question: Question, ways: Ways) -> TraceReport:
 def _chunked(store: Store, budget: int, question: Question) -> TraceReport:
     from ..analysis.idle.chunks.analyze import analyze_store, sizes_for
 
-    with told(store.path.name) as progress:
+    with reported(store.path.name) as progress:
         return analyze_store(store, question, sizes_for(budget), progress)
 
 
 def _in_chunks(path: Path, name: str | None, budget: int, question: Question) -> TraceReport:
-    """A trace that is larger than memory: stored first, for this look alone where none is kept."""
+    """A trace that is larger than memory: stored first, for this look alone if it is not cached."""
     from ..analysis.store.build import build_store
 
-    with cache.building(kept=name is not None) as work:
+    with cache.building(cached=name is not None) as work:
         try:
-            with told(path.name) as progress:
+            with reported(path.name) as progress:
                 build_store(path, work, budget, progress)
             (work / cache.TRACE).write_text(str(path.resolve()), "utf-8", "surrogateescape")
         except OSError as error:
@@ -131,12 +128,12 @@ def _in_chunks(path: Path, name: str | None, budget: int, question: Question) ->
         report = _chunked(store, budget, question)
         if name:
             with contextlib.suppress(OSError):
-                _keep_answer(_answer(folder, path, question), report, question)
+                _cache_answer(_answer(folder, path, question), report, question)
             cache.prune()
         return report
 
 
-def _and_keep(trace: Trace, name: str, question: Question) -> TraceReport:
+def _and_cache(trace: Trace, name: str, question: Question) -> TraceReport:
     """Analyse a trace that is in memory, and store it meanwhile."""
     keeper = _Keeper(trace, name, question)
     keeper.start()
@@ -175,7 +172,7 @@ class _Keeper(threading.Thread):
             if self.report is not None:
                 keep_whole(work, self._trace, self.report.steps, self._question)
                 answer = _answer(work, path, self._question)
-                _keep_answer(answer, self.report, self._question)
+                _cache_answer(answer, self.report, self._question)
             (work / cache.TRACE).write_text(str(path.resolve()), "utf-8", "surrogateescape")
             if cache.identity(path) == self._entry:  # not written to while it was read
                 cache.publish(work, self._entry)
@@ -186,14 +183,14 @@ def _answer(folder: Path, path: Path, question: Question) -> Path:
     """Where the answer to a question is kept; the manifest beside the trace is part of it."""
     from ..analysis.idle.chunks.answer import key_of
 
-    told_by = hashlib.sha256(key_of(question).encode())
+    key = hashlib.sha256(key_of(question).encode())
     manifest = path.with_suffix(".json")
     if manifest.is_file():
-        told_by.update(manifest.read_bytes())
-    return folder / "answers" / f"{told_by.hexdigest()[:24]}.bin"
+        key.update(manifest.read_bytes())
+    return folder / "answers" / f"{key.hexdigest()[:24]}.bin"
 
 
-def _keep_answer(answer: Path, report: TraceReport, question: Question) -> None:
+def _cache_answer(answer: Path, report: TraceReport, question: Question) -> None:
     from ..analysis.idle.chunks.answer import pack
 
     answer.parent.mkdir(exist_ok=True)
@@ -201,16 +198,16 @@ def _keep_answer(answer: Path, report: TraceReport, question: Question) -> None:
 
 
 @contextmanager
-def told(name: str) -> Iterator[_Told]:
+def reported(name: str) -> Iterator[_Reported]:
     """Progress on stderr, for a person who waits."""
     line = ChangingLine()
     try:
-        yield _Told(name, line)
+        yield _Reported(name, line)
     finally:
         line.clear()
 
 
-class _Told:
+class _Reported:
     """Says what is being done, and how much of it is."""
 
     def __init__(self, name: str, line: ChangingLine) -> None:

@@ -24,7 +24,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _PRELOADED = [
-    "harness.run.many_traces",
+    "harness.run.task",
     "harness.analysis.analyze",
     "harness.analysis.reports.slim",
     "adbc_driver_sqlite",

@@ -10,9 +10,10 @@ import click
 
 from ..errors import HarnessError, UsageError
 from ..files import refuse_existing, write_text
-from ..gaps import format_of, terminal
+from ..gaps import format_of
 from ..program_name import called
 from ..status_line import ChangingLine
+from ..terminal import terminal
 from .show import FORMATS, Outcome, render
 
 
@@ -21,9 +22,9 @@ def names(text: str | None) -> tuple[str, ...]:
     return tuple(dict.fromkeys(part.strip() for part in (text or "").split(",") if part.strip()))
 
 
-_RECORDED = {"globs": "--step", "regexes": "--step-regex", "steps": "--steps", "device": "--device",
-             "traced_gpu": "--traced-gpu", "write_to": "--write-to"}  # fmt: skip
+_RECORDED = ("traced_gpu", "write_to")
 _MODELLED = ("strategies", "batch_sizes", "model", "dtype", "prompt_length", "max_new_tokens")
+_NAMES = {"strategies": "--strategy", "batch_sizes": "--batch-size"}
 
 
 def run_predict(values: dict[str, Any]) -> None:
@@ -35,18 +36,17 @@ def run_predict(values: dict[str, Any]) -> None:
             values["output"], force=values["force"], inputs=[name for name in read if name]
         )
     recorded = values["trace"] is not None
+    misplaced = [] if recorded else [text.split()[0] for text in values["question"].typed()]
     for name in _MODELLED if recorded else _RECORDED:
-        if values[name] not in (None, ()):
-            option = _RECORDED.get(name, "--" + name.replace("_", "-"))
-            option = {"--strategies": "--strategy", "--batch-sizes": "--batch-size"}.get(
-                option, option
-            )
-            raise UsageError(
-                f"{option} {'does not go with' if recorded else 'needs'} --from",
-                remedy="a recording says itself what was run"
-                if recorded
-                else "add --from TRACE, or leave it out",
-            )
+        if values[name] is not None:
+            misplaced.append(_NAMES.get(name, "--" + name.replace("_", "-")))
+    if misplaced:
+        raise UsageError(
+            f"{misplaced[0]} {'does not go with' if recorded else 'needs'} --from",
+            remedy="a recording says itself what was run"
+            if recorded
+            else "add --from TRACE, or leave it out",
+        )
     if not recorded and not names(values["gpus"]):
         raise UsageError(
             "nothing to predict", remedy="use --gpu l40s,h100, or --from TRACE for a recording"
@@ -64,17 +64,14 @@ def run_predict(values: dict[str, Any]) -> None:
 
 
 def _from_recording(values: dict[str, Any], line: ChangingLine) -> Outcome:
-    from ..analysis.question import patterns_of
     from .from_trace import Asked, predict_from
 
     return predict_from(
         Asked(
             trace=values["trace"],
+            question=values["question"],
             gpus=names(values["gpus"]),
             traced_gpu=values["traced_gpu"],
-            patterns=patterns_of(values["globs"], values["regexes"]),
-            steps=values["steps"] or (None, None),
-            device=values["device"],
             write_to=values["write_to"],
             force=values["force"],
         ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..analysis.analyze import analyze
@@ -15,7 +15,7 @@ from ..analysis.gains.recorded import Recorded, read_program
 from ..analysis.gains.replay import TRACED, Predicted, Scenario, lender_of, played, scenarios_of
 from ..analysis.gains.to_trace import fill, recorded_place
 from ..analysis.idle.figures import Steady
-from ..analysis.question import DEFAULT_STEP, Question, StepPattern
+from ..analysis.question import Question
 from ..analysis.reports.base import Column, Table, Value
 from ..errors import HarnessError
 from ..files import refuse_existing
@@ -30,11 +30,9 @@ class Asked:
     """The command line of `harness predict --from`."""
 
     trace: str
+    question: Question = field(default_factory=Question)
     gpus: tuple[str, ...] = ()
     traced_gpu: str | None = None
-    patterns: tuple[StepPattern, ...] = (DEFAULT_STEP,)
-    steps: tuple[int | None, int | None] = (None, None)
-    device: int | None = None
     write_to: Path | None = None
     force: bool = False
 
@@ -48,10 +46,8 @@ def predict_from(asked: Asked, progress: Callable[[str], None] = lambda _: None)
     if asked.write_to is not None and not asked.write_to.is_dir():
         raise HarnessError(f"{asked.write_to} is no folder", remedy="create it first")
     progress(f"reading {asked.trace}")
-    report = analyze(
-        asked.trace, Question(patterns=asked.patterns, steps=asked.steps, device=asked.device)
-    )
-    looked = look(report, asked.device)
+    report = analyze(asked.trace, asked.question)
+    looked = look(report, asked.question.device)
     recorded = read_program(report.trace, looked.series)
     lender = lender_of(looked, asked.traced_gpu, gpus_named=bool(asked.gpus))
     scenarios, assumptions = scenarios_of(recorded, gpus, lender)
@@ -62,7 +58,7 @@ def predict_from(asked: Asked, progress: Callable[[str], None] = lambda _: None)
     done = []
     for scenario in scenarios:
         progress(f"playing: {scenario.name}")
-        log, predicted = played(scenario, asked.patterns)
+        log, predicted = played(scenario, asked.question.patterns)
         done.append(predicted)
         if asked.write_to is not None:
             _write(scenario, asked, looked, log)

@@ -14,7 +14,7 @@ from harness.analysis.model.errors import TraceError
 from harness.analysis.question import Question, StepPattern
 from harness.analysis.readers.arrow.tables import is_columnar
 from harness.analysis.readers.open import open_trace
-from harness.analysis.reports.base import Report, Request
+from harness.analysis.reports.base import Report
 from harness.analysis.reports.json import document
 
 from .build import decode_loop
@@ -27,7 +27,7 @@ REAL = ("power_iteration", "h100_2gpu_copy_bound", "graph_level", "mpi_saxpy_old
 def figures(path: Path) -> str:
     """Every figure of a trace, and its longest gaps, as JSON without the name of the file."""
     report = analyze(path, STEPS)
-    known = document(Report((report,), (), Request(top=5, definitions=True)))
+    known = document(Report((report,), (), Question(top=5, definitions=True)))
     text = json.dumps(known, indent=1)
     return text.replace(json.dumps(report.path), '"PATH"')
 

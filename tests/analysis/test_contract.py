@@ -15,7 +15,8 @@ import pytest
 from harness.analysis.idle.causes import Phase, causes
 from harness.analysis.idle.causes.base import GapContext
 from harness.analysis.model.trace import ThreadRows
-from harness.analysis.reports.base import Report, Request, Terminal, reporters
+from harness.analysis.question import Question
+from harness.analysis.reports.base import Report, Terminal, reporters
 from harness.cli import cli
 from harness.commands.gaps import command as gaps
 
@@ -28,7 +29,7 @@ DEFINITIONS = (ROOT / "docs" / "definitions.md").read_text()
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
-    return Report((analysed(decode_loop(), tmp_path_factory.mktemp("t")),), (), Request())
+    return Report((analysed(decode_loop(), tmp_path_factory.mktemp("t")),), (), Question())
 
 
 def modules(folder: str) -> set[str]:

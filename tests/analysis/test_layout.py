@@ -8,16 +8,16 @@ import pytest
 
 from harness.analysis.analyze import analyze
 from harness.analysis.question import Question
-from harness.analysis.reports.base import Column, Report, Request, Table, Terminal, reporters
+from harness.analysis.reports.base import Column, Report, Table, Terminal, reporters
 from harness.analysis.reports.grid import cell_width, folded, grid_of
 
 from .build import decode_loop
 
 LABELS = ("sync", "pipelined-published-static-cache-compiled-b32-t400-20261123-224839",
           "名前が長い日本語のラベルです", "a_label_without_any_blank_" * 6)  # fmt: skip
-REQUESTS = (
-    Request(), Request(by="step"), Request(by="cause"), Request(by="stream"),
-    Request(by="strategy"), Request(top=3), Request(definitions=True),
+QUESTIONS = (
+    Question(), Question(by="step"), Question(by="cause"), Question(by="stream"),
+    Question(by="strategy"), Question(top=3), Question(definitions=True),
 )  # fmt: skip
 
 
@@ -36,9 +36,9 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
 
 
 @pytest.mark.parametrize("width", [60, 80, 120, 200])
-@pytest.mark.parametrize("request_", REQUESTS, ids=lambda r: r.by or f"top{r.top}{r.definitions}")
-def test_every_view_fits(report: Report, request_: Request, width: int) -> None:
-    text = reporters()["table"].render(Report(report.traces, (), request_), Terminal(width=width))
+@pytest.mark.parametrize("question", QUESTIONS, ids=lambda r: r.by or f"top{r.top}{r.definitions}")
+def test_every_view_fits(report: Report, question: Question, width: int) -> None:
+    text = reporters()["table"].render(Report(report.traces, (), question), Terminal(width=width))
     lines = [line for line in text.splitlines() if "harness gaps" not in line]
     assert max(map(cell_width, lines)) <= width
     assert not [line for line in lines if line != line.rstrip()]

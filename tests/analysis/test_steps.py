@@ -13,7 +13,7 @@ from harness.analysis.model.errors import TraceError
 from harness.analysis.model.trace import Trace
 from harness.analysis.question import Question, StepPattern
 from harness.analysis.readers.open import open_trace
-from harness.analysis.reports.base import Report, Request
+from harness.analysis.reports.base import Report
 from harness.analysis.reports.tables import steps
 
 from .build import US, builder, decode_loop, report
@@ -195,7 +195,7 @@ def test_a_dead_step_began_at_no_time_on_the_gpu(tmp_path: Path) -> None:
     thread = trace.thread(trace.process(100), 100)
     trace.nvtx(100_000 * US, 100_010 * US, "Step 99", thread=thread)
     found = report(trace, tmp_path)
-    table = steps(Report((found,), (), Request(by="step")))
+    table = steps(Report((found,), (), Question(by="step")))
     at = [column.name for column in table.columns].index("gpu_start_ns")
     assert [row[at] is None for row in table.rows] == [False] * 14 + [True]
     frame = steps_frame(found)

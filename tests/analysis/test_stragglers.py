@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from harness.analysis.analyze import analyze
 from harness.analysis.model.launchers import rank_in_path
+from harness.analysis.question import Question
 from harness.analysis.ranks.collectives import rank_steps
 from harness.analysis.ranks.stragglers import JobRanks
-from harness.analysis.reports.base import Report, Request
+from harness.analysis.reports.base import Report
 from harness.analysis.reports.tables.ranks import headline, jobs_of, rank_lines
 from harness.analysis.writer.writer import TraceBuilder
 
@@ -27,7 +28,7 @@ STEPS = 14
 
 
 def compared(paths: list[Path]) -> tuple[JobRanks, ...]:
-    return jobs_of(Report(tuple(analyze(path) for path in paths), (), Request(by="rank")))
+    return jobs_of(Report(tuple(analyze(path) for path in paths), (), Question(by="rank")))
 
 
 def only(paths: list[Path]) -> JobRanks:
@@ -280,5 +281,5 @@ def test_the_main_view_names_only_the_worst_jobs(tmp_path: Path) -> None:
     lines = rank_lines(Report(reports))
     assert [line.partition("/")[0] for line in lines[:3]] == ["job4", "job3", "job2"]
     assert lines[3:] == ["2 more jobs have a late rank: --by rank names them."]
-    assert len(rank_lines(Report(reports, (), Request(by="rank")))) == 5
-    assert rank_lines(Report(reports, (), Request(by="cause"))) == []
+    assert len(rank_lines(Report(reports, (), Question(by="rank")))) == 5
+    assert rank_lines(Report(reports, (), Question(by="cause"))) == []

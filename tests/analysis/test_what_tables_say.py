@@ -13,7 +13,7 @@ import pytest
 
 from harness.analysis.analyze import analyze
 from harness.analysis.question import Question
-from harness.analysis.reports.base import Column, Report, Request, Table, Terminal, reporters
+from harness.analysis.reports.base import Column, Report, Table, Terminal, reporters
 from harness.analysis.reports.table import drawn
 from harness.analysis.writer.writer import TraceBuilder
 
@@ -28,12 +28,12 @@ _DRAINED = (
 )  # fmt: skip
 
 
-def rendered(folder: Path, request: Request | None = None, form: str = "table", **made) -> str:
+def rendered(folder: Path, question: Question | None = None, form: str = "table", **made) -> str:
     found = []
     for name, trace in made.items():
         trace.write(folder / f"{name}.sqlite", force=True)
         found.append(analyze(folder / f"{name}.sqlite"))
-    report = Report(tuple(found), request=request or Request())
+    report = Report(tuple(found), question=question or Question())
     return reporters()[form].render(report, Terminal())
 
 
@@ -87,10 +87,10 @@ def test_idle_time_around_work_of_no_step_is_said_below_the_mean(tmp_path: Path)
     # Per step 40 us from the one kernel to the other, and 40 us back.
     said = "idle µs holds 80.0 µs/step (100%) around operations of no step (14 in the trace)"
     assert said in text
-    for form, request in (("md", None), ("html", None), ("table", Request(by="strategy"))):
-        assert NOTED in flat(rendered(tmp_path, request, form, a=outside()))
-    for request in (Request(by="cause"), Request(by="step"), Request(top=1)):
-        assert NOTED not in flat(rendered(tmp_path, request, a=outside()))
+    for form, question in (("md", None), ("html", None), ("table", Question(by="strategy"))):
+        assert NOTED in flat(rendered(tmp_path, question, form, a=outside()))
+    for question in (Question(by="cause"), Question(by="step"), Question(top=1)):
+        assert NOTED not in flat(rendered(tmp_path, question, a=outside()))
     assert NOTED not in flat(rendered(tmp_path, a=decode_loop()))
     many = flat(rendered(tmp_path, **{f"t{k}": outside() for k in range(5)}))
     assert "t0.sqlite: idle µs holds" in many
@@ -102,7 +102,7 @@ def test_threads_that_launched_work_of_the_steps_are_named(tmp_path: Path) -> No
     for form in ("table", "md", "html"):
         assert said in flat(rendered(tmp_path, None, form, a=with_autograd()))
     assert "launched by thread" not in flat(
-        rendered(tmp_path, Request(by="strategy"), a=with_autograd())
+        rendered(tmp_path, Question(by="strategy"), a=with_autograd())
     )
     assert "launched by thread" not in flat(rendered(tmp_path, a=decode_loop()))
     several = flat(rendered(tmp_path, a=with_autograd(5)))
@@ -159,22 +159,22 @@ def test_all_gpus_together_are_called_all(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "request_",
-    [Request(), Request(by="step"), Request(by="cause"), Request(by="stream"), Request(top=2),
-     Request(definitions=True), Request(by="rank"), Request(by="strategy")],
+    "question",
+    [Question(), Question(by="step"), Question(by="cause"), Question(by="stream"), Question(top=2),
+     Question(definitions=True), Question(by="rank"), Question(by="strategy")],
 )  # fmt: skip
-def test_csv_has_a_row_for_every_trace(tmp_path: Path, request_: Request) -> None:
+def test_csv_has_a_row_for_every_trace(tmp_path: Path, question: Question) -> None:
     host_only, thread = builder()
     for k in range(4):
         host_only.nvtx(k * 100, k * 100 + 50, f"Step {k}", thread=thread)
     text = rendered(
-        tmp_path, request_, "csv", z=decode_loop(), device_only=ranks((ONE,)), host_only=host_only
+        tmp_path, question, "csv", z=decode_loop(), device_only=ranks((ONE,)), host_only=host_only
     )
     rows = list(csv.DictReader(io.StringIO(text)))
-    key = "strategy" if request_.by == "strategy" else "trace"
+    key = "strategy" if question.by == "strategy" else "trace"
     named = [Path(row[key]).stem.split(" ")[0] for row in rows]
     assert set(named) == {"z", "device_only", "host_only"}
-    if request_ == Request():
+    if question == Question():
         assert named == ["device_only", "host_only", "z"]
         bare = {k for k, v in rows[1].items() if v}
         assert bare == {"strategy", "trace"}

@@ -146,16 +146,13 @@ def test_no_scheduler(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_trace_that_kills_every_worker_is_named() -> None:
-    from harness.analysis.question import Question
     from harness.run.dask_cluster import _outcome
-    from harness.run.many_traces import Job
 
     class Killed:
         def result(self) -> None:
             raise distributed.scheduler.KilledWorker("task", None, 3)
 
-    job = Job("a.sqlite", Question(path="a.sqlite"), None, None, False)
-    failure = _outcome(Killed(), job, distributed)
+    failure = _outcome(Killed(), "a.sqlite", distributed)
     assert "a.sqlite: 4 Dask workers died one after another" in failure.error
 
 

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from harness.analysis.analyze import analyze
-from harness.analysis.reports.base import Request
+from harness.analysis.question import Question
 from harness.analysis.reports.slim import slim
 
 from ..analysis.build import decode_loop
@@ -54,14 +54,15 @@ def test_a_slim_report_shows_what_the_whole_one_does(public_traces: Path, view, 
     from harness.analysis.reports.base import Report, Terminal, reporter
 
     by = view[1] if view[:1] == ("--by",) else None
-    request = Request(by, 3 if "--top" in view else 0, "--definitions" in view)
+    question = Question(by=by, top=3 if "--top" in view else 0, definitions="--definitions" in view)
     whole = (
         _whole(public_traces / "graph_level.sqlite"),
         _whole(ROOT / "traces" / "example-sync.sqlite"),
     )
-    sent = tuple(pickle.loads(pickle.dumps(slim(one, request))) for one in whole)
+    sent = tuple(pickle.loads(pickle.dumps(slim(one, question))) for one in whole)
     drawn = [
-        reporter(name).render(Report(reports, (), request), Terminal()) for reports in (whole, sent)
+        reporter(name).render(Report(reports, (), question), Terminal())
+        for reports in (whole, sent)
     ]
     assert drawn[0] == drawn[1]
 
@@ -77,7 +78,7 @@ def _whole(path: Path):
 
 def test_what_a_trace_leaves_behind_is_small() -> None:
     whole = analyze(ROOT / "traces" / "h100-kv-cache.sqlite")
-    size = len(pickle.dumps(slim(whole, Request())))
+    size = len(pickle.dumps(slim(whole, Question())))
     assert size < 20_000
     assert len(pickle.dumps(whole)) > 20 * size
 
@@ -86,7 +87,7 @@ def test_a_view_that_was_not_kept_is_not_made_up() -> None:
     from harness.analysis.reports.base import Report
     from harness.analysis.reports.tables import by_cause
 
-    thin = slim(analyze(ROOT / "traces" / "example-sync.sqlite"), Request())
+    thin = slim(analyze(ROOT / "traces" / "example-sync.sqlite"), Question())
     with pytest.raises(AssertionError, match=r"by_cause .* was not kept"):
         by_cause(Report((thin,)))
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from harness.analysis.analyze import TraceReport, analyze
 from harness.analysis.question import Question, StepPattern
-from harness.analysis.reports.base import Report, Request
+from harness.analysis.reports.base import Report
 from harness.analysis.writer.writer import TraceBuilder
 
 US = 1_000
@@ -62,4 +62,4 @@ def analyzed(*paths: Path, step: str | None = None) -> Report:
     """The report of some traces, as the commands make it."""
     patterns = (StepPattern.glob(step),) if step else Question().patterns
     found: tuple[TraceReport, ...] = tuple(analyze(p, Question(patterns=patterns)) for p in paths)
-    return Report(found, (), Request(tool_version="1.2.3"))
+    return Report(found, (), tool_version="1.2.3")

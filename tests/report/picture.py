@@ -11,7 +11,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from harness.analysis.reports.base import Request, Terminal, reporters
+from harness.analysis.reports.base import Terminal, reporters
 from harness.version import __version__
 
 from ..conftest import ROOT
@@ -38,7 +38,7 @@ def take(browser: Browser, path: Path, top: int, bottom: int) -> None:
 def pictures(browser: Browser, traces: list[Path], name: str, timeline: str, scene: str) -> None:
     """The top of a page and one of its timelines, light and dark."""
     report = analyzed(*traces)
-    report = replace(report, request=Request(tool_version=__version__))
+    report = replace(report, tool_version=__version__)
     with tempfile.TemporaryDirectory() as folder:
         page = Path(folder) / "report.html"
         page.write_text(reporters()["html"].render(report, Terminal()), "utf-8")

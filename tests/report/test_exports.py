@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from harness.analysis.analyze import TraceReport
 from harness.analysis.exports.base import ROWS, exporters
 from harness.analysis.exports.perfetto import nesting
-from harness.analysis.reports.base import Request, Table, Terminal, reporters
+from harness.analysis.question import Question
+from harness.analysis.reports.base import Table, Terminal, reporters
 from harness.analysis.reports.table import drawn
 
 from .build import HOSTILE, analyzed, loop
@@ -211,7 +212,7 @@ def test_titles_and_lines_of_a_terminal_are_plain(tmp_path: Path) -> None:
 
 
 def test_a_view_without_rows_has_the_traces_names_in_csv(tmp_path: Path) -> None:
-    report = replace(analyzed(loop(tmp_path / "a.sqlite")), request=Request(by="rank"))
+    report = replace(analyzed(loop(tmp_path / "a.sqlite")), question=Question(by="rank"))
     text = reporters()["csv"].render(report, Terminal())
     assert text.startswith("job,strategy,trace,pattern,rank,")
     (row,) = pd.read_csv(io.StringIO(text)).to_dict("records")

@@ -17,7 +17,7 @@ from harness.analysis.analyze import analyze
 from harness.analysis.exports.base import ROWS, exporters
 from harness.analysis.figures.standalone import png
 from harness.analysis.question import Question
-from harness.analysis.reports.base import Report, Request, Terminal, reporters
+from harness.analysis.reports.base import Report, Terminal, reporters
 from harness.cli import cli
 from tests.capture.fake_nsys import install
 from tests.report.build import loop
@@ -119,8 +119,8 @@ def test_a_picture_is_the_drawing_that_was_looked_at_and_no_more(inside, tmp_pat
 
 
 REQUESTS = [
-    *(Request(by=by, top=3) for by in (None, "step", "cause", "strategy", "stream", "rank")),
-    Request(definitions=True, top=3),
+    *(Question(by=by, top=3) for by in (None, "step", "cause", "strategy", "stream", "rank")),
+    Question(definitions=True, top=3),
 ]
 
 
@@ -130,8 +130,8 @@ def test_no_reporter_tells_a_value_of_the_environment(secretive, monkeypatch, na
     for variable, value in ENVIRONMENT.items():
         monkeypatch.setenv(variable, value)
     report = analyze(secretive, Question())
-    for request in REQUESTS:
-        text = reporters()[name].render(Report((report,), request=request), Terminal())
+    for question in REQUESTS:
+        text = reporters()[name].render(Report((report,), question=question), Terminal())
         assert CANARY not in text
         assert "run" in text  # it did speak of the trace
 

@@ -11,6 +11,7 @@ from harness.analysis.analyze import analyze
 from harness.analysis.gains.constants import measure
 from harness.analysis.gains.recorded import read_program
 from harness.analysis.model.errors import TraceError
+from harness.analysis.question import Question, StepPattern
 from harness.analysis.writer.writer import TraceBuilder
 from harness.simgpu.from_trace import Asked, predict_from
 
@@ -81,7 +82,7 @@ def test_constants_are_those_of_the_steps_that_are_replayed(tmp_path):
     trace.write(path)
 
     def node_gap(*steps):
-        constants = facts(predict_from(Asked(str(path), steps=steps)))["constants"]
+        constants = facts(predict_from(Asked(str(path), Question(steps=steps))))["constants"]
         (found,) = (one for one in constants if one["name"] == "node_gap_ns")
         return found["value"], found["samples"]
 
@@ -90,10 +91,8 @@ def test_constants_are_those_of_the_steps_that_are_replayed(tmp_path):
 
 
 def test_a_real_loop_of_someone_elses(public_traces):
-    from harness.analysis.question import StepPattern
-
     path = str(public_traces / "power_iteration.sqlite")
-    outcome = predict_from(Asked(path, patterns=(StepPattern.glob("Step *"),)))
+    outcome = predict_from(Asked(path, Question((StepPattern.glob("Step *"),))))
     assert abs(facts(outcome)["reproduction_error_share"]) < 0.001
     found = rows(outcome)
     # Its limiter is the synchronisation, so hiding it leaves the GPU's own time.
@@ -142,14 +141,16 @@ UNDISTURBED = (30, 43)
     ],
 )
 def test_recordings_of_an_h100_come_out_again(name, steps):
-    outcome = predict_from(Asked(str(ROOT / "traces" / f"h100-{name}.sqlite"), steps=steps))
+    outcome = predict_from(
+        Asked(str(ROOT / "traces" / f"h100-{name}.sqlite"), Question(steps=steps))
+    )
     assert abs(facts(outcome)["reproduction_error_share"]) < 0.005
 
 
 def test_hiding_the_sync_of_a_recording_gives_the_recording_of_the_deferred_loop():
     # Both recorded on one H100, by the same profiler: the one predicts the other.
     recording = str(ROOT / "traces" / "h100-cuda-graph.sqlite")
-    hidden = rows(predict_from(Asked(recording, steps=UNDISTURBED)))["hide sync"]
+    hidden = rows(predict_from(Asked(recording, Question(steps=UNDISTURBED))))["hide sync"]
     late = analyze(ROOT / "traces" / "h100-cuda-graph-deferred.sqlite").series[0].steady
     assert hidden["step_ns"] == pytest.approx(late.period_ns, rel=0.01)
     assert hidden["limiter"] == late.limiter == "gpu"

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from harness.analysis.analyze import TraceReport
 from harness.analysis.question import Question
-from harness.analysis.reports.base import Report, Request
+from harness.analysis.reports.base import Report
 from harness.analysis.reports.json import document
 
 TOP = 5
@@ -21,8 +21,8 @@ def figures(report: TraceReport) -> dict:
     """The JSON documents of every view in one; the order of the keys counts."""
     found: dict = {}
     for by in ("step", "cause", "stream"):
-        request = Request(by=by, top=0 if by == "step" else TOP, definitions=True)
-        found |= document(Report((report,), (), request))
+        question = Question(by=by, top=0 if by == "step" else TOP, definitions=True)
+        found |= document(Report((report,), (), question))
     return found
 
 

@@ -19,9 +19,9 @@ from harness.analysis.model.trace import Trace
 from harness.analysis.question import Question
 from harness.analysis.readers.open import open_trace
 from harness.cli import cli
+from harness.question import Means
 from harness.run import cache, memory
 from harness.run import one_trace as look
-from harness.run.one_trace import Ways
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
@@ -40,9 +40,9 @@ def trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return invent(11, tmp_path / "trace.sqlite")
 
 
-def seen(path: Path, question: Question | None = None, **ways: object) -> TraceReport:
+def seen(path: Path, question: Question | None = None, **means: object) -> TraceReport:
     """One look, and what it keeps."""
-    report = look.look(path, in_detail(question or Question()), Ways(**ways))  # type: ignore[arg-type]
+    report = look.run(path, in_detail(question or Question()), Means(**means))  # type: ignore[arg-type]
     for thread in threading.enumerate():
         if thread.name == "harness-keeper":
             thread.join()
@@ -96,17 +96,17 @@ def test_other_views_of_the_same_figures_need_no_columns(
     assert CliRunner().invoke(cli, command).stdout == expected.stdout
 
 
-@pytest.mark.parametrize("keep", [True, False])
+@pytest.mark.parametrize("cached", [True, False])
 def test_beyond_the_budget_the_figures_are_the_same(
-    trace: Path, monkeypatch: pytest.MonkeyPatch, reads: list[Path], keep: bool
+    trace: Path, monkeypatch: pytest.MonkeyPatch, reads: list[Path], cached: bool
 ) -> None:
     expected = ordered(figures(analyze(trace, Question())))
     reads.clear()
     monkeypatch.setattr(memory, "needed", lambda path: 10**12)
-    found = seen(trace, memory=10**9, keep=keep)
+    found = seen(trace, memory=10**9, cached=cached)
     assert reads == []
     assert ordered(figures(found)) == expected
-    assert len(cache.entries()) == int(keep)
+    assert len(cache.entries()) == int(cached)
 
 
 def test_rows_beyond_the_budget_are_refused_with_the_sizes(
@@ -164,7 +164,7 @@ def test_what_is_damaged_is_built_again(trace: Path, reads: list[Path]) -> None:
 def test_nothing_is_kept_of_small_traces_or_where_nobody_wants_it(
     trace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen(trace, keep=False)
+    seen(trace, cached=False)
     monkeypatch.setattr(look, "SMALL", trace.stat().st_size + 1)
     seen(trace)
     monkeypatch.setattr(look, "SMALL", 0)

@@ -36,27 +36,27 @@ VIEWS = ("step", "cause", "strategy", "stream", "rank")
 
 
 def tables(report: Report) -> list[Table]:
-    """Everything the request asks for, in reading order; without rows nothing is shown."""
+    """Everything that is asked for, in reading order; without rows nothing is shown."""
     return [table for table in asked(report) if table.rows]
 
 
 def asked(report: Report) -> list[Table]:
     """The same with tables that have no rows; at least one."""
-    request = report.request
+    question = report.question
     chosen = []
-    if request.top:
-        chosen.append(top_gaps(report, request.top))
-    if request.definitions:
+    if question.top:
+        chosen.append(top_gaps(report, question.top))
+    if question.definitions:
         chosen.append(definitions(report))
-    if request.by or not chosen:
+    if question.by or not chosen:
         chosen = [*_main(report), *chosen]
     return chosen
 
 
 def _main(report: Report) -> Iterator[Table]:
-    by = report.request.by
+    by = report.question.by
     if by == "step":
-        yield steps(report, report.request.top)
+        yield steps(report, report.question.top)
     elif by == "cause":
         yield by_cause(report)
     elif by == "stream":

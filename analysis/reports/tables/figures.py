@@ -169,5 +169,5 @@ def pooled(report: Report) -> Table:
         ),
         tuple(rows),
         # Elsewhere the main table, which stands above, has said it.
-        tuple(outside_steps(report)) if report.request.by == "strategy" else (),
+        tuple(outside_steps(report)) if report.question.by == "strategy" else (),
     )

@@ -1,6 +1,6 @@
 """Views that look at every operation or gap of a trace, whose rows outlive its arrays.
 
-Of many traces, only one a process is held whole. `analysis.reports.slim` draws what the request
+Of many traces, only one a process is held whole. `analysis.reports.slim` draws what the question
 asks for while it still can; the tables take those rows, or draw them now from a whole trace.
 """
 

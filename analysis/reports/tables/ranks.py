@@ -92,8 +92,8 @@ def by_rank(report: Report) -> Table:
 
 def rank_lines(report: Report) -> list[str]:
     """The straggler of each job; with `--by rank` also what cannot be said, and why."""
-    asked = report.request.by == "rank"
-    if report.request.by not in (None, "rank") or (report.request.top and not asked):
+    asked = report.question.by == "rank"
+    if report.question.by not in (None, "rank") or (report.question.top and not asked):
         return []
     found = jobs_of(report)
     if asked and not found:
