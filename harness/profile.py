@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import HarnessError, UsageError
 from .nvtx import Range, Ranges
+from .question import Means, Question
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from .analysis.statistics.bootstrap import Interval
     from .capture.session import Recording
 
-__all__ = ["Steps", "Timings", "gaps", "record", "steps", "time"]
+__all__ = ["Means", "Question", "Steps", "Timings", "gaps", "record", "steps", "time"]
 
 
 class Steps:
@@ -205,17 +206,23 @@ def record(
 
 
 def gaps(
-    trace: str | os.PathLike[str], *, step: str | None = None, nsys: str | None = None
+    trace: str | os.PathLike[str],
+    question: Question | None = None,
+    means: Means | None = None,
+    *,
+    step: str | None = None,
 ) -> TraceReport:
     """What `harness gaps` computes, as objects; `step` is a glob for NVTX ranges that are steps.
 
-    Raises TraceError where the file cannot be read.
+    A trace that is larger than the memory that `means` allow gives the figures without the rows.
+    Without `means` nothing is cached. Raises TraceError if the file cannot be read.
     """
-    from .analysis.analyze import analyze
-    from .analysis.question import DEFAULT_STEP, Question, StepPattern
-    from .question import Means
+    from .analysis.question import patterns_of
     from .run.exports import sqlite_of
+    from .run.one_trace import run
 
-    pattern = DEFAULT_STEP if step is None else StepPattern.glob(step)
-    with sqlite_of(os.fspath(trace), Means(nsys=nsys)) as sqlite:
-        return analyze(sqlite, Question(patterns=(pattern,)))
+    question, means = question or Question(), means or Means(cached=False)
+    if step is not None:
+        question = dataclasses.replace(question, patterns=patterns_of([step], []))
+    with sqlite_of(os.fspath(trace), means) as sqlite:
+        return run(sqlite, question, means)

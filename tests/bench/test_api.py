@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from harness import decode, profile
-from harness.errors import HarnessError, UsageError
+from harness.errors import HarnessError, TraceError, UsageError
 
 ROOT = Path(__file__).resolve().parents[2]
 BLOCK = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -49,7 +49,7 @@ def test_the_example_records_itself(environment: dict[str, str], tmp_path: Path)
     (script,) = [code for _, mark, code in blocks() if mark == "file=my_loop.py"]
     (tmp_path / "my_loop.py").write_text(script)
     (shell,) = [code for kind, _, code in blocks() if kind == "console"]
-    (code,) = [code for _, mark, code in blocks() if mark == "nsys"]
+    code = "\n".join(code for _, mark, code in blocks() if mark == "nsys")
     program, *args = shlex.split(shell)
     assert program == "harness"
     args[args.index("python")] = sys.executable
@@ -65,7 +65,27 @@ def test_the_example_records_itself(environment: dict[str, str], tmp_path: Path)
         cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert "20 steps; ['host-only']" in done.stdout
+    assert "20 steps; ['host-only']\n5 steps\n" in done.stdout
+
+
+def test_a_trace_larger_than_the_memory_allowed_gives_its_figures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from harness.run import memory
+
+    trace, question = ROOT / "traces" / "example-sync.sqlite", profile.Question(steps=(35, 40))
+    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
+    known = profile.gaps(trace, question)
+    monkeypatch.setattr(memory, "needed", lambda path: 10**12)
+    found = profile.gaps(trace, question, profile.Means(memory=10**9, cached=False))
+    assert len(known.attributions) == 1
+    assert found.attributions == ()  # no rows
+    assert found.series[0].steady == known.series[0].steady
+    assert found.host == known.host
+    assert known.host[0].steps == 5
+    assert not (tmp_path / "cache").exists()
+    with pytest.raises(TraceError, match="holds all rows"):
+        profile.gaps(trace, question, profile.Means(memory=10**9, cached=False, rows=True))
 
 
 def test_importing_is_cheap() -> None:
