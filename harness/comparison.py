@@ -13,7 +13,8 @@ from .analysis.analyze import TraceReport, analyze
 from .analysis.compare.sample_sets import trace_side
 from .analysis.compare.verdict import Comparison, Ratio, Side, compare
 from .analysis.model.errors import TraceError
-from .analysis.reports.base import Column, Table, Terminal, Value, plain, shown
+from .analysis.model.text import plain
+from .analysis.reports.base import Column, Table, Terminal, Value, shown
 from .analysis.reports.csv import comma_separated
 from .analysis.reports.json import printable
 from .analysis.reports.md import escape, markdown

@@ -12,7 +12,8 @@ import numpy as np
 from .analysis.figures.standalone import figure, png
 from .analysis.figures.text import Line, Run, account, painted, sparkline, stacked, timeline
 from .analysis.figures.units import human
-from .analysis.reports.base import Report, Terminal, plain
+from .analysis.model.text import plain
+from .analysis.reports.base import Report, Terminal
 from .analysis.scenes.entries import Entry, entries_of
 from .analysis.scenes.moments import Moment, step_moment
 from .errors import HarnessError, UsageError

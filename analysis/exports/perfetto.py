@@ -23,8 +23,8 @@ from ..model.cuda_calls import allocating, synchronizing
 from ..model.errors import TraceError
 from ..model.intervals import Int64
 from ..model.names import operation_names
+from ..model.text import plain
 from ..model.trace import Trace
-from ..reports.base import plain
 from ..scenes.lanes import range_word, thread_title
 from ..scenes.states import gap_states
 from .base import Exporter

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from itertools import pairwise
 
-from ..reports.base import plain
+from ..model.text import plain
 
 Attribute = str | int | float | None
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..idle.causes import causes
 from ..model.intervals import Int64
-from ..reports.base import plain
+from ..model.text import plain
 from ..scenes.scene import Lane, Scene, coverage
 from .svg import ticks
 from .timeline import num_plain

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from ..analyze import TraceReport
+from ..model.text import plain
 from ..question import Question
 
 Value = str | int | float | None
@@ -111,14 +112,6 @@ def reporter(name: str) -> Reporter:
 def _reporter_of(module: str) -> Reporter:
     found: Reporter = importlib.import_module(f"{_PACKAGE}.{module}").REPORTER
     return found
-
-
-def plain(text: str, limit: int = 200) -> str:
-    """A recorded name made safe for one line of a terminal: no control characters, bounded."""
-    clean = "".join(
-        c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[: limit + 1]
-    )
-    return clean if len(clean) <= limit else clean[: limit - 1] + "…"
 
 
 def shown(value: Value, show: str) -> str:

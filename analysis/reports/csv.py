@@ -6,7 +6,8 @@ import csv
 import io
 from dataclasses import replace
 
-from .base import Report, Reporter, Table, Terminal, plain
+from ..model.text import plain
+from .base import Report, Reporter, Table, Terminal
 from .tables import asked, name_of
 
 

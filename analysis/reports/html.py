@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..figures.palette import css_classes, css_variables
+from ..model.text import plain
 from ..scenes.entries import entries_of
-from .base import Report, Reporter, Terminal, plain
+from .base import Report, Reporter, Terminal
 from .html_charts import charts_of
 from .html_facts import failures, glossary, metadata, validity
 from .html_scenes import scenes_of

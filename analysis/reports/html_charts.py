@@ -14,8 +14,8 @@ from ..figures.charts import Axis
 from ..figures.units import human, share
 from ..idle.causes import causes
 from ..model.intervals import Int64
+from ..model.text import plain
 from ..scenes.entries import Entry
-from .base import plain
 
 NAME = 60
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from ..analyze import TraceReport
 from ..idle.causes import causes
-from .base import Report, plain
+from ..model.text import plain
+from .base import Report
 
 SHOWN = (
     "strategy", "choices", "workload", "capture", "device", "host", "versions", "seeds", "git",

@@ -10,10 +10,10 @@ import numpy as np
 
 from ..figures.timeline import AXIS, FLAG, LEGEND, Placed, placed, stretched
 from ..figures.units import human, share
+from ..model.text import plain
 from ..scenes.entries import Entry
 from ..scenes.moments import Moment
 from ..scenes.scene import Scene, fitted
-from .base import plain
 
 BUDGET = 20_000
 """Spans that all timelines of a page share, for the script to zoom into; of many, `LEAST` each."""

@@ -9,9 +9,9 @@ import numpy as np
 
 from ..figures.units import human, share
 from ..idle.causes import causes
+from ..model.text import plain
 from ..scenes.entries import Entry
 from ..verdicts.calibration import read_calibration
-from .base import plain
 from .html_scenes import Scenes, Timeline
 from .verdict import LIMITERS, idle_share
 

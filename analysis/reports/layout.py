@@ -7,8 +7,9 @@ from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
+from ..model.text import plain
 from ..verdicts.judge import Level
-from .base import Report, Table, plain
+from .base import Report, Table
 from .tables.place import name_of
 
 _NOT_MEASURED = ("(simulated)", "(synthetic)")

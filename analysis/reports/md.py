@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .base import Report, Reporter, Table, Terminal, Value, plain, shown
+from ..model.text import plain
+from .base import Report, Reporter, Table, Terminal, Value, shown
 from .layout import legible, repeated, verdict_lines
 from .tables import rank_lines, tables
 

@@ -6,8 +6,9 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from ..model.text import plain
 from ..verdicts.judge import Level
-from .base import Report, Reporter, Table, Terminal, Value, plain, shown
+from .base import Report, Reporter, Table, Terminal, Value, shown
 from .grid import grid_of
 from .layout import legible, repeated, verdict_lines
 from .tables import rank_lines, tables

@@ -11,9 +11,10 @@ from ..compare.verdict import Sample, compare_samples
 from ..figures.units import human, share
 from ..idle.attribute import OUTSIDE
 from ..idle.causes import causes
+from ..model.text import plain
 from ..scenes.entries import Entry
 from ..verdicts.calibration import read_calibration
-from .base import Report, plain
+from .base import Report
 
 LITTLE = 0.03
 """Idle share of the period below which a GPU counts as busy."""

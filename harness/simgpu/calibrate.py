@@ -22,9 +22,10 @@ from ..analysis.gains.program import Launch, Program, Spend, play
 from ..analysis.gains.recorded import read_program
 from ..analysis.gains.to_trace import recorded_place
 from ..analysis.model.cuda_calls import synchronizing
+from ..analysis.model.text import plain
 from ..analysis.model.trace import Trace
 from ..analysis.question import Question, StepPattern
-from ..analysis.reports.base import Column, Table, Value, plain
+from ..analysis.reports.base import Column, Table, Value
 from ..decode.workload import Workload
 from ..errors import HarnessError
 from .costs import KERNEL, Op

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from ...idle.figures import Steady
+from ...model.text import plain
 from ...verdicts.calibration import read_calibration
 from ...verdicts.judge import Level
-from ..base import Column, Report, Table, Value, plain
+from ..base import Column, Report, Table, Value
 from .notes import listed
 from .place import OF_TRACE, name_of
 

@@ -8,9 +8,10 @@ import numpy as np
 
 from ...analyze import TraceReport
 from ...idle.causes import causes
+from ...model.text import plain
 from ...question import Question
 from ...verdicts.judge import Level
-from ..base import Column, Report, Table, Value, plain
+from ..base import Column, Report, Table, Value
 from .kept import rows_of
 from .place import OF_DEVICE, WHERE, believed, each, name_of, place
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from ...analyze import TraceReport
 from ...idle.figures import Steady
-from ..base import Report, plain
+from ...model.text import plain
+from ..base import Report
 from .place import believed
 
 SPOKEN_OF = 3

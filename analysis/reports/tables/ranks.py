@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from ...figures.units import human, share
+from ...model.text import plain
 from ...ranks.collectives import rank_steps
 from ...ranks.stragglers import JobRanks, Member, jobs
-from ..base import Column, Report, Table, Value, plain
+from ..base import Column, Report, Table, Value
 from .kept import rows_of
 from .place import believed, name_of
 
