@@ -97,9 +97,11 @@ def tiny() -> Iterator[None]:
     yield from smaller(5, 1)
 
 
-@settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+PATCHED = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+"""`tiny` holds for all examples of a test alike."""
+
+
+@settings(PATCHED, max_examples=20)
 @given(seed=st.integers(0, 2**32), rows=st.integers(1, 60))
 def test_invented_traces(
     tiny: None, tmp_path_factory: pytest.TempPathFactory, seed: int, rows: int
@@ -148,6 +150,7 @@ def test_what_is_no_trace_is_refused_as_in_memory(tmp_path: Path) -> None:
         build.build_store(path, tmp_path, 10**9, silent)
 
 
+@settings(PATCHED)
 @given(
     rows=st.lists(st.tuples(st.integers(-3, 3), st.integers(-40, 40)), min_size=1, max_size=80),
     size=st.integers(1, 30),
@@ -172,6 +175,7 @@ def test_runs_give_back_every_row_by_ranges_of_the_key(
     assert found == sorted((a, b, number) for number, (a, b) in enumerate(rows))
 
 
+@settings(PATCHED)
 @given(
     calls=st.lists(st.tuples(st.integers(0, 2), st.integers(-2, 30)), max_size=60),
     asked=st.lists(st.tuples(st.integers(-1, 2), st.integers(-2, 30)), max_size=60),
