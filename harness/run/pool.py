@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import connection, forkserver, resource_tracker
@@ -34,7 +34,7 @@ _PRELOADED = [
 
 def spread(
     work: Callable[[T], R], items: Sequence[T], processes: int, lost: Callable[[T], R]
-) -> Iterator[tuple[int, R]]:
+) -> Generator[tuple[int, R], None, None]:
     """(position, result) of every item, as they come; never more in work than there are processes.
 
     `work` is a module's function that does not raise; items and results are pickled. Where a
@@ -89,7 +89,7 @@ class _Worker:
 
 def _until_one_dies(
     work: Callable[[T], R], todo: deque[tuple[int, T]], processes: int
-) -> Iterator[tuple[int, R]]:
+) -> Generator[tuple[int, R], None, list[tuple[int, T]]]:
     """Do what is to do; gives back what was in work when a process died, if one did."""
     idle: list[_Worker] = []
     busy: dict[Connection, tuple[_Worker, tuple[int, T]]] = {}
@@ -103,6 +103,7 @@ def _until_one_dies(
                     worker.pipe.send(busy[worker.pipe][1][1])
             died = False
             for pipe in connection.wait(list(busy)):
+                assert isinstance(pipe, Connection)  # of `busy`
                 try:
                     result, error = pipe.recv()
                 except (EOFError, OSError):
