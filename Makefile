@@ -23,7 +23,7 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 
 types: $(VENV)/.dev
-	$(BIN)/mypy -p harness.analysis
+	$(BIN)/mypy -p harness
 
 fuzz: $(VENV)/.dev
 	$(BIN)/python -m tests.fuzz.run $(FUZZ)

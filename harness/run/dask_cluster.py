@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,7 +22,7 @@ WAIT_S = 10
 """How long a scheduler may take to answer, and to have a worker."""
 
 
-def on_cluster(address: str, tasks: Sequence[Task]) -> Iterator[tuple[int, Outcome]]:
+def on_cluster(address: str, tasks: Sequence[Task]) -> Generator[tuple[int, Outcome], None, None]:
     """(position, outcome) of every task, as they come.
 
     A worker that is lost loses nothing: Dask gives what it did to another. A trace that takes
