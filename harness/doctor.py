@@ -23,7 +23,7 @@ from .capture.nsys.features import (
     nvtx_trap,
     read_features,
 )
-from .errors import HarnessError
+from .errors import HarnessError, TraceError
 
 RANGES = 200
 _SECONDS = 1.0
@@ -108,7 +108,7 @@ def _nsys_checks(progress: Progress, given: str | None) -> Iterator[Check]:
             yield Check("nsys", "fail", "not found", INSTALL_REMEDY)
             return
         features = read_features(path)
-    except HarnessError as error:
+    except TraceError as error:
         yield Check("nsys", "fail", error.message, error.remedy)
         return
     yield Check("nsys", "ok", f"{features.version} at {path}")
@@ -152,7 +152,7 @@ def _recording_checks(progress: Progress, features: NsysFeatures) -> Iterator[Ch
     # With the trap sprung a capture range would never open, so all of the program is recorded.
     try:
         found = _probe(progress, features, _PROBE, "cpu", CaptureRange("none"))
-    except HarnessError as error:
+    except TraceError as error:
         yield Check("recording", "fail", error.message, error.remedy)
         return
     yield Check("recording", "ok", "recorded, imported and exported a second of NVTX and OS calls")
@@ -170,7 +170,7 @@ def _cuda_check(progress: Progress, features: NsysFeatures) -> Check:
     remedy = "nsys brings its own CUPTI: install an nsys that is as new as the driver"
     try:
         found = _probe(progress, features, _CUDA_PROBE, "cuda", CaptureRange("cudaProfilerApi"))
-    except HarnessError as error:
+    except TraceError as error:
         return Check("CUDA tracing", "fail", error.message, error.remedy)
     rows = found[""]
     if rows == 0:

@@ -21,7 +21,7 @@ from typing import IO, Any
 
 from ..decode.allocator import VARIABLES, allocator_environment, apply_environment
 from ..decode.workload import Workload
-from ..errors import HarnessError
+from ..errors import TraceError
 from .plan import Protocol
 
 _PR_SET_PDEATHSIG = 1
@@ -76,7 +76,7 @@ def _serve(device: str, requests: IO[str], answers: IO[str]) -> None:
                 first=request["first"],
             )
             told = found.to_dict()
-        except HarnessError as error:
+        except TraceError as error:
             answer(event="error", **_error(error), fatal=False)
         except Exception as error:
             # A device that failed once cannot be trusted with the next figure: start afresh.
@@ -109,7 +109,7 @@ def _error(error: Exception) -> dict[str, str]:
     kind = type(error).__name__
     return {
         "kind": kind,
-        "message": first if isinstance(error, HarnessError) else f"{kind}: {first}"[:300],
+        "message": first if isinstance(error, TraceError) else f"{kind}: {first}"[:300],
     }
 
 

@@ -27,7 +27,7 @@ from ..analysis.model.trace import Trace
 from ..analysis.question import Question, StepPattern
 from ..analysis.reports.base import Column, Table, Value
 from ..decode.workload import Workload
-from ..errors import HarnessError
+from ..errors import HarnessError, TraceError
 from .costs import KERNEL, Op
 from .show import Outcome
 
@@ -119,7 +119,7 @@ def _workload_of(looked: Looked) -> Workload | None:
         return None
     try:
         return replace(Workload.from_dict(told), strategy=manifest.get("strategy"), device="cpu")
-    except (HarnessError, TypeError, ValueError, AttributeError):  # a value of another kind
+    except (TraceError, TypeError, ValueError, AttributeError):  # a value of another kind
         return None
 
 

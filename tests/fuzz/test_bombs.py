@@ -11,7 +11,6 @@ from harness.analysis.analyze import analyze
 from harness.analysis.gains.gpu import read_gpu
 from harness.analysis.model.errors import TraceError
 from harness.analysis.reports.base import Report, Terminal, reporters
-from harness.errors import HarnessError
 from harness.manifest import read_manifest
 
 from . import bombs
@@ -76,10 +75,10 @@ def test_sound_files_of_every_page_size_are_trees(tmp_path: Path, page: int, tab
 def test_depth_in_the_readers_of_plain_files(tmp_path: Path) -> None:
     manifest = tmp_path / "deep.json"
     manifest.write_bytes(bombs.manifest_like())
-    with in_time(), pytest.raises(HarnessError):
+    with in_time(), pytest.raises(TraceError):
         read_manifest(manifest)
     gpu = tmp_path / "deep.toml"
     for text in ("a = " + "[" * 100_000, "a = " + "9" * 100_000, "[" + "a." * 100_000 + "a]"):
         gpu.write_text(text)
-        with in_time(), pytest.raises(HarnessError):
+        with in_time(), pytest.raises(TraceError):
             read_gpu(gpu)

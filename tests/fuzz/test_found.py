@@ -16,7 +16,6 @@ from harness.analysis.gains.gpu import read_gpu
 from harness.analysis.model.errors import TraceError
 from harness.analysis.model.trace import Trace
 from harness.analysis.readers.open import open_trace
-from harness.errors import HarnessError
 from tests.analysis.test_metamorphic import figures
 
 from . import bases
@@ -147,7 +146,7 @@ def test_numbers_of_a_gpu(tmp_path: Path, value: str, says: str) -> None:
     head, _, rest = bases.gpu_base().decode().partition(before)
     assert rest
     path.write_text(head + before + value + rest[rest.index(",") :])
-    with pytest.raises(HarnessError, match=says):
+    with pytest.raises(TraceError, match=says):
         read_gpu(path)
 
 
@@ -169,7 +168,7 @@ def test_a_manifest_that_nothing_could_print(tmp_path: Path, value: str) -> None
 def test_a_name_that_does_not_fit_a_line(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(bases.gpu_base().decode().replace('name = "', 'name = "a\\u001b[31m', 1))
-    with pytest.raises(HarnessError, match="does not fit a line"):
+    with pytest.raises(TraceError, match="does not fit a line"):
         read_gpu(path)
 
 
@@ -179,5 +178,5 @@ def test_a_source_that_says_nothing(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     text = bases.gpu_base().decode()
     path.write_text(re.sub(r"(?s)(\[sources\]\s+\w+ = )\".*?\"", r'\1" "', text, count=1))
-    with pytest.raises(HarnessError, match="says nothing"):
+    with pytest.raises(TraceError, match="says nothing"):
         read_gpu(path)

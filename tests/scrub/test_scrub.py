@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harness.analysis.readers.diagnostics import safe
-from harness.errors import HarnessError
+from harness.errors import HarnessError, UsageError
 from harness.scrub import policy
 from harness.scrub.scrub import _Copy, scrub
 from harness.scrub.search import found_in
@@ -301,7 +301,7 @@ def test_the_manifest_of_the_trace_is_never_overwritten(tmp_path):
     bare = loop(tmp_path / "run.db")
     (tmp_path / "run.json").write_text('{"manifest_version": 1, "origin": "measured"}')
     before = (tmp_path / "run.json").read_bytes()
-    with pytest.raises(HarnessError, match=r"run.json is the manifest of the input .*run.db"):
+    with pytest.raises(UsageError, match=r"run.json is the manifest of the input .*run.db"):
         scrub(bare, tmp_path / "run.sqlite", force=True)
     assert (tmp_path / "run.json").read_bytes() == before
     assert not (tmp_path / "run.sqlite").exists()
