@@ -1,153 +1,86 @@
-"""One call from a trace to all its figures."""
+"""One call from a trace, in memory or stored, to all its figures."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
 
-import numpy as np
-
-from .idle.attribute import Attribution, attribute
-from .idle.details import DeviceDetails, device_details
-from .idle.figures import (
-    DeviceSummary,
-    HostSeries,
-    SeriesSummary,
-    Steady,
-    summarize_device,
-    summarize_host,
-    summarize_series,
-)
-from .idle.gaps import DeviceGaps, find_gaps, idle_everywhere
-from .idle.steps import MAX_SERIES, Steps, StepSeries, find_steps
-from .model.arrays import Bool
+from .idle.counts import Counted, count_rows
+from .idle.figures import summarize_host
+from .idle.gaps import edges
+from .idle.kept import known_facts, known_steps
+from .idle.launched import Launched, Launches, find_launches
+from .idle.narrow import Narrowed, narrow
+from .idle.owners import WholeSteps
+from .idle.parts import Parts, StoredParts, WholeParts
+from .idle.sizes import Progress, Sizes, quiet
+from .idle.steps import MAX_SERIES, Steps, find_steps
+from .idle.totals import Totals
 from .model.errors import TraceError
-from .model.schema import MAX_TIME as NEVER
 from .model.trace import Trace
+from .outline import OutlinedGaps, OutlinedTrace
 from .question import Question
 from .readers.open import open_trace
+from .report import TraceReport
+from .store.opened import Store
+from .store.whole import Whole
 from .verdicts.judge import Level, Verdict, judge
 
-
-@dataclass(frozen=True)
-class TraceReport:
-    """All figures of one trace."""
-
-    trace: Trace
-    path: str
-    """The file as the user named it."""
-    label: str
-    devices: tuple[DeviceSummary, ...]
-    """One for each entry of `gaps`."""
-    all_window_ns: int
-    all_idle_ns: int
-    """Idle means that no device works."""
-    series: tuple[SeriesSummary, ...]
-    host: tuple[HostSeries, ...]
-    verdicts: tuple[Verdict, ...]
-    gaps: tuple[DeviceGaps, ...] = field(repr=False)
-    attributions: tuple[Attribution, ...] = field(repr=False)
-    steps: Steps = field(repr=False)
-    kept: Mapping[str, tuple[Any, ...]] | None = field(default=None, repr=False)
-    """None: the trace is whole. Else its arrays are empty, and this holds the rows of the views
-    that need them, by name (see `reports.slim`)."""
-    detailed: tuple[DeviceDetails, ...] | None = field(default=None, repr=False)
-    """What was wanted of each device, where the report holds no rows to work it out from."""
-
-    def details(self, device: int, question: Question = Question()) -> DeviceDetails:  # noqa: B008
-        """What the question wants of the `device`-th entry of `gaps`."""
-        if self.detailed is not None:
-            found = self.detailed[device]
-            return replace(found, top=found.top[: question.top])
-        split = self.attributions[device]
-        return device_details(self.trace, self.gaps[device], split, self.steps, question)
-
-    @property
-    def empty(self) -> bool:
-        """Nothing that was asked for can be given: neither device, step nor host figures."""
-        idle = self.gaps and self.level("device") is not Level.INVALID
-        return not idle and not self.host
-
-    def limiter(self, steady: Steady) -> str | None:
-        """What bounds the period; None where it would go by calls that cannot be believed."""
-        known = self.calls_believed or steady.limiter == "gpu"
-        return steady.limiter if known else None
-
-    @property
-    def calls_believed(self) -> bool:
-        """Whether what goes by the host's calls may be shown: causes, and `host_ns`."""
-        return self.level("causes") is not Level.INVALID
-
-    def level(self, figures: str) -> Level:
-        """The worst verdict that touches these figures (`device`, `steps` or `causes`)."""
-        levels = [v.level for v in self.verdicts if v.figures in (figures, "all")]
-        return next((x for x in (Level.INVALID, Level.DEGRADED) if x in levels), Level.OK)
+__all__ = ["TraceReport", "analyze"]
 
 
 def analyze(
-    source: Trace | str | os.PathLike[str], question: Question | None = None
+    source: Trace | Store | str | os.PathLike[str],
+    question: Question | None = None,
+    sizes: Sizes | None = None,
+    progress: Progress = quiet,
 ) -> TraceReport:
-    """Read a trace (unless given one) and account for its idle time.
+    """Account for the idle time of a trace, which is read unless one is given.
 
-    Raises TraceError where the file cannot be read, or has no such device or step.
+    A stored trace is read in parts of these sizes: its report holds no rows, but the details that
+    the question wants. Raises TraceError where the file cannot be read, or has no such device or
+    step.
     """
     question = question or Question()
-    trace = source if isinstance(source, Trace) else open_trace(source)
+    parts, counted, whole, said = (
+        _stored(source, question, sizes or Sizes(), progress)
+        if isinstance(source, Store)
+        else _in_memory(source if isinstance(source, Trace) else open_trace(source), question)
+    )
+    narrower, narrowed = narrow(parts, whole, question)
+    # Nobody asks for the edges of a window in which no device could be looked at.
+    window = edges(parts.source, narrower) if parts.source.devices else (None, None)
+    walked = whole if window == (None, None) else find_launches(parts, *window)
+    devices = _devices(parts, walked, narrowed.launched(whole), len(narrowed.place), question)
+    totals = Totals(parts, question, counted, narrowed, walked, window, devices)
+    if question.definitions:
+        for part in parts.walk("definitions", *window, None):
+            totals.extend(part)
+    for part in parts.walk("gaps", *window, devices):
+        totals.add(part)
+    return _report(parts, question, narrowed, counted, totals, said)
+
+
+_Opened = tuple[Parts, Counted, Launches, tuple[Verdict, ...]]
+
+
+def _in_memory(trace: Trace, question: Question) -> _Opened:
+    """The parts, what was counted of all rows, and what all steps launched."""
     steps, said = _steps(trace, question)
-    question, steps = _narrow(trace, steps, question)
-    gaps = find_gaps(trace, question)
-    if question.device is not None:
-        known = sorted({g.device.ordinal for g in gaps})
-        gaps = tuple(g for g in gaps if g.device.ordinal == question.device)
-        if not gaps:
-            raise no_such_device(trace.path, question.device, known)
-    _check_pairs(trace, steps, gaps)
-    attributions = tuple(attribute(trace, g) for g in gaps)
-    series = tuple(
-        found
-        for one in steps.series
-        for g, a in zip(gaps, attributions, strict=True)
-        if (found := summarize_series(trace, g, a, one)) is not None
-    )
-    all_window, all_idle = idle_everywhere(gaps)
-    return TraceReport(
-        trace=trace,
-        path=question.path or str(trace.path),
-        label=question.label or trace.source.label,
-        devices=tuple(
-            summarize_device(trace, g, a) for g, a in zip(gaps, attributions, strict=True)
-        ),
-        all_window_ns=all_window,
-        all_idle_ns=all_idle,
-        series=series,
-        host=tuple(summarize_host(one) for one in steps.series),
-        verdicts=(*said, *judge(trace, gaps, attributions, steps, series)),
-        gaps=gaps,
-        attributions=attributions,
-        steps=steps,
-    )
+    parts = WholeParts(trace, WholeSteps(steps))
+    return parts, count_rows(Whole(trace), Sizes.all(trace)), find_launches(parts), said
 
 
-def _check_pairs(trace: Trace, steps: Steps, gaps: tuple[DeviceGaps, ...]) -> None:
-    """Raises TraceError where steps of many threads ran on many of these devices each."""
-    device, looked_at = trace.operations.device, [g.device.index for g in gaps]
-    pairs = sum(
-        int(np.isin(np.unique(device[one.step_of >= 0]), looked_at).sum()) for one in steps.series
-    )
-    check_pairs(trace, len(steps.series), pairs)
-
-
-def check_pairs(trace: Trace, series: int, pairs: int) -> None:
-    """Raises TraceError where there are too many pairs of a thread with steps and a device."""
-    if pairs > MAX_SERIES:
+def _stored(store: Store, question: Question, sizes: Sizes, progress: Progress) -> _Opened:
+    if question.infer:
         raise TraceError(
-            f"{trace.path}: {series} threads with steps on {len(trace.devices)} GPUs "
-            f"are {pairs} pairs, more than the {MAX_SERIES} that can be told apart",
-            remedy="choose ranges of fewer threads with --step, or one GPU with --device",
+            f"{store.path}: --infer-steps needs the whole trace in memory",
+            remedy="name the steps with --step, or allow more with --memory",
         )
+    facts = known_facts(store, sizes, progress)
+    steps, whole = known_steps(store, question.patterns, sizes, progress)
+    parts = StoredParts(store, steps, sizes, progress, facts.by_stream())
+    return parts, facts.counted, whole, ()
 
 
 def _steps(trace: Trace, question: Question) -> tuple[Steps, tuple[Verdict, ...]]:
@@ -163,96 +96,64 @@ def _steps(trace: Trace, question: Question) -> tuple[Steps, tuple[Verdict, ...]
     return found.steps, (Verdict("steps", Level.DEGRADED, "inferred-steps", reason, remedy),)
 
 
-def _narrow(trace: Trace, steps: Steps, question: Question) -> tuple[Question, Steps]:
-    """The question with the window that the steps asked for have, and the steps in it."""
-    asked = question
-    if asked.steps != (None, None):
-        parts = (one.only(numbered(one, *asked.steps)) for one in steps.series)
-        kept = tuple(part for part in parts if len(part))
-        if not kept:
-            raise no_such_steps(trace.path, steps.series, asked.steps)
-        steps = replace(steps, series=kept)
-        start, end = _gpu_extent(trace, kept, asked.device) or host_extent(kept)
-        question = replace(
-            asked,
-            start=start if asked.start is None else asked.start,
-            end=end if asked.end is None else asked.end,
-        )
-    if asked.start is not None or asked.end is not None:
-        seen = (_in_window(trace, one, question) for one in steps.series)
-        steps = replace(steps, series=tuple(one for one in seen if len(one)))
-    return question, steps
+def _devices(
+    parts: Parts,
+    walked: Launches,
+    launched: dict[tuple[int, int], Launched],
+    threads: int,
+    question: Question,
+) -> tuple[int, ...]:
+    """The devices at work in the window, or of them the one that is asked for.
 
-
-def no_such_device(path: Path, wanted: int, known: list[int]) -> TraceError:
-    """A device was asked for that does nothing here."""
-    there = ", ".join(map(str, known)) or "none"
-    return TraceError(f"{path} has no work on device {wanted} (has: {there})")
-
-
-def no_such_steps(
-    path: Path, series: tuple[StepSeries, ...], wanted: tuple[int | None, int | None]
-) -> TraceError:
-    """Steps were asked for by numbers that none has."""
-    first, stop = ("" if number is None else str(number) for number in wanted)
-    have = [f"{one.number.min()}..{one.number.max()}" for one in series]
-    return TraceError(
-        f"{path} has no step in {first}:{stop}"
-        + (f" (it has {', '.join(have)})" if have else " (it has no steps at all)")
-    )
-
-
-def numbered(one: StepSeries, first: int | None, stop: int | None) -> Bool:
-    """Mask of the steps numbered from `first` up to, not with, `stop`."""
-    wanted = np.ones(len(one), np.bool_)
-    if first is not None:
-        wanted &= one.number >= first
-    if stop is not None:
-        wanted &= one.number < stop
-    return wanted
-
-
-def host_extent(series: Sequence[StepSeries]) -> tuple[int, int]:
-    """Where steps that have no work on the GPUs looked at begin and end, ns: on the host."""
-    start = min(int(one.start.min()) for one in series)
-    return start, max(start + 1, *(int(one.end.max()) for one in series))
-
-
-def _in_window(trace: Trace, one: StepSeries, question: Question) -> StepSeries:
-    """The steps with an operation in the window; those without any, by their time on the host."""
-    lo = -NEVER if question.start is None else question.start
-    hi = NEVER if question.end is None else question.end
-    rows = np.flatnonzero(one.step_of >= 0)
-    owner, operations = one.step_of[rows], trace.operations
-    inside = (operations.end[rows] > lo) & (operations.start[rows] < hi)
-    alive = np.zeros(len(one), np.bool_)
-    alive[owner] = True
-    wanted = ~alive & (one.end > lo) & (one.start < hi)
-    wanted[owner[inside]] = True
-    return one.only(wanted)
-
-
-def _gpu_extent(
-    trace: Trace, series: tuple[StepSeries, ...], device: int | None
-) -> tuple[int, int] | None:
-    """Where the work of these steps begins and ends, ns; None where they have none.
-
-    It begins where the device fell quiet before the first operation, so that its gap is in; of
-    several devices the first that fell quiet counts.
+    `launched`: what the steps looked at launched, in the window or not, and `threads` how many
+    series they are. Raises TraceError where
+    the device is not there, and where steps of many threads ran on many devices.
     """
-    operations = trace.operations
-    lows: list[int] = []
-    highs: list[int] = []
-    for gpu in trace.devices:
-        if device is not None and gpu.ordinal != device:
-            continue
-        on_device = operations.device == gpu.index
-        for one in series:
-            rows = np.flatnonzero(on_device & (one.step_of >= 0))
-            if len(rows) == 0:
-                continue
-            opening = int(operations.start[rows[0]])
-            earlier = operations.end[: rows[0]][on_device[: rows[0]]]
-            lows.append(min(int(earlier.max(initial=-NEVER)), opening) if len(earlier) else opening)
-            highs.append(int(operations.end[rows].max()))
-    return (min(lows), max(highs)) if lows else None
+    source, devices = parts.source, tuple(sorted(walked.extents))
+    if question.device is not None:
+        there = sorted({source.devices[d].ordinal for d in devices})
+        devices = tuple(d for d in devices if source.devices[d].ordinal == question.device)
+        if not devices:
+            said = ", ".join(map(str, there)) or "none"
+            raise TraceError(f"{source.path} has no work on device {question.device} (has: {said})")
+    pairs = sum(device in devices for _, device in launched)
+    if pairs > MAX_SERIES:
+        raise TraceError(
+            f"{source.path}: {threads} threads with steps on {len(source.devices)} GPUs "
+            f"are {pairs} pairs, more than the {MAX_SERIES} that can be told apart",
+            remedy="choose ranges of fewer threads with --step, or one GPU with --device",
+        )
+    return devices
+
+
+def _report(
+    parts: Parts,
+    question: Question,
+    narrowed: Narrowed,
+    counted: Counted,
+    totals: Totals,
+    said: tuple[Verdict, ...],
+) -> TraceReport:
+    source, found, series = parts.source, tuple(totals.devices.values()), totals.series()
+    steps = narrowed.steps
+    verdicts = (*said, *judge(source, found, steps, series, counted))
+    all_window, all_idle = totals.everywhere()
+    report = TraceReport(
+        trace=source if isinstance(source, Trace) else OutlinedTrace(source),
+        path=question.path or str(source.path),
+        label=question.label or source.source.label,
+        devices=totals.summaries(),
+        all_window_ns=all_window,
+        all_idle_ns=all_idle,
+        series=series,
+        host=tuple(summarize_host(one) for one in steps.series),
+        verdicts=verdicts,
+        gaps=tuple(gaps for gaps, _ in totals.rows),
+        attributions=tuple(split for _, split in totals.rows),
+        steps=steps,
+        detailed=totals.details(),
+    )
+    if report.detailed is None:
+        return report
+    outlined = (OutlinedGaps(t.device, t.window_start, t.window_end, t.idle, t.gaps) for t in found)
+    return replace(report, gaps=tuple(outlined), steps=replace(steps, series=()))

@@ -27,9 +27,14 @@ from grow import GrowError, grow, real
 from timed import machine
 
 from harness.analysis.analyze import analyze
-from harness.analysis.idle.attribute import attribute
-from harness.analysis.idle.figures import summarize_device, summarize_series
-from harness.analysis.idle.gaps import find_gaps
+from harness.analysis.idle.counts import count_rows
+from harness.analysis.idle.device_totals import DeviceTotals
+from harness.analysis.idle.gaps import DeviceGaps, find_gaps
+from harness.analysis.idle.launched import Extent, find_launches
+from harness.analysis.idle.owners import WholeSteps
+from harness.analysis.idle.parts import END, WholeParts
+from harness.analysis.idle.sizes import Sizes
+from harness.analysis.idle.split import Split, split_whole
 from harness.analysis.idle.steps import find_steps
 from harness.analysis.model.memory import reuse_freed_memory
 from harness.analysis.question import Question, StepPattern
@@ -37,7 +42,8 @@ from harness.analysis.readers.join import _TABLES
 from harness.analysis.readers.open import open_trace
 from harness.analysis.readers.sqlite.database import open_database
 from harness.analysis.reports.base import Report, Terminal, reporter
-from harness.analysis.verdicts.judge import judge
+from harness.analysis.statistics.sample import Sample
+from harness.analysis.store.whole import Whole
 
 
 class Clock:
@@ -60,20 +66,18 @@ def stages(clock: Clock, path: Path, step: str) -> None:
     clock("read the columns", lambda: database.read_all(_TABLES))
     trace = clock("the same, and join them to a trace", lambda: open_trace(path))
     steps = clock("find steps", lambda: find_steps(trace, (StepPattern.glob(step),)))
+    parts = WholeParts(trace, WholeSteps(steps))
+    clock("find what they launched", lambda: find_launches(parts))
     gaps = clock("find gaps", lambda: find_gaps(trace))
-    split = clock("attribute gaps to causes", lambda: tuple(attribute(trace, g) for g in gaps))
-    pairs = tuple(zip(gaps, split, strict=True))
-    series = clock(
-        "figures of steps",
-        lambda: tuple(
-            found
-            for one in steps.series
-            for g, a in pairs
-            if (found := summarize_series(trace, g, a, one)) is not None
-        ),
-    )
-    clock("figures of devices", lambda: [summarize_device(trace, g, a) for g, a in pairs])
-    clock("verdicts", lambda: judge(trace, gaps, split, steps, series))
+    split = clock("attribute gaps to causes", lambda: [split_whole(trace, g, {}) for g in gaps])
+    clock("add them up", lambda: [add_up(*one) for one in zip(gaps, split, strict=True)])
+    clock("count rows, for verdicts", lambda: count_rows(Whole(trace), Sizes.all(trace)))
+
+
+def add_up(gaps: DeviceGaps, split: Split) -> None:
+    """What of a device's totals is worked out for every gap."""
+    extent = Extent(0, gaps.window_start, gaps.window_end)
+    DeviceTotals(gaps.device, extent, None, None, Sample(END)).add(split, gaps.length)
 
 
 def whole(clock: Clock, path: Path, step: str) -> None:

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ..analyze import TraceReport
 from ..idle.figures import SeriesSummary
 from ..idle.per_step import steady_periods
+from ..report import TraceReport
 from ..scenes.moments import positions
 from ..statistics.bootstrap import Float
 from ..verdicts.judge import Level

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from ..analyze import TraceReport
+from ..report import TraceReport
 
 ROWS = ("gaps", "steps")
 """What a table export holds one row for."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..analyze import TraceReport
+from ..report import TraceReport
 from ..reports.csv import text_cell
 from .base import Exporter
 from .frames import gaps_frame, steps_frame

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..analyze import TraceReport
 from ..idle.attribute import Attribution
 from ..idle.gaps import DeviceGaps, GapKind, gap_kinds
 from ..model.intervals import Int64
 from ..model.names import operation_names
 from ..model.trace import Trace
+from ..report import TraceReport
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,8 +6,8 @@ import io
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 
-from ..analyze import TraceReport
 from ..model.errors import TraceError
+from ..report import TraceReport
 from .base import Exporter
 from .frames import gaps_frame, steps_frame
 

@@ -15,7 +15,6 @@ from itertools import count
 
 import numpy as np
 
-from ..analyze import TraceReport
 from ..idle.attribute import Attribution
 from ..idle.gaps import DeviceGaps, GapKind, gap_kinds
 from ..model.arrays import factorize
@@ -25,6 +24,7 @@ from ..model.intervals import Int64
 from ..model.names import operation_names
 from ..model.text import plain
 from ..model.trace import Trace
+from ..report import TraceReport
 from ..scenes.lanes import range_word, thread_title
 from ..scenes.states import gap_states
 from .base import Exporter

@@ -11,14 +11,13 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from ..model.arrays import Code, factorize
+from ..model.arrays import Code, factorize, groups
 from ..model.cuda_calls import synchronizing
 from ..model.intervals import Int64, Intervals, complement, pieces
 from ..model.memory import lazy_zeros
 from ..model.nesting import Timeline, build_timeline, innermost
 from ..model.trace import ThreadRows, Trace
-from .causes import Cause, Phase, causes
-from .causes.base import GapContext
+from .causes import Cause, GapContext, Phase, causes
 from .gaps import DeviceGaps, known
 
 OUTSIDE = "(outside any NVTX range)"
@@ -37,6 +36,8 @@ class Attribution:
     """Shape (gaps,): end of the `before` phase inside the gap, ns; the gap's start where none."""
     drained_by: Int64
     """Shape (gaps,): row of the synchronising call that let the queue run dry, -1 for none."""
+    used: tuple[int, ...]
+    """Positions of the causes that have any time."""
     timelines: dict[int, Timeline] = field(repr=False)
     """Thread index to what it did between a gap's start and the launch that ended the gap."""
     skewed: int
@@ -49,15 +50,10 @@ class Attribution:
         """Nanoseconds by cause over all gaps, every cause named."""
         return self.by_name(slice(None))
 
-    @cached_property
-    def _used(self) -> frozenset[int]:
-        """Positions of the causes that have any time at all."""
-        return frozenset(k for k in range(len(self.causes)) if self.time[k].any())
-
     def by_name(self, gaps: Int64 | slice) -> dict[str, int]:
         """Nanoseconds by cause over some gaps, every cause named."""
         return {
-            cause.name: int(self.time[k, gaps].sum()) if k in self._used else 0
+            cause.name: int(self.time[k, gaps].sum()) if k in self.used else 0
             for k, cause in enumerate(self.causes)
         }
 
@@ -71,7 +67,7 @@ def attribute(trace: Trace, gaps: DeviceGaps) -> Attribution:
     """Positions of the causes that got any time."""
     launch = known(trace.operations.launch, gaps.after)
     before = known(trace.operations.launch, gaps.before)
-    begin, finish, skew = _launches(trace, gaps, launch)
+    begin, finish, skew = launch_edges(trace, gaps, launch)
 
     orphans = np.flatnonzero(launch < 0)
     followed = gaps.after[orphans] >= 0
@@ -87,7 +83,7 @@ def attribute(trace: Trace, gaps: DeviceGaps) -> Attribution:
     waiting = np.flatnonzero(phases[Phase.BEFORE])
     by_rows = [c for c in registry if c.rows is not None]
     timelines = {}
-    for thread, rows in _by_thread(trace.calls.thread[launch[waiting]]):
+    for thread, rows in groups(trace.calls.thread[launch[waiting]]):
         mine = waiting[rows]
         timeline = _timeline(trace, thread, Intervals(gaps.start[mine], begin[mine]))
         timelines[thread] = timeline
@@ -129,13 +125,14 @@ def attribute(trace: Trace, gaps: DeviceGaps) -> Attribution:
         launch=launch,
         launch_start=begin,
         drained_by=_drained_by(trace, gaps, launch),
+        used=tuple(sorted(given)),
         timelines=timelines,
         skewed=int(np.count_nonzero(skew > 0)),
         skew_ns=int(skew.max(initial=0)),
     )
 
 
-def _launches(trace: Trace, gaps: DeviceGaps, launch: Int64) -> tuple[Int64, Int64, Int64]:
+def launch_edges(trace: Trace, gaps: DeviceGaps, launch: Int64) -> tuple[Int64, Int64, Int64]:
     """(where in each gap its launch began and ended, by how much each gap's clocks disagree).
 
     A gap without a known launch has both at its start, and no part in the third.
@@ -159,14 +156,6 @@ def _launches(trace: Trace, gaps: DeviceGaps, launch: Int64) -> tuple[Int64, Int
     np.clip(begin, gaps.start, gaps.end, out=begin)
     np.clip(finish, begin, gaps.end, out=finish)
     return begin, finish, skew
-
-
-def _by_thread(thread: Code) -> list[tuple[int, Int64]]:
-    """Each thread that occurs, and the positions at which it does."""
-    if len(thread) and bool((thread == thread[0]).all()):
-        return [(int(thread[0]), np.arange(len(thread)))]
-    distinct = factorize(thread.astype(np.int64))[1].tolist()
-    return [(index, np.flatnonzero(thread == index)) for index in distinct]
 
 
 def _timeline(trace: Trace, thread: int, waits: Intervals) -> Timeline:
@@ -216,7 +205,7 @@ def _drained_by(trace: Trace, gaps: DeviceGaps, launch: Int64) -> Int64:
         return result
     # Only where the launch began inside the gap could a call return between the two.
     inside = np.flatnonzero((launch >= 0) & (calls.start[launch] >= gaps.start))
-    for index, rows in _by_thread(calls.thread[launch[inside]]):
+    for index, rows in groups(calls.thread[launch[inside]]):
         mine = inside[rows]
         own = sync[calls.thread[sync] == index]
         own = own[np.argsort(calls.end[own], kind="stable")]
@@ -252,7 +241,7 @@ def host_by_range(trace: Trace, gaps: DeviceGaps, attribution: Attribution) -> d
     rows = np.flatnonzero(attribution.time[index] > 0)
     total: Counter[str] = Counter()
     thread = trace.calls.thread[attribution.launch[rows]]
-    for own, positions in _by_thread(thread):
+    for own, positions in groups(thread):
         timeline = attribution.timelines[own]
         mine = rows[positions]
         waits = Intervals(gaps.start[mine], attribution.launch_start[mine])
@@ -263,10 +252,10 @@ def host_by_range(trace: Trace, gaps: DeviceGaps, attribution: Attribution) -> d
         stretches, names = thread_ranges(trace, own)
         begin, stop, _, which = pieces(idle, stretches)
         total[OUTSIDE] += idle.total - int((stop - begin).sum())
-        inverse, ids = factorize(names[which])
-        sums = np.bincount(inverse, weights=stop - begin, minlength=len(ids))
-        for string_id, ns in zip(ids.tolist(), sums.tolist(), strict=True):
-            total[family(trace.strings[string_id])] += int(ns)
+        codes, ids = factorize(names[which])
+        sums = sum_by_code(codes, stop - begin, len(ids)).tolist()
+        for string_id, ns in zip(ids.tolist(), sums, strict=True):
+            total[family(trace.strings[string_id])] += ns
     return largest_first(total)
 
 
@@ -275,13 +264,12 @@ def handoff_threads(trace: Trace, gaps: DeviceGaps, attribution: Attribution) ->
     index = [cause.name for cause in attribution.causes].index("handoff")
     rows = np.flatnonzero(attribution.time[index] > 0)
     thread, launch = trace.calls.thread, trace.operations.launch
-    pairs = np.stack((thread[launch[gaps.before[rows]]], thread[attribution.launch[rows]]))
-    distinct, inverse = np.unique(pairs, axis=1, return_inverse=True)
-    spent = np.zeros(distinct.shape[1], np.int64)
-    np.add.at(spent, inverse.ravel(), attribution.time[index, rows])
+    first = thread[launch[gaps.before[rows]]].astype(np.int64)
+    second, labels = thread[attribution.launch[rows]], [one.label for one in trace.threads]
     total: Counter[str] = Counter()
-    for (first, second), ns in zip(distinct.T.tolist(), spent.tolist(), strict=True):
-        total[f"{trace.threads[first].label} → {trace.threads[second].label}"] += ns
+    for pair, mine in groups(first * len(labels) + second):
+        names = (labels[k] for k in divmod(pair, len(labels)))
+        total[" → ".join(names)] += int(attribution.time[index, rows[mine]].sum())
     return largest_first(total)
 
 
@@ -296,29 +284,42 @@ def thread_ranges(trace: Trace, thread: int) -> tuple[Intervals, Int64]:
     return cached[thread]
 
 
+def drain_codes(trace: Trace, rows: Int64, names: dict[str, int]) -> Int64:
+    """What each of these calls (-1 for none) is called where it drained the queue: `range · call`,
+    or the call alone. Gives its number in `names`, to which new names are added; -1 for none."""
+    codes = np.full(len(rows), -1, np.int64)
+    drained, calls = np.flatnonzero(rows >= 0), trace.calls
+    for thread, positions in groups(calls.thread[rows[drained]]):
+        mine = drained[positions]
+        at = calls.start[rows[mine]]
+        stretches, ranges = thread_ranges(trace, thread)
+        k = np.searchsorted(stretches.start, at, side="right") - 1
+        inside = (k >= 0) & (known(stretches.end, k) > at)
+        string, ids = factorize(known(ranges, k))
+        # One number for (range, whether there is one, call): ordered as the three are.
+        keys = (string.astype(np.int64) * 2 + inside) * len(calls.names) + calls.name[rows[mine]]
+        which, distinct = factorize(keys)
+        found = []
+        for key in distinct.tolist():
+            code, call = divmod(key, len(calls.names))
+            where = f"{family(trace.strings[int(ids[code // 2])])} · " if code % 2 else ""
+            found.append(names.setdefault(where + calls.names[call], len(names)))
+        codes[mine] = np.array(found, np.int64)[which]
+    return codes
+
+
+def sum_by_code(codes: Int64 | Code, ns: Int64, count: int) -> Int64:
+    """Nanoseconds by code, shape (count,); those of code -1 are left out."""
+    total = np.zeros(count + 1, np.int64)
+    np.add.at(total, codes, ns)  # -1 finds the last place
+    return total[:-1]
+
+
 def drained_names(trace: Trace, rows: Int64, ns: Int64) -> dict[str, int]:
-    """Idle time by what drained the queue, ns, largest first: `range · call`, or the call alone.
+    """Idle time by what drained the queue, ns, largest first.
 
     `rows`: Attribution.drained_by of some gaps; `ns`: the idle time of each.
     """
-    drained = np.flatnonzero(rows >= 0)
-    total: Counter[str] = Counter()
-    calls = trace.calls
-    threads = calls.thread[rows[drained]]
-    for thread, positions in _by_thread(threads):
-        mine = drained[positions]
-        at = calls.start[rows[mine]]
-        stretches, names = thread_ranges(trace, thread)
-        k = np.searchsorted(stretches.start, at, side="right") - 1
-        inside = (k >= 0) & (stretches.end[np.maximum(k, 0)] > at) if len(names) else k >= 0
-        string = np.where(inside, names[np.maximum(k, 0)], 0) if len(names) else np.zeros_like(k)
-        codes, ids = factorize(string)
-        # One number for (range, whether there is one, call): ordered as the three are.
-        keys = (codes.astype(np.int64) * 2 + inside) * len(calls.names) + calls.name[rows[mine]]
-        inverse, distinct = factorize(keys)
-        sums = np.bincount(inverse, weights=ns[mine], minlength=len(distinct))
-        for key, spent in zip(distinct.tolist(), sums.tolist(), strict=True):
-            code, call = divmod(key, len(calls.names))
-            where = f"{family(trace.strings[int(ids[code // 2])])} · " if code % 2 else ""
-            total[where + calls.names[call]] += int(spent)
-    return largest_first(total)
+    names: dict[str, int] = {}
+    codes = drain_codes(trace, rows, names)
+    return largest_first(dict(zip(names, sum_by_code(codes, ns, len(names)).tolist(), strict=True)))

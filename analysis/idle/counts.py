@@ -1,19 +1,26 @@
-"""What the verdicts need to know of all rows of a trace."""
+"""What has to be known of all rows of a trace before its parts are walked."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from ..model.arrays import Bool
+from ..model.arrays import Bool, groups, stretches
+from ..model.cuda_calls import named
 from ..model.intervals import Int64
 from ..model.schema import MAX_TIME, NULL, UNKNOWN_CALL, Kind
-from ..model.trace import Strings, Trace
+from ..model.trace import Strings
+from ..store.folder import Array
+from ..store.layout import FAILED, LAUNCHED, REPEATED
+from ..store.opened import Store
+from ..store.whole import Whole
 from .attribute import family
+from .sizes import Progress, Sizes, quiet
+from .waits import Released, queued_operations, queued_waits, released
 
 LAUNCH = re.compile(
     r"(cuda|hip)(Launch(Cooperative)?Kernel|GraphLaunch)|cu(LaunchKernel|GraphLaunch)"
@@ -55,41 +62,54 @@ class Counted:
     """Copies or memsets where the trace holds none, and how many calls asked for them."""
 
 
-def count_rows(trace: Trace) -> Counted:
-    """Count them in a trace that is in memory."""
-    calls, sound, matched = trace.calls, _sound(trace), _matched(trace)
-    launching = _matching(trace, LAUNCH) & sound
-    last = _last_seen(trace, launching & matched)
-    missing, launches = missing_gpu_rows(trace, launching, matched, last)
+@dataclass(frozen=True)
+class Facts:
+    """What is known of all rows of a trace before its parts are walked."""
 
-    def calls_for(wanted: re.Pattern[str]) -> int:
-        rows = np.flatnonzero(_matching(trace, wanted) & sound)
-        return int(np.count_nonzero(calls.start[rows] <= last[calls.process[rows]]))
+    counted: Counted
+    released: tuple[tuple[int, int, Int64], ...]
+    """As `waits.Released`: (process, stream, times)."""
 
-    present = set(np.unique(trace.operations.kind).tolist())
-    return Counted(
-        operations=len(trace.operations),
-        calls=len(calls),
-        graphs=int(np.count_nonzero(trace.operations.kind == Kind.GRAPH)),
+    def by_stream(self) -> Released:
+        return {(process, stream): times for process, stream, times in self.released}
+
+
+def facts_of(tables: Whole | Store, sizes: Sizes, progress: Progress) -> Facts:
+    """Find them: two passes over the calls, and two over the operations."""
+    counted = count_rows(tables, sizes, progress)
+    found = released(queued_waits(tables), queued_operations(tables, sizes.operations))
+    return Facts(counted, tuple((*stream, times) for stream, times in found.items()))
+
+
+def count_rows(tables: Whole | Store, sizes: Sizes, progress: Progress = quiet) -> Counted:
+    """Count them: one pass over the operations, and two over the calls."""
+    operations, ranges = tables.operations, tables.ranges
+    kinds = np.zeros(len(Kind), np.int64)
+    for rows in stretches(operations.rows, sizes.operations):
+        kinds += np.bincount(operations.one(rows, "kind"), minlength=len(Kind))
+    missing, launches, asked = _missing(tables, sizes, progress)
+    looked_at = slice(0, LOOKED_AT)
+    counted = Counted(
+        operations=operations.rows,
+        calls=tables.calls.rows,
+        graphs=int(kinds[Kind.GRAPH]),
         missing=missing,
         launches=launches,
-        ranges=common_ranges(trace.ranges.name[:LOOKED_AT], trace.strings),
+        ranges=common_ranges(ranges.one(looked_at, "name"), tables.strings),
         nameless=nameless(
-            calls.names,
-            trace.operations.name[:LOOKED_AT],
-            (trace.ranges.name,),
-            trace.strings,
+            tables.names,
+            operations.one(looked_at, "name"),
+            (ranges.one(rows, "name") for rows in stretches(ranges.rows, sizes.host_rows)),
+            tables.strings,
         ),
-        unseen=unseen(present, calls_for),
+        unseen=tuple(
+            (what, asked[pattern])
+            for kind, what, pattern in KINDS
+            if asked[pattern] and not kinds[kind]
+        ),
     )
-
-
-def unseen(
-    present: set[int], calls_for: Callable[[re.Pattern[str]], int]
-) -> tuple[tuple[str, int], ...]:
-    """`Counted.unseen`, of the kinds of operation that are there and a count of calls."""
-    absent = [(what, calls_for(pattern)) for kind, what, pattern in KINDS if kind not in present]
-    return tuple((what, count) for what, count in absent if count)
+    tables.forget()
+    return counted
 
 
 def nameless(
@@ -127,66 +147,95 @@ def _wildcard(name: str) -> str:
     return text.replace("[", "[[]")  # else it would begin a set of characters
 
 
-def missing_gpu_rows(trace: Trace, launches: Bool, matched: Bool, last: Int64) -> tuple[int, int]:
-    """(launches without GPU rows, launches): kernel and graph launches only.
+def _missing(
+    tables: Whole | Store, sizes: Sizes, progress: Progress
+) -> tuple[int, int, dict[re.Pattern[str], int]]:
+    """(launches without GPU rows, launches): kernel and graph launches only; and the number of
+    calls for each of `KINDS`.
 
     Left out: failed calls, launches under stream capture, duplicate API rows, and the launches
     after the last one that was seen to run: their work was still queued when recording ended.
     """
-    calls = trace.calls
-    missing = total = 0
-    for process, end in enumerate(last.tolist()):
-        rows = np.flatnonzero(launches & (calls.process == process) & (calls.start <= end))
-        seen = rows[matched[rows]]
-        unique, found = len(rows), len(seen)
-        if trace.duplicate_calls:
-            # A repeated API row shares the correlationId of the one that was matched.
-            unique = len(np.unique(calls.correlation[rows]))
-            found = len(np.unique(calls.correlation[seen]))
-        total += unique
-        missing += unique - found
-    return missing, total
+    launching = named(tables.names, LAUNCH.match)
+    copying = {pattern: named(tables.names, pattern.match) for _, _, pattern in KINDS}
+    wanted = np.logical_or.reduce([launching, *copying.values()])
+    count = len(tables.processes)
+    last = np.full(count, -MAX_TIME)
+    seen, every = _Different(count), _Different(count)
+    for part in _sound(tables, wanted, sizes, progress):
+        mine = launching[part["name"]] & ((part["flags"] & LAUNCHED) > 0)
+        np.maximum.at(last, part["process"][mine], part["start"][mine])
+        seen.add(part, mine)
+    # A process without any has lost what it launched while others were seen to work.
+    last = np.where(seen.counts() > 0, last, tables.operations.last_end)
+    asked = dict.fromkeys(copying, 0)
+    for part in _sound(tables, wanted, sizes, progress):
+        within = part["start"] <= last[part["process"]]
+        every.add(part, launching[part["name"]] & within)
+        for pattern, copies in copying.items():
+            asked[pattern] += int(np.count_nonzero(copies[part["name"]] & within))
+    launches = int(every.counts().sum())
+    return launches - int(seen.counts().sum()), launches, asked
 
 
-def _matching(trace: Trace, wanted: re.Pattern[str]) -> Bool:
-    """Calls of these names."""
-    return trace.calls.named({name for name in trace.calls.names if wanted.match(name)})
+def _sound(
+    tables: Whole | Store, wanted: Bool, sizes: Sizes, progress: Progress
+) -> Iterator[dict[str, Array]]:
+    """Calls of the names wanted that succeeded outside a stream capture, with some columns."""
+    calls, capture = tables.calls, _Capture(tables.names)
+    for rows in stretches(calls.rows, sizes.host_rows):
+        progress("calls", rows.start, calls.rows)
+        name = calls.one(rows, "name")
+        failed = (calls.one(rows, "flags") & FAILED) > 0
+        mask = wanted[name] & ~failed & (calls.one(rows, "correlation") > 0)
+        if capture.any:
+            mask &= ~capture.mask(calls.one(rows, "thread"), name, failed)
+        chosen = rows.start + np.flatnonzero(mask)
+        yield calls.read(chosen, "start", "process", "name", "flags", "correlation")
+        tables.forget()
 
 
-def _sound(trace: Trace) -> Bool:
-    """Calls that succeeded outside a stream capture."""
-    calls = trace.calls
-    return ~calls.failed & (calls.correlation > 0) & ~_under_capture(trace)
+class _Capture:
+    """Calls between cudaStreamBeginCapture and EndCapture of their thread."""
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self._begins = named(names, CAPTURE_BEGINS.__contains__)
+        self._ends = named(names, CAPTURE_ENDS.__contains__)
+        self.any = bool(self._begins.any())
+        self._thread, self._depth = -1, 0
+
+    def mask(self, thread: Array, name: Array, failed: Bool) -> Bool:
+        """Of the next calls, which are sorted by thread."""
+        step = (self._begins[name] & ~failed).astype(np.int64) - self._ends[name]
+        depth = np.cumsum(step)
+        first = np.searchsorted(thread, thread, side="left")
+        base = np.where(first > 0, depth[np.maximum(first - 1, 0)], 0)
+        # The first thread of this stretch may go on from the one before.
+        base = np.where((first == 0) & (thread == self._thread), -self._depth, base)
+        found = depth - base
+        self._thread, self._depth = int(thread[-1]), int(found[-1])
+        return np.asarray(found > 0)
 
 
-def _matched(trace: Trace) -> Bool:
-    """Calls that launched an operation which is there."""
-    launch = trace.operations.launch
-    matched = np.zeros(len(trace.calls), np.bool_)
-    matched[launch[launch >= 0]] = True
-    return matched
+class _Different:
+    """How many different calls there are: rows of one process and id are one call."""
 
+    def __init__(self, processes: int) -> None:
+        self._single = np.zeros(processes, np.int64)
+        self._twins: list[tuple[Int64, Int64]] = []
 
-def _last_seen(trace: Trace, seen: Bool) -> Int64:
-    """Of each process, the start of the last of these calls.
+    def add(self, part: dict[str, Array], mask: Bool) -> None:
+        process, twin = part["process"], (part["flags"] & REPEATED) > 0
+        self._single += np.bincount(process[mask & ~twin], minlength=len(self._single))
+        twin &= mask
+        if twin.any():
+            self._twins.append((process[twin], part["correlation"][twin]))
 
-    A process without any has lost what it launched while others were seen to work.
-    """
-    end = int(trace.operations.end.max(initial=-MAX_TIME))
-    last = np.full(len(trace.processes), -MAX_TIME)
-    np.maximum.at(last, trace.calls.process[seen], trace.calls.start[seen])
-    some = np.bincount(trace.calls.process[seen], minlength=len(trace.processes)) > 0
-    return np.where(some, last, end)
-
-
-def _under_capture(trace: Trace) -> Bool:
-    """Calls made between cudaStreamBeginCapture and EndCapture of their thread."""
-    calls = trace.calls
-    begins = calls.named(CAPTURE_BEGINS) & ~calls.failed
-    ends = calls.named(CAPTURE_ENDS)
-    if not begins.any():
-        return np.zeros(len(calls), np.bool_)
-    depth = np.cumsum(begins.astype(np.int64) - ends.astype(np.int64))
-    first = np.searchsorted(calls.thread, np.arange(len(trace.threads)))
-    base = np.where(first > 0, depth[np.maximum(first - 1, 0)], 0)
-    return np.asarray(depth - base[calls.thread] > 0)
+    def counts(self) -> Int64:
+        """Shape (processes,)."""
+        found = self._single.copy()
+        if self._twins:
+            process, ids = (np.concatenate(column) for column in zip(*self._twins, strict=True))
+            for number, rows in groups(process):
+                found[number] += len(np.unique(ids[rows]))
+        return found

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from ..model.arrays import Code8, factorize
-from ..model.intervals import Int64, complement, union
+from ..model.arrays import Bool, factorize, groups
+from ..model.intervals import Int64
 from ..model.schema import Kind
-from ..model.trace import Trace
+from ..model.trace import Operations, Overheads, Strings, Trace
+from .cover import Cover
 from .gaps import DeviceGaps
 
 NVIDIA_OVERHEAD = ("CUDA profiling data flush", "CUDA profiling stop")
@@ -31,100 +32,143 @@ class Definition:
     window_ns: int
 
 
+@dataclass(frozen=True)
+class Clipped:
+    """Operations of one device inside its window. Arrays have shape (n,), `start` ascending."""
+
+    operations: Operations
+    rows: Int64 | slice
+    start: Int64
+    end: Int64
+
+    @classmethod
+    def to(cls, operations: Operations, rows: Int64 | slice, lo: int, hi: int) -> Clipped:
+        """These rows, cut to `[lo, hi)`."""
+        start = np.maximum(operations.start[rows], lo)
+        return cls(operations, rows, start, np.minimum(operations.end[rows], hi))
+
+
+Streams = dict[tuple[int, int], Cover]
+"""(process index, stream id) to what its operations cover."""
+
+
+def add_streams(streams: Streams, found: Clipped) -> None:
+    """Add some operations, each to its stream."""
+    # To tell process and stream by one number is much cheaper than by unique pairs.
+    stream, ids = factorize(found.operations.stream[found.rows])
+    process = found.operations.process[found.rows].astype(np.int64)
+    for number, mine in groups(process * max(len(ids), 1) + stream):
+        owner, k = divmod(number, len(ids))
+        cover = streams.setdefault((owner, int(ids[k])), Cover())
+        cover.add(found.start[mine], found.end[mine])
+
+
+class OtherDefinitions:
+    """Adds up the parts of one device; every one differs from ours in one way.
+
+    First every part is shown to `extend`, then every one again to `add`.
+    """
+
+    def __init__(self, overheads: Overheads, strings: Strings) -> None:
+        self._long_ns = self._long = 0
+        self._kernels = Cover()
+        self._nvidia = _NvidiaRule(overheads, strings)
+
+    def extend(self, found: Clipped) -> None:
+        """Learn how far the device's work goes."""
+        self._nvidia.extend(found)
+
+    def add(self, found: Clipped, gaps: Int64) -> None:
+        """`gaps`: lengths of those that end at these operations, ns."""
+        kernels = found.operations.kind[found.rows] == Kind.KERNEL
+        self._kernels.add(found.start[kernels], found.end[kernels])
+        self._nvidia.add(found)
+        long = gaps > 1_000_000
+        self._long_ns += int(gaps[long].sum())
+        self._long += int(np.count_nonzero(long))
+
+    def result(
+        self, idle: int, gaps: int, window: int, streams: Mapping[tuple[int, int], Cover]
+    ) -> tuple[Definition, ...]:
+        """Ours first, of which the numbers are given."""
+        kernels, each = self._kernels, streams.values()
+        long = (self._long_ns, self._long)
+        return (
+            Definition("harness", "no operation runs on the device", idle, gaps, window),
+            Definition("over-1-ms", "only gaps longer than 1 ms", *long, window),
+            Definition(
+                "kernels-only", "copies and memsets count as idle",
+                kernels.idle, kernels.gaps, kernels.extent,
+            ),
+            Definition(
+                "per-stream", f"each of {len(each)} streams on its own, added up",
+                sum(s.idle for s in each), sum(s.gaps for s in each), sum(s.extent for s in each),
+            ),
+            self._nvidia.result(),
+        )  # fmt: skip
+
+
 def compare_definitions(trace: Trace, gaps: DeviceGaps) -> tuple[Definition, ...]:
-    """Ours first; every other one differs from it in one way, which its note says."""
-    operations = trace.operations
-    lo, hi = gaps.window_start, gaps.window_end
-    start = np.maximum(operations.start[gaps.rows], lo)
-    end = np.minimum(operations.end[gaps.rows], hi)
-    kind = operations.kind[gaps.rows]
-    kernels = kind == Kind.KERNEL
-    rows = [
-        Definition("harness", "no operation runs on the device", gaps.idle_ns, len(gaps), hi - lo),
-        _over_1ms(gaps),
-        _measure("kernels-only", "copies and memsets count as idle", start[kernels], end[kernels]),
-        _streams(trace, gaps),
-        _nvidia(trace, gaps, start, end, kind),
-    ]
-    return tuple(rows)
+    """All of them for a device of a trace in memory."""
+    others, streams = OtherDefinitions(trace.overheads, trace.strings), Streams()
+    found = Clipped.to(trace.operations, gaps.rows, gaps.window_start, gaps.window_end)
+    others.extend(found)
+    others.add(found, gaps.length)
+    add_streams(streams, found)
+    return others.result(gaps.idle_ns, len(gaps), gaps.window_ns, streams)
 
 
-def _over_1ms(gaps: DeviceGaps) -> Definition:
-    long = gaps.length > 1_000_000
-    return Definition(
-        "over-1-ms",
-        "only gaps longer than 1 ms",
-        int(gaps.length[long].sum()),
-        int(np.count_nonzero(long)),
-        gaps.window_ns,
-    )
-
-
-def _measure(name: str, note: str, start: Int64, end: Int64) -> Definition:
-    """Idle of these operations alone, from their own first start to their own last end."""
-    busy = union(start, end)
-    if len(busy) == 0:
-        return Definition(name, note, 0, 0, 0)
-    lo, hi = int(busy.start[0]), int(busy.end[-1])
-    idle = complement(busy, lo, hi)
-    return Definition(name, note, idle.total, len(idle), hi - lo)
-
-
-def streams(trace: Trace, gaps: DeviceGaps) -> Iterator[tuple[int, int, Int64]]:
-    """(process index, stream id, rows of its operations) for each stream at work in the window."""
-    operations = trace.operations
-    rows = gaps.rows if isinstance(gaps.rows, np.ndarray) else np.arange(len(operations))
-    stream, _ = factorize(operations.stream[rows])
-    process, _ = factorize(operations.process[rows].astype(np.int64))
-    key = process.astype(np.int64) * (int(stream.max(initial=0)) + 1) + stream
-    order = np.argsort(key, kind="stable")
-    for mine in np.split(rows[order], np.flatnonzero(np.diff(key[order])) + 1):
-        if len(mine):
-            yield int(operations.process[mine[0]]), int(operations.stream[mine[0]]), mine
-
-
-def _streams(trace: Trace, gaps: DeviceGaps) -> Definition:
-    operations, lo, hi = trace.operations, gaps.window_start, gaps.window_end
-    parts = [
-        _measure(
-            "", "", np.maximum(operations.start[mine], lo), np.minimum(operations.end[mine], hi)
-        )
-        for _, _, mine in streams(trace, gaps)
-    ]
-    return Definition(
-        "per-stream",
-        f"each of {len(parts)} streams on its own, added up",
-        sum(p.idle_ns for p in parts),
-        sum(p.gaps for p in parts),
-        sum(p.window_ns for p in parts),
-    )
-
-
-def _nvidia(trace: Trace, gaps: DeviceGaps, start: Int64, end: Int64, kind: Code8) -> Definition:
+class _NvidiaRule:
     """nsys's gpu_gaps (gpu-starv) rule: per process, graph rows unseen, its overhead busy."""
-    process = trace.operations.process[gaps.rows]
-    # Its test is on the recorded start, not on what a window leaves of it.
-    seen = (kind != Kind.GRAPH) & (trace.operations.start[gaps.rows] > 0)
-    overheads = trace.overheads
-    codes, ids = factorize(overheads.name)
-    named = [trace.strings[i].startswith(NVIDIA_OVERHEAD) for i in ids.tolist()]
-    flush = np.array(named, np.bool_)[codes] if named else np.zeros(0, np.bool_)
-    idle = count = window = 0
-    for k in np.unique(process[seen]).tolist():
-        mine = seen & (process == k)
-        lo, hi = int(start[mine].min()), int(end[mine].max())
-        inside = flush & (overheads.process == k) & (overheads.start > lo) & (overheads.end < hi)
-        part = _measure(
-            "",
-            "",
-            np.concatenate((start[mine], overheads.start[inside])),
-            np.concatenate((end[mine], overheads.end[inside])),
+
+    def __init__(self, overheads: Overheads, strings: Strings) -> None:
+        codes, ids = factorize(overheads.name)
+        named = [strings[i].startswith(NVIDIA_OVERHEAD) for i in ids.tolist()]
+        order = np.flatnonzero(np.array(named, np.bool_)[codes])
+        order = order[np.argsort(overheads.start[order], kind="stable")]
+        self._process, self._start = overheads.process[order], overheads.start[order]
+        self._end = overheads.end[order]
+        self._extent: dict[int, tuple[int, int]] = {}
+        self._covers: dict[int, Cover] = {}
+        self._fed: dict[int, int] = {}
+
+    @staticmethod
+    def _seen(found: Clipped) -> list[tuple[int, Int64]]:
+        """Positions of the operations that count, by process."""
+        operations, rows = found.operations, found.rows
+        # Its test is on the recorded start, not on what a window leaves of it.
+        seen: Bool = (operations.kind[rows] != Kind.GRAPH) & (operations.start[rows] > 0)
+        chosen = np.flatnonzero(seen)
+        return [(k, chosen[mine]) for k, mine in groups(operations.process[rows][chosen])]
+
+    def extend(self, found: Clipped) -> None:
+        for k, mine in self._seen(found):
+            lo, hi = self._extent.get(k, (int(found.start[mine[0]]), 0))
+            self._extent[k] = lo, max(hi, int(found.end[mine].max()))
+
+    def add(self, found: Clipped) -> None:
+        for k, mine in self._seen(found):
+            self._feed(k, found.start[mine], found.end[mine], int(found.start[mine[-1]]))
+
+    def _feed(self, process: int, start: Int64, end: Int64, until: int) -> None:
+        lo, hi = self._extent[process]
+        inside = (self._process == process) & (self._start > lo) & (self._end < hi)
+        inside &= (self._start > self._fed.get(process, lo)) & (self._start <= until)
+        start = np.concatenate((start, self._start[inside]))
+        end = np.concatenate((end, self._end[inside]))
+        order = np.argsort(start, kind="stable")
+        self._covers.setdefault(process, Cover()).add(start[order], end[order])
+        self._fed[process] = max(until, lo)
+
+    def result(self) -> Definition:
+        none = np.empty(0, np.int64)
+        for process, (_, hi) in self._extent.items():
+            self._feed(process, none, none, hi)
+        covers = self._covers.values()
+        return Definition(
+            "nsys-gpu-gaps",
+            NVIDIA_NOTE,
+            sum(c.idle for c in covers),
+            sum(c.gaps for c in covers),
+            sum(c.extent for c in covers),
         )
-        idle, count, window = idle + part.idle_ns, count + part.gaps, window + part.window_ns
-    return Definition(
-        "nsys-gpu-gaps",
-        NVIDIA_NOTE,
-        idle,
-        count,
-        window,
-    )

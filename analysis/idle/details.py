@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from ..model.intervals import Int64, complement, union
+from ..model.arrays import Code8
+from ..model.intervals import Int64
 from ..model.names import operation_name
 from ..model.schema import pid_of
 from ..model.trace import Trace
 from ..question import Question
+from ..store.opened import Store
 from .attribute import Attribution
-from .definitions import Definition, compare_definitions, streams
+from .causes import causes
+from .definitions import Clipped, Definition, OtherDefinitions, Streams, add_streams
 from .gaps import DeviceGaps, GapKind, gap_kinds
-from .steps import Steps
+from .split import Split
+from .steps import Steps, StepSeries
 
 
 @dataclass(frozen=True)
@@ -59,17 +64,82 @@ class DeviceDetails:
     definitions: tuple[Definition, ...] = ()
 
 
+Kinds = Sequence[tuple[StepSeries, Code8, Int64]]
+"""Each series, and of each gap its kind and its step as `gap_kinds` gives them."""
+
+
+class DetailTotals:
+    """Adds up the parts of one device."""
+
+    def __init__(self, source: Trace | Store, question: Question) -> None:
+        self._source, self._question = source, question
+        self._touched = np.zeros(len(causes()), np.int64)
+        self._top: list[TopGap] = []
+        self._streams = Streams()
+        self._others: OtherDefinitions | None = None
+        if question.definitions:
+            self._others = OtherDefinitions(source.overheads, source.strings)
+
+    def extend(self, found: Clipped) -> None:
+        """Before any is added, all parts are shown: see `OtherDefinitions`."""
+        if self._others:
+            self._others.extend(found)
+
+    def add(
+        self,
+        trace: Trace,
+        gaps: DeviceGaps,
+        split: Split | Attribution,
+        kinds: Kinds,
+        found: Clipped,
+        call_name: Callable[[int], str],
+    ) -> None:
+        """Gaps, and the operations that are new; `call_name`: of a row of `split.drained_by`."""
+        for k in split.used:
+            self._touched[k] += np.count_nonzero(split.time[k])
+        if self._question.streams or self._others:
+            add_streams(self._streams, found)
+        if self._others:
+            self._others.add(found, gaps.length)
+        count = self._question.top
+        least = self._top[-1].length_ns if len(self._top) == count > 0 else -1
+        for k in longest(gaps.length, count):
+            if gaps.length[k] <= least:
+                break  # an earlier gap of that length goes first
+            self._top.append(_top_gap(trace, gaps, split, kinds, k, call_name))
+        self._top.sort(key=lambda gap: (-gap.length_ns, gap.start_ns))
+        del self._top[count:]
+
+    def result(self, idle: int, gaps: int, window: int) -> DeviceDetails:
+        """`idle`, `window`: of the device, ns; `gaps`: how many it has."""
+        names = (cause.name for cause in causes())
+        streams = dict(sorted(self._streams.items()))
+        shown = (
+            StreamFigures(
+                pid_of(self._source.processes[process]), number,
+                one.count, one.extent, one.busy, one.idle, one.gaps,
+            )
+            for (process, number), one in streams.items()
+        )  # fmt: skip
+        return DeviceDetails(
+            touched=dict(zip(names, self._touched.tolist(), strict=True)),
+            top=tuple(self._top),
+            streams=tuple(shown) if self._question.streams else (),
+            definitions=self._others.result(idle, gaps, window, streams) if self._others else (),
+        )
+
+
 def device_details(
     trace: Trace, gaps: DeviceGaps, split: Attribution, steps: Steps, question: Question
 ) -> DeviceDetails:
-    """Work out what is wanted of one device."""
-    counts = np.count_nonzero(split.time, axis=1).tolist()
-    return DeviceDetails(
-        {cause.name: count for cause, count in zip(split.causes, counts, strict=True)},
-        top_gaps(trace, gaps, split, steps, question.top) if question.top else (),
-        _streams(trace, gaps) if question.streams else (),
-        compare_definitions(trace, gaps) if question.definitions else (),
-    )
+    """Work out what is wanted of one device of a trace in memory."""
+    totals = DetailTotals(trace, question)
+    found = Clipped.to(trace.operations, gaps.rows, gaps.window_start, gaps.window_end)
+    totals.extend(found)
+    kinds = [(one, *gap_kinds(gaps, one)) for one in steps.series if question.top]
+    calls = trace.calls
+    totals.add(trace, gaps, split, kinds, found, lambda row: calls.names[calls.name[row]])
+    return totals.result(gaps.idle_ns, len(gaps), gaps.window_ns)
 
 
 def longest(length: Int64, count: int) -> list[int]:
@@ -81,54 +151,32 @@ def longest(length: Int64, count: int) -> list[int]:
     return order
 
 
-def top_gaps(
-    trace: Trace, gaps: DeviceGaps, split: Attribution, steps: Steps, count: int
-) -> tuple[TopGap, ...]:
-    """The `count` longest gaps, longest first; of equal ones the earlier."""
-    kinds = [gap_kinds(gaps, one) for one in steps.series]
-    calls = trace.calls
-    found = []
-    for k in longest(gaps.length, count):
-        drain = int(split.drained_by[k])
-        sides = (int(gaps.before[k]), int(gaps.after[k]))
-        before, after = (operation_name(trace, row) if row >= 0 else None for row in sides)
-        found.append(
-            TopGap(
-                int(gaps.start[k]),
-                int(gaps.length[k]),
-                *_of_step(steps, kinds, k),
-                split.causes[int(split.time[:, k].argmax())].name,
-                calls.names[calls.name[drain]] if drain >= 0 else "",
-                before,
-                after,
-            )
-        )
-    return tuple(found)
+def _top_gap(
+    trace: Trace,
+    gaps: DeviceGaps,
+    split: Split | Attribution,
+    kinds: Kinds,
+    k: int,
+    call_name: Callable[[int], str],
+) -> TopGap:
+    drain = int(split.drained_by[k])
+    sides = (int(gaps.before[k]), int(gaps.after[k]))
+    before, after = (operation_name(trace, row) if row >= 0 else None for row in sides)
+    return TopGap(
+        int(gaps.start[k]),
+        int(gaps.length[k]),
+        *_of_step(kinds, k),
+        causes()[int(split.time[:, k].argmax())].name,
+        call_name(drain) if drain >= 0 else "",
+        before,
+        after,
+    )
 
 
-def _of_step(
-    steps: Steps, kinds: list[tuple[np.ndarray, Int64]], gap: int
-) -> tuple[str, int | None]:
+def _of_step(kinds: Kinds, gap: int) -> tuple[str, int | None]:
     """Kind of a gap and number of its step, seen from the first series that knows it."""
-    for (kind_of, step_of), one in zip(kinds, steps.series, strict=True):
-        if kind_of[gap] != GapKind.UNASSIGNED:
-            step = int(one.number[step_of[gap]]) if step_of[gap] >= 0 else None
-            return GapKind(int(kind_of[gap])).name.lower(), step
+    for one, kind, step in kinds:
+        if kind[gap] != GapKind.UNASSIGNED:
+            number = int(one.number[step[gap]]) if step[gap] >= 0 else None
+            return GapKind(int(kind[gap])).name.lower(), number
     return "unassigned", None
-
-
-def _streams(trace: Trace, gaps: DeviceGaps) -> tuple[StreamFigures, ...]:
-    operations = trace.operations
-    found = []
-    for process, number, mine in streams(trace, gaps):
-        busy = union(
-            np.maximum(operations.start[mine], gaps.window_start),
-            np.minimum(operations.end[mine], gaps.window_end),
-        )
-        lo, hi = int(busy.start[0]), int(busy.end[-1])
-        idle = complement(busy, lo, hi)
-        pid = pid_of(trace.processes[process])
-        found.append(
-            StreamFigures(pid, number, len(mine), hi - lo, busy.total, idle.total, len(idle))
-        )
-    return tuple(found)

@@ -8,14 +8,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..model.arrays import Code8
-from ..model.cuda_calls import synchronizing
-from ..model.intervals import Int64, covered_before, union
-from ..model.schema import Kind
-from ..model.trace import Thread, Trace
+from ..model.intervals import Int64
+from ..model.trace import Thread
 from ..statistics.quantiles import Quantiles
-from .attribute import Attribution, drained_names, handoff_threads, host_by_range
-from .gaps import DeviceGaps, GapKind, gap_kinds, sum_by_kind
+from .gaps import GapKind
 from .steps import StepSeries
 
 GPU_BOUND = 0.9
@@ -225,154 +221,6 @@ class HostSeries:
     """Length of the range, interior steps."""
     period: Quantiles | None
     """From one range's start to the next one's, interior steps."""
-
-
-def summarize_device(trace: Trace, gaps: DeviceGaps, attribution: Attribution) -> DeviceSummary:
-    """Figures of one device over its window."""
-    operations = trace.operations
-    rows = gaps.rows
-    count = len(operations) if isinstance(rows, slice) else len(rows)
-    return DeviceSummary(
-        window_start_ns=gaps.window_start,
-        window_end_ns=gaps.window_end,
-        window_ns=gaps.window_ns,
-        busy_ns=gaps.busy_ns,
-        idle_ns=gaps.idle_ns,
-        operations=count,
-        gap_count=len(gaps),
-        gaps=Quantiles.of(gaps.length),
-        causes=attribution.total,
-        drained_by=drained_names(trace, attribution.drained_by, gaps.length),
-        host_ranges=host_by_range(trace, gaps, attribution),
-        handoffs=handoff_threads(trace, gaps, attribution),
-        communication_ns=_communication(trace, gaps),
-        graph_level_ns=_only_graph_level(trace, gaps),
-    )
-
-
-def _of_window(trace: Trace, gaps: DeviceGaps) -> tuple[Int64, Int64]:
-    operations = trace.operations
-    start = np.maximum(operations.start[gaps.rows], gaps.window_start)
-    end = np.minimum(operations.end[gaps.rows], gaps.window_end)
-    return start, end
-
-
-def _communication(trace: Trace, gaps: DeviceGaps) -> int:
-    ids = [i for i, text in trace.strings.values.items() if COMMUNICATION.search(text)]
-    if not ids:
-        return 0
-    start, end = _of_window(trace, gaps)
-    mask = np.isin(trace.operations.name[gaps.rows], ids)
-    return union(start[mask], end[mask]).total
-
-
-def _only_graph_level(trace: Trace, gaps: DeviceGaps) -> int:
-    graph = trace.operations.kind[gaps.rows] == Kind.GRAPH
-    if not graph.any():
-        return 0
-    start, end = _of_window(trace, gaps)
-    return gaps.busy_ns - union(start[~graph], end[~graph]).total
-
-
-def summarize_series(
-    trace: Trace, gaps: DeviceGaps, attribution: Attribution, series: StepSeries
-) -> SeriesSummary | None:
-    """Figures of one series on one device; None where it launched nothing there."""
-    step_of = series.step_of[gaps.rows]
-    positions = np.flatnonzero(step_of >= 0)
-    if len(positions) == 0:
-        return None
-    kind, step = gap_kinds(gaps, series)
-    table = _step_table(trace, gaps, series, positions, kind, step)
-    return SeriesSummary.of(
-        series,
-        gaps.device.index,
-        table,
-        by_kind=sum_by_kind(kind, gaps.length).tolist(),
-        steady=_steady(trace, gaps, attribution, series, positions, kind, table),
-        threads=trace.threads,
-    )
-
-
-def _step_table(
-    trace: Trace,
-    gaps: DeviceGaps,
-    series: StepSeries,
-    mine: Int64,
-    kind: Code8,
-    step: Int64,
-) -> StepTable:
-    """`mine`: positions in `gaps.rows` of the series' operations."""
-    operations = trace.operations
-    n = len(series)
-    owner = series.step_of[gaps.rows][mine]
-    start, end = operations.start[gaps.rows][mine], operations.end[gaps.rows][mine]
-    gpu_start = np.full(n, np.iinfo(np.int64).max)
-    gpu_end = np.full(n, np.iinfo(np.int64).min)
-    np.minimum.at(gpu_start, owner, start)
-    np.maximum.at(gpu_end, owner, end)
-    count = np.bincount(owner, minlength=n)
-    gpu_start[count == 0] = 0
-    gpu_end[count == 0] = 0
-
-    owned = np.flatnonzero(step >= 0)
-
-    def per_step(which: GapKind) -> Int64:
-        chosen = owned[kind[owned] == which]
-        total = np.zeros(n, np.int64)
-        np.add.at(total, step[chosen], gaps.length[chosen])
-        return total
-
-    return StepTable(
-        number=series.number,
-        start=series.start,
-        host=series.end - series.start,
-        operations=count.astype(np.int64),
-        gpu_start=gpu_start,
-        gpu_end=gpu_end,
-        busy=covered_before(gaps.busy, gpu_end) - covered_before(gaps.busy, gpu_start),
-        inter=per_step(GapKind.INTER),
-        intra=per_step(GapKind.INTRA),
-    )
-
-
-def _steady(
-    trace: Trace,
-    gaps: DeviceGaps,
-    attribution: Attribution,
-    series: StepSeries,
-    mine: Int64,
-    kind: Code8,
-    table: StepTable,
-) -> Steady | None:
-    alive = np.flatnonzero(table.operations > 0)
-    if len(alive) < 3:
-        return None
-    operations, calls = trace.operations, trace.calls
-    owner = series.step_of[gaps.rows][mine]
-    start = operations.start[gaps.rows]
-    end = operations.end[gaps.rows]
-    second, last = (int(mine[np.argmax(owner == alive[k])]) for k in (1, -1))
-    if not 0 < second < last:
-        return None
-    lo, hi = (max(gaps.window_start, int(min(end[:k].max(), start[k]))) for k in (second, last))
-    # The gap before an operation counts where it stands: from the second step's first operation up
-    # to, not with, the last step's. (A window may begin amid one.)
-    chosen = gaps.inside(lo, hi)
-    length = gaps.length[chosen]
-    host_lo, host_hi = int(series.start[alive[1]]), int(series.start[alive[-1]])
-    first, stop = np.searchsorted(calls.thread, [series.thread_index, series.thread_index + 1])
-    waits = first + np.flatnonzero(synchronizing(trace)[first:stop])
-    held = union(calls.start[waits], calls.end[waits])
-    held_ns = int(np.diff(covered_before(held, [host_lo, host_hi]))[0])
-    return Steady.of(
-        (lo, hi),
-        len(alive) - 2,
-        by_kind=sum_by_kind(kind[chosen], length).tolist(),
-        host_ns=host_hi - host_lo - held_ns,
-        causes=attribution.by_name(chosen),
-        drained_by=drained_names(trace, attribution.drained_by[chosen], length),
-    )
 
 
 def limiter_of(period: float, busy: float, host: float, drained_share: float) -> str:

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from ..model.arrays import Bool, Code8
 from ..model.errors import TraceError
-from ..model.intervals import Int64, Intervals, union
+from ..model.intervals import Int64, Intervals
 from ..model.trace import Device, Trace
 from ..question import Question
+from ..store.opened import Store
 from .steps import StepSeries
 
 _T = TypeVar("_T", np.int64, np.int32)
@@ -163,7 +164,7 @@ def _leaders(end: Int64, reach: Int64, heads: Int64) -> Int64:
     return leading
 
 
-def edges(trace: Trace, question: Question) -> tuple[int | None, int | None]:
+def edges(trace: Trace | Store, question: Question) -> tuple[int | None, int | None]:
     """Where the window asked for begins and ends, ns; None where the operations decide."""
     lo, hi = question.start, question.end
     if question.capture:
@@ -206,16 +207,3 @@ def gap_kinds(gaps: DeviceGaps, series: StepSeries) -> tuple[Code8, Int64]:
 def sum_by_kind(kind: Code8, length: Int64) -> Int64:
     """Nanoseconds by `GapKind`, shape (4,)."""
     return np.array([int(length[kind == k].sum()) for k in GapKind], np.int64)
-
-
-def idle_everywhere(gaps: tuple[DeviceGaps, ...]) -> tuple[int, int]:
-    """(window ns, idle ns) of all devices together: idle means that not one of them works."""
-    if not gaps:
-        return 0, 0
-    lo, hi = min(g.window_start for g in gaps), max(g.window_end for g in gaps)
-    if len(gaps) == 1:
-        return hi - lo, gaps[0].idle_ns
-    busy = union(
-        np.concatenate([g.busy.start for g in gaps]), np.concatenate([g.busy.end for g in gaps])
-    )
-    return hi - lo, hi - lo - busy.total

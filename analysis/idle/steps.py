@@ -10,7 +10,7 @@ import numpy as np
 from ..model.arrays import Bool, Code, factorize
 from ..model.errors import TraceError
 from ..model.intervals import Int64
-from ..model.source import PROFILER_STEP_NAME, TORCH_PROFILER
+from ..model.source import PROFILER_STEP_NAME, TORCH_PROFILER, Source
 from ..model.trace import Thread, Trace
 from ..question import DEFAULT_STEP, StepPattern
 
@@ -75,6 +75,13 @@ class Steps:
     """Operations whose launch lay in several open steps at once."""
 
 
+def effective(patterns: tuple[StepPattern, ...], source: Source) -> tuple[StepPattern, ...]:
+    """As `find_steps` takes them: torch.profiler marks its own steps."""
+    if patterns == (DEFAULT_STEP,) and source.producer == TORCH_PROFILER:
+        return (PROFILER_STEP,)
+    return patterns
+
+
 def find_steps(trace: Trace, patterns: tuple[StepPattern, ...] = (DEFAULT_STEP,)) -> Steps:
     """Every range that matches, as series, each with its GPU operations.
 
@@ -82,8 +89,7 @@ def find_steps(trace: Trace, patterns: tuple[StepPattern, ...] = (DEFAULT_STEP,)
     call began. What other threads launched (autograd), and start/end ranges that cross threads,
     go by time, where exactly one step of the process was open.
     """
-    if patterns == (DEFAULT_STEP,) and trace.source.producer == TORCH_PROFILER:
-        patterns = (PROFILER_STEP,)
+    patterns = effective(patterns, trace.source)
     series: list[StepSeries] = []
     taken = np.zeros(len(trace.operations), np.bool_)
     doubtful = np.zeros(len(trace.operations), np.bool_)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -79,6 +81,29 @@ def index_among(values: Int64, among: Int64) -> Code:
     """`places` of many values, few of which differ."""
     codes, distinct = factorize(values)
     return each(codes, places(distinct, among))
+
+
+def stretches(rows: int, most: int) -> Iterator[slice]:
+    """All rows, at most so many at a time."""
+    return (slice(low, min(low + most, rows)) for low in range(0, rows, most))
+
+
+def groups(numbers: Int64 | Code) -> list[tuple[int, Int64]]:
+    """Each number that occurs, and its positions, ascending. O(n log n), whatever their count.
+
+    >>> [(number, rows.tolist()) for number, rows in groups(np.array([8, 2, 8]))]
+    [(2, [1]), (8, [0, 2])]
+    """
+    codes, distinct = factorize(numbers.astype(np.int64, copy=False))
+    if len(codes) == 0:
+        return []
+    if len(distinct) == 1:
+        return [(int(distinct[0]), np.arange(len(codes)))]
+    # Sixteen bits, where they are enough, are sorted by counting.
+    narrow = codes.astype(np.int16) if len(distinct) < 2**15 else codes
+    order = np.argsort(narrow, kind="stable")
+    edges = np.cumsum(np.bincount(codes, minlength=len(distinct)))[:-1]
+    return list(zip(distinct.tolist(), np.split(order, edges), strict=True))
 
 
 class FirstMatch:

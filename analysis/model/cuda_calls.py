@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -52,12 +53,15 @@ HOST_FUNCTION = frozenset(
 )
 
 
+def named(names: tuple[str, ...], wanted: Callable[[str], object]) -> Bool:
+    """Which of a trace's call names are wanted; as a table for `Calls.name`, never empty."""
+    return np.array([bool(wanted(name)) for name in names] or [False], np.bool_)
+
+
 def allocating(calls: Calls, rows: Int64 | slice = slice(None)) -> Bool:
     """Which of these calls, or of all, are cudaMalloc, cudaFree and kin, the virtual-memory calls
     of expandable segments included."""
-    wanted = np.array([_ALLOCATOR.match(name) is not None for name in calls.names], np.bool_)
-    names = calls.name[rows]
-    return wanted[names] if len(wanted) else np.zeros(len(names), np.bool_)
+    return named(calls.names, _ALLOCATOR.match)[calls.name[rows]]
 
 
 _known: WeakKeyDictionary[Trace, Bool] = WeakKeyDictionary()

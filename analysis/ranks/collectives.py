@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..analyze import TraceReport
 from ..idle.figures import COMMUNICATION, SeriesSummary
 from ..idle.per_step import steady_periods
 from ..model.arrays import Bool, Code
 from ..model.intervals import Int64, covered_before, union
 from ..model.names import operation_names
+from ..report import TraceReport
 from ..scenes.moments import positions
 
 COLLECTIVE = re.compile(r"AllReduce|AllGather|ReduceScatter", re.IGNORECASE)

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cache
 
-from ..analyze import TraceReport
 from ..model.text import plain
 from ..question import Question
+from ..report import TraceReport
 
 Value = str | int | float | None
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..analyze import TraceReport
 from ..idle.causes import causes
 from ..model.text import plain
+from ..report import TraceReport
 from .base import Report
 
 SHOWN = (

@@ -6,9 +6,9 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from ..analyze import TraceReport
 from ..idle.figures import SeriesSummary
 from ..ranks.stragglers import JobRanks
+from ..report import TraceReport
 from .base import Report, Reporter, Table, Terminal
 from .tables import by_cause, by_rank, by_stream, definitions, pooled, steps, top_gaps
 from .tables.calibrated import calibration

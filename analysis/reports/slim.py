@@ -12,11 +12,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..analyze import TraceReport
 from ..model.intervals import Intervals
 from ..model.trace import Strings
 from ..question import Question
 from ..ranks.collectives import rank_steps
+from ..report import TraceReport
 from .tables.details import cause_rows, longest_rows
 from .tables.device import definition_rows, stream_rows
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..analyze import TraceReport
 from ..idle.attribute import OUTSIDE, drained_names
 from ..idle.gaps import DeviceGaps
 from ..model.arrays import factorize
@@ -15,6 +14,7 @@ from ..model.intervals import Int64, Intervals, clip, pieces
 from ..model.names import operation_name
 from ..model.nesting import innermost
 from ..model.trace import Trace
+from ..report import TraceReport
 from .lanes import api_lane, range_lane, stream_lanes
 from .scene import Lane, Part, Scene, Shade
 from .states import States, gap_states

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from ..analyze import TraceReport
 from ..idle.attribute import Attribution
 from ..idle.figures import DeviceSummary, SeriesSummary, Steady
 from ..idle.gaps import DeviceGaps
 from ..idle.per_step import StepFigures
+from ..report import TraceReport
 from ..verdicts.judge import Level
 from .moments import Moment, device_moments, figures_of, positions, telling_moments
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..analyze import TraceReport
 from ..idle.figures import SeriesSummary
 from ..idle.per_step import StepFigures, step_figures
 from ..model.errors import TraceError
 from ..model.intervals import Int64
+from ..report import TraceReport
 from .compose import scene_of
 from .scene import Scene
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from ..model.errors import TraceError
 from ..model.intervals import Int64
+from ..model.schema import MAX_TIME
 from .layout import BLOCK, FORMAT, GROUPS, INDEXED, narrow
 
 Array = NDArray[Any]
@@ -212,6 +213,11 @@ class Table:
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         self._maps.append(mapped)
         return np.frombuffer(mapped, kind)
+
+    @property
+    def last_end(self) -> int:
+        """When the last of the rows ends, ns; a time before all others where there is none."""
+        return int(self.latest.max(initial=-MAX_TIME))
 
     def __getitem__(self, name: str) -> Array:
         """The whole column as it lies on disk: for searches, which touch little of it."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
-from ..model.arrays import FirstMatch
+from ..model.arrays import FirstMatch, stretches
 from ..model.intervals import Int64
 from .folder import Array, forget
 
@@ -50,7 +50,7 @@ def join_calls(
             repeated(rows[again])
             repeated(rows[mine[again]])
             for side, result in asking:
-                for part in _stretches(len(side.process), most):
+                for part in stretches(len(side.process), most):
                     here = np.flatnonzero(side.process[part] == process)
                     wanted = side.correlation[part][here].astype(np.int64)
                     inside = (wanted >= low) & (wanted < high) & (wanted > 0)
@@ -60,10 +60,6 @@ def join_calls(
                     result[part.start + here[hit]] = rows[found[hit]]
                     forget(side.process, side.correlation, result)
     return repeats
-
-
-def _stretches(rows: int, most: int) -> Iterator[slice]:
-    return (slice(low, min(low + most, rows)) for low in range(0, rows, most))
 
 
 def _ranges(calls: Side, process: int, most: int) -> list[tuple[int, int]]:
@@ -82,7 +78,7 @@ def _ranges(calls: Side, process: int, most: int) -> list[tuple[int, int]]:
 def _chosen(calls: Side, process: int, low: int, high: int, most: int) -> tuple[Int64, Int64]:
     """(rows, ids) of the calls of a process whose id lies in the range."""
     rows, ids = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
-    for part in _stretches(len(calls.process), most):
+    for part in stretches(len(calls.process), most):
         here = np.flatnonzero(calls.process[part] == process)
         found = calls.correlation[part][here].astype(np.int64)
         inside = (found >= low) & (found < high)

@@ -26,7 +26,7 @@ def save_trace(trace: Trace, metadata: Metadata, folder: Path) -> None:
         table = getattr(trace, group)
         columns = {name: getattr(table, name) for name in names if name != "flags"}
         if group == "calls":
-            columns["flags"] = _flags(trace)
+            columns["flags"] = flags_of(trace)
         writer.append(group, columns)
     writer.close_columns()
     write_checked(folder / STRINGS, pack_strings(trace.strings.values))
@@ -49,7 +49,8 @@ def head_of(trace: Trace, metadata: Metadata) -> dict[str, Any]:
     }
 
 
-def _flags(trace: Trace) -> Array:
+def flags_of(trace: Trace) -> Array:
+    """`layout.FAILED` and its kin for each call; shape (calls,)."""
     calls = trace.calls
     flags = calls.failed.astype(np.uint8) * np.uint8(FAILED)
     flags |= synchronizing(trace).astype(np.uint8) * np.uint8(SYNCHRONIZING)

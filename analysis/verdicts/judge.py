@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..idle.attribute import Attribution
-from ..idle.counts import Counted, count_rows
+from ..idle.counts import Counted
+from ..idle.device_totals import DeviceTotals
 from ..idle.figures import SeriesSummary
-from ..idle.gaps import DeviceGaps
 from ..idle.steps import Steps
 from ..model.trace import Trace
 from ..model.verdict import Level, Verdict
+from ..store.opened import Store
 from .recorder import judge_recorder
 from .unusable import of_host, of_operations, unusable_rows
 
@@ -27,37 +27,32 @@ UNKNOWN_SHARE = 0.05
 
 
 def judge(
-    trace: Trace,
-    gaps: Sequence[DeviceGaps],
-    attributions: Sequence[Attribution],
+    trace: Trace | Store,
+    devices: Sequence[DeviceTotals],
     steps: Steps,
     series: tuple[SeriesSummary, ...],
-    counted: Counted | None = None,
+    counted: Counted,
 ) -> tuple[Verdict, ...]:
-    """Every verdict that applies; none means that all figures are ok.
-
-    `counted`: what was counted of the rows before, where the trace does not hold all of them.
-    """
-    counted = counted or count_rows(trace)
+    """Every verdict that applies; none means that all figures are ok."""
     found = [
-        *_activity(trace, counted, gaps, steps),
+        *_activity(trace, counted, steps, working=bool(devices)),
         *_completeness(counted),
         *_rows(trace, counted),
         *_identity(trace),
         *_names(counted.nameless),
         *_graph(counted.graphs),
-        *judge_recorder(trace, gaps, counted, steps),
-        *_launches(gaps, attributions),
-        *_steps(steps, series, {gap.device.index: gap.device.ordinal for gap in gaps}),
+        *judge_recorder(trace, devices, counted, steps),
+        *_launches(devices),
+        *_steps(steps, series, {one.device.index: one.device.ordinal for one in devices}),
     ]
     return tuple(found)
 
 
 def _activity(
-    trace: Trace, counted: Counted, gaps: Sequence[DeviceGaps], steps: Steps
+    trace: Trace | Store, counted: Counted, steps: Steps, *, working: bool
 ) -> list[Verdict]:
     found = []
-    if not gaps:
+    if not working:
         unusable = trace.dropped.total
         code, what = "host-only", "the trace holds no GPU operations"
         if counted.operations:
@@ -132,7 +127,7 @@ def _completeness(counted: Counted) -> list[Verdict]:
     return found
 
 
-def _rows(trace: Trace, counted: Counted) -> list[Verdict]:
+def _rows(trace: Trace | Store, counted: Counted) -> list[Verdict]:
     found = unusable_rows(trace, counted)
     found.extend(
         Verdict("all", Level.DEGRADED, "manifest", note, "record again to renew the manifest")
@@ -141,7 +136,7 @@ def _rows(trace: Trace, counted: Counted) -> list[Verdict]:
     return found
 
 
-def _identity(trace: Trace) -> list[Verdict]:
+def _identity(trace: Trace | Store) -> list[Verdict]:
     if not trace.ambiguous_devices:
         return []
     return [
@@ -186,11 +181,11 @@ def _graph(graphs: int) -> list[Verdict]:
     ]
 
 
-def _launches(gaps: Sequence[DeviceGaps], attributions: Sequence[Attribution]) -> list[Verdict]:
-    idle = sum(g.idle_ns for g in gaps)
+def _launches(devices: Sequence[DeviceTotals]) -> list[Verdict]:
+    idle = sum(one.idle for one in devices)
     if not idle:
         return []
-    unknown = sum(a.total["unknown"] for a in attributions)
+    unknown = sum(one.by_cause.named()["unknown"] for one in devices)
     found = []
     if unknown > UNKNOWN_SHARE * idle:
         level = Level.INVALID if unknown > 0.9 * idle else Level.DEGRADED
@@ -204,10 +199,10 @@ def _launches(gaps: Sequence[DeviceGaps], attributions: Sequence[Attribution]) -
                 "trace the CUDA API too, and start recording before the work is launched",
             )
         )
-    skewed = sum(a.skewed for a in attributions)
-    total = sum(len(g) for g in gaps)
+    skewed = sum(one.skewed for one in devices)
+    total = sum(one.gaps for one in devices)
     if skewed > 0.01 * total:
-        worst = max(a.skew_ns for a in attributions)
+        worst = max(one.skew_ns for one in devices)
         found.append(
             Verdict(
                 "causes",

@@ -6,26 +6,28 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..idle.causes.profiler import CAUSE as PROFILER
+from ..idle.causes.claims import profiler_rows
 from ..idle.counts import Counted
-from ..idle.gaps import DeviceGaps
+from ..idle.device_totals import DeviceTotals
 from ..idle.steps import Steps, StepSeries
 from ..model.intervals import clip, union
 from ..model.source import ERROR
 from ..model.trace import Trace
 from ..model.verdict import Level, Verdict
+from ..store.opened import Store
 
 OVERHEAD_SHARE = 0.05
 
 
 def judge_recorder(
-    trace: Trace, gaps: Sequence[DeviceGaps], counted: Counted, steps: Steps
+    trace: Trace | Store, devices: Sequence[DeviceTotals], counted: Counted, steps: Steps
 ) -> list[Verdict]:
     """Every verdict that follows from the manifest, overhead rows and diagnostics."""
     capture = trace.source.manifest.get("capture")
     given = capture.get("completeness") if isinstance(capture, dict) else None
     facts = given if isinstance(given, dict) else {}
-    return [*_counts(facts), *_overhead(trace, gaps), *_diagnostics(trace, counted, facts, steps)]
+    said = _diagnostics(trace, counted, facts, steps)
+    return [*_counts(facts), *_overhead(trace, devices), *said]
 
 
 def _counts(facts: dict[str, object]) -> list[Verdict]:
@@ -63,11 +65,11 @@ def _counts(facts: dict[str, object]) -> list[Verdict]:
     return found
 
 
-def _overhead(trace: Trace, gaps: Sequence[DeviceGaps]) -> list[Verdict]:
-    if not gaps or PROFILER.rows is None:
+def _overhead(trace: Trace | Store, devices: Sequence[DeviceTotals]) -> list[Verdict]:
+    if not devices:
         return []
-    rows = PROFILER.rows(trace, np.empty(0, np.int64))
-    lo, hi = min(g.window_start for g in gaps), max(g.window_end for g in gaps)
+    rows = profiler_rows(trace)
+    lo, hi = min(one.window_start for one in devices), max(one.window_end for one in devices)
     spent = clip(union(rows.start, rows.end), lo, hi).total
     share = spent / (hi - lo)
     if share < OVERHEAD_SHARE:
@@ -84,7 +86,7 @@ def _overhead(trace: Trace, gaps: Sequence[DeviceGaps]) -> list[Verdict]:
 
 
 def _diagnostics(
-    trace: Trace, counted: Counted, facts: dict[str, object], steps: Steps
+    trace: Trace | Store, counted: Counted, facts: dict[str, object], steps: Steps
 ) -> list[Verdict]:
     def refuted(doubted: str | None) -> bool:
         """nsys says of every recording of a range that events "might" be missing."""
@@ -117,12 +119,12 @@ def _ranges_all_there(facts: dict[str, object]) -> bool:
     return isinstance(issued, int) and isinstance(found, int) and 0 < issued <= found
 
 
-def _no_step_missing(trace: Trace, steps: Steps) -> bool:
+def _no_step_missing(trace: Trace | Store, steps: Steps) -> bool:
     """Whether the steps carry numbers at equal distances, as 0, 1, 2 or 10, 20, 30."""
     return bool(steps.series) and all(_counts_on(trace, series) for series in steps.series)
 
 
-def _counts_on(trace: Trace, series: StepSeries) -> bool:
+def _counts_on(trace: Trace | Store, series: StepSeries) -> bool:
     numbers, apart = series.number, np.diff(series.number)
     if len(numbers) < 3 or series.unclosed.any() or apart[0] <= 0 or (apart != apart[0]).any():
         return False

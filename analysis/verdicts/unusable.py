@@ -5,12 +5,13 @@ from __future__ import annotations
 from ..idle.counts import Counted
 from ..model.trace import Dropped, Trace, Unusable
 from ..model.verdict import Level, Verdict
+from ..store.opened import Store
 
 IMPOSSIBLE_CALLS = 0.01
 """Share of CUDA calls with impossible times from which no cause is believed any more."""
 
 
-def unusable_rows(trace: Trace, counted: Counted) -> list[Verdict]:
+def unusable_rows(trace: Trace | Store, counted: Counted) -> list[Verdict]:
     """One verdict a kind of row; where no row of a kind is left, `validity` says so elsewhere."""
     found = []
     if trace.dropped.total and counted.operations:

@@ -82,7 +82,7 @@ def _whole(store: Store, question: Question) -> TraceReport:
 def _cached(store: Store, question: Question, means: Means) -> TraceReport:
     """From a stored trace, or a stored answer. Raises StoreError as `_whole` does."""
     cache.touch(store.folder)
-    from ..analysis.idle.chunks.answer import unpack
+    from ..analysis.answer import unpack
 
     answer = _answer(store.folder, store.path, question)
     with contextlib.suppress(StoreError):
@@ -99,10 +99,10 @@ def _cached(store: Store, question: Question, means: Means) -> TraceReport:
 
 
 def _chunked(store: Store, budget: int, question: Question) -> TraceReport:
-    from ..analysis.idle.chunks.analyze import analyze_store, sizes_for
+    from ..analysis.idle.sizes import sizes_for
 
     with reported(store.path.name) as progress:
-        return analyze_store(store, question, sizes_for(budget), progress)
+        return analyze(store, question, sizes_for(budget), progress)
 
 
 def _in_chunks(path: Path, name: str | None, budget: int, question: Question) -> TraceReport:
@@ -160,7 +160,7 @@ class _Keeper(threading.Thread):
             self._keep()
 
     def _keep(self) -> None:
-        from ..analysis.idle.chunks.analyze import keep_whole
+        from ..analysis.idle.kept import keep_whole
         from ..analysis.readers.metadata import read_metadata
         from ..analysis.readers.sqlite.database import open_database
         from ..analysis.store.save import save_trace
@@ -181,7 +181,7 @@ class _Keeper(threading.Thread):
 
 def _answer(folder: Path, path: Path, question: Question) -> Path:
     """Where the answer to a question is kept; the manifest beside the trace is part of it."""
-    from ..analysis.idle.chunks.answer import key_of
+    from ..analysis.answer import key_of
 
     key = hashlib.sha256(key_of(question).encode())
     manifest = path.with_suffix(".json")
@@ -191,7 +191,7 @@ def _answer(folder: Path, path: Path, question: Question) -> Path:
 
 
 def _cache_answer(answer: Path, report: TraceReport, question: Question) -> None:
-    from ..analysis.idle.chunks.answer import pack
+    from ..analysis.answer import pack
 
     answer.parent.mkdir(exist_ok=True)
     write_checked(answer, pack(report, question))

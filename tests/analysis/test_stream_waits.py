@@ -7,7 +7,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.analysis.idle.causes.dependency import _after_stream_wait
+from harness.analysis.idle.waits import behind_waits
 from harness.analysis.readers.open import open_trace
 
 from .build import builder
@@ -48,4 +48,4 @@ def test_held_is_what_follows_a_wait_on_its_own_stream(
     trace.write(path)
     read = open_trace(path)
     operations = read.operations.launch.argsort()
-    assert _after_stream_wait(read, operations).tolist() == held
+    assert behind_waits(read)[operations].tolist() == held

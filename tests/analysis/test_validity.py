@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 
 from harness.analysis.analyze import TraceReport, analyze
-from harness.analysis.idle.chunks.analyze import analyze_store
-from harness.analysis.idle.chunks.parts import Sizes
+from harness.analysis.idle.sizes import Sizes
 from harness.analysis.model.schema import NULL
 from harness.analysis.model.trace import Unusable
 from harness.analysis.question import Question, StepPattern
@@ -198,7 +197,7 @@ def test_copies_of_which_no_row_is_left(tmp_path: Path, limit: int | None) -> No
         store.mkdir()
         save_trace(trace, read_metadata(open_database(path)), store)
         sizes = Sizes(operations=3, host_rows=3)
-        return analyze_store(Store(store, path), Question(), sizes).verdicts
+        return analyze(Store(store, path), Question(), sizes).verdicts
 
     assert not found()
     change(path, "DROP TABLE CUPTI_ACTIVITY_KIND_MEMCPY")
@@ -280,7 +279,7 @@ def chunked(path: Path, folder: Path) -> tuple[TraceReport, ...]:
         else:
             build_store(path, store, 1, lambda *_: None)
         sizes = Sizes(operations=3, host_rows=3)
-        found.append(analyze_store(Store(store, path), Question(), sizes))
+        found.append(analyze(Store(store, path), Question(), sizes))
     return tuple(found)
 
 

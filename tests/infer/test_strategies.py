@@ -11,7 +11,7 @@ from harness.analysis.analyze import analyze
 from harness.analysis.idle.infer.infer import infer_steps
 from harness.analysis.idle.steps import find_steps
 from harness.analysis.model.errors import TraceError
-from harness.analysis.question import StepPattern
+from harness.analysis.question import Question, StepPattern
 from harness.analysis.readers.open import open_trace
 
 from .loops import (
@@ -214,19 +214,14 @@ def test_step_times_run_on_from_wait_to_wait(tmp_path: Path) -> None:
 
 def test_summaries_of_inferred_steps_match(tmp_path: Path) -> None:
     """Idle per steady step comes out the same, whoever marked the steps."""
-    from harness.analysis.idle.figures import summarize_series
-
     trace = opened(recorded(kv_cache).trace, tmp_path)
-    report = analyze(trace)
-    gaps, causes = report.gaps[0], report.attributions[0]
-    marked = report.series[0].steady
-    found = summarize_series(trace, gaps, causes, infer_steps(trace).series)
-    assert found is not None
-    assert found.steady is not None
+    marked = analyze(trace).series[0].steady
+    (series,) = analyze(trace, Question(infer=True)).series
+    assert series.steady is not None
     assert marked is not None
-    assert found.steady.steps == marked.steps
-    assert found.steady.idle_ns == marked.idle_ns
-    assert found.steady.period_ns == pytest.approx(marked.period_ns, rel=1e-3)
+    assert series.steady.steps == marked.steps
+    assert series.steady.idle_ns == marked.idle_ns
+    assert series.steady.period_ns == pytest.approx(marked.period_ns, rel=1e-3)
 
 
 RECORDED = [

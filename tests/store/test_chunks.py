@@ -12,10 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harness.analysis.analyze import analyze
-from harness.analysis.idle.chunks.analyze import analyze_store
-from harness.analysis.idle.chunks.answer import pack, unpack
-from harness.analysis.idle.chunks.parts import Sizes
-from harness.analysis.idle.chunks.sample import Sample
+from harness.analysis.answer import pack, unpack
+from harness.analysis.idle.sizes import Sizes
 from harness.analysis.model.errors import TraceError
 from harness.analysis.model.trace import Trace
 from harness.analysis.question import DEFAULT_STEP, Question, StepPattern
@@ -23,6 +21,7 @@ from harness.analysis.readers.metadata import read_metadata
 from harness.analysis.readers.open import open_trace
 from harness.analysis.readers.sqlite.database import open_database
 from harness.analysis.statistics.quantiles import Quantiles
+from harness.analysis.statistics.sample import Sample
 from harness.analysis.store.opened import Store
 from harness.analysis.store.save import save_trace
 from harness.analysis.writer.writer import TraceBuilder
@@ -54,7 +53,7 @@ def whole(trace: Trace, question: Question) -> object:
 
 def chunked(store: Store, question: Question, sizes: Sizes) -> object:
     try:
-        report = analyze_store(store, in_detail(question), sizes)
+        report = analyze(store, in_detail(question), sizes)
     except TraceError as error:
         return str(error)
     found = ordered(figures(report))
@@ -147,7 +146,7 @@ def test_quantiles_of_a_sample_that_nobody_holds(values: list[int], limit: int, 
 
 def test_rows_that_are_not_held_cannot_be_asked_for(tmp_path: Path) -> None:
     trace = open_trace(invent(1, tmp_path / "trace.sqlite"))
-    report = analyze_store(stored(trace, tmp_path / "store"))
+    report = analyze(stored(trace, tmp_path / "store"))
     with pytest.raises(AttributeError):
         _ = report.trace.operations
     with pytest.raises(AttributeError):
@@ -209,5 +208,5 @@ def test_a_dead_step_began_at_no_time_on_the_gpu(tmp_path: Path) -> None:
     trace = open_trace(tmp_path / "t.sqlite")
     store = stored(trace, tmp_path / "store")
     assert chunked(store, Question(), Sizes(2, 2)) == whole(trace, Question())
-    rows = figures(analyze_store(store, in_detail(Question()), Sizes(2, 2)))["by_step"]
+    rows = figures(analyze(store, in_detail(Question()), Sizes(2, 2)))["by_step"]
     assert [row["gpu_start_ns"] is None for row in rows] == [False] * 4 + [True]

@@ -255,7 +255,6 @@ def test_the_command_line_gives_the_same_within_a_budget(
 def test_a_window_of_a_stored_trace_reads_little_of_it(
     trace: Path, public_traces: Path, tmp_path: Path
 ) -> None:
-    from harness.analysis.idle.chunks.analyze import analyze_store
     from harness.analysis.question import StepPattern
     from harness.analysis.readers.metadata import read_metadata
     from harness.analysis.readers.sqlite.database import open_database
@@ -268,13 +267,13 @@ def test_a_window_of_a_stored_trace_reads_little_of_it(
     place.mkdir()
     save_trace(open_trace(big), read_metadata(open_database(big)), place)
     pattern = (StepPattern.glob("Step *"), StepPattern.glob("*"))[:1]
-    analyze_store(Store(place, big), Question(patterns=pattern))
+    analyze(Store(place, big), Question(patterns=pattern))
     columns = sum(path.stat().st_size for path in place.glob("*.bin"))
     for question in (
         Question(patterns=pattern, start=20_000_000_000, end=20_200_000_000),
         Question(patterns=pattern, steps=(300, 305)),
     ):
         store = Store(place, big)
-        report = analyze_store(store, question)
+        report = analyze(store, question)
         assert 0 < report.devices[0].operations < 2000
         assert store.bytes_read < columns / 20

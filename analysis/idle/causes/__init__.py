@@ -1,26 +1,20 @@
-"""Idle causes: one module each, found by name, walked by the engine in `attribute.py`.
+"""Idle causes: one table, walked by the engine in `attribute.py`.
 
-To add a cause, add a module here that defines `CAUSE`. Nothing else needs to change: the engine,
-the tables, the reference and the contract test walk this registry.
+To add a cause, add a row to `table.py`, and what it goes by to `claims.py`, if more than its
+phase. Nothing else needs to change: the engine, reports and the contract test walk the table.
 """
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from functools import cache
 
-from .base import Cause, Phase
+from .base import Cause, GapContext, Phase
+from .table import CAUSES
 
-__all__ = ["Cause", "Phase", "causes"]
+__all__ = ["Cause", "GapContext", "Phase", "causes"]
 
 
 @cache
 def causes() -> tuple[Cause, ...]:
-    """Every registered cause, in the order in which they claim time."""
-    found = []
-    for module in pkgutil.iter_modules(__path__):
-        cause = getattr(importlib.import_module(f".{module.name}", __name__), "CAUSE", None)
-        if isinstance(cause, Cause):
-            found.append(cause)
-    return tuple(sorted(found, key=lambda c: (c.phase, c.priority, c.name)))
+    """Every cause, in the order in which they claim time."""
+    return tuple(sorted(CAUSES, key=lambda cause: (cause.phase, cause.priority)))

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ...analyze import TraceReport
 from ...idle.causes import causes
 from ...model.text import plain
 from ...question import Question
+from ...report import TraceReport
 from ...verdicts.judge import Level
 from ..base import Column, Report, Table, Value
 from .kept import rows_of

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import astuple
 
-from ...analyze import TraceReport
 from ...question import Question
+from ...report import TraceReport
 from ...statistics.quantiles import Quantiles
 from ..base import Column, Report, Table, Value
 from .kept import rows_of

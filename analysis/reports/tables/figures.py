@@ -6,9 +6,9 @@ from collections import defaultdict
 
 import numpy as np
 
-from ...analyze import TraceReport
 from ...idle.causes import causes
 from ...idle.figures import SeriesSummary
+from ...report import TraceReport
 from ...statistics.quantiles import Quantiles
 from ..base import Column, Report, Table, Value
 from .notes import outside_steps, step_notes

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-from ...analyze import TraceReport
+from ...report import TraceReport
 
 Row = TypeVar("Row")
 

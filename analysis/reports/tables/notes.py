@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ...analyze import TraceReport
 from ...idle.figures import Steady
 from ...model.text import plain
+from ...report import TraceReport
 from ..base import Report
 from .place import believed
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ...analyze import TraceReport
 from ...idle.figures import SeriesSummary
+from ...report import TraceReport
 from ...verdicts.judge import Level
 from ..base import Column, Report, Value
 

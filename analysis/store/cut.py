@@ -1,47 +1,28 @@
-"""Parts of a stored trace: some operations with the calls, ranges and overheads that matter."""
+"""A trace of some rows of a store: operations with the calls, ranges and overheads that matter."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
-from ...model.arrays import Bool, distinct_rows
-from ...model.cuda_calls import know_synchronizing
-from ...model.intervals import Int64
-from ...model.trace import Operations, Overheads, Ranges, Synchronizations, Trace
-from ...store.folder import Array
-from ...store.layout import BLOCK, GROUPS, SYNCHRONIZING
-from ...store.opened import Store
-from ..causes.dependency import know_stream_waits
+from ..model.arrays import distinct_rows
+from ..model.cuda_calls import know_synchronizing
+from ..model.intervals import Int64
+from ..model.trace import Operations, Overheads, Ranges, Synchronizations, Trace
+from .folder import Array
+from .layout import BLOCK, GROUPS, SYNCHRONIZING
+from .opened import Store
 
 NO_ROWS = np.empty(0, np.int64)
 
 
-@dataclass(frozen=True)
-class Sizes:
-    """How much is held at once."""
-
-    operations: int
-    host_rows: int
-    """Calls and ranges; one operation's launch and one instant's ranges are the least."""
-
-
-Released = dict[tuple[int, int], Int64]
-"""(process, stream) to the launch times, ascending, of operations queued behind a stream wait."""
-
-
-def no_ranges() -> Ranges:
-    return Ranges(**{name: np.empty(0, kind) for name, kind in GROUPS["ranges"].items()})
-
-
-def _no_synchronizations() -> Synchronizations:
-    names = GROUPS["synchronizations"].items()
-    return Synchronizations(**{name: np.empty(0, kind) for name, kind in names})
-
-
 def no_operations() -> Operations:
-    return Operations(**{name: np.empty(0, kind) for name, kind in GROUPS["operations"].items()})
+    return Operations(**_empty("operations"))
+
+
+def _empty(group: str) -> dict[str, Array]:
+    return {name: np.empty(0, kind) for name, kind in GROUPS[group].items()}
 
 
 def rows_in(store: Store, lo: int | None, hi: int | None) -> tuple[int, int]:
@@ -71,35 +52,40 @@ def launches_of(operations: Operations) -> Int64:
     return distinct_rows(launch)
 
 
+def in_window(store: Store, rows: slice, lo: int | None, hi: int | None) -> Int64:
+    """Which of these operations touch `[lo, hi)`."""
+    found = np.arange(rows.start, rows.stop)
+    if lo is not None:
+        found = found[store.operations.one(rows, "end") > lo]
+    if hi is not None:
+        found = found[store.operations.one(found, "start") < hi]
+    return found
+
+
 def part_of(
     store: Store,
     operations: Operations,
     calls: Int64,
     ranges: Ranges | None = None,
     overheads: Overheads | None = None,
-    released: Released | None = None,
 ) -> Trace:
     """A trace of these operations and of the calls at these rows, ascending.
 
     An operation whose launch is not among them counts as launched by none.
     """
     columns = store.calls.read(slice_of(calls))
-    flags = columns["flags"]
+    held = (columns["flags"] & SYNCHRONIZING) > 0
     at = np.searchsorted(calls, operations.launch)
     found = at < len(calls)
     found[found] = calls[at[found]] == operations.launch[found]
-    none = np.empty(0, np.int64)
     trace = store.part(
         replace(operations, launch=np.where(found, at, -1)),
         columns,
-        no_ranges() if ranges is None else ranges,
-        _no_synchronizations(),
-        Overheads(none, none, none.astype(np.int32), none.astype(np.int32), none)
-        if overheads is None
-        else overheads,
+        ranges or Ranges(**_empty("ranges")),
+        Synchronizations(**_empty("synchronizations")),
+        overheads or Overheads(**_empty("overheads")),
     )
-    know_synchronizing(trace, (flags & SYNCHRONIZING) > 0)
-    know_stream_waits(trace, _held(trace, released or {}))
+    know_synchronizing(trace, held)
     return trace
 
 
@@ -108,22 +94,6 @@ def slice_of(rows: Int64) -> Int64 | slice:
     if len(rows) and rows[-1] - rows[0] + 1 == len(rows):
         return slice(int(rows[0]), int(rows[-1]) + 1)
     return rows
-
-
-def _held(trace: Trace, released: Released) -> Bool:
-    operations = trace.operations
-    held = np.zeros(len(operations), np.bool_)
-    for (process, stream), times in released.items():
-        mine = np.flatnonzero(
-            (operations.process == process)
-            & (operations.stream == stream)
-            & (operations.launch >= 0)
-        )
-        if len(times) and len(mine):
-            launched = trace.calls.start[operations.launch[mine]]
-            at = np.minimum(np.searchsorted(times, launched), len(times) - 1)
-            held[mine] = times[at] == launched
-    return held
 
 
 def calls_touching(store: Store, threads: list[int], first: int, last: int) -> list[Int64]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...model.intervals import Int64
+from ..model.intervals import Int64
 
 
 class Cover:

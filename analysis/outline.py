@@ -5,11 +5,9 @@ To ask one of them for rows is an AttributeError, never an empty answer.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from ...model.trace import Device, Trace
-from ...store.opened import Store
-from ..gaps import DeviceGaps
+from .idle.gaps import DeviceGaps
+from .model.trace import Device, Trace
+from .store.opened import Store
 
 
 class OutlinedGaps(DeviceGaps):
@@ -43,21 +41,3 @@ class OutlinedTrace(Trace):
             "calls_unusable", "duplicate_calls", "ambiguous_devices",
         ):  # fmt: skip
             object.__setattr__(self, name, getattr(store, name))
-
-
-class JudgedTrace(OutlinedTrace):
-    """The same with what the verdicts read: texts and overhead rows."""
-
-    def __init__(self, store: Store) -> None:
-        super().__init__(store)
-        object.__setattr__(self, "strings", store.strings)
-        object.__setattr__(self, "overheads", store.overheads)
-
-
-@dataclass(frozen=True)
-class OutlinedSplit:
-    """What the verdicts read of an `Attribution`."""
-
-    total: dict[str, int]
-    skewed: int
-    skew_ns: int

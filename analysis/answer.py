@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ...analyze import TraceReport
-from ...question import Question
-from ...statistics.quantiles import Quantiles
-from ...store.codec import decode, encode
-from ...store.opened import Store
-from ...verdicts.judge import Level, Verdict
-from ..definitions import Definition
-from ..details import DeviceDetails, StreamFigures, TopGap
-from ..figures import DeviceSummary, HostSeries, SeriesSummary, Steady, StepTable
-from ..steps import Steps
+from .idle.definitions import Definition
+from .idle.details import DeviceDetails, StreamFigures, TopGap
+from .idle.figures import DeviceSummary, HostSeries, SeriesSummary, Steady, StepTable
+from .idle.steps import Steps
+from .model.verdict import Level, Verdict
 from .outline import OutlinedGaps, OutlinedTrace
+from .question import Question
+from .report import TraceReport
+from .statistics.quantiles import Quantiles
+from .store.codec import decode, encode
+from .store.opened import Store
 
 _KNOWN = (
     DeviceSummary, Quantiles, SeriesSummary, Steady, StepTable, HostSeries, Verdict, Level,

@@ -8,8 +8,8 @@ from typing import IO
 
 import numpy as np
 
-from ...model.intervals import Int64
-from ...statistics.quantiles import Quantiles
+from ..model.intervals import Int64
+from .quantiles import Quantiles
 
 _BITS = 16
 """Bits looked at in one pass over the file."""

@@ -1,0 +1,94 @@
+"""How causes are told apart: by what a thread was doing, or by what lies around a gap."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...model.arrays import Bool, factorize
+from ...model.cuda_calls import HOST_FUNCTION, allocating, synchronizing, thread_rows
+from ...model.intervals import Int64
+from ...model.trace import ThreadRows, Trace
+from ...store.opened import Store
+from ..waits import behind_waits
+from .base import GapContext
+
+NOT_THE_PROFILERS = frozenset({"Command Buffer Full", "Lazy Function Loading"})
+"""CUPTI files these under overhead, but the program would meet them without a profiler too: a
+launch queue that is full, and a kernel's code loaded on first use."""
+
+
+# What threads were doing: `Cause.rows`
+
+
+def profiler_rows(trace: Trace | Store, calls: Int64 | None = None) -> ThreadRows:
+    """The profiler's own work."""
+    del calls  # the profiler's rows are not calls
+    overheads = trace.overheads
+    codes, ids = factorize(overheads.name)
+    own = np.array([trace.strings[i] not in NOT_THE_PROFILERS for i in ids.tolist()], np.bool_)
+    mask = (own[codes] if len(ids) else np.zeros(0, np.bool_)) & (overheads.thread >= 0)
+    return ThreadRows(overheads.thread[mask], overheads.start[mask], overheads.end[mask])
+
+
+def allocator_rows(trace: Trace, calls: Int64) -> ThreadRows:
+    """Device and pinned memory being allocated or freed."""
+    return thread_rows(trace.calls, calls[allocating(trace.calls, calls)])
+
+
+def sync_rows(trace: Trace, calls: Int64) -> ThreadRows:
+    """The host waiting for the GPU, while the GPU had nothing to do."""
+    return thread_rows(trace.calls, calls[synchronizing(trace)[calls]])
+
+
+def api_rows(trace: Trace, calls: Int64) -> ThreadRows:
+    """Any other CUDA API call."""
+    others = ~(allocating(trace.calls, calls) | synchronizing(trace)[calls])
+    return thread_rows(trace.calls, calls[others])
+
+
+# What lies around a gap: `Cause.claims`
+
+
+def handed_over(context: GapContext) -> Bool:
+    """Another thread launched the work before the gap, and this one had not begun."""
+    calls = context.trace.calls
+    claimed = np.zeros(len(context.launch), np.bool_)
+    rows = np.flatnonzero(context.launch_before >= 0)
+    launch, earlier = context.launch[rows], context.launch_before[rows]
+    changed = calls.thread[launch] != calls.thread[earlier]
+    rows, launch, earlier = rows[changed], launch[changed], earlier[changed]
+    # Calls are sorted by (thread, start): the row above the launch is its thread's previous call.
+    previous = np.maximum(launch - 1, 0)
+    quiet = (
+        (launch == 0)
+        | (calls.thread[previous] != calls.thread[launch])
+        | (calls.start[previous] < calls.start[earlier])
+    )
+    claimed[rows[quiet]] = True
+    return claimed
+
+
+def same_launch(context: GapContext) -> Bool:
+    """Both sides of the gap are nodes of one CUDA graph launch."""
+    same: Bool = context.launch == context.launch_before
+    return same
+
+
+def held_back(context: GapContext) -> Bool:
+    """Launched, and held back by something the trace shows: a stream wait, a host function, a
+    peer."""
+    claimed: Bool = context.trace.operations.peer[context.after]
+    claimed |= behind_waits(context.trace)[context.after]
+    claimed |= _after_host_function(context.trace, context.launch)
+    return claimed
+
+
+def _after_host_function(trace: Trace, launch: Int64) -> Bool:
+    """Is a host function the last thing queued by the same thread before this launch?"""
+    calls = trace.calls
+    functions = calls.named(HOST_FUNCTION)
+    if not functions.any():
+        return np.zeros(len(launch), np.bool_)
+    previous = np.maximum(launch - 1, 0)
+    same: Bool = (launch > 0) & (calls.thread[previous] == calls.thread[launch])
+    return same & functions[previous]

@@ -1,0 +1,82 @@
+"""What is kept beside the columns of a store: facts of all rows, and what steps launched."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from pathlib import Path
+
+from ..model.trace import Trace
+from ..question import Question, StepPattern
+from ..store.codec import decode, encode
+from ..store.folder import StoreError, read_checked, write_checked
+from ..store.opened import Store
+from ..store.whole import Whole
+from .counts import Counted, Facts, facts_of
+from .launched import Extent, Launched, Launches, find_launches
+from .owners import StoredSteps, WholeSteps, matching_rows
+from .parts import StoredParts, WholeParts
+from .sizes import Progress, Sizes, quiet
+from .steps import Steps, effective
+
+FACTS = "facts.bin"
+_CLASSES = (Launches, Launched, Extent)
+
+
+def known_facts(store: Store, sizes: Sizes, progress: Progress) -> Facts:
+    """What the store has counted, counted now where it has not."""
+    path = store.folder / FACTS
+    try:
+        found: Facts = decode(read_checked(path), (Facts, Counted))
+    except StoreError:
+        found = facts_of(store, sizes, progress)
+        _keep(path, found)
+    return found
+
+
+def known_steps(
+    store: Store, patterns: tuple[StepPattern, ...], sizes: Sizes, progress: Progress
+) -> tuple[StoredSteps, Launches]:
+    """The steps, and what they launched in the whole trace: found now where the store has not kept
+    that."""
+    patterns = effective(patterns, store.source)
+    path = store.folder / _steps_file(patterns)
+    try:
+        matched, walked = decode(read_checked(path), _CLASSES)
+        return StoredSteps(store, patterns, matched), walked
+    except StoreError:
+        names = store.ranges["name"]
+        store.ranges.bytes_read += names.nbytes
+        matched = matching_rows(names, store.strings, patterns, sizes.host_rows)
+        steps = StoredSteps(store, patterns, matched)
+        walked = find_launches(StoredParts(store, steps, sizes, progress))
+        _keep(path, (matched, walked))
+        return steps, walked
+
+
+def keep_whole(folder: Path, trace: Trace, steps: Steps, question: Question) -> None:
+    """Beside a store, what its first analysis in memory found out about all of its rows.
+
+    `steps`: those of the report, kept only where nothing narrowed them.
+    """
+    if question.infer:
+        return
+    sizes = Sizes.all(trace)
+    write_checked(folder / FACTS, encode(facts_of(Whole(trace), sizes, quiet)))
+    if (question.steps, question.start, question.end) == ((None, None), None, None):
+        patterns = effective(question.patterns, trace.source)
+        matched = matching_rows(trace.ranges.name, trace.strings, patterns, sizes.host_rows)
+        walked = find_launches(WholeParts(trace, WholeSteps(steps)))
+        write_checked(folder / _steps_file(patterns), encode((matched, walked)))
+
+
+def _steps_file(patterns: tuple[StepPattern, ...]) -> str:
+    """Where a store keeps what the steps of these patterns launched."""
+    texts = tuple(pattern.regex.pattern for pattern in patterns)
+    return f"steps-{hashlib.sha256(repr(texts).encode()).hexdigest()[:16]}.bin"
+
+
+def _keep(path: Path, value: object) -> None:
+    """Beside the columns, where there is room and permission; else it is found again next time."""
+    with contextlib.suppress(OSError):
+        write_checked(path, encode(value))

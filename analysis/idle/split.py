@@ -1,0 +1,185 @@
+"""The idle time of some gaps by cause, however many calls lie in them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from ..model.arrays import distinct_rows, factorize, groups
+from ..model.intervals import Int64
+from ..model.trace import Operations, Trace
+from ..store.cut import (
+    calls_touching,
+    host_rows,
+    no_operations,
+    overheads_touching,
+    part_of,
+    ranges_touching,
+)
+from ..store.opened import Store
+from .attribute import (
+    Attribution,
+    attribute,
+    drain_codes,
+    handoff_threads,
+    host_by_range,
+    launch_edges,
+)
+from .causes import causes
+from .gaps import DeviceGaps, known
+from .waits import Released, know_released
+
+
+@dataclass
+class Split:
+    """Idle time of some gaps of one device, by cause and by what is known of the causes."""
+
+    time: Int64
+    """Shape (causes, gaps), ns."""
+    used: set[int]
+    """Positions of the causes that have any time."""
+    drained_by: Int64
+    """Shape (gaps,): row of the call that drained the queue, in the whole trace; -1 for none."""
+    drains: Int64
+    """The same as a number for each name."""
+    host: Mapping[str, int]
+    """Idle ns of cause `host` by NVTX range."""
+    handoffs: Mapping[str, int]
+    """Idle ns of cause `handoff` by threads."""
+    skewed: int
+    skew_ns: int
+    whole: Attribution | None = field(default=None)
+    """With all rows, where the trace is in memory."""
+
+
+def split_whole(trace: Trace, gaps: DeviceGaps, names: dict[str, int]) -> Split:
+    """Of gaps of a trace in memory. `names`: see `attribute.drain_codes`."""
+    found = attribute(trace, gaps)
+    return Split(
+        found.time, set(found.used), found.drained_by,
+        drain_codes(trace, found.drained_by, names),
+        host_by_range(trace, gaps, found), handoff_threads(trace, gaps, found),
+        found.skewed, found.skew_ns, found,
+    )  # fmt: skip
+
+
+def split_stored(
+    store: Store,
+    part: Trace,
+    operations: Operations,
+    gaps: DeviceGaps,
+    released: Released,
+    names: dict[str, int],
+    most: int,
+) -> Split:
+    """Of gaps between operations of a stored trace.
+
+    `part`: a trace of these operations and their launches; `operations`: the same with rows of the
+    store's calls as `launch`; `most`: calls and ranges that may be held. Where more lie in the
+    gaps, the gaps are halved; a single one is halved in time: each half has the same operations
+    around it, so that the parts add up.
+    """
+    time = np.zeros((len(causes()), len(gaps)), np.int64)
+    found = _Found(store, operations, released, time, np.full(len(gaps), -1, np.int64))
+    todo = [(0, len(gaps), -1, -1)] if len(gaps) else []
+    while todo:
+        low, high, first, last = todo.pop()
+        start, end = gaps.start[low:high], gaps.end[low:high]
+        if last >= 0:
+            start, end = np.array([first]), np.array([last])
+        span = (int(start[0]), int(end[-1]))
+        threads = _threads(store, operations, gaps.after[low:high])
+        if host_rows(store, threads, *span) > most:
+            if high - low > 1:
+                middle = (low + high) // 2
+                todo += [(middle, high, -1, -1), (low, middle, -1, -1)]
+                continue
+            if span[1] - span[0] > 1:
+                middle = (span[0] + span[1]) // 2
+                todo += [(low, high, middle, span[1]), (low, high, span[0], middle)]
+                continue
+        some = replace(
+            gaps,
+            start=start,
+            end=end,
+            before=gaps.before[low:high],
+            after=gaps.after[low:high],
+            boundary=gaps.boundary[low:high],
+        )
+        found.add(some, threads, span, slice(low, high))
+        store.forget()
+    assert np.array_equal(time.sum(axis=0), gaps.length)
+    skew = launch_edges(part, gaps, known(part.operations.launch, gaps.after))[2]
+    return Split(
+        time, found.used, found.drained_by, _drains(store, found.drained_by, names, most),
+        found.host, found.handoffs,
+        int(np.count_nonzero(skew > 0)), int(skew.max(initial=0)),
+    )  # fmt: skip
+
+
+def _threads(store: Store, operations: Operations, after: Int64) -> list[int]:
+    """The threads that launched what ends these gaps."""
+    launch = operations.launch[after[after >= 0]]
+    thread = store.calls.one(launch[launch >= 0], "thread")
+    distinct: list[int] = factorize(thread.astype(np.int64))[1].tolist()
+    return distinct
+
+
+@dataclass
+class _Found:
+    """What some of the gaps add to a split, with rows of the store's calls."""
+
+    store: Store
+    operations: Operations
+    released: Released
+    time: Int64
+    drained_by: Int64
+    used: set[int] = field(default_factory=set)
+    host: Counter[str] = field(default_factory=Counter)
+    handoffs: Counter[str] = field(default_factory=Counter)
+
+    def add(
+        self, gaps: DeviceGaps, threads: list[int], span: tuple[int, int], where: slice
+    ) -> None:
+        store = self.store
+        around = np.concatenate((gaps.before, gaps.after))
+        launches = self.operations.launch[around[around >= 0]]
+        launches = launches[launches >= 0]
+        # The call above a launch says what its thread did before it.
+        needed = [launches, np.maximum(launches - 1, 0), *calls_touching(store, threads, *span)]
+        calls = distinct_rows(*needed)
+        ranges, overheads = ranges_touching(store, threads, *span), overheads_touching(store, *span)
+        part = part_of(store, self.operations, calls, ranges, overheads)
+        know_released(part, self.released)
+        found = attribute(part, gaps)
+        for k in found.used:
+            self.time[k, where] += found.time[k]
+        self.used.update(found.used)
+        drained = known(calls, found.drained_by)
+        self.drained_by[where] = np.where(drained >= 0, drained, self.drained_by[where])
+        self.host.update(host_by_range(part, gaps, found))
+        self.handoffs.update(handoff_threads(part, gaps, found))
+
+
+def _drains(store: Store, rows: Int64, names: dict[str, int], most: int) -> Int64:
+    """As `attribute.drain_codes`, for rows of the store's calls."""
+    calls = distinct_rows(rows[rows >= 0])
+    codes = np.full(len(calls), -1, np.int64)
+    todo = [(thread, mine) for thread, mine in groups(store.calls.one(calls, "thread"))]
+    while todo:
+        thread, mine = todo.pop()
+        some = calls[mine]
+        first, last = store.calls.one(some[[0, -1]], "start").tolist()
+        if len(some) > 1 and host_rows(store, [thread], first, last) > most:
+            half = len(mine) // 2
+            todo += [(thread, mine[half:]), (thread, mine[:half])]
+            continue
+        ranges = ranges_touching(store, [thread], first, last)
+        part = part_of(store, no_operations(), some, ranges)
+        codes[mine] = drain_codes(part, np.arange(len(some)), names)
+    found = np.full(len(rows), -1, np.int64)
+    found[rows >= 0] = codes[np.searchsorted(calls, rows[rows >= 0])]
+    return found

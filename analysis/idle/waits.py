@@ -1,0 +1,128 @@
+"""Which operations were queued behind a wait for another stream."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from ..model.arrays import Bool, Code, groups, stretches
+from ..model.cuda_calls import STREAM_WAIT, named
+from ..model.intervals import Int64
+from ..model.schema import MAX_TIME
+from ..model.trace import Trace
+from ..store.opened import Store
+from ..store.whole import Whole
+
+Released = dict[tuple[int, int], Int64]
+"""(process, stream) to the launch times, ascending, of operations queued behind a stream wait."""
+
+
+@dataclass(frozen=True)
+class Queued:
+    """What host threads queued on streams: waits, or operations. Arrays have shape (n,)."""
+
+    process: Code
+    stream: Int64
+    start: Int64
+    """When the call began that queued it."""
+
+
+def released(waits: Queued, operations: Iterable[Queued]) -> Released:
+    """For each stream the first launch after each wait that was queued on it; the operations may
+    come in any number of parts."""
+    numbers = _Numbers(waits.process, waits.stream)
+    queued = {n: np.unique(waits.start[rows]) for n, rows in groups(numbers.of(waits))}
+    after = {number: np.full(len(times), MAX_TIME) for number, times in queued.items()}
+    for part in operations if queued else ():
+        for number, rows in groups(numbers.of(part)):
+            if number in queued:
+                launched = np.sort(part.start[rows])
+                at = np.searchsorted(launched, queued[number], side="right")
+                inside = at < len(launched)
+                found = after[number]
+                found[inside] = np.minimum(found[inside], launched[at[inside]])
+    return {numbers.stream(n): np.unique(at[at < MAX_TIME]) for n, at in after.items()}
+
+
+class _Numbers:
+    """One number for each (process, stream), -1 for a stream on which nobody waited."""
+
+    def __init__(self, process: Code, stream: Int64) -> None:
+        self._streams = np.unique(stream)
+
+    def of(self, queued: Queued) -> Int64:
+        """Shape of its arrays."""
+        if len(self._streams) == 0:
+            return np.full(len(queued.stream), -1, np.int64)
+        at = np.minimum(np.searchsorted(self._streams, queued.stream), len(self._streams) - 1)
+        number = queued.process.astype(np.int64) * len(self._streams) + at
+        return np.where(self._streams[at] == queued.stream, number, -1)
+
+    def stream(self, number: int) -> tuple[int, int]:
+        """(process, stream) of a number."""
+        process, at = divmod(number, len(self._streams))
+        return process, int(self._streams[at])
+
+
+def queued_waits(tables: Whole | Store) -> Queued:
+    """Every wait that was queued on a stream for an event."""
+    waits = tables.synchronizations
+    # By the call's name: real exports store the type of a stream wait for cudaStreamSynchronize.
+    waiting = named(tables.names, STREAM_WAIT.__contains__)
+    rows = np.flatnonzero(waits.call >= 0)
+    rows = rows[waiting[tables.calls.one(waits.call[rows], "name")]]
+    start = tables.calls.one(waits.call[rows], "start")
+    return Queued(waits.process[rows], waits.stream[rows], start)
+
+
+def queued_operations(tables: Whole | Store, most: int) -> Iterator[Queued]:
+    """The operations whose launch is known, at most so many at a time."""
+    for rows in stretches(tables.operations.rows, most):
+        columns = tables.operations.read(rows, "process", "stream", "launch")
+        known = columns["launch"] >= 0
+        launch, process, stream = (columns[n][known] for n in ("launch", "process", "stream"))
+        yield Queued(process, stream, tables.calls.one(launch, "start"))
+        tables.forget()
+
+
+_released: WeakKeyDictionary[Trace, Released] = WeakKeyDictionary()
+_behind: WeakKeyDictionary[Trace, Bool] = WeakKeyDictionary()
+
+
+def know_released(part: Trace, found: Released) -> None:
+    """Say beforehand what `released` finds in the trace that this is a part of."""
+    _released[part] = found
+
+
+def behind_waits(trace: Trace) -> Bool:
+    """Was a wait queued on the operation's stream after the stream's previous operation? Shape
+    (operations,)."""
+    if trace not in _behind:
+        tables = Whole(trace)
+        found = _released.get(trace)
+        if found is None:
+            most = max(len(trace.operations), 1)
+            found = released(queued_waits(tables), queued_operations(tables, most))
+        _behind[trace] = _held(trace, found)
+    return _behind[trace]
+
+
+def _held(trace: Trace, found: Released) -> Bool:
+    operations = trace.operations
+    held = np.zeros(len(operations), np.bool_)
+    if not found:
+        return held
+    process, stream = (np.array(column) for column in zip(*found, strict=True))
+    numbers = _Numbers(process, stream)
+    launched = np.flatnonzero(operations.launch >= 0)
+    start = trace.calls.start[operations.launch[launched]]
+    mine = Queued(operations.process[launched], operations.stream[launched], start)
+    for number, rows in groups(numbers.of(mine)):
+        times = found.get(numbers.stream(number), start[:0])
+        if len(times):
+            at = np.minimum(np.searchsorted(times, start[rows]), len(times) - 1)
+            held[launched[rows]] = times[at] == start[rows]
+    return held

@@ -1,0 +1,71 @@
+"""All figures of one trace."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from .idle.attribute import Attribution
+from .idle.details import DeviceDetails, device_details
+from .idle.figures import DeviceSummary, HostSeries, SeriesSummary, Steady
+from .idle.gaps import DeviceGaps
+from .idle.steps import Steps
+from .model.trace import Trace
+from .question import Question
+from .verdicts.judge import Level, Verdict
+
+
+@dataclass(frozen=True)
+class TraceReport:
+    """All figures of one trace."""
+
+    trace: Trace
+    path: str
+    """The file as the user named it."""
+    label: str
+    devices: tuple[DeviceSummary, ...]
+    """One for each entry of `gaps`."""
+    all_window_ns: int
+    all_idle_ns: int
+    """Idle means that no device works."""
+    series: tuple[SeriesSummary, ...]
+    host: tuple[HostSeries, ...]
+    verdicts: tuple[Verdict, ...]
+    gaps: tuple[DeviceGaps, ...] = field(repr=False)
+    attributions: tuple[Attribution, ...] = field(repr=False)
+    steps: Steps = field(repr=False)
+    kept: Mapping[str, tuple[Any, ...]] | None = field(default=None, repr=False)
+    """None: the trace is whole. Else its arrays are empty, and this holds the rows of the views
+    that need them, by name (see `reports.slim`)."""
+    detailed: tuple[DeviceDetails, ...] | None = field(default=None, repr=False)
+    """What was wanted of each device, where the report holds no rows to work it out from."""
+
+    def details(self, device: int, question: Question = Question()) -> DeviceDetails:  # noqa: B008
+        """What the question wants of the `device`-th entry of `gaps`."""
+        if self.detailed is not None:
+            found = self.detailed[device]
+            return replace(found, top=found.top[: question.top])
+        split = self.attributions[device]
+        return device_details(self.trace, self.gaps[device], split, self.steps, question)
+
+    @property
+    def empty(self) -> bool:
+        """Nothing that was asked for can be given: neither device, step nor host figures."""
+        idle = self.gaps and self.level("device") is not Level.INVALID
+        return not idle and not self.host
+
+    def limiter(self, steady: Steady) -> str | None:
+        """What bounds the period; None where it would go by calls that cannot be believed."""
+        known = self.calls_believed or steady.limiter == "gpu"
+        return steady.limiter if known else None
+
+    @property
+    def calls_believed(self) -> bool:
+        """Whether what goes by the host's calls may be shown: causes, and `host_ns`."""
+        return self.level("causes") is not Level.INVALID
+
+    def level(self, figures: str) -> Level:
+        """The worst verdict that touches these figures (`device`, `steps` or `causes`)."""
+        levels = [v.level for v in self.verdicts if v.figures in (figures, "all")]
+        return next((x for x in (Level.INVALID, Level.DEGRADED) if x in levels), Level.OK)
