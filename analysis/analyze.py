@@ -24,6 +24,7 @@ from .readers.open import open_trace
 from .report import TraceReport
 from .store.opened import Store
 from .store.whole import Whole
+from .verdicts import codes
 from .verdicts.judge import Level, Verdict, judge
 
 __all__ = ["TraceReport", "analyze"]
@@ -93,7 +94,7 @@ def _steps(trace: Trace, question: Question) -> tuple[Steps, tuple[Verdict, ...]
     reason = f"{found.explanation} Confidence {found.confidence:.0%}"
     reason += f", of the boundaries {found.boundary_confidence:.0%}"
     remedy = "mark the steps with NVTX ranges for exact ones"
-    return found.steps, (Verdict("steps", Level.DEGRADED, "inferred-steps", reason, remedy),)
+    return found.steps, (Verdict("steps", Level.DEGRADED, codes.INFERRED_STEPS, reason, remedy),)
 
 
 def _devices(

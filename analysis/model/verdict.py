@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NewType
+
+Code = NewType("Code", str)
+"""One of those of `verdicts/codes.py`, which explains them."""
 
 
 class Level(StrEnum):
@@ -21,6 +25,6 @@ class Verdict:
     figures: str
     """`device`, `steps`, `causes` or `all`."""
     level: Level
-    code: str
+    code: Code
     reason: str
     remedy: str

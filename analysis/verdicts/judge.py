@@ -13,6 +13,7 @@ from ..idle.steps import Steps
 from ..model.trace import Trace
 from ..model.verdict import Level, Verdict
 from ..store.opened import Store
+from . import codes
 from .recorder import judge_recorder
 from .unusable import of_host, of_operations, unusable_rows
 
@@ -54,25 +55,25 @@ def _activity(
     found = []
     if not working:
         unusable = trace.dropped.total
-        code, what = "host-only", "the trace holds no GPU operations"
+        code, what = codes.HOST_ONLY, "the trace holds no GPU operations"
         if counted.operations:
-            code, what = "empty-window", "no GPU operation lies in the chosen window"
+            code, what = codes.EMPTY_WINDOW, "no GPU operation lies in the chosen window"
         elif unusable:
-            code = "gpu-rows-unusable"
+            code = codes.GPU_ROWS_UNUSABLE
             what = f"none of the trace's {unusable} GPU operations can be used: "
             what += of_operations(trace.dropped)
         elif counted.calls:
-            code = "gpu-rows-missing"
+            code = codes.GPU_ROWS_MISSING
             what = f"{counted.calls} CUDA calls were recorded but not one GPU operation"
         remedy = {
-            "host-only": "record with --trace=cuda on a machine with a GPU",
-            "empty-window": "widen --start/--end or --steps",
-            "gpu-rows-unusable": "record again, and see `harness doctor` for the profiler's CUPTI "
-            "against the driver",
-            "gpu-rows-missing": "the GPU side of the trace failed (CUPTI against driver): see "
+            codes.HOST_ONLY: "record with --trace=cuda on a machine with a GPU",
+            codes.EMPTY_WINDOW: "widen --start/--end or --steps",
+            codes.GPU_ROWS_UNUSABLE: "record again, and see `harness doctor` for the profiler's "
+            "CUPTI against the driver",
+            codes.GPU_ROWS_MISSING: "the GPU side of the trace failed (CUPTI against driver): see "
             "`harness doctor`",
         }[code]
-        if code == "host-only" and steps.series:
+        if code == codes.HOST_ONLY and steps.series:
             remedy += "; host step times follow"
         found.append(Verdict("device", Level.INVALID, code, what, remedy))
     if not steps.series:
@@ -91,7 +92,7 @@ def _activity(
                 "annotate the steps and record with --trace=nvtx (nvtx >= 0.2.12 records nothing "
                 "under nsys before 2024: use nvtx<0.2.12), or try --infer-steps"
             )
-        found.append(Verdict("steps", Level.INVALID, "device-only", reason, remedy))
+        found.append(Verdict("steps", Level.INVALID, codes.DEVICE_ONLY, reason, remedy))
     return found
 
 
@@ -105,7 +106,7 @@ def _completeness(counted: Counted) -> list[Verdict]:
             Verdict(
                 "device",
                 level,
-                "launches-without-gpu-rows",
+                codes.LAUNCHES_WITHOUT_GPU_ROWS,
                 f"{missing} of {launches} launches ({share:.2%}) left no GPU operation: busy time "
                 "is missing, and shows as idle",
                 "record again; if it stays, the profiler's CUPTI and the driver do not match",
@@ -117,7 +118,7 @@ def _completeness(counted: Counted) -> list[Verdict]:
                 Verdict(
                     "device",
                     Level.DEGRADED,
-                    "operations-missing",
+                    codes.OPERATIONS_MISSING,
                     f"{calls} CUDA calls ask for {what}, and the trace holds none: busy time is "
                     "missing, and shows as idle",
                     f"record again; none is lost only where the {what} were of no bytes or between "
@@ -130,7 +131,7 @@ def _completeness(counted: Counted) -> list[Verdict]:
 def _rows(trace: Trace | Store, counted: Counted) -> list[Verdict]:
     found = unusable_rows(trace, counted)
     found.extend(
-        Verdict("all", Level.DEGRADED, "manifest", note, "record again to renew the manifest")
+        Verdict("all", Level.DEGRADED, codes.MANIFEST, note, "record again to renew the manifest")
         for note in trace.source.notes
     )
     return found
@@ -143,7 +144,7 @@ def _identity(trace: Trace | Store) -> list[Verdict]:
         Verdict(
             "device",
             Level.DEGRADED,
-            "device-identity",
+            codes.DEVICE_IDENTITY,
             "several processes use the same device ordinal and the export names no uuid: they are "
             "taken for one device",
             "export with a newer nsys (TARGET_INFO_CUDA_DEVICE), or analyse one rank at a time",
@@ -158,7 +159,7 @@ def _names(nameless: tuple[str, ...]) -> list[Verdict]:
         Verdict(
             "all",
             Level.DEGRADED,
-            "names-missing",
+            codes.NAMES_MISSING,
             f"{' and '.join(nameless)} refer to names that the export does not hold (StringIds): "
             "waits are not known by name, and steps may be missing",
             "export the report again with `nsys export --type sqlite`",
@@ -173,7 +174,7 @@ def _graph(graphs: int) -> list[Verdict]:
         Verdict(
             "device",
             Level.DEGRADED,
-            "graph-level",
+            codes.GRAPH_LEVEL,
             f"{graphs} CUDA graph launches were recorded whole (graph-level): gaps inside a graph "
             "cannot be seen and count as busy",
             "record with --cuda-graph-trace=node to see inside, at the cost of slower graphs",
@@ -193,7 +194,7 @@ def _launches(devices: Sequence[DeviceTotals]) -> list[Verdict]:
             Verdict(
                 "causes",
                 level,
-                "launches-unknown",
+                codes.LAUNCHES_UNKNOWN,
                 f"{unknown / idle:.0%} of the idle time precedes operations whose launch was not "
                 "recorded",
                 "trace the CUDA API too, and start recording before the work is launched",
@@ -207,7 +208,7 @@ def _launches(devices: Sequence[DeviceTotals]) -> list[Verdict]:
             Verdict(
                 "causes",
                 Level.DEGRADED,
-                "clock-skew",
+                codes.CLOCK_SKEW,
                 f"{skewed} of {total} gaps end before the launch of their operation began (by up "
                 f"to {worst / 1000:.1f} µs): host and GPU clocks disagree; clamped",
                 "causes are uncertain by that much; idle time is not affected",
@@ -227,7 +228,7 @@ def _steps(
             Verdict(
                 "steps",
                 Level.INVALID,
-                "dead-steps",
+                codes.DEAD_STEPS,
                 f"none of {count} steps launched GPU work that is looked at",
                 "look at them: skipped work, ranges that do not enclose the launches, or --device",
             )
@@ -243,7 +244,7 @@ def _steps(
                 Verdict(
                     "steps",
                     level,
-                    "few-steps",
+                    codes.FEW_STEPS,
                     f"{which}{count} steady-state steps (first and last left out), fewer than "
                     f"{MIN_INTERIOR_STEPS}",
                     "record a longer window",
@@ -256,7 +257,7 @@ def _steps(
                 Verdict(
                     "steps",
                     Level.DEGRADED,
-                    "dead-steps",
+                    codes.DEAD_STEPS,
                     f"{which}{len(one.dead_steps)} steps launched no GPU work (step {shown}{more})"
                     "; they are left out of the averages",
                     "look at them: skipped work, or ranges that do not enclose the launches",
@@ -268,7 +269,7 @@ def _steps(
             Verdict(
                 "steps",
                 Level.DEGRADED,
-                "unclosed-steps",
+                codes.UNCLOSED_STEPS,
                 f"{unclosed} step ranges never closed; they end with the recording",
                 "pop every range, or stop the capture after the last step",
             )
@@ -278,7 +279,7 @@ def _steps(
             Verdict(
                 "steps",
                 Level.DEGRADED,
-                "ambiguous-operations",
+                codes.AMBIGUOUS_OPERATIONS,
                 f"{steps.ambiguous} operations were launched while several steps were open; they "
                 "belong to none",
                 "narrow the pattern to one kind of range",

@@ -15,6 +15,7 @@ from ..model.source import ERROR
 from ..model.trace import Trace
 from ..model.verdict import Level, Verdict
 from ..store.opened import Store
+from . import codes
 
 OVERHEAD_SHARE = 0.05
 
@@ -34,11 +35,23 @@ def _counts(facts: dict[str, object]) -> list[Verdict]:
     found = []
     problem = facts.get("known_problem")
     hint = f" (known problem: {problem})" if isinstance(problem, str) and problem else ""
-    for key, what in (
-        ("dropped", "activity records were dropped by CUPTI"),
-        ("zero_timestamps", "GPU operations came without timestamps"),
-        ("broken_buffers", "activity buffers could not be read to their end"),
-        ("stop_result", "is what CUPTI answered when its last records were asked for"),
+    for key, code, what in (
+        ("dropped", codes.CAPTURE_DROPPED, "activity records were dropped by CUPTI"),
+        (
+            "zero_timestamps",
+            codes.CAPTURE_ZERO_TIMESTAMPS,
+            "GPU operations came without timestamps",
+        ),
+        (
+            "broken_buffers",
+            codes.CAPTURE_BROKEN_BUFFERS,
+            "activity buffers could not be read to their end",
+        ),
+        (
+            "stop_result",
+            codes.CAPTURE_STOP_RESULT,
+            "is what CUPTI answered when its last records were asked for",
+        ),
     ):
         count = facts.get(key)
         if isinstance(count, int) and count > 0:
@@ -46,7 +59,7 @@ def _counts(facts: dict[str, object]) -> list[Verdict]:
                 Verdict(
                     "device",
                     Level.INVALID,
-                    f"capture-{key.replace('_', '-')}",
+                    code,
                     f"{count} {what}{hint}: the capture is incomplete",
                     "record a shorter window again",
                 )
@@ -57,7 +70,7 @@ def _counts(facts: dict[str, object]) -> list[Verdict]:
             Verdict(
                 "steps",
                 Level.DEGRADED if kept else Level.INVALID,
-                "ranges-lost",
+                codes.RANGES_LOST,
                 f"{issued} NVTX ranges were issued, {kept} were recorded",
                 "see `harness doctor` for the nvtx and nsys pair",
             )
@@ -78,7 +91,7 @@ def _overhead(trace: Trace | Store, devices: Sequence[DeviceTotals]) -> list[Ver
         Verdict(
             "all",
             Level.DEGRADED,
-            "profiler-overhead",
+            codes.PROFILER_OVERHEAD,
             f"the profiler worked {spent / 1e6:.3f} ms inside the window ({share:.1%} of it)",
             "shorten the captured window, or trace less (--trace=cuda,nvtx)",
         )
@@ -106,7 +119,7 @@ def _diagnostics(
         Verdict(
             "all",
             Level.DEGRADED,
-            "profiler-diagnostics",
+            codes.PROFILER_DIAGNOSTICS,
             f"the profiler itself {'reported errors' if errors else 'warned'}: {shown}{more}",
             "see the diagnostics of the report in the Nsight GUI; record again if events were lost",
         )

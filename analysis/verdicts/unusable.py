@@ -6,6 +6,7 @@ from ..idle.counts import Counted
 from ..model.trace import Dropped, Trace, Unusable
 from ..model.verdict import Level, Verdict
 from ..store.opened import Store
+from . import codes
 
 IMPOSSIBLE_CALLS = 0.01
 """Share of CUDA calls with impossible times from which no cause is believed any more."""
@@ -19,7 +20,7 @@ def unusable_rows(trace: Trace | Store, counted: Counted) -> list[Verdict]:
             Verdict(
                 "device",
                 Level.DEGRADED,
-                "rows-dropped",
+                codes.ROWS_DROPPED,
                 f"GPU rows that count as not busy: {of_operations(trace.dropped)}",
                 "record again if they are more than a handful",
             )
@@ -29,7 +30,7 @@ def unusable_rows(trace: Trace | Store, counted: Counted) -> list[Verdict]:
             Verdict(
                 "steps",
                 Level.DEGRADED,
-                "ranges-dropped",
+                codes.RANGES_DROPPED,
                 f"NVTX ranges that are left out: {of_host(trace.ranges_dropped)}; steps may be "
                 "missing",
                 "record again if they are more than a handful",
@@ -42,7 +43,7 @@ def unusable_rows(trace: Trace | Store, counted: Counted) -> list[Verdict]:
             Verdict(
                 "causes",
                 Level.INVALID if share >= IMPOSSIBLE_CALLS else Level.DEGRADED,
-                "impossible-calls",
+                codes.IMPOSSIBLE_CALLS,
                 f"CUDA calls with impossible times ({share:.2%} of all): {of_host(calls)}; what "
                 "they waited for is not known",
                 "record again; idle time is not affected",

@@ -1,0 +1,182 @@
+"""Every code that a verdict may have: when it applies, and what to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..model.verdict import Code
+
+
+@dataclass(frozen=True)
+class Explained:
+    """`when` a verdict applies, in one sentence, and what it means and asks for."""
+
+    when: str
+    meaning: str
+
+
+CODES: dict[Code, Explained] = {}
+"""All of them, in the order of the troubleshooting page."""
+
+
+def _code(text: str, when: str, meaning: str) -> Code:
+    code = Code(text)
+    CODES[code] = Explained(when, meaning)
+    return code
+
+
+HOST_ONLY = _code(
+    "host-only",
+    "There are no GPU operations.",
+    "The recording has no GPU side: no GPU was used, or it was not traced. Step times on the "
+    "host are given if there are steps. Record with `--trace=cuda` where the GPU is.",
+)
+DEVICE_ONLY = _code(
+    "device-only",
+    "No step matched, or no range can be used; figures of the device are given.",
+    "The message names the commonest ranges: choose with `--step`, or try `--infer-steps`. If "
+    "there are no ranges at all, mark the steps, and see `harness doctor` for the pair of nvtx "
+    "and nsys. If none of the ranges can be used, their times are wrong: record again.",
+)
+GPU_ROWS_MISSING = _code(
+    "gpu-rows-missing",
+    "The program called CUDA, and not one GPU operation was recorded.",
+    "It is not idle time: the profiler's CUPTI is too old for the driver, or something else "
+    "held CUPTI. Use a newer nsys, or `--capture cupti`.",
+)
+GPU_ROWS_UNUSABLE = _code(
+    "gpu-rows-unusable",
+    "There are GPU operations, and not one of them has times that can be.",
+    "What is wrong with them, and how often, is said. The profiler's CUPTI does not match the "
+    "driver, or the file was changed. Record again.",
+)
+EMPTY_WINDOW = _code(
+    "empty-window",
+    "There is no operation in the chosen window.",
+    "`--start`, `--end` or `--steps` cut everything away. Widen them.",
+)
+LAUNCHES_WITHOUT_GPU_ROWS = _code(
+    "launches-without-gpu-rows",
+    "Kernel or graph launches left no operation.",
+    "Records were lost, and would show as idle. Failed launches, launches under stream "
+    "capture, repeated API rows and launches still queued at the end do not count. From 1% on "
+    "the figures are invalid. Record a shorter window; if it stays, the profiler's CUPTI and "
+    "the driver do not match.",
+)
+OPERATIONS_MISSING = _code(
+    "operations-missing",
+    "Copies (or memsets) were called, ten times or more, and the trace holds none.",
+    "A table was lost, or a filter left it out. A call of no bytes, or from host to host, "
+    "leaves none, so the figures are only doubted. Export or record again.",
+)
+CAPTURE_DROPPED = _code(
+    "capture-dropped",
+    "CUPTI dropped activity records.",
+    "The recorder counted what it lost. Record a shorter window.",
+)
+CAPTURE_ZERO_TIMESTAMPS = _code(
+    "capture-zero-timestamps",
+    "GPU operations came without times.",
+    "The recorder counted them. Record a shorter window.",
+)
+CAPTURE_BROKEN_BUFFERS = _code(
+    "capture-broken-buffers",
+    "Buffers of activity records could not be read to their end.",
+    "The recorder counted them. Record a shorter window.",
+)
+CAPTURE_STOP_RESULT = _code(
+    "capture-stop-result",
+    "CUPTI gave an error when it was asked for its last records.",
+    "The end of the recording is missing. Record a shorter window.",
+)
+RANGES_LOST = _code(
+    "ranges-lost",
+    "The target issued more NVTX ranges than were recorded.",
+    "Steps may be missing. Most often it is nvtx 0.2.12 or newer under an nsys before 2024: "
+    "`pip install 'nvtx<0.2.12'`.",
+)
+ROWS_DROPPED = _code(
+    "rows-dropped",
+    "GPU rows without a length or a time were left out.",
+    "A handful does not matter.",
+)
+RANGES_DROPPED = _code(
+    "ranges-dropped",
+    "NVTX ranges that end before they start, or have no time that can be, were left out.",
+    "So are steps among them. A handful does not matter, unless a step is missing that you "
+    "look for.",
+)
+IMPOSSIBLE_CALLS = _code(
+    "impossible-calls",
+    "CUDA calls end before they start, or have no time that can be.",
+    "How long they held the host is not known, so neither is what the GPU waited for. Idle "
+    "time is right. From 1% of all calls on, causes are invalid. Record again.",
+)
+NAMES_MISSING = _code(
+    "names-missing",
+    "Calls, kernels or ranges have names that the export does not hold.",
+    "Its table of texts (`StringIds`) was lost or cut. Export the report again.",
+)
+DEVICE_IDENTITY = _code(
+    "device-identity",
+    "Several processes name one GPU number, and the export knows no UUID.",
+    "They may be two GPUs taken for one. Look at one rank at a time, or export with a newer nsys.",
+)
+GRAPH_LEVEL = _code(
+    "graph-level",
+    "CUDA graphs were recorded as one interval each.",
+    "Gaps inside them count as busy. That is good for times; for causes record with "
+    "`--graph-trace node`.",
+)
+PROFILER_OVERHEAD = _code(
+    "profiler-overhead",
+    "The profiler itself worked for 5% of the window or more.",
+    "Record fewer steps, or trace less.",
+)
+PROFILER_DIAGNOSTICS = _code(
+    "profiler-diagnostics",
+    "The profiler reported errors or warnings of its own while it recorded.",
+    "What it says may be missing is missing. Read its words, mend that, and record again.",
+)
+LAUNCHES_UNKNOWN = _code(
+    "launches-unknown",
+    "Over 5% of the idle time ends in work whose launch was not recorded.",
+    "So its cause is unknown. Trace the CUDA API too, and begin before the work is launched.",
+)
+CLOCK_SKEW = _code(
+    "clock-skew",
+    "Over 1% of the gaps end before their launch began.",
+    "The clocks of host and GPU disagree. Idle time is right, causes are uncertain by the "
+    "amount given.",
+)
+INFERRED_STEPS = _code(
+    "inferred-steps",
+    "Steps were found by repetition (`--infer-steps`), not by ranges.",
+    "The message says how sure they are; see [inferred steps](inferred-steps.md).",
+)
+FEW_STEPS = _code(
+    "few-steps",
+    "There are fewer than 10 steps in steady state.",
+    "That is too few for a mean that holds. Record at least 12: the first and the last are "
+    "left out.",
+)
+DEAD_STEPS = _code(
+    "dead-steps",
+    "Steps without GPU work were left out of averages.",
+    "Work was skipped, or the ranges do not enclose the launches.",
+)
+UNCLOSED_STEPS = _code(
+    "unclosed-steps",
+    "Ranges of steps never closed, and end with the recording.",
+    "Pop each, and stop after the last step.",
+)
+AMBIGUOUS_OPERATIONS = _code(
+    "ambiguous-operations",
+    "Several steps were open when another thread launched.",
+    "Which one the work belongs to cannot be told. Narrow `--step` to one kind of range.",
+)
+MANIFEST = _code(
+    "manifest",
+    "The `.json` beside the trace cannot be read.",
+    "The trace is read without it. Record again, or remove it.",
+)
