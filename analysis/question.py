@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .model.errors import TraceError
+from .idle.errors import BadStepPattern
 
 _MAX_NAME = 4096
 """Expressions see so many characters of a name, so that no hostile name can stall a regex."""
@@ -35,7 +35,9 @@ class StepPattern:
         try:
             return cls(text, re.compile(text))
         except (re.error, OverflowError, RecursionError) as error:
-            raise TraceError(f"--step-regex {text!r} is no regular expression ({error})") from error
+            raise BadStepPattern(
+                f"--step-regex {text!r} is not a regular expression ({error})"
+            ) from error
 
     def matches(self, name: str) -> bool:
         return self.regex.search(name if self.whole else name[:_MAX_NAME]) is not None

@@ -50,16 +50,10 @@ def cli() -> None:
     """
 
 
-_UNEXPECTED = (
-    "harness: internal error: {kind}: {first}; "
-    "run again with HARNESS_DEBUG=1 for the traceback, and please report it"
-)
-
-
 def main() -> None:
     """Run the command line; every failure ends in one line on stderr and an exit code."""
     _open_streams()
-    code = exit_code_of(_run, _UNEXPECTED)
+    code = exit_code_of(_run)
     if code == 130 and _at_work():
         # Python would wait for them as it ends, and answer another ^C with a traceback.
         for stream in (sys.stdout, sys.stderr):

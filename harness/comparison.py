@@ -19,7 +19,9 @@ from .analysis.reports.csv import comma_separated
 from .analysis.reports.json import printable
 from .analysis.reports.md import escape, markdown
 from .analysis.reports.table import drawn
-from .errors import HarnessError
+from .bench.errors import NothingInCommon, NothingToCompare, NotInResults
+from .bench.remarks import FileLeftOut
+from .errors import NoSuchFile
 from .question import Means, Question
 from .run.exports import sqlite_of
 
@@ -44,16 +46,13 @@ def side(spec: str, question: Question, means: Means) -> Side:
     if path.is_dir():
         found = _folder(path, question, means)
     elif not path.exists():
-        raise HarnessError(f"{path} does not exist")
+        raise NoSuchFile(f"{path} does not exist")
     elif _is_results(path):
         found = _results(path, session, strategy, spec)
     else:
         found = trace_side(spec, [_report(path, question, means)])
     if not found.subjects:
-        raise HarnessError(
-            f"{spec} has no steps and no runs to compare",
-            remedy="--step names the NVTX ranges that are steps; `harness gaps` says what it has",
-        )
+        raise NothingToCompare(f"{spec} has no steps and no runs to compare")
     return found
 
 
@@ -97,7 +96,7 @@ def _results(path: Path, session: str | None, strategy: str | None, name: str) -
     found = session_side(name, figures, strategy)
     if not found.subjects and strategy is not None:
         there = dict.fromkeys(cell.strategy for cell in figures.cells.values() if cell.runs)
-        raise HarnessError(
+        raise NotInResults(
             f"session {figures.session['id']} of {path} measured no {strategy!r}",
             remedy=f"it has {', '.join(there) or 'no runs'}",
         )
@@ -122,7 +121,7 @@ def _folder(folder: Path, question: Question, means: Means) -> Side:
             else:
                 reports.append(_report(path, question, means))
         except TraceError as error:
-            notes.append(f"left out: {error}")
+            notes.append(FileLeftOut(f"left out: {error}"))
     if reports or not sides:
         sides.append(trace_side(str(folder), reports, notes))
     metadata: dict[str, Any] = {}
@@ -146,7 +145,7 @@ def narrowed(found: Comparison, metrics: Sequence[str]) -> Comparison:
     there = dict.fromkeys(ratio.metric for ratio in found.ratios)
     for metric in metrics:
         if metric not in there:
-            raise HarnessError(
+            raise NotInResults(
                 f"no metric is called {metric!r} here", remedy=f"use {', '.join(there)}"
             )
     kept = tuple(dataclasses.replace(r, gate=True) for r in found.ratios if r.metric in metrics)
@@ -166,10 +165,9 @@ def run_compare(
     a, b = side(before, question, means), side(after, question, means)
     found = compare(a, b, confidence)
     if not found.ratios:
-        raise HarnessError(
+        raise NothingInCommon(
             f"nothing stands on both sides: {before} has {_few(found.only_before)}, "
-            f"{after} has {_few(found.only_after)}",
-            remedy="FILE#STRATEGY picks one strategy of a results file",
+            f"{after} has {_few(found.only_after)}"
         )
     return narrowed(found, metrics)
 

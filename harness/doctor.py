@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from . import environment
+from .analysis.model.errors import TraceError
 from .capture.base import CaptureConfig, CaptureRange, Progress, backends
 from .capture.contents import look_into
+from .capture.errors import ProbeFailed
 from .capture.nsys.backend import NsysBackend
-from .capture.nsys.export import ToolFailed, require_importer
+from .capture.nsys.errors import ToolFailed
+from .capture.nsys.export import require_importer
 from .capture.nsys.features import (
     INSTALL_REMEDY,
     NVTX_REMEDY,
@@ -23,7 +26,6 @@ from .capture.nsys.features import (
     nvtx_trap,
     read_features,
 )
-from .errors import HarnessError, TraceError
 
 RANGES = 200
 _SECONDS = 1.0
@@ -198,9 +200,9 @@ def _probe(
             progress,
         )
         if result.failure is not None:
-            raise HarnessError(result.failure)
+            raise ProbeFailed(result.failure)
         if result.exit_code != 0:
-            raise HarnessError(f"the program recorded ended with code {result.exit_code}")
+            raise ProbeFailed(f"the program recorded ended with code {result.exit_code}")
         assert result.sqlite is not None
         contents = look_into(result.sqlite)
         return {**dict(contents.names), "": contents.gpu_rows}

@@ -7,14 +7,13 @@ from collections.abc import Callable
 
 import click
 
-from .errors import TraceError
+from .errors import CannotRead, InternalError, TraceError
 
 
-def exit_code_of(run: Callable[[], object], unexpected: str) -> int:
+def exit_code_of(run: Callable[[], object]) -> int:
     """Run and give the exit code: 0, an error's own, 130 for ^C, 1 for what nobody foresaw.
 
-    `unexpected` words that last case, from the error's {kind} and its {first} line;
-    `HARNESS_DEBUG=1` lets it through with its traceback.
+    `HARNESS_DEBUG=1` lets that last one through with its traceback.
     """
     try:
         code = run()
@@ -24,19 +23,21 @@ def exit_code_of(run: Callable[[], object], unexpected: str) -> int:
     except click.exceptions.Exit as error:
         code = error.exit_code
     except TraceError as error:
-        click.echo(f"harness: error: {error}", err=True)
+        click.echo(f"harness: error: {error.line}", err=True)
         code = error.exit_code
     except (click.Abort, KeyboardInterrupt):
         click.echo("harness: interrupted", err=True)
         code = 130
     except OSError as error:
         name = f"{error.filename}: " if error.filename else ""
-        click.echo(f"harness: error: {name}{error.strerror or error}", err=True)
-        code = 1
+        failed = CannotRead(f"{name}{error.strerror or error}")
+        click.echo(f"harness: error: {failed.line}", err=True)
+        code = failed.exit_code
     except Exception as error:  # the last line of defence: a traceback helps nobody at two o'clock
         if os.environ.get("HARNESS_DEBUG"):
             raise
         first = (str(error).strip().splitlines() or [""])[0]
-        click.echo(unexpected.format(kind=type(error).__name__, first=first), err=True)
-        code = 1
+        unforeseen = InternalError(f"internal error: {type(error).__name__}: {first}")
+        click.echo(f"harness: error: {unforeseen.line}", err=True)
+        code = unforeseen.exit_code
     return code if isinstance(code, int) else 0

@@ -12,9 +12,11 @@ import click
 
 from .analysis.exports.base import exporters
 from .analysis.model.memory import reuse_freed_memory
-from .errors import HarnessError, UsageError
+from .errors import Repeated
+from .errors.options import OneTraceAFile, OptionsConflict, OutputNeeded, UnknownEnding
 from .files import refuse_existing, write_chunks
 from .question import Means, Question
+from .run.errors import NoSteps
 from .run.many_traces import collect
 from .status_line import ChangingLine
 
@@ -32,18 +34,17 @@ def run_export(
     """Write or print the export. Raises HarnessError where it cannot be made."""
     exporter = exporters()[_format(to, output)]
     if rows and not exporter.tabular:
-        raise UsageError(
+        raise OptionsConflict(
             f"--rows chooses the rows of a table, and {exporter.name} holds a timeline",
             remedy="leave it out, or use --to csv",
         )
     if not exporter.tabular and len(traces) > 1:
-        raise UsageError(
-            f"--to {exporter.name} holds one trace, {len(traces)} were given: their clocks differ",
-            remedy="export each by itself",
+        raise OneTraceAFile(
+            f"--to {exporter.name} holds one trace, {len(traces)} were given: their clocks differ"
         )
     output = Path(output) if output else None
     if output is None and (not exporter.text or sys.stdout.isatty()):
-        raise UsageError(
+        raise OutputNeeded(
             f"--to {exporter.name} needs a file",
             remedy=f"add -o FILE{exporter.suffixes[0]}"
             + (", or send it to a pipe" if exporter.text else ""),
@@ -53,14 +54,16 @@ def run_export(
     reuse_freed_memory()
     report = collect(traces, question, replace(means, rows=True))
     if report.failures:
-        raise HarnessError("; ".join(failure.error for failure in report.failures))
+        raise Repeated(
+            "; ".join(failure.error for failure in report.failures), code=report.failures[0].code
+        )
     if (
         (rows or "gaps") == "steps"
         and exporter.tabular
         and not any(t.series for t in report.traces)
     ):
         verdict = next((v for t in report.traces for v in t.verdicts if v.figures == "steps"), None)
-        raise HarnessError(
+        raise NoSteps(
             "there are no steps to export" + (f": {verdict.reason}" if verdict else ""),
             remedy=verdict.remedy if verdict else None,
         )
@@ -84,7 +87,7 @@ def _format(to: str | None, output: str | Path | None) -> str:
         if suffix in exporter.suffixes:
             return exporter.name
     known = ", ".join(sorted(exporters()))
-    raise UsageError(
+    raise UnknownEnding(
         "what to export to is not said" if not suffix else f"no export ends with {suffix!r}",
         remedy=f"add --to with one of {known}",
     )

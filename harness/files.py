@@ -8,7 +8,13 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from .errors import HarnessError, UsageError
+from .errors import (
+    CannotWrite,
+    FileExists,
+    NotADirectory,
+    NotAFile,
+    WouldReplaceInput,
+)
 
 _READ = (".sqlite", ".sqlite3", ".db", ".nsys-rep", ".parquet", ".arrow", ".arrows")
 """Endings of the files that a folder is read for."""
@@ -26,14 +32,11 @@ def refuse_existing(
     """
     check_folder(path)
     if os.path.exists(path) and not os.path.isfile(path):
-        raise HarnessError(f"{os.fspath(path)} is not a file")
+        raise NotAFile(f"{os.fspath(path)} is not a file")
     for given in inputs:
         for part, what in _parts_of(Path(given)):
             if _is_same(path, part):
-                raise UsageError(
-                    f"{os.fspath(path)} is {what}, and would be replaced",
-                    remedy="name another file with -o",
-                )
+                raise WouldReplaceInput(f"{os.fspath(path)} is {what}, and would be replaced")
     if not force and os.path.lexists(path):
         raise _exists(path)
 
@@ -42,9 +45,9 @@ def check_folder(path: str | os.PathLike[str]) -> None:
     """Raise HarnessError where the folder that a file is to be written into cannot take it."""
     folder = Path(path).parent
     if not folder.is_dir():
-        raise HarnessError(f"{folder} is no folder", remedy="create it first")
+        raise NotADirectory(f"{folder} is not a directory")
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise HarnessError(f"cannot write into {folder}", remedy="name another folder with -o")
+        raise CannotWrite(f"cannot write into {folder}", remedy="name another folder with -o")
 
 
 def holds_manifest(path: Path) -> bool:
@@ -87,8 +90,8 @@ def _is_same(one: str | os.PathLike[str], other: Path) -> bool:
         return False
 
 
-def _exists(path: str | os.PathLike[str]) -> HarnessError:
-    return HarnessError(f"{os.fspath(path)} exists", remedy="add --force to overwrite it")
+def _exists(path: str | os.PathLike[str]) -> FileExists:
+    return FileExists(f"{os.fspath(path)} exists", remedy="add --force to overwrite it")
 
 
 def write_text(path: Path, text: str, *, force: bool = False) -> None:

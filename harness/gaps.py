@@ -10,9 +10,11 @@ import click
 
 from .analysis.model.memory import reuse_freed_memory
 from .analysis.reports.base import Failure, reporter, reporters
-from .errors import HarnessError, UsageError
+from .errors import HarnessError, Repeated
+from .errors.options import LabelCount, OptionsConflict, UnknownEnding
 from .files import refuse_existing, write_text
 from .question import Means, Question
+from .run.errors import NothingBelieved, SomeFailed
 from .run.many_traces import collect
 from .terminal import terminal
 
@@ -37,7 +39,7 @@ def run_gaps(
     whole = "--plot" if plot else None if name in FIGURES else f"a report as {name}"
     check_places(means, whole)
     if plot and (name != "table" or output):
-        raise UsageError(
+        raise OptionsConflict(
             "--plot draws in the terminal, below the table",
             remedy="leave out -o and --format, or use `harness report` for a page with charts",
         )
@@ -67,14 +69,12 @@ def failed(count: int, failures: Sequence[Failure], silent: Sequence[str] = ()) 
     """
     if count == 1:
         if failures:
-            return HarnessError(failures[0].error)
-        return HarnessError(
-            f"{silent[0]}: no figure of it can be believed", remedy="its verdicts say why"
-        )
+            return Repeated(failures[0].error, code=failures[0].code)
+        return NothingBelieved(f"{silent[0]}: no figure of it can be believed")
     for failure in failures:
-        click.echo(f"harness: error: {failure.error}", err=True)
+        click.echo(f"harness: error: {failure.error} [{failure.code}]", err=True)
     done = count - len(failures) - len(silent)
-    return HarnessError(
+    return SomeFailed(
         f"{done} of {count} traces could be analysed",
         remedy=f"{', '.join(silent)}: no figure of it can be believed" if silent else None,
     )
@@ -83,10 +83,7 @@ def failed(count: int, failures: Sequence[Failure], silent: Sequence[str] = ()) 
 def check_labels(traces: Sequence[str], labels: Sequence[str]) -> None:
     """Raises UsageError where labels are given, but not one for each trace."""
     if labels and len(labels) != len(traces):
-        raise UsageError(
-            f"--label was given {len(labels)} times for {len(traces)} traces",
-            remedy="repeat it once for each trace, in the same order",
-        )
+        raise LabelCount(f"--label was given {len(labels)} times for {len(traces)} traces")
 
 
 def check_places(means: Means, whole: str | None) -> None:
@@ -95,12 +92,11 @@ def check_places(means: Means, whole: str | None) -> None:
     `whole`: what needs the rows of the traces, if anything does.
     """
     if means.dask is not None and means.jobs is not None:
-        raise UsageError(
-            "--jobs counts processes of this machine, --dask names a cluster that has its own",
-            remedy="give one of them",
+        raise OptionsConflict(
+            "--jobs counts processes of this machine, --dask names a cluster that has its own"
         )
     if whole and (means.dask is not None or means.jobs is not None):
-        raise UsageError(
+        raise OptionsConflict(
             f"{whole} draws from whole traces, which --jobs and --dask leave where they were read",
             remedy="leave one of them out",
         )
@@ -121,4 +117,4 @@ def format_of(
         if suffix in one.suffixes:
             return one.name
     endings = ", ".join(sorted(ending for one in known for ending in one.suffixes))
-    raise UsageError(f"{output}: no format ends with {suffix!r}", remedy=f"use {endings}")
+    raise UnknownEnding(f"{output}: no format ends with {suffix!r}", remedy=f"use {endings}")

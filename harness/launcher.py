@@ -116,8 +116,7 @@ class Launcher:
         asked = getattr(getattr(torch, "cuda", None), "is_current_stream_capturing", None)
         if self.state.value == 0 and asked is not None and torch.cuda.is_initialized() and asked():
             raise self.refused(
-                "the capture range begins inside a CUDA graph capture",
-                "open it before or after torch.cuda.graph(...)",
+                "in-graph-capture", "the capture range begins inside a CUDA graph capture"
             )
 
     def stop(self) -> None:
@@ -127,15 +126,18 @@ class Launcher:
             self._save()
 
     def _refuse(self, refusal: Refused) -> NoReturn:
-        self._write({"refusal": str(refusal), "remedy": refusal.remedy})
-        print(f"harness: error: {refusal}", file=sys.stderr, flush=True)
+        told = {"code": refusal.code, "refusal": str(refusal), "remedy": refusal.remedy}
+        self._write(told)
+        print(f"harness: error: {refusal} [{refusal.code}]", file=sys.stderr, flush=True)
         os._exit(OWN_FAILURE)
 
     def _save(self) -> None:
         try:
             self.session.save(self.folder)
         except (OSError, RuntimeError) as error:
-            self._write({"refusal": f"the records could not be written: {error}", "remedy": None})
+            self._write(
+                {"code": "records-damaged", "refusal": f"the records could not be written: {error}"}
+            )
             return
         self._write({})
 
@@ -167,7 +169,9 @@ class Launcher:
         try:
             self.session.finish(self.folder)
         except (OSError, RuntimeError) as error:
-            self._write({"refusal": f"the records could not be written: {error}", "remedy": None})
+            self._write(
+                {"code": "records-damaged", "refusal": f"the records could not be written: {error}"}
+            )
             return
         self._write({})
 

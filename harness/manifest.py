@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .errors import HarnessError
+from .errors import CannotRead, ManifestInvalid
 from .files import write_text
 
 MANIFEST_VERSION = 1
@@ -73,21 +73,23 @@ def read_manifest(path: Path) -> RunManifest:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise HarnessError(f"{path}: {error.strerror or error}") from error
+        raise CannotRead(f"{path}: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:
-        raise HarnessError(f"{path} is no JSON: {str(error).splitlines()[0]}") from error
+        raise ManifestInvalid(f"{path} is not JSON: {str(error).splitlines()[0]}") from error
     if not isinstance(data, dict) or "manifest_version" not in data:
-        raise HarnessError(f"{path} is no manifest of a recording: it has no manifest_version")
+        raise ManifestInvalid(
+            f"{path} is not a manifest of a recording: it has no manifest_version"
+        )
     version = data["manifest_version"]
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        raise HarnessError(f"{path} has manifest_version {version!r}, a number was expected")
+        raise ManifestInvalid(f"{path} has manifest_version {version!r}, a number was expected")
     known = {}
     for field in dataclasses.fields(RunManifest):
         if field.name in data:
             known[field.name] = _checked(path, field.name, data[field.name])
     for name in ("origin", "capture", "exit_code"):
         if name not in known:
-            raise HarnessError(f"{path} has no {name!r}", remedy="record again")
+            raise ManifestInvalid(f"{path} has no {name!r}", remedy="record again")
     return RunManifest(**known)
 
 
@@ -116,7 +118,7 @@ def _checked(path: Path, name: str, value: Any) -> Any:
         good = isinstance(value, int) or (value is None and name in ("rank", "steps_recorded"))
     if not good:
         shown = repr(value)[:60]
-        raise HarnessError(f"{path} has {name} = {shown}, which no harness writes")
+        raise ManifestInvalid(f"{path} has {name} = {shown}, which no harness writes")
     return value
 
 

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from .analysis.model.remark import Warned
 from .analysis.model.step_ranges import FORWARD, SPAN, STEP, STOP_CHECK
 
 # Opened exactly around the recorded steps on a CPU, where there is no cudaProfilerStart: give it to
@@ -88,6 +89,17 @@ class Ranges:
             found.count = 0
 
 
+class RangesNotRecorded(Warned):
+    """NVTX ranges are not recorded.
+
+    The nvtx package is not installed (`pip install nvtx`), `NVTX_DISABLE` is set, or the profiler
+    does not listen to NVTX, or is too old to say that it does: trace nvtx; if that is done, `pip
+    install 'nvtx<0.2.12'`, or use a newer nsys.
+    """
+
+    code = "ranges-not-recorded"
+
+
 @dataclasses.dataclass(frozen=True)
 class NvtxStatus:
     """What becomes of a range opened in this process.
@@ -114,12 +126,22 @@ def nvtx_status() -> NvtxStatus:
         import nvtx
     except ImportError:
         return NvtxStatus(
-            None, tool, False, "none", "the nvtx package is not installed", "pip install nvtx"
+            None,
+            tool,
+            False,
+            "none",
+            RangesNotRecorded("the nvtx package is not installed"),
+            "pip install nvtx",
         )
     version = importlib.metadata.version("nvtx")
     if not nvtx.enabled():
         return NvtxStatus(
-            version, tool, False, "none", "NVTX_DISABLE is set: no ranges", "unset NVTX_DISABLE"
+            version,
+            tool,
+            False,
+            "none",
+            RangesNotRecorded("NVTX_DISABLE is set: no ranges"),
+            "unset NVTX_DISABLE",
         )
     if version_tuple(version) < ASKS_THE_TOOL:
         return NvtxStatus(version, tool, True if tool else None, "nvtx")
@@ -134,8 +156,10 @@ def nvtx_status() -> NvtxStatus:
         tool,
         False,
         "nvtx",
-        f"nvtx {version} records no ranges here: the profiler ({tool}) does not listen to NVTX, or "
-        "is too old to say that it does",
+        RangesNotRecorded(
+            f"nvtx {version} records no ranges here: the profiler ({tool}) does not listen to "
+            "NVTX, or is too old to say that it does"
+        ),
         "trace nvtx; if that is done, pip install 'nvtx<0.2.12' or use a newer Nsight Systems",
     )
 
@@ -178,7 +202,10 @@ def _nothing() -> None:
 
 def _backend(status: NvtxStatus) -> Callable[[str, str], Range]:
     if status.problem:
-        print(f"harness: warning: {status.problem}; {status.remedy}", file=sys.stderr)
+        print(
+            f"harness: warning: {status.problem}; {status.remedy} [{RangesNotRecorded.code}]",
+            file=sys.stderr,
+        )
     if status.backend == "none":
         return lambda name, colour: Range(_nothing, _nothing)
     if status.backend == "torch":

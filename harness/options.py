@@ -28,7 +28,7 @@ class StepWindow(ParamType):
             return None
         first, colon, last = str(value).partition(":")
         if not colon or not all(part.isdecimal() and len(part) < 19 for part in (first, last)):
-            self.fail(f"{value!r} is no window; use FIRST:LAST, for example 30:50, or none")
+            self.fail(f"{value!r} is not a window; use FIRST:LAST, for example 30:50, or none")
         return int(first), int(last)
 
 
@@ -42,7 +42,7 @@ class TokenIds(ParamType):
             return value
         parts = [part.strip() for part in str(value).split(",")]
         if not all(part.isdecimal() and len(part) < 19 for part in parts):
-            self.fail(f"{value!r} is no list of token ids; use for example 464,3290,318")
+            self.fail(f"{value!r} is not a list of token ids; use for example 464,3290,318")
         return tuple(map(int, parts))
 
 

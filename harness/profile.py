@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import HarnessError, UsageError
+from .decode.errors import StepsUsedTwice, WindowOutsideRun
+from .errors.options import NothingToDo
 from .nvtx import Range, Ranges
 from .question import Means, Question
 
@@ -47,7 +48,7 @@ class Steps:
         from .runtime import open_runtime
 
         if window is not None and not 0 <= window[0] < window[1] <= count:
-            raise UsageError(
+            raise WindowOutsideRun(
                 f"the window {window[0]}:{window[1]} does not lie within {count} steps",
                 remedy=f"use for example (0, {count})",
             )
@@ -76,7 +77,7 @@ class Steps:
     def __iter__(self) -> Iterator[int]:
         """The steps 0, 1, ...; `break` ends the last one and closes the window. Only once."""
         if self._used:
-            raise HarnessError("these steps were iterated before", remedy="make new ones")
+            raise StepsUsedTwice("these steps were iterated before")
         self._used = True
         try:
             for step in range(self.count):
@@ -145,7 +146,7 @@ def time(
     from .runtime import open_runtime
 
     if not functions or rounds < 1:
-        raise UsageError("nothing to time", remedy="give functions, and 1 round or more")
+        raise NothingToDo("nothing to time", remedy="give functions, and 1 round or more")
     runtime = open_runtime(device)
 
     def once(function: Callable[[], object]) -> int:

@@ -10,7 +10,7 @@ import click
 
 from .analysis.model.memory import reuse_freed_memory
 from .analysis.reports.base import Terminal, reporters
-from .errors import UsageError
+from .errors.options import UnknownEnding
 from .files import refuse_existing, write_text
 from .gaps import check_labels, failed
 from .question import Means, Question
@@ -30,7 +30,7 @@ def run_report(
     check_labels(traces, labels)
     output = Path(output)
     if output.suffix.lower() not in reporters()["html"].suffixes:
-        raise UsageError(f"{output}: a report is a web page", remedy="let its name end in .html")
+        raise UnknownEnding(f"{output}: a report is a web page", remedy="let its name end in .html")
     refuse_existing(output, force=force, inputs=traces)
     reuse_freed_memory()
     report = collect(traces, question, replace(means, rows=True), labels)

@@ -16,9 +16,11 @@ from .analysis.model.text import plain
 from .analysis.reports.base import Report, Terminal
 from .analysis.scenes.entries import Entry, entries_of
 from .analysis.scenes.moments import Moment, step_moment
-from .errors import HarnessError, UsageError
+from .errors import Repeated
+from .errors.options import UnknownEnding
 from .files import refuse_existing, write_bytes
 from .question import Means, Question
+from .run.errors import NoGap, NoSteps
 from .run.many_traces import collect
 from .terminal import terminal
 
@@ -43,14 +45,14 @@ def run_show(
     """
     suffix = Path(output).suffix.lower() if output else ""
     if output and suffix not in (".svg", ".png", ".txt"):
-        raise UsageError(
+        raise UnknownEnding(
             f"{output}: no figure ends with {suffix!r}", remedy="use .svg, .png or .txt"
         )
     if output:
         refuse_existing(output, force=force, inputs=(trace,))
     report = collect((trace,), question, replace(means, rows=True))
     if report.failures:
-        raise HarnessError(report.failures[0].error)
+        raise Repeated(report.failures[0].error, code=report.failures[0].code)
     entry, moment = _chosen(report, step, gap or "worst")
     view = terminal(to_file=output is not None)
     if not output:
@@ -68,13 +70,13 @@ def run_show(
 def _chosen(report: Report, step: int | None, gap: str) -> tuple[Entry, Moment]:
     found = [e for e in entries_of(report.traces) if e.series is not None or step is None]
     if not found:
-        reason = f"{report.traces[0].path} has no step to show"
         verdicts = report.traces[0].verdicts
         why = next((v for v in verdicts if v.code in ("device-only", "host-only")), None)
         if why is None:
             why = next((v for v in verdicts), None)
-        raise HarnessError(
-            reason + (f": {why.reason}" if why else ""), remedy=why.remedy if why else None
+        raise NoSteps(
+            f"{report.traces[0].path} has no step to show" + (f": {why.reason}" if why else ""),
+            remedy=why.remedy if why else None,
         )
     entry = found[0]
     if step is not None:
@@ -82,10 +84,7 @@ def _chosen(report: Report, step: int | None, gap: str) -> tuple[Entry, Moment]:
         return entry, step_moment(entry.report, entry.series, step)
     moments = {moment.kind: moment for moment in entry.moments()}
     if gap not in moments:
-        raise HarnessError(
-            f"{report.traces[0].path} has no gap between two operations",
-            remedy="name a step with --step N",
-        )
+        raise NoGap(f"{report.traces[0].path} has no gap between two operations")
     chosen = moments[gap]
     if chosen.step is None or entry.series is None:
         return entry, chosen

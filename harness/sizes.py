@@ -22,7 +22,7 @@ def bytes_of(text: str) -> int:
     except ValueError:
         value = -1.0
     if unit not in _UNITS or not 0 <= value < 1e15:
-        raise ValueError(f"{text!r} is no size; use for example 2GB or 512MB")
+        raise ValueError(f"{text!r} is not a size; use for example 2GB or 512MB")
     return int(value * _UNITS[unit])
 
 

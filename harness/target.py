@@ -15,8 +15,8 @@ from typing import Any
 
 import click
 
+from .decode.errors import ResultNotWritten, TorchTooEarly
 from .decode.workload import Workload
-from .errors import HarnessError, UsageError
 from .exits import exit_code_of
 from .files import write_text
 from .options import strategy_option, workload_options
@@ -42,10 +42,7 @@ def target(workload: Workload, result_file: str | None, quiet: bool) -> None:
       python -m harness.target --strategy pipelined --steps 30:50 --force-eos-at 80
     """
     if result_file not in (None, "-") and not os.access(Path(result_file).parent, os.W_OK):
-        raise UsageError(
-            f"--result: cannot write into {Path(result_file).parent}",
-            remedy="name a file in a folder that exists and is writable",
-        )
+        raise ResultNotWritten(f"--result: cannot write into {Path(result_file).parent}")
     _set_allocator(workload)
     from .decode import session
 
@@ -58,7 +55,7 @@ def target(workload: Workload, result_file: str | None, quiet: bool) -> None:
         _write(result, result_file)
     warning = session.check_window(workload, result)
     if warning:
-        click.echo(f"harness: warning: {warning}", err=True)
+        click.echo(f"harness: warning: {warning.line}", err=True)
     steps = result["steps"]
     progress(
         f"{result['strategy']}: {steps['executed']} steps executed, {steps['kept']} kept, "
@@ -71,10 +68,7 @@ def _set_allocator(workload: Workload) -> None:
     from .decode.strategies import resolve
 
     if "torch" in sys.modules:
-        raise HarnessError(
-            "torch was imported before the allocator's setting could be made",
-            remedy="start `python -m harness.target` as a process of its own",
-        )
+        raise TorchTooEarly("torch was imported before the allocator's setting could be made")
     apply_environment(allocator_environment(resolve(workload).allocator), os.environ)
 
 
@@ -86,13 +80,10 @@ def _write(result: dict[str, Any], name: str) -> None:
     write_text(Path(name), line + "\n", force=True)
 
 
-_UNEXPECTED = "harness: error: {kind}: {first}; run again with HARNESS_DEBUG=1 for the traceback"
-
-
 def main(command: click.Command = target, name: str = "python -m harness.target") -> None:
     """Exit codes: 0; 1 for an error, one line on stderr; 2 for a wrong command line; 130 for ^C."""
     run = functools.partial(command.main, prog_name=name, standalone_mode=False)
-    sys.exit(exit_code_of(run, _UNEXPECTED))
+    sys.exit(exit_code_of(run))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from .capture.nsys.features import find_nsys, parse_version, read_features
-from .errors import HarnessError
+from .errors import HarnessError, NoSuchFile
+from .errors.gui import GuiFailed, GuiNotFound, NewerReport, NoDisplay, NotAReport
 from .manifest import RunManifest, manifest_beside
 
 _NO_DISPLAY = "copy the file to a machine with a screen and open it in Nsight Systems there"
@@ -22,24 +23,24 @@ _NO_DISPLAY = "copy the file to a machine with a screen and open it in Nsight Sy
 def report_of(trace: Path) -> Path:
     """The .nsys-rep to open for `trace` (itself, or the one beside it); HarnessError if none."""
     if not trace.exists():
-        raise HarnessError(f"{trace}: no such file")
+        raise NoSuchFile(f"{trace}: no such file")
     if trace.suffix in (".nsys-rep", ".qdrep"):
         return trace
     if trace.suffix == ".qdstrm":
-        raise HarnessError(
+        raise NotAReport(
             f"{trace} is a raw recording, not yet a report",
             remedy=f"import it with the same version of Nsight Systems: QdstrmImporter -i {trace}",
         )
     if trace.suffix not in (".sqlite", ".json"):
-        raise HarnessError(
-            f"{trace} is no report of Nsight Systems", remedy="give a .nsys-rep or its .sqlite"
+        raise NotAReport(
+            f"{trace} is not a report of Nsight Systems", remedy="give a .nsys-rep or its .sqlite"
         )
     beside = trace.with_suffix(".nsys-rep")
     if beside.exists():
         return beside
     manifest = _manifest(trace)
     how = "" if manifest is None else f": it was recorded with {manifest.capture.get('backend')}"
-    raise HarnessError(
+    raise NotAReport(
         f"{trace} has no .nsys-rep beside it{how}",
         remedy="the GUI opens reports of nsys only; 'harness gaps' reads the SQLite file",
     )
@@ -77,12 +78,12 @@ def open_report(trace: Path, env: Mapping[str, str] = os.environ) -> str:
     report = report_of(trace)
     viewer = find_viewer()
     if viewer is None:
-        raise HarnessError(
+        raise GuiNotFound(
             "nsys-ui is not installed (command-line packages of Nsight Systems leave it out)",
             remedy=f"install the full package, or {_NO_DISPLAY}: {report}",
         )
     if not env.get("DISPLAY") and not env.get("WAYLAND_DISPLAY"):
-        raise HarnessError("there is no display here", remedy=f"{_NO_DISPLAY}: {report}")
+        raise NoDisplay("there is no display here", remedy=f"{_NO_DISPLAY}: {report}")
     _check_age(report)
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(
@@ -97,7 +98,7 @@ def open_report(trace: Path, env: Mapping[str, str] = os.environ) -> str:
             time.sleep(0.05)
         if process.returncode:
             said.seek(0)
-            raise HarnessError(
+            raise GuiFailed(
                 f"nsys-ui ended with code {process.returncode} and said: "
                 f"{_telling_line(said.read().decode(errors='replace'))}",
                 remedy=f"try it by hand: {viewer} {report}",
@@ -123,7 +124,7 @@ def _check_age(report: Path) -> None:
     made, _ = parse_version(recorded)
     here = read_features(nsys)
     if tuple(map(int, made.split("."))) > tuple(map(int, here.version.split("."))):
-        raise HarnessError(
+        raise NewerReport(
             f"{report} was recorded with nsys {made}, the one here is {here.version}",
             remedy=f"open it with Nsight Systems {made} or newer",
         )

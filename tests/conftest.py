@@ -84,7 +84,7 @@ def inside(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., subprocess.CompletedProcess[str]]:
     """The same in this process, in the same folder: for many commands, where only words matter."""
-    from harness.cli import _UNEXPECTED, cli
+    from harness.cli import cli
     from harness.exits import exit_code_of
 
     monkeypatch.chdir(tmp_path)
@@ -94,9 +94,7 @@ def inside(
             monkeypatch.setenv(name, value)
         words = [str(word) for word in args]
         capsys.readouterr()
-        code = exit_code_of(
-            lambda: cli.main(words, prog_name="harness", standalone_mode=False), _UNEXPECTED
-        )
+        code = exit_code_of(lambda: cli.main(words, prog_name="harness", standalone_mode=False))
         said = capsys.readouterr()
         return subprocess.CompletedProcess(words, code, said.out, said.err)
 

@@ -25,6 +25,7 @@ from ..statistics.bootstrap import (
 )
 from ..statistics.permutation import rank_sum_p
 from ..statistics.t_distribution import half_width, two_sided_p
+from .remarks import ManyTests, OneRun, TooFewValues
 
 MIN_RUNS = 4
 """Runs on each side below which no rearrangement of labels reaches 95%: 3 and 3 have 20."""
@@ -291,25 +292,31 @@ def _ratio(before: float, after: float) -> float | None:
 
 def _notes(ratios: Sequence[Ratio], confidence: float) -> list[str]:
     """What a reader must know to believe the table, with numbers."""
-    notes = []
+    notes: list[str] = []
     tested = [r for r in ratios if r.p is not None]
     if any(r.method == "blocks of steps" for r in tested):
         notes.append(
-            "one run on a side: intervals cover the steps of these runs, not what another run "
-            f"would give; measure {MIN_RUNS} runs or more of each"
+            OneRun(
+                "one run on a side: intervals cover the steps of these runs, not what another run "
+                f"would give; measure {MIN_RUNS} runs or more of each"
+            )
         )
     few = [r for r in ratios if r.p is None]
     if few:
         fewest = min(min(r.runs) for r in few)
         need = f"{MIN_STEPS} steps" if all(r.method == "steps" for r in few) else f"{MIN_RUNS} runs"
         notes.append(
-            f"{len(few)} of {len(ratios)} figures have too few values to be tested "
-            f"({fewest} run{'s' if fewest > 1 else ''}); {need} on each side are the least"
+            TooFewValues(
+                f"{len(few)} of {len(ratios)} figures have too few values to be tested "
+                f"({fewest} run{'s' if fewest > 1 else ''}); {need} on each side are the least"
+            )
         )
     expected = len(tested) * (1 - confidence)
     if expected >= 1:
         notes.append(
-            f"{len(tested)} figures tested at {confidence:.0%}: about {expected:.0f} would be "
-            "marked by chance alone"
+            ManyTests(
+                f"{len(tested)} figures tested at {confidence:.0%}: about {expected:.0f} would be "
+                "marked by chance alone"
+            )
         )
     return notes

@@ -6,9 +6,10 @@ import io
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 
-from ..model.errors import TraceError
+from ..model.errors import PackageMissing
 from ..report import TraceReport
 from .base import Exporter
+from .errors import NothingToExport
 from .frames import gaps_frame, steps_frame
 
 
@@ -17,14 +18,14 @@ def chunks(reports: Sequence[TraceReport], rows: str) -> Iterator[bytes]:
     import pandas as pd
 
     if find_spec("pyarrow") is None:
-        raise TraceError(
+        raise PackageMissing(
             "Parquet needs the pyarrow package, which is not installed",
             remedy="pip install 'nsys-harness[parquet]', or use --to csv",
         )
     make = gaps_frame if rows == "gaps" else steps_frame
     frames = [frame for report in reports if len((frame := make(report)).columns)]
     if not frames:
-        raise TraceError(f"there are no {rows} to export")
+        raise NothingToExport(f"there are no {rows} to export")
     # Categories of several traces differ: as plain strings they join.
     joined = pd.concat(
         [f.astype({c: "str" for c in f.columns if f[c].dtype == "category"}) for f in frames],

@@ -19,7 +19,6 @@ from ..idle.attribute import Attribution
 from ..idle.gaps import DeviceGaps, GapKind, gap_kinds
 from ..model.arrays import factorize
 from ..model.cuda_calls import allocating, synchronizing
-from ..model.errors import TraceError
 from ..model.intervals import Int64
 from ..model.names import operation_names
 from ..model.text import plain
@@ -28,6 +27,7 @@ from ..report import TraceReport
 from ..scenes.lanes import range_word, thread_title
 from ..scenes.states import gap_states
 from .base import Exporter
+from .errors import OneTraceOnly
 
 OURS = 20_000_000
 """Process ids from here on are ours: a real one has 24 bits at most."""
@@ -63,9 +63,7 @@ def chunks(reports: Sequence[TraceReport], rows: str) -> Iterator[bytes]:
     """The document in pieces; `rows` does not matter here. One trace only: clocks differ."""
     del rows
     if len(reports) != 1:
-        raise TraceError(
-            f"a timeline holds one trace, {len(reports)} were given", remedy="export each by itself"
-        )
+        raise OneTraceOnly(f"a timeline holds one trace, {len(reports)} were given")
     report = reports[0]
     source = report.trace.source
     about = {

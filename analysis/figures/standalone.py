@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..model.errors import TraceError
+from ..model.errors import PackageMissing
 from ..scenes.scene import Scene, fitted
 from .palette import PAPER, text_on, tones
 from .svg import label, num, safe, tag
@@ -43,7 +43,7 @@ def png(svg: str, scale: float = 2.0) -> bytes:
     try:
         import resvg_py
     except ImportError:
-        raise TraceError(
+        raise PackageMissing(
             "PNG figures need the resvg-py package, which is not installed",
             remedy="pip install 'nsys-harness[figures]', or write a .svg instead",
         ) from None

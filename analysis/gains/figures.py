@@ -12,6 +12,7 @@ from ..idle.steps import StepSeries
 from ..model.errors import TraceError
 from ..question import DEFAULT_STEP, Question, StepPattern
 from ..writer.writer import TraceBuilder
+from .errors import TooFewSteps
 from .log import Log
 from .to_trace import Place, fill, plain_place
 
@@ -52,7 +53,7 @@ def look(report: TraceReport, device: int | None = None, *, called: str | None =
 
 def _unsteady(called: str, any_steps: bool) -> TraceError:
     what = "too few steps for a steady state" if any_steps else "no steps with GPU work"
-    return TraceError(f"{called} has {what}", remedy="record at least 4 steps")
+    return TooFewSteps(f"{called} has {what}")
 
 
 def builder(strategy: str | None, gpu: str, notes: dict[str, str]) -> TraceBuilder:

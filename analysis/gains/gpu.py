@@ -13,7 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ..model.errors import TraceError, UsageError
+from ..model.errors import CannotRead
+from .errors import GpuFileInvalid, NoSuchGpu
 from .machine import Timing
 
 FOLDER = Path(__file__).parent / "gpus"
@@ -107,7 +108,7 @@ def load_gpu(name: str) -> Gpu:
         return read_gpu(Path(name))
     path = built_in().get(name.lower())
     if path is None:
-        raise UsageError(
+        raise NoSuchGpu(
             f"no GPU is called {name!r}",
             remedy=f"use {', '.join(built_in())}, or the path of a .toml file of your own",
         )
@@ -129,28 +130,27 @@ def read_gpu(path: Path) -> Gpu:
         with path.open("rb") as file:
             raw = file.read(_MOST_BYTES + 1)
         if len(raw) > _MOST_BYTES:
-            raise TraceError(
+            raise GpuFileInvalid(
                 f"{path} has more than {_MOST_BYTES} bytes: no GPU file",
                 remedy="copy a built-in one",
             )
         data = tomllib.loads(raw.decode("utf-8"))
     except OSError as error:
-        raise TraceError(f"{path}: {error.strerror or error}") from error
+        raise CannotRead(f"{path}: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:  # tomllib's own error is a ValueError too
-        raise TraceError(f"{path} is no TOML: {str(error).splitlines()[0]}") from error
+        raise GpuFileInvalid(f"{path} is not TOML: {str(error).splitlines()[0]}") from error
     if data.get("schema") != SCHEMA:
-        raise TraceError(
-            f"{path} has schema = {data.get('schema')!r}, {SCHEMA} was expected",
-            remedy="copy a built-in file and change its numbers",
-        )
+        raise GpuFileInvalid(f"{path} has schema = {data.get('schema')!r}, {SCHEMA} was expected")
     name = data.get("name")
     if not isinstance(name, str) or not name:
-        raise TraceError(f"{path} has no name", remedy='add name = "..."')
+        raise GpuFileInvalid(f"{path} has no name", remedy='add name = "..."')
     if not name.isprintable():
-        raise TraceError(f"{path}: the name {name[:40]!r} does not fit a line")
+        raise GpuFileInvalid(f"{path}: the name {name[:40]!r} does not fit a line")
     matches = data.get("matches", [])
     if not isinstance(matches, list) or not all(isinstance(part, str) for part in matches):
-        raise TraceError(f"{path}: matches is no list of texts", remedy='write matches = ["..."]')
+        raise GpuFileInvalid(
+            f"{path}: matches is not a list of texts", remedy='write matches = ["..."]'
+        )
     known_sources = _table(path, data, "sources")
     values: dict[tuple[str, str], float] = {}
     sources: dict[tuple[str, str], str] = {}
@@ -158,7 +158,7 @@ def read_gpu(path: Path) -> Gpu:
         table = _table(path, data, section)
         unknown = sorted(set(table) - set(keys))
         if unknown:
-            raise TraceError(
+            raise GpuFileInvalid(
                 f"{path}: [{section}] has {unknown[0]!r}, which nothing reads",
                 remedy=f"its keys are {', '.join(keys)}",
             )
@@ -169,7 +169,7 @@ def read_gpu(path: Path) -> Gpu:
             if (section, key) in _FRACTIONS:
                 high = 1.0
             if not least <= value <= high:
-                raise TraceError(
+                raise GpuFileInvalid(
                     f"{where} is {value:g}", remedy=f"it must be {least:g} to {high:g}"
                 )
             values[section, key] = value
@@ -180,7 +180,7 @@ def read_gpu(path: Path) -> Gpu:
 def _table(path: Path, data: Mapping[str, Any], section: str) -> Mapping[str, Any]:
     table = data.get(section)
     if not isinstance(table, dict):
-        raise TraceError(f"{path} has no [{section}]", remedy="copy it from a built-in file")
+        raise GpuFileInvalid(f"{path} has no [{section}]", remedy="copy it from a built-in file")
     return table
 
 
@@ -190,18 +190,18 @@ def _entry(
     """One `key = { value = 1, source = "id" }`."""
     entry = table.get(key)
     if not isinstance(entry, dict) or set(entry) != {"value", "source"}:
-        raise TraceError(
+        raise GpuFileInvalid(
             f"{where} is missing or has another form",
             remedy=f'write {key} = {{ value = 1, source = "..." }}',
         )
     value, source = entry["value"], entry["source"]
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _NO_NUMBER:
-        raise TraceError(f"{where} is {str(value)[:40]}", remedy="value is a number")
+        raise GpuFileInvalid(f"{where} is {str(value)[:40]}", remedy="value is a number")
     if not isinstance(source, str) or not source.strip():
-        raise TraceError(f"{where} has no source", remedy="say where the number is from")
+        raise GpuFileInvalid(f"{where} has no source", remedy="say where the number is from")
     told = sources.get(source, source)
     if not isinstance(told, str) or not told.strip():
-        raise TraceError(
+        raise GpuFileInvalid(
             f"{where}: source {source!r} says nothing", remedy="write where it is from"
         )
     return float(value), told

@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 
-from ..model.errors import TraceError
+from .errors import NegativeTime
 from .log import Log
 from .work import COPY, ON_DEVICE, Span, Work
 
@@ -44,7 +44,7 @@ class Timing:
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
             if value < (1 if name == "queue_depth" else 0):
-                raise TraceError(f"{name} is {value}", remedy="give a time that is not negative")
+                raise NegativeTime(f"{name} is {value}")
 
 
 @dataclass
@@ -80,7 +80,7 @@ class Machine:
     def spend(self, ns: int) -> None:
         """The host computes for `ns`."""
         if ns < 0:
-            raise TraceError(f"the host cannot spend {ns} ns", remedy="give a time >= 0")
+            raise NegativeTime(f"the host cannot spend {ns} ns", remedy="give a time >= 0")
         self.now += ns
 
     def call(self, name: str, ns: int) -> None:

@@ -15,13 +15,14 @@ import numpy as np
 
 from ..idle.steps import StepSeries
 from ..model.cuda_calls import SYNCHRONIZE, synchronizing
-from ..model.errors import TraceError
 from ..model.names import operation_name
 from ..model.schema import CopyKind, Kind, SyncType
 from ..model.step_ranges import STOP_CHECK
 from ..model.trace import Trace
 from .constants import Constants, blocked_launches, measure
+from .errors import NoGpuWork
 from .program import Action, Hold, Launch, Plain, Pop, Program, Push, Spend, Sync
+from .remarks import NoLaunchCall, QueueFull, ThreadsInTurn
 from .work import COPY, KERNEL, MEMSET, ON_DEVICE, TO_DEVICE, TO_HOST, Work
 
 _EVENT_SYNC = frozenset({"cudaEventSynchronize", "cuEventSynchronize"})
@@ -59,14 +60,15 @@ class _Reader:
         launch = operations.launch
         mine = np.flatnonzero((series.step_of >= 0) & (launch >= 0))
         if len(mine) == 0:
-            raise TraceError(
-                f"{trace.path}: its steps launched no GPU work, there is nothing to replay",
-                remedy="record on a GPU, or with --capture sim",
+            raise NoGpuWork(
+                f"{trace.path}: its steps launched no GPU work, there is nothing to replay"
             )
         threads = set(np.unique(calls.thread[launch[mine]]).tolist()) | {series.thread_index}
         if len(threads) > 1:
             self.notes.append(
-                f"{len(threads)} threads launch work; they are replayed as one, in call order"
+                ThreadsInTurn(
+                    f"{len(threads)} threads launch work; they are replayed as one, in call order"
+                )
             )
         chosen = np.isin(calls.thread, list(threads))
         chosen &= (calls.start >= self.begin) & (calls.start < self.end)
@@ -99,7 +101,9 @@ class _Reader:
         lost = int(np.count_nonzero(inside & (operations.launch < 0)))
         if lost:
             self.notes.append(
-                f"{lost} of {int(inside.sum())} operations have no launch call and are left out"
+                NoLaunchCall(
+                    f"{lost} of {int(inside.sum())} operations have no launch call and are left out"
+                )
             )
         self.order = kept[np.lexsort((operations.start[kept], call[kept]))]
         count = np.bincount(call[self.order], minlength=len(self.rows))
@@ -128,7 +132,9 @@ class _Reader:
             own[late] = np.minimum(length[late], usual)
         self.own = own
         if blocked.any():
-            self.notes.append(f"{int(blocked.sum())} launch calls waited for room in the queue")
+            self.notes.append(
+                QueueFull(f"{int(blocked.sum())} launch calls waited for room in the queue")
+            )
 
     # The program
 

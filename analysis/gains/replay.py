@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from ..idle.figures import Steady
-from ..model.errors import UsageError
 from ..question import StepPattern
 from .constants import Constants
+from .errors import UnknownTracedGpu
 from .figures import Looked, steady_of
 from .gpu import Gpu, find_gpu, load_gpu
 from .log import Log
@@ -50,10 +50,7 @@ def lender_of(looked: Looked, traced_gpu: str | None, *, gpus_named: bool) -> Gp
     found = find_gpu(looked.report.trace.devices[looked.summary.device].name)
     if found is None and gpus_named:
         name = looked.report.trace.devices[looked.summary.device].name or "an unnamed GPU"
-        raise UsageError(
-            f"the trace was recorded on {name}, which no GPU file describes",
-            remedy="name the nearest one with --traced-gpu, or leave --gpu out",
-        )
+        raise UnknownTracedGpu(f"the trace was recorded on {name}, which no GPU file describes")
     return found or load_gpu(REFERENCE)
 
 

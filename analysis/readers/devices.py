@@ -8,9 +8,9 @@ import numpy as np
 
 from ..model import schema
 from ..model.arrays import Code
-from ..model.errors import TraceError
 from ..model.schema import NULL
 from ..model.trace import Device
+from .errors import TooManyGpus
 from .sqlite.database import Database
 
 MAX_DEVICES = 64
@@ -46,10 +46,9 @@ def physical_devices(
             ids.append(gpu_id)
         table[position] = known[identity]
     if len(devices) > MAX_DEVICES:
-        raise TraceError(
+        raise TooManyGpus(
             f"{database.shown} names {len(devices)} GPUs, more than the {MAX_DEVICES} that are "
-            "taken for one machine's: it is damaged, or no trace",
-            remedy="export the report again",
+            "taken for one machine's: it is damaged, or no trace"
         )
     shared = any(len(pids) > 1 for pids in unmapped.values())
     return _numbered(devices, ids), table, shared

@@ -8,7 +8,6 @@ import numpy as np
 
 from ..model import schema
 from ..model.arrays import Code, FirstMatch, each, factorize, index_among, ordered, places
-from ..model.errors import TraceError
 from ..model.intervals import Int64
 from ..model.schema import NULL, PID_MASK, pid_of
 from ..model.trace import (
@@ -23,6 +22,7 @@ from ..model.trace import (
     Trace,
 )
 from .devices import physical_devices
+from .errors import NoTraceRows
 from .graph_launches import NODES, find_launches
 from .metadata import read_source
 from .operations import join_operations
@@ -51,10 +51,9 @@ _TABLES = (
 def holding_rows(database: Database) -> Database:
     """The same database. Raises TraceError where no table holds CUDA or NVTX rows."""
     if not any(database.has(table) for table in _EVENT_TABLES):
-        raise TraceError(
+        raise NoTraceRows(
             f"{database.shown} holds no CUDA or NVTX rows ({len(database.layout)} tables, none of "
-            "CUPTI_ACTIVITY_KIND_* or NVTX_EVENTS)",
-            remedy="record with `nsys profile --trace=cuda,nvtx` and export again",
+            "CUPTI_ACTIVITY_KIND_* or NVTX_EVENTS)"
         )
     return database
 

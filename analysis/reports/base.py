@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cache
 
+from ..model.errors import TraceError
 from ..model.text import plain
 from ..question import Question
 from ..report import TraceReport
@@ -52,10 +53,16 @@ class Table:
 
 @dataclass(frozen=True)
 class Failure:
-    """A file that could not be analysed."""
+    """A file that could not be analysed, why, and the code of that error."""
 
     path: str
     error: str
+    code: str
+
+    @classmethod
+    def of(cls, path: str, error: TraceError) -> Failure:
+        """What an error says of a file."""
+        return cls(path, str(error), error.code)
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ def document(report: Report) -> dict[str, Any]:
         "traces": [_trace(trace) for trace in report.traces],
         "strategies": _rows(pooled(report)),
         "calibration": _rows(calibration(report)),
-        "failed": [asdict(failure) for failure in report.failures],
+        "failed": [{"path": one.path, "error": one.error} for one in report.failures],
     }
     if question.by == "step":
         result["by_step"] = _rows(steps(report, question.top))

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..idle.errors import NoSuchStep
 from ..idle.figures import SeriesSummary
 from ..idle.per_step import StepFigures, step_figures
-from ..model.errors import TraceError
 from ..model.intervals import Int64
 from ..report import TraceReport
 from .compose import scene_of
@@ -68,7 +68,7 @@ def step_moment(report: TraceReport, summary: SeriesSummary, number: int) -> Mom
     at = np.flatnonzero(summary.table.number == number)
     if len(at) == 0:
         low, high = int(summary.table.number.min()), int(summary.table.number.max())
-        raise TraceError(
+        raise NoSuchStep(
             f"{report.trace.path} has no step {number}", remedy=f"it has steps {low}..{high}"
         )
     device, series = positions(report, summary)

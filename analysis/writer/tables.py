@@ -20,7 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from ..model.errors import TraceError
+from ..model.errors import CannotWrite, FileExists
+from .errors import BadColumn, NotInSchema
 
 Value = int | float | str | None
 Columns = Sequence[Value] | np.ndarray[Any, Any]
@@ -146,7 +147,7 @@ class TableStore:
                 self._integers(table, name, column)
         if len(set(lengths.values())) != 1:
             shown = ", ".join(f"{name}: {length}" for name, length in lengths.items())
-            raise TraceError(
+            raise BadColumn(
                 f"{table}: columns of one length are needed, found {shown or 'single values only'}"
             )
         length = next(iter(lengths.values()))
@@ -176,7 +177,7 @@ class TableStore:
             OSError: the folder is missing or cannot be written.
         """
         if not force and path.exists():
-            raise TraceError(f"{path} already exists", remedy="choose another name or use --force")
+            raise FileExists(f"{path} already exists", remedy="choose another name or use --force")
         beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         beside.unlink(missing_ok=True)
         beside.touch()  # sqlite3's own message for a missing folder names no folder
@@ -189,7 +190,7 @@ class TableStore:
                 file.write(_VERSION)
             os.replace(beside, path)
         except (sqlite3.Error, OverflowError, UnicodeEncodeError) as error:
-            raise TraceError(f"{path} could not be written: {error}") from error
+            raise CannotWrite(f"{path} could not be written: {error}") from error
         finally:
             beside.unlink(missing_ok=True)
 
@@ -216,13 +217,13 @@ class TableStore:
     @staticmethod
     def _types(table: str, columns: Iterable[str]) -> Mapping[str, str]:
         if table not in definitions():
-            raise TraceError(
-                f"{table!r} is no table of this schema", remedy="see analysis/writer/ddl.sql"
+            raise NotInSchema(
+                f"{table!r} is not a table of this schema", remedy="see analysis/writer/ddl.sql"
             )
         types = definitions()[table].types
         unknown = [name for name in columns if name not in types]
         if unknown:
-            raise TraceError(
+            raise NotInSchema(
                 f"{table} has no column {', '.join(unknown)}", remedy=f"it has {', '.join(types)}"
             )
         return types
@@ -234,14 +235,14 @@ class TableStore:
         try:
             whole = operator.index(value)  # type: ignore[arg-type]  # also numpy's integers
         except TypeError:
-            raise TraceError(f"{table}.{name} needs an integer, found {value!r}") from None
+            raise BadColumn(f"{table}.{name} needs an integer, found {value!r}") from None
         if whole not in _INT64:
-            raise TraceError(f"{table}.{name} needs a 64-bit integer, found {whole}")
+            raise BadColumn(f"{table}.{name} needs a 64-bit integer, found {whole}")
         return whole
 
     @staticmethod
     def _integers(table: str, name: str, column: np.ndarray[Any, Any]) -> None:
         if column.dtype.kind not in "iubO":
-            raise TraceError(f"{table}.{name} needs integers, found dtype {column.dtype}")
+            raise BadColumn(f"{table}.{name} needs integers, found dtype {column.dtype}")
         if column.dtype.kind == "u" and len(column) and int(column.max()) not in _INT64:
-            raise TraceError(f"{table}.{name} needs 64-bit integers, found {column.max()}")
+            raise BadColumn(f"{table}.{name} needs 64-bit integers, found {column.max()}")

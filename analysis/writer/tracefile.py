@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..model.errors import TraceError
 from ..model.schema import MAX_TIME
+from .errors import BadId, BadMetadata, InvalidTimes
 from .tables import Columns, TableStore, Value
 
 Origin = Literal["measured", "simulated", "synthetic"]
@@ -43,7 +43,7 @@ class TraceFile:
         allow_invalid: bool = False,
     ) -> None:
         if origin not in ("measured", "simulated", "synthetic"):
-            raise TraceError(f"origin is measured, simulated or synthetic, found {origin!r}")
+            raise BadMetadata(f"origin is measured, simulated or synthetic, found {origin!r}")
         self.allow_invalid = allow_invalid
         self._store = TableStore(nullable=allow_invalid)
         self._strings: dict[str, int] = {}
@@ -75,7 +75,7 @@ class TraceFile:
         """Register a process; returns its globalPid."""
         global_pid = VM | pid << 24
         if not 0 <= pid < 1 << 24:
-            raise TraceError(f"pid {pid} does not fit the 24 bits that a global id has for it")
+            raise BadId(f"pid {pid} does not fit the 24 bits that a global id has for it")
         if global_pid not in self._processes:
             self._processes[global_pid] = pid
             self._store.add("PROCESSES", {"globalPid": global_pid, "pid": pid, "name": name})
@@ -85,7 +85,7 @@ class TraceFile:
         """Register a thread of a registered process; returns its globalTid."""
         self._check_process("ThreadNames", process)
         if not 0 <= tid < 1 << 24:
-            raise TraceError(f"tid {tid} does not fit the 24 bits that a global id has for it")
+            raise BadId(f"tid {tid} does not fit the 24 bits that a global id has for it")
         global_tid = process | tid
         self._threads.add(global_tid)
         if name is not None:
@@ -157,7 +157,7 @@ class TraceFile:
     def metadata(self, name: str, value: str) -> None:
         """Add a row to META_DATA_EXPORT; EXPORT_ and HARNESS_ names are the builder's own."""
         if name.startswith(_OURS):
-            raise TraceError(f"metadata {name} is written by the builder itself")
+            raise BadMetadata(f"metadata {name} is written by the builder itself")
         self._metadata.append((name, value))
 
     def bulk(self, table: str, **columns: Columns | Value) -> int:
@@ -184,9 +184,8 @@ class TraceFile:
             late = np.flatnonzero(end < start)
             if len(late):
                 first, last = (times[late[0] if len(times) > 1 else 0] for times in (start, end))
-                raise TraceError(
-                    f"{table}: row {late[0]} ends at {last}, before its start {first}",
-                    remedy=_INVALID,
+                raise InvalidTimes(
+                    f"{table}: row {late[0]} ends at {last}, before its start {first}"
                 )
         for name, check in (("globalPid", self._check_process), ("globalTid", self._check_thread)):
             for value in np.unique(_known(columns.get(name))).tolist():
@@ -228,33 +227,33 @@ class TraceFile:
 
     def _check_process(self, table: str, process: int) -> None:
         if process not in self._processes and not self.allow_invalid:
-            raise TraceError(
-                f"{table}: {process} is no registered process",
+            raise BadId(
+                f"{table}: {process} is not a registered process",
                 remedy="use the globalPid that process() returned",
             )
 
     def _check_thread(self, table: str, thread: int) -> None:
         if thread not in self._threads and not self.allow_invalid:
-            raise TraceError(
-                f"{table}: {thread} is no registered thread",
+            raise BadId(
+                f"{table}: {thread} is not a registered thread",
                 remedy="use the globalTid that thread() returned",
             )
 
     def _check_time(self, table: str, time: int, what: str) -> None:
         if not 0 <= time <= MAX_TIME and not self.allow_invalid:
-            raise TraceError(f"{table}: {what} {time} lies outside 0..2**60 ns", remedy=_INVALID)
+            raise InvalidTimes(f"{table}: {what} {time} lies outside 0..2**60 ns")
 
     def _check_span(self, table: str, start: int, end: int | None, *, may_be_open: bool) -> None:
         """Validate one row's times and remember the latest."""
         if start is None or (end is None and not may_be_open):
             if not self.allow_invalid:
-                raise TraceError(f"{table}: start and end are needed", remedy=_INVALID)
+                raise InvalidTimes(f"{table}: start and end are needed")
             return
         self._check_time(table, start, "start")
         if end is not None:
             self._check_time(table, end, "end")
             if end < start and not self.allow_invalid:
-                raise TraceError(f"{table}: end {end} is before start {start}", remedy=_INVALID)
+                raise InvalidTimes(f"{table}: end {end} is before start {start}")
         self._last = max(self._last, start, start if end is None else end)
 
 

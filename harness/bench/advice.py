@@ -7,9 +7,25 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ..analysis.model.remark import Warned
 from ..analysis.statistics.bootstrap import MIN_RUNS
 from ..environment import Gpu, GpuFacts, throttled_between
 from .figures import CellFigures, Figures
+from .remarks import (
+    CacheGivenBack,
+    CellsFailed,
+    ClocksMoved,
+    CompiledInRun,
+    EndedEarly,
+    NotWarm,
+    OtherWork,
+    Outliers,
+    ThrottledClocks,
+    TokensDiffer,
+    TooFewRuns,
+    UnsafeStrategy,
+    Unstable,
+)
 from .store import Json
 
 UNSTABLE = 0.05
@@ -22,7 +38,7 @@ HARMLESS = ("gpu_idle", "applications_clocks_setting", "counters_gpu_idle")
 _NAMED = 3
 
 
-def warnings(figures: Figures) -> list[str]:
+def warnings(figures: Figures) -> list[Warned]:
     """One line each, the gravest first; the same trouble of many cells is said once."""
     cells = [cell for cell in figures.cells.values() if cell.runs]
     return [
@@ -47,21 +63,21 @@ def _list(items: list[str]) -> str:
     return ", ".join(items[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
-def _few(figures: Figures) -> Iterator[str]:
+def _few(figures: Figures) -> Iterator[Warned]:
     few = [c for c in figures.cells.values() if not c.error and len(c.runs) < MIN_RUNS]
     if few:
         counts = sorted({len(c.runs) for c in few})
         span = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
         budget = figures.session["time_budget_s"] is not None
         option = "--time-budget" if budget else "--rounds"
-        yield (
+        yield TooFewRuns(
             f"too few runs: {len(few)} of {len(figures.cells)} cells have {span}, the interval of "
             f"a median needs {MIN_RUNS} for 95% (their range stands in brackets); raise {option}, "
             "or --resume"
         )
 
 
-def _unstable(cells: list[CellFigures]) -> Iterator[str]:
+def _unstable(cells: list[CellFigures]) -> Iterator[Warned]:
     found = []
     for cell in cells:
         if cell.std_ns is not None and cell.std_ns > UNSTABLE * cell.wall.mean():
@@ -69,14 +85,14 @@ def _unstable(cells: list[CellFigures]) -> Iterator[str]:
     if found:
         found.sort(reverse=True)
         listed = _list([f"{key} {share:.0%}" for share, key in found])
-        yield (
+        yield Unstable(
             f"unstable: standard deviation over {UNSTABLE:.0%} of the mean in {len(found)} of "
             f"{len(cells)} cells ({listed}); end other programs, lock the clocks "
             "(nvidia-smi -lgc), raise --rounds, and read the median"
         )
 
 
-def _outliers(cells: list[CellFigures]) -> Iterator[str]:
+def _outliers(cells: list[CellFigures]) -> Iterator[Warned]:
     found = []
     for cell in cells:
         if len(cell.runs) >= 3 and cell.wall.max() > OUTLIER * np.median(cell.wall):
@@ -84,79 +100,79 @@ def _outliers(cells: list[CellFigures]) -> Iterator[str]:
             times = cell.wall[worst] / np.median(cell.wall)
             found.append(f"{cell.key} round {cell.runs[worst]['round']} {times:.1f}x")
     if found:
-        yield (
+        yield Outliers(
             f"outliers: {len(found)} of {len(cells)} cells have a run over {OUTLIER}x their median "
             f"({_list(found)}); medians bear it, means do not"
         )
 
 
-def _stopped_early(cells: list[CellFigures]) -> Iterator[str]:
+def _stopped_early(cells: list[CellFigures]) -> Iterator[Warned]:
     short = [
         f"{c.key} after {c.most('steps_kept')} of {c.cell['max_new_tokens']}"
         for c in cells
         if (c.most("steps_kept") or 0) < c.cell["max_new_tokens"]
     ]
     if short:
-        yield (
+        yield EndedEarly(
             f"every row ended early in {len(short)} of {len(cells)} cells ({_list(short)}): their "
             "runtimes are not of the length asked for; add --eos-id -1 to generate to the end"
         )
 
 
-def _recompiled(cells: list[CellFigures]) -> Iterator[str]:
+def _recompiled(cells: list[CellFigures]) -> Iterator[Warned]:
     found = [f"{c.key} {c.most('compiled_in_run')}" for c in cells if c.most("compiled_in_run")]
     if found:
-        yield (
+        yield CompiledInRun(
             f"compiled inside a timed run: {_list(found)} graphs; its time includes compiling, "
             "raise --warmup"
         )
 
 
-def _unlike_tokens(cells: list[CellFigures]) -> Iterator[str]:
+def _unlike_tokens(cells: list[CellFigures]) -> Iterator[Warned]:
     found = [c.key for c in cells if len({run["tokens_sha256"] for run in c.runs}) > 1]
     if found:
-        yield (
+        yield TokensDiffer(
             f"tokens differ from run to run in {_list(found)}; use --temperature 0 and a strategy "
             "that `harness strategies` calls safe"
         )
 
 
-def _unsafe(cells: list[CellFigures]) -> Iterator[str]:
+def _unsafe(cells: list[CellFigures]) -> Iterator[Warned]:
     found = sorted({c.strategy for c in cells if not c.cell["safe"]})
     if found:
-        yield (
+        yield UnsafeStrategy(
             f"{_list(found)} may read a stale stop flag: tokens are not guaranteed; "
             "shown for comparison, use pipelined or deferred"
         )
 
 
-def _retries(cells: list[CellFigures]) -> Iterator[str]:
+def _retries(cells: list[CellFigures]) -> Iterator[Warned]:
     found = [
         f"{c.key} {c.most('allocation_retries')}" for c in cells if c.most("allocation_retries")
     ]
     if found:
-        yield (
+        yield CacheGivenBack(
             f"the allocator ran out and gave its cache back in {_list(found)} (times in a run): "
             "device memory was full; use a smaller batch or the expandable allocator"
         )
 
 
-def _not_warm(cells: list[CellFigures]) -> Iterator[str]:
+def _not_warm(cells: list[CellFigures]) -> Iterator[Warned]:
     found = [c.key for c in cells if not c.runs[0]["stable"]]
     if found:
-        yield (
+        yield NotWarm(
             f"not yet stable after warming up: {_list(found)} (successive runs differ by more "
             "than the limit); raise --warmup, or quieten the machine"
         )
 
 
-def _failed(figures: Figures) -> Iterator[str]:
+def _failed(figures: Figures) -> Iterator[Warned]:
     reasons: dict[str, list[str]] = {}
     for cell in figures.cells.values():
         if cell.error:
             reasons.setdefault(cell.error, []).append(cell.key)
     for reason, keys in reasons.items():
-        yield f"not measured: {_list(keys)}: {reason}"
+        yield CellsFailed(f"not measured: {_list(keys)}: {reason}")
 
 
 def _gpus(figures: Figures) -> list[GpuFacts]:
@@ -177,7 +193,7 @@ def _measured(figures: Figures, look: GpuFacts) -> Gpu | None:
     return look.gpus[0] if len(look.gpus) == 1 else None
 
 
-def _throttled(figures: Figures) -> Iterator[str]:
+def _throttled(figures: Figures) -> Iterator[Warned]:
     looks = _gpus(figures)
     if len(looks) < 2:
         return
@@ -191,7 +207,7 @@ def _throttled(figures: Figures) -> Iterator[str]:
             held[name] = held.get(name, 0) + us
     for name, us in sorted(held.items(), key=lambda item: -item[1]):
         if name not in HARMLESS and us > THROTTLED_SHARE * spent_us:
-            yield (
+            yield ThrottledClocks(
                 f"throttled clocks: {name} held them down for {us / 1e6:.3g} s of "
                 f"{spent_us / 1e6:.3g} s; lower the power or the heat, or lock the clocks below "
                 "the limit (nvidia-smi -lgc), and measure again"
@@ -204,30 +220,30 @@ def _throttled(figures: Figures) -> Iterator[str]:
         if reason not in HARMLESS
     }
     if active and not held:
-        yield (
+        yield ThrottledClocks(
             f"throttled clocks: nvidia-smi gave {_list(sorted(active))} as the reason between "
             "rounds; lower the power or the heat, or lock the clocks (nvidia-smi -lgc)"
         )
 
 
-def _clocks(figures: Figures) -> Iterator[str]:
+def _clocks(figures: Figures) -> Iterator[Warned]:
     seen = [
         found.sm_clock_mhz
         for look in _gpus(figures)
         if (found := _measured(figures, look)) is not None and found.sm_clock_mhz
     ]
     if len(seen) > 1 and max(seen) - min(seen) > CLOCKS_MOVED * max(seen):
-        yield (
+        yield ClocksMoved(
             f"the SM clock moved between {min(seen)} and {max(seen)} MHz (looked at between "
             "rounds); lock it with nvidia-smi -lgc to compare sessions"
         )
 
 
-def _load(figures: Figures) -> Iterator[str]:
+def _load(figures: Figures) -> Iterator[Warned]:
     cores = Json(figures.session["host"]).value({}).get("cores")
     first = next((row["load_average"] for row in figures.clocks), None)
     if cores and first is not None and first > cores / 2:
-        yield (
+        yield OtherWork(
             f"other work: the load average was {first:.1f} on {cores} cores before the first "
             "round; end other programs and measure again"
         )

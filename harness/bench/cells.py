@@ -6,10 +6,12 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
+from ..decode.errors import NoSuchStrategy
 from ..decode.registry import KINDS, choice_names, strategy_names
 from ..decode.strategies import resolve
 from ..decode.workload import Workload
-from ..errors import UsageError
+from ..errors.options import UnknownChoice
+from .errors import ChoicesConflict
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +41,7 @@ def parse_strategy(text: str, base: Workload) -> tuple[str, Workload]:
     """
     preset, *words = (word.strip() for word in text.split("+"))
     if preset not in strategy_names():
-        raise UsageError(
+        raise NoSuchStrategy(
             f"no strategy is called {preset!r}",
             remedy="`harness strategies` lists what there is; use NAME or NAME+CHOICE",
         )
@@ -47,12 +49,12 @@ def parse_strategy(text: str, base: Workload) -> tuple[str, Workload]:
     for word in words:
         kind = next((kind for kind in KINDS if word in choice_names(kind)), None)
         if kind is None:
-            raise UsageError(
+            raise UnknownChoice(
                 f"{text!r}: no choice is called {word!r}",
                 remedy="`harness strategies --choices` lists them",
             )
         if changes.setdefault(kind, word) != word:
-            raise UsageError(
+            raise ChoicesConflict(
                 f"{text!r} asks for {changes[kind]} and {word}, which exclude each other"
             )
     workload = dataclasses.replace(base, strategy=preset, **changes)

@@ -17,7 +17,7 @@ from ..analysis.statistics.bootstrap import (
     paired_ratio_interval,
 )
 from ..analysis.statistics.permutation import rank_sum_p, signed_rank_p
-from ..errors import HarnessError
+from .errors import ResultsDamaged
 from .floor import Floor, step_floor
 from .plan import Plan
 from .store import Json, Store, steps_from_blob
@@ -184,9 +184,8 @@ def load(store: Store, session: str | None = None) -> Figures:
     try:
         plan = Plan.from_json(row["plan"])
     except ValueError:
-        raise HarnessError(
-            f"{store.path} is damaged: the plan of session {row['id']} cannot be read",
-            remedy="take a copy of it that is sound, or measure again",
+        raise ResultsDamaged(
+            f"{store.path} is damaged: the plan of session {row['id']} cannot be read"
         ) from None
     return Figures(
         session=row,

@@ -8,7 +8,8 @@ from typing import Any
 
 from ..analysis.reports.base import Column, Table, Terminal
 from ..analysis.reports.csv import comma_separated
-from ..errors import HarnessError, UsageError
+from ..errors.options import OptionsConflict
+from .errors import NotInResults
 from .figures import Figures, load
 from .render import document, flat, render, text
 from .store import RESULTS_VERSION, Store
@@ -38,7 +39,7 @@ def show(
     }
     filtered = any(value is not None for value in cell_filters.values())
     if session is not None and (filtered or device_name or label or since):
-        raise UsageError("--session shows a session in full", remedy="leave the filters out")
+        raise OptionsConflict("--session shows a session in full", remedy="leave the filters out")
     with Store.reading(path) as store:
         if session is not None:
             figures = load(store, None if session == "last" else session)
@@ -55,7 +56,7 @@ def show(
         found = [f for f in found if wanted in str(f.device.get("name", "")).lower()]
     if not filtered:
         if not found:
-            raise HarnessError(f"{path} has no such session", remedy="leave a filter out")
+            raise NotInResults(f"{path} has no such session", remedy="leave a filter out")
         return _sessions(found, format_name, terminal)
     return _cells(found, cell_filters, path, format_name, terminal)
 
@@ -118,7 +119,7 @@ def _cells(
     rows = tuple(row for row in table.rows if fits(row))
     if not rows:
         there = sorted({str(row[names.index("strategy")]) for row in table.rows})
-        raise HarnessError(
+        raise NotInResults(
             f"no cell of {path} matches", remedy=f"it has {', '.join(there) or 'no cells'}"
         )
     table = Table(table.name, table.title, table.columns, rows)

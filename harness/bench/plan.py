@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from ..decode.workload import Workload
 from ..errors import UsageError
+from ..errors.options import ValueOutOfRange
 from .cells import Cell
 
 PLAN_VERSION = 1
@@ -42,7 +43,9 @@ class Protocol:
         options = {"rounds": "rounds", "least_runs": "min-runs", "warmup_runs": "warmup"}
         for name, option in options.items():
             if getattr(self, name) < 1:
-                raise UsageError(f"--{option} is {getattr(self, name)}", remedy="use 1 or more")
+                raise ValueOutOfRange(
+                    f"--{option} is {getattr(self, name)}", remedy="use 1 or more"
+                )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,15 +16,11 @@ import time
 from collections.abc import Callable, Mapping
 from typing import IO, Any
 
-from ..errors import HarnessError
 from .cells import Cell
+from .errors import NothingMeasured, ProfilerAttached, VisitFailed
 from .plan import Protocol
 
 _QUIT_S = 10.0
-
-
-class VisitFailed(HarnessError):
-    """A cell could not be measured; the others can."""
 
 
 class Worker:
@@ -150,7 +146,7 @@ class Pool:
         try:
             worker = Worker(name, self.device, self.progress)
         except VisitFailed as error:
-            raise HarnessError(f"nothing can be measured: {error}") from None
+            raise NothingMeasured(f"nothing can be measured: {error}") from None
         try:
             _refuse_profiler(worker.facts)
             return worker, self._started(worker)
@@ -170,7 +166,6 @@ class Pool:
 
 def _refuse_profiler(facts: Mapping[str, Any]) -> None:
     if facts.get("profiler"):
-        raise HarnessError(
-            f"a profiler ({facts['profiler']}) is attached to the measuring process",
-            remedy="run harness bench without it: it would time the profiler too",
+        raise ProfilerAttached(
+            f"a profiler ({facts['profiler']}) is attached to the measuring process"
         )

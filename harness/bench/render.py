@@ -27,7 +27,8 @@ def render(figures: Figures, format_name: str, terminal: Terminal) -> str:
     if format_name == "csv":
         return comma_separated(flat([figures]))
     lead = [headline(figures), *_legend(figures)]
-    return text(tables(figures), lead, warnings(figures), format_name, terminal)
+    advice = [warning.line for warning in warnings(figures)]
+    return text(tables(figures), lead, advice, format_name, terminal)
 
 
 def text(

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..decode.registry import strategy_names
 from ..decode.workload import Workload
-from ..errors import UsageError
+from ..errors.options import NothingToDo, OptionsConflict, ValueOutOfRange
 from .cells import product
 from .plan import Plan, Protocol, Section, presets
 from .progress import Progress
@@ -33,19 +33,19 @@ def plan_of(values: Mapping[str, Any], given: Collection[str] = ()) -> Plan | No
     names = [part.strip() for text in values["strategies"] for part in text.split(",")]
     asked = [bool(names), values["every"], values["preset"] is not None]
     if sum(asked) > 1:
-        raise UsageError("--strategy, --all and --preset exclude each other", remedy="use one")
+        raise OptionsConflict("--strategy, --all and --preset exclude each other")
     if values["session"] and not values["resume"]:
-        raise UsageError("--session is for --resume", remedy="add --resume, or leave it out")
+        raise OptionsConflict("--session is for --resume", remedy="add --resume, or leave it out")
     if not any(asked):
         if values["resume"]:
             if unread := sorted(_OF_A_SESSION & set(given)):
                 option = unread[0].replace("_", "-")
-                raise UsageError(
+                raise OptionsConflict(
                     f"--{option} is part of the session, --resume takes its own",
                     remedy="leave it out, or measure anew",
                 )
             return None
-        raise UsageError(
+        raise NothingToDo(
             "nothing to measure",
             remedy="use --strategy NAME,..., --all, --preset article, or --resume",
         )
@@ -53,13 +53,13 @@ def plan_of(values: Mapping[str, Any], given: Collection[str] = ()) -> Plan | No
     for name, least, most in (("bandwidth", 0, math.inf), ("seed", -(2**63), 2**63)):
         value = values[name]
         if value is not None and not least < value < most:
-            raise UsageError(
+            raise ValueOutOfRange(
                 f"--{name} is {value}", remedy=f"use more than {least}, less than {most}"
             )
     fixed = {"batch_size", "max_seqlen"} & set(given)
     if values["preset"] and fixed:
         option = min(fixed).replace("_", "-")
-        raise UsageError(
+        raise OptionsConflict(
             f"--preset {values['preset']} decides --{option} itself",
             remedy="leave it out, or name strategies instead",
         )

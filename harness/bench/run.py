@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from .. import environment
-from ..errors import HarnessError, UsageError
+from ..errors.options import NothingToDo
 from ..manifest import now, redacted
 from ..version import __version__
 from . import schedule
+from .errors import NothingToResume, OtherMachine, OtherPlan, VisitFailed
 from .plan import Plan
-from .pool import Pool, VisitFailed, Worker
+from .pool import Pool, Worker
 from .progress import Progress
 from .store import Store, steps_to_blob
 
@@ -53,7 +54,7 @@ def run(plan: Plan | None, options: Options, progress: Progress) -> Outcome:
     ends the session as `interrupted`. Raises HarnessError where nothing can be measured.
     """
     if options.resume and not options.output.exists():
-        raise HarnessError(
+        raise NothingToResume(
             f"{options.output} does not exist, there is nothing to resume",
             remedy="name the results file with -o",
         )
@@ -62,7 +63,7 @@ def run(plan: Plan | None, options: Options, progress: Progress) -> Outcome:
             session, plan = _resumed(store, plan, options)
             progress.say(f"resuming session {session} in {options.output}")
         elif plan is None:
-            raise UsageError("nothing to measure", remedy="use --strategy, --all or --preset")
+            raise NothingToDo("nothing to measure", remedy="use --strategy, --all or --preset")
         else:
             session = store.begin(
                 plan,
@@ -87,22 +88,18 @@ def _resumed(store: Store, plan: Plan | None, options: Options) -> tuple[str, Pl
         unfinished = [row for row in store.sessions() if row["status"] != COMPLETE]
         row = unfinished[-1] if unfinished else store.session()
     if row["status"] == COMPLETE:
-        raise HarnessError(
-            f"session {row['id']} of {store.path} is complete, there is nothing to resume",
-            remedy="leave --resume out to measure anew",
+        raise NothingToResume(
+            f"session {row['id']} of {store.path} is complete, there is nothing to resume"
         )
     try:
         stored = Plan.from_json(row["plan"])
     except ValueError:
-        raise HarnessError(
+        raise NothingToResume(
             f"session {row['id']} of {store.path} has a plan that this harness cannot read",
             remedy="measure anew",
         ) from None
     if plan is not None and plan != stored:
-        raise UsageError(
-            f"session {row['id']} measures something else than these options ask for",
-            remedy="give --resume alone: the session knows its own plan",
-        )
+        raise OtherPlan(f"session {row['id']} measures something else than these options ask for")
     return row["id"], stored
 
 
@@ -229,9 +226,8 @@ class _Session:
         for row in self.earlier:
             before = json.loads(row["device"]), json.loads(row["versions"])
             if before != (facts["device"], facts["versions"]):
-                raise HarnessError(
-                    f"session {self.session} was begun on another machine or other versions",
-                    remedy="leave --resume out to measure anew",
+                raise OtherMachine(
+                    f"session {self.session} was begun on another machine or other versions"
                 )
         return self.store.add(
             "workers",

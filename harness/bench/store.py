@@ -22,8 +22,16 @@ import numpy as np
 
 from ..decode.registry import is_safe
 from ..decode.strategies import resolve
-from ..errors import HarnessError
+from ..errors import CannotWrite, NoSuchFile, NotADirectory
 from ..manifest import now
+from .errors import (
+    NotInResults,
+    NotResults,
+    ResultsDamaged,
+    ResultsInUse,
+    ResultsNotOpened,
+    ResultsVersion,
+)
 from .plan import Plan
 
 RESULTS_VERSION = 1
@@ -99,7 +107,7 @@ class Store:
         Raises HarnessError where the file is something else, is being written, or cannot be.
         """
         if not path.parent.is_dir():
-            raise HarnessError(f"{path.parent} is no folder", remedy="create it first")
+            raise NotADirectory(f"{path.parent} is not a directory")
         if path.exists():
             _check(path)
         with _only_writer(path), _connected(path, create=True) as connection:
@@ -205,11 +213,11 @@ class Store:
         found = [row for row in known if wanted is None or row["id"].startswith(wanted)]
         if not found:
             what = "no session" if wanted is None else f"no session {wanted!r}"
-            raise HarnessError(
+            raise NotInResults(
                 f"{self.path} has {what}", remedy=f"`harness results {self.path}` lists them"
             )
         if wanted is not None and len(found) > 1:
-            raise HarnessError(
+            raise NotInResults(
                 f"{wanted!r} begins {len(found)} sessions of {self.path}",
                 remedy="give more of the id",
             )
@@ -259,13 +267,12 @@ def _check_row(path: Path, table: str, row: Mapping[str, Any]) -> None:
         missing = value is None and name in _ALWAYS[table]
         if missing or not (value is None or isinstance(value, kinds)):
             shown = "no value" if value is None else type(value).__name__
-            raise HarnessError(
+            raise ResultsDamaged(
                 f"{path} is damaged: {table}.{name} of row {str(row.get('id'))[:40]} holds "
-                f"{shown}, {kind.__name__} was expected",
-                remedy="take a copy of it that is sound, or measure again",
+                f"{shown}, {kind.__name__} was expected"
             )
     if table == "runs" and row["wall_ns"] <= 0:
-        raise HarnessError(f"{path} is damaged: run {row['id']} took {row['wall_ns']} ns")
+        raise ResultsDamaged(f"{path} is damaged: run {row['id']} took {row['wall_ns']} ns")
 
 
 def _plain(value: Any) -> Any:
@@ -277,9 +284,9 @@ def _plain(value: Any) -> Any:
 def _check(path: Path) -> None:
     """HarnessError where `path` is no results file of this version."""
     if not path.exists():
-        raise HarnessError(f"{path} does not exist", remedy="`harness bench -o FILE` writes one")
+        raise NoSuchFile(f"{path} does not exist", remedy="`harness bench -o FILE` writes one")
     if path.is_dir():
-        raise HarnessError(f"{path} is a folder, a results file was expected")
+        raise NotResults(f"{path} is a folder, a results file was expected")
     if path.stat().st_size == 0:
         return
     with _connected(path) as connection:
@@ -288,15 +295,14 @@ def _check(path: Path) -> None:
         except sqlite3.OperationalError:
             row = None
         except sqlite3.DatabaseError as error:
-            raise HarnessError(f"{path} is no SQLite file ({error})") from None
+            raise NotResults(f"{path} is not an SQLite file ({error})") from None
     if row is None:
-        raise HarnessError(
-            f"{path} is no results file of harness bench", remedy="choose another -o FILE"
+        raise NotResults(
+            f"{path} is not a results file of harness bench", remedy="choose another -o FILE"
         )
     if row[0] != RESULTS_VERSION:
-        raise HarnessError(
-            f"{path} has results version {row[0]}, this harness reads {RESULTS_VERSION}",
-            remedy="use the harness that wrote it, or another file",
+        raise ResultsVersion(
+            f"{path} has results version {row[0]}, this harness reads {RESULTS_VERSION}"
         )
 
 
@@ -307,11 +313,11 @@ def _connected(path: Path, *, create: bool = False) -> Iterator[sqlite3.Connecti
     try:
         connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True)
     except sqlite3.Error as error:
-        raise HarnessError(f"{path} cannot be opened: {error}") from None
+        raise ResultsNotOpened(f"{path} cannot be opened: {error}") from None
     try:
         yield connection
     except sqlite3.DatabaseError as error:
-        raise HarnessError(f"{path}: {error}") from None
+        raise ResultsNotOpened(f"{path}: {error}") from None
     finally:
         connection.close()
 
@@ -325,17 +331,14 @@ def _only_writer(path: Path) -> Iterator[None]:
     try:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
-        raise HarnessError(
+        raise CannotWrite(
             f"{path} cannot be written: {error.strerror}", remedy="choose another -o FILE"
         ) from None
     try:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise HarnessError(
-                f"another harness bench is writing {path}",
-                remedy="wait for it, or choose another -o FILE",
-            ) from None
+            raise ResultsInUse(f"another harness bench is writing {path}") from None
         yield
     finally:
         os.close(fd)

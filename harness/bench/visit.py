@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..decode import models, session
 from ..decode.availability import unavailable_reason
+from ..decode.errors import StrategyCannotRun
 from ..decode.strategies import resolve
 from ..decode.workload import Workload
-from ..errors import HarnessError
 from ..nvtx import Ranges
 from ..runtime import open_runtime
 from .clock import StepClock
@@ -103,7 +103,7 @@ class Bench:
         strategy = resolve(workload)
         reason = unavailable_reason(strategy, self.runtime.device.type)
         if reason:
-            raise HarnessError(f"{strategy.name} cannot run here: {reason}")
+            raise StrategyCannotRun(f"{strategy.name} cannot run here: {reason}")
         model = self._model(workload)
         self._release()
         began_compiling = compile_ns()

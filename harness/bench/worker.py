@@ -19,9 +19,9 @@ import signal
 import sys
 from typing import IO, Any
 
+from ..analysis.model.errors import TraceError
 from ..decode.allocator import VARIABLES, allocator_environment, apply_environment
 from ..decode.workload import Workload
-from ..errors import TraceError
 from .plan import Protocol
 
 _PR_SET_PDEATHSIG = 1

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from ..errors import CaptureError, UsageError
+from ..errors.options import UnknownChoice
+from .errors import BadCaptureRange, CannotRecord, NoGpu, OptionsDoNotFit
 
 CPU_REMEDY = "--device cpu records NVTX ranges and OS calls on this machine's CPU"
 
@@ -41,9 +42,7 @@ class CaptureRange:
             return cls("none")
         if text.startswith("nvtx:") and len(text) > len("nvtx:"):
             return cls("nvtx", text[len("nvtx:") :])
-        raise UsageError(
-            f"--capture-range is {text!r}", remedy="use cudaProfilerApi, nvtx:NAME or none"
-        )
+        raise BadCaptureRange(f"--capture-range is {text!r}")
 
 
 class Progress(Protocol):
@@ -154,22 +153,6 @@ class CaptureBackend(Protocol):
         """
 
 
-class TargetFailed(CaptureError):
-    """The target ended with an error and left nothing recorded; carries the target's exit code."""
-
-    def __init__(self, message: str, *, exit_code: int, remedy: str | None = None) -> None:
-        super().__init__(message, remedy=remedy)
-        self.exit_code = exit_code
-
-
-class Interrupted(CaptureError):
-    """The user stopped the recording; exit code 128 + signal number."""
-
-    def __init__(self, message: str, *, exit_code: int) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code
-
-
 def interpreter(argv: tuple[str, ...]) -> str | None:
     """The Python that runs the target, as a full path; None where it is another program.
 
@@ -250,7 +233,7 @@ def choose(
     known = {backend.name: backend for backend in among} or backends()
     if command:
         if name in known and not getattr(known[name], "commands", True):
-            raise UsageError(
+            raise OptionsDoNotFit(
                 f"--capture {name} records the harness's own strategies, not a COMMAND",
                 remedy="use --strategy, or another --capture",
             )
@@ -273,20 +256,19 @@ def choose(
         if where == "no-gpu" and where not in known[name].records:
             where = "cpu" if "cpu" in known[name].records else "cuda"
     else:
-        raise UsageError(f"--capture is {name!r}", remedy=f"use auto, {', '.join(sorted(known))}")
+        raise UnknownChoice(
+            f"--capture is {name!r}", remedy=f"use auto, {', '.join(sorted(known))}"
+        )
     if where == "cuda" and not gpu:
         asking = f"--device {device}" if device == "cuda" else f"--capture {name}"
         remedy = CPU_REMEDY
         if name != "auto" and "cpu" not in known[name].records:
             remedy = f"leave --capture {name} out: {CPU_REMEDY}"
-        raise CaptureError(f"no NVIDIA GPU found, {asking} asks for one", remedy=remedy)
+        raise NoGpu(f"no NVIDIA GPU found, {asking} asks for one", remedy=remedy)
     refused: list[tuple[str, Availability]] = []
     for backend in fitting:
         if where not in backend.records:
-            raise UsageError(
-                f"--capture {name} does not record with --device {device}",
-                remedy="leave one of the two out",
-            )
+            raise OptionsDoNotFit(f"--capture {name} does not record with --device {device}")
         target = backend.records[where]
         found = backend.probe(target, tool)
         if found.ok:
@@ -295,6 +277,6 @@ def choose(
             return Choice(backend, target, f"{backend.name}{asked}: {found.reason}{passed}")
         refused.append((backend.name, found))
     if not refused:
-        raise CaptureError("no NVIDIA GPU found, and nothing here simulates one", remedy=CPU_REMEDY)
+        raise NoGpu("no NVIDIA GPU found, and nothing here simulates one", remedy=CPU_REMEDY)
     reasons = "; ".join(f"{other}: {why.reason}" for other, why in refused)
-    raise CaptureError(f"cannot record: {reasons}", remedy=refused[0][1].remedy)
+    raise CannotRecord(f"cannot record: {reasons}", remedy=refused[0][1].remedy)

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import CaptureError
-from .base import CaptureConfig, Interrupted, Progress
+from .base import CaptureConfig, Progress
+from .errors import CalibrationFailed, Interrupted
 from .null import NullBackend
+from .remarks import Calibrated, NotCalibrated
 from .session import Plan, Recording
 
 RUNS = 3
@@ -28,7 +30,7 @@ def calibrated(plan: Plan, recording: Recording, progress: Progress, runs: int =
     """
     reason = _cannot(plan, recording)
     if reason:
-        progress.note(f"not calibrated: {reason}")
+        progress.note(NotCalibrated(f"not calibrated: {reason}"))
         return recording
     profiled = [_periods((recording.manifest.result or {}).get("window", {}))]
     try:
@@ -36,16 +38,21 @@ def calibrated(plan: Plan, recording: Recording, progress: Progress, runs: int =
     except Interrupted:
         raise
     except CaptureError as error:
-        progress.note(f"not calibrated: {error}")
+        progress.note(NotCalibrated(f"not calibrated: {error}"))
         return recording
     if min(map(len, [*profiled, *unprofiled])) < MIN_PERIODS:
-        progress.note("not calibrated: too few steps in the window; --steps 30:50 has enough")
+        progress.note(
+            NotCalibrated("not calibrated: too few steps in the window; --steps 30:50 has enough")
+        )
         return recording
     calibration = compare_periods(unprofiled, profiled, plan.about.get("workload", {}).get("steps"))
     added = calibration["profiled_step_ns"]["mean"] / calibration["unprofiled_step_ns"]["mean"] - 1
     progress.note(
-        f"calibrated: {calibration['unprofiled_step_ns']['mean'] / 1e3:.1f} us a step without the "
-        f"profiler, {calibration['profiled_step_ns']['mean'] / 1e3:.1f} us with it ({added:+.1%})"
+        Calibrated(
+            f"calibrated: {calibration['unprofiled_step_ns']['mean'] / 1e3:.1f} us a step without "
+            f"the profiler, {calibration['profiled_step_ns']['mean'] / 1e3:.1f} us with it "
+            f"({added:+.1%})"
+        )
     )
     manifest = dataclasses.replace(recording.manifest, calibration=calibration)
     manifest.write(recording.files[".json"])
@@ -79,14 +86,13 @@ def _run(plan: Plan, progress: Progress, number: int, runs: int) -> dict[str, An
             _Silent(progress),
         )
         if result.exit_code:
-            raise CaptureError(
-                f"the run without a profiler ended with code {result.exit_code}",
-                remedy="record without --calibrate, and see whether the target runs by itself",
+            raise CalibrationFailed(
+                f"the run without a profiler ended with code {result.exit_code}"
             )
         try:
             window: dict[str, Any] = json.loads(told.read_text())["window"]
         except (OSError, ValueError, KeyError, TypeError):
-            raise CaptureError("the run without a profiler told no result") from None
+            raise CalibrationFailed("the run without a profiler told no result") from None
     return window
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..analysis.model.step_ranges import SPAN, STEP
-from ..errors import CaptureError
+from .errors import NoTraceWritten
 
 _STEP, _SPAN = (
     # As many digits as int64 surely holds: what is longer is a name and no number.
@@ -56,7 +56,7 @@ def look_into(sqlite: Path) -> Contents:
                 if table in tables
             )
     except sqlite3.Error as error:
-        raise CaptureError(f"the exported SQLite cannot be read: {error}") from error
+        raise NoTraceWritten(f"the exported SQLite cannot be read: {error}") from error
     patterns: dict[str, int] = {}
     for name, count in counts.items():
         pattern = re.sub(r"\d+", "N", name)

@@ -7,7 +7,7 @@ import socket
 from collections.abc import Mapping
 
 from ..analysis.model.launchers import rank_variable
-from ..errors import UsageError
+from .errors import BadName
 
 _FIELD = re.compile(r"%(?:q\{([^}]*)\}|.?)")
 _LONGEST = 180  # bytes: leaves room for suffixes and temporary names within 255
@@ -28,12 +28,12 @@ def expand(template: str, env: Mapping[str, str]) -> str:
             return socket.gethostname().partition(".")[0]
         if found[1] is not None:
             if found[1] not in env:
-                raise UsageError(
+                raise BadName(
                     f"--name has {text}, but {found[1]} is not set",
                     remedy="start harness under the launcher that sets it, or leave it out",
                 )
             return env[found[1]]
-        raise UsageError(
+        raise BadName(
             f"--name has {text!r}", remedy="known are %q{VARIABLE}, %h (host) and %% (a percent)"
         )
 
@@ -65,7 +65,7 @@ def checked(name: str) -> str:
     elif len(name.encode(errors="surrogateescape")) > _LONGEST:
         wrong = f"is longer than {_LONGEST} bytes"
     if wrong:
-        raise UsageError(f"the name {name[:60]!r} {wrong}", remedy="choose another --name")
+        raise BadName(f"the name {name[:60]!r} {wrong}")
     return name
 
 

@@ -13,8 +13,8 @@ from typing import Any, Literal
 from .. import nvtx
 from ..decode.strategies import resolve
 from ..decode.workload import Workload
-from ..errors import UsageError
 from .base import CaptureRange, Choice
+from .errors import OptionsDoNotFit
 from .naming import checked, expand, pattern, rank, slug
 from .session import Plan
 
@@ -55,7 +55,7 @@ def strategy_plan(
     workload = dataclasses.replace(workload, device=recorder.choice.device)
     strategy = resolve(workload)
     if workload.steps is None and recorder.choice.backend.name != "null":
-        raise UsageError(
+        raise OptionsDoNotFit(
             "--steps none records nothing", remedy="use --capture null, or name a window"
         )
     on_gpu = recorder.choice.device in ("cuda", "sim")

@@ -21,8 +21,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..errors import CaptureError
 from . import keeper
+from .errors import KeeperKilled
 from .keeper import KILL_AFTER_S, adopt_orphans, below, process_table, send
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -97,10 +97,9 @@ def supervise(
             )
             status = run.status
             if status is None:
-                raise CaptureError(
+                raise KeeperKilled(
                     "the process that watches over the recording was killed, and what it had "
-                    "started was ended",
-                    remedy="record again",
+                    "started was ended"
                 )
             code = os.waitstatus_to_exitcode(status)
             came = signal.Signals(signals.came[0]).name if signals.came else None

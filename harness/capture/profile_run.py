@@ -16,11 +16,19 @@ from typing import Any, Literal
 from .. import environment
 from ..decode.registry import strategy_names
 from ..decode.workload import Workload
-from ..errors import CaptureError, HarnessError, UsageError
-from .base import CaptureRange, Choice, Interrupted, choose
+from ..errors import CaptureError
+from ..errors.options import NothingToDo, OptionsConflict
+from .base import CaptureRange, Choice, choose
 from .calibrate import calibrated
 from .console import Console
+from .errors import (
+    Interrupted,
+    NoStrategyList,
+    NoStrategyRuns,
+    OptionsDoNotFit,
+)
 from .plans import Output, Recorder, command_plan, strategy_plan
+from .remarks import LeftOut, NoRanges, NoStepRanges, Recorded, TargetExited, WholeProgram
 from .session import Plan, Recording, record
 
 
@@ -66,7 +74,7 @@ def run(request: Request, stream: Any = None) -> Outcome:
         command=bool(request.argv),
     )
     if request.gpu is not None and choice.device != "sim":
-        raise UsageError(
+        raise OptionsDoNotFit(
             f"--gpu names a GPU to simulate, {choice.backend.name} records a real one",
             remedy="add --capture sim, or leave --gpu out",
         )
@@ -87,7 +95,7 @@ def run(request: Request, stream: Any = None) -> Outcome:
             except CaptureError as error:
                 if len(plans) == 1:
                     raise
-                lead.stage(f"{title}: error: {error}")
+                lead.stage(f"{title}: error: {error.line}")
                 codes.append(error.exit_code)
                 if isinstance(error, Interrupted):
                     break
@@ -104,25 +112,25 @@ def _check(request: Request) -> None:
     asked = [bool(request.strategies), request.all_strategies, bool(request.argv)]
     own = {field.name for field in dataclasses.fields(Workload)} - {"strategy", "device"}
     if sum(asked) > 1:
-        raise UsageError("--strategy, --all and -- COMMAND exclude each other", remedy="use one")
+        raise OptionsConflict("--strategy, --all and -- COMMAND exclude each other")
     if request.argv and request.given & own:
         name = min(request.given & own).replace("_", "-")
-        raise UsageError(
+        raise OptionsDoNotFit(
             f"--{name} describes the harness's own loop, not your COMMAND",
             remedy="put your program's own options after its name",
         )
     if not any(asked) and not request.given & {"cache", "execution", "stop_check", "allocator"}:
-        raise UsageError(
+        raise NothingToDo(
             "nothing to record",
             remedy="use --strategy NAME ('harness strategies' lists them), --all, or -- COMMAND",
         )
     if request.calibrate and request.argv:
-        raise UsageError(
+        raise OptionsDoNotFit(
             "--calibrate compares the steps of the harness's own strategies",
             remedy="leave it out; time your COMMAND with the Python API of docs/api.md",
         )
     if not request.argv and request.capture_range is not None:
-        raise UsageError(
+        raise OptionsDoNotFit(
             "--capture-range is for a COMMAND of your own",
             remedy="a strategy's window is given by --steps",
         )
@@ -138,7 +146,7 @@ def _plans(
         if request.capture_range is not None:
             window = CaptureRange.parse(request.capture_range)
         elif choice.device != "cuda":
-            lead.note("no --capture-range: the whole program is recorded")
+            lead.note(WholeProgram("no --capture-range: the whole program is recorded"))
         plan = command_plan(request.argv, window, recorder, request.output)
         yield plan.stem, lambda: plan
         return
@@ -165,7 +173,7 @@ def _available(device: str, lead: Console) -> list[str]:
         from .sim import without_simulation
 
         for name, reason in without_simulation().items():
-            lead.note(f"{name} left out: {reason}")
+            lead.note(LeftOut(f"{name} left out: {reason}"))
         return [name for name in strategy_names() if name not in without_simulation()]
     argv = [sys.executable, "-m", "harness", "strategies", "--json", "--device", device]
     asked = subprocess.run(argv, stdout=subprocess.PIPE, check=False)
@@ -173,15 +181,13 @@ def _available(device: str, lead: Console) -> list[str]:
         listed = json.loads(asked.stdout)["strategies"]
         reasons = {item["name"]: item["unavailable_reason"] for item in listed}
     except (ValueError, KeyError, TypeError):
-        raise HarnessError(
-            "the list of strategies could not be had", remedy="name them one by one"
-        ) from None
+        raise NoStrategyList("the list of strategies could not be had") from None
     for name, reason in reasons.items():
         if reason:
-            lead.note(f"{name} left out: {reason}")
+            lead.note(LeftOut(f"{name} left out: {reason}"))
     names = [name for name in strategy_names() if not reasons.get(name)]
     if not names:
-        raise HarnessError("no strategy can run here", remedy="see 'harness strategies'")
+        raise NoStrategyRuns("no strategy can run here")
     return names
 
 
@@ -194,15 +200,18 @@ def _tell(recording: Recording, console: Console) -> None:
     if contents is None:
         pass
     elif contents.steps:
-        console.note(f"{contents.steps} steps, {contents.gpu_rows} GPU operations recorded")
+        console.note(
+            Recorded(f"{contents.steps} steps, {contents.gpu_rows} GPU operations recorded")
+        )
     elif contents.ranges:
         names = ", ".join(f"'{name}' x {count}" for name, count in contents.names)
-        console.note(f"no 'Step N' ranges; --step of harness gaps can use: {names}")
+        console.note(NoStepRanges(f"no 'Step N' ranges; --step of harness gaps can use: {names}"))
     else:
         known = [note for note in manifest.left_out if note.startswith("NVTX ranges: ")]
-        console.note(known[0] if known else "no NVTX ranges: put one around each step, 'Step N'")
+        none = NoRanges("no NVTX ranges: put one around each step, 'Step N'")
+        console.note(known[0] if known else none)
     if manifest.exit_code and not manifest.capture["interrupted"]:
-        console.note(f"the target exited with code {manifest.exit_code}")
+        console.note(TargetExited(f"the target exited with code {manifest.exit_code}"))
 
 
 def short_path(path: Path) -> Path:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import CaptureError
+from .errors import NameInUse, NoFreeName, RecordingExists, RecordingNotWritten
 from .replaced import SUFFIXES, move, put_back, set_aside, unfinished
 
 
@@ -129,10 +130,7 @@ def _hold(
         if force or not taken:
             lock = _lock(folder, name)
             if lock is None and not number:
-                raise CaptureError(
-                    f"another recording is writing {folder / name}.*",
-                    remedy="wait for it, or use another --name",
-                )
+                raise NameInUse(f"another recording is writing {folder / name}.*")
         if lock is not None:
             _sweep(folder, name)
             taken = _taken(folder, name)  # the sweep may have put something back
@@ -141,10 +139,8 @@ def _hold(
                 return name
             _unlock(*lock)
         if taken and not number:
-            raise CaptureError(
-                f"{folder / name}{taken[0]} exists", remedy="use --force, or another --name"
-            )
-    raise CaptureError(f"no free name like {stem} in {folder}", remedy="use another --output-dir")
+            raise RecordingExists(f"{folder / name}{taken[0]} exists")
+    raise NoFreeName(f"no free name like {stem} in {folder}")
 
 
 def _taken(folder: Path, stem: str) -> list[str]:
@@ -201,9 +197,8 @@ def publish(place: Place, files: Mapping[str, Path], *, force: bool = False) -> 
         for done in placed:  # half a recording is worse than none
             done.unlink(missing_ok=True)
         if isinstance(error, FileExistsError):
-            raise CaptureError(
-                f"{path} appeared while recording; nothing was overwritten",
-                remedy="use --force, or another --name",
+            raise RecordingExists(
+                f"{path} appeared while recording; nothing was overwritten"
             ) from error
         raise unwritable(place.folder, error) from error
     return {suffix: place.final(suffix) for suffix in files}
@@ -235,7 +230,4 @@ def _replace(place: Place, files: dict[str, Path]) -> None:
 
 def unwritable(folder: Path, error: OSError) -> CaptureError:
     """The error for a folder that takes no more files."""
-    return CaptureError(
-        f"cannot write into {folder}: {error.strerror or error}",
-        remedy="choose another --output-dir",
-    )
+    return RecordingNotWritten(f"cannot write into {folder}: {error.strerror or error}")

@@ -21,12 +21,13 @@ from .base import (
     CaptureRange,
     CaptureResult,
     Progress,
-    TargetFailed,
     interpreter,
 )
 from .contents import Contents, look_into
+from .errors import CommandNotFound, NoStepsRecorded, NotExecutable
 from .nsys.features import NVTX_REMEDY, nvtx_trap, parse_version
 from .publish import Place, publish, reserve, unwritable
+from .remarks import Kept
 
 
 @dataclass(frozen=True)
@@ -83,12 +84,12 @@ def check_target(argv: tuple[str, ...]) -> None:
     if shutil.which(name) is not None:
         return
     if os.path.isdir(name) or ("/" in name and os.path.exists(name)):
-        raise TargetFailed(
+        raise NotExecutable(
             f"{name}: not an executable file",
             exit_code=126,
             remedy=f"make it executable, or run it with its interpreter: -- python {name}",
         )
-    raise TargetFailed(f"{name}: not found", exit_code=127, remedy="check the command after --")
+    raise CommandNotFound(f"{name}: not found", exit_code=127)
 
 
 def record(plan: Plan, progress: Progress) -> Recording:
@@ -106,7 +107,7 @@ def record(plan: Plan, progress: Progress) -> Recording:
             return _record(plan, place, progress)
         except CaptureError:
             if plan.keep:
-                progress.note(f"kept what there is in {place.workdir}")
+                progress.note(Kept(f"kept what there is in {place.workdir}"))
             raise
 
 
@@ -129,10 +130,8 @@ def _record(plan: Plan, place: Place, progress: Progress) -> Recording:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise unwritable(place.folder, error) from error
         # It was found and may be executed, and still the system would not: no "#!", wrong machine.
-        raise TargetFailed(
-            f"{error.filename or plan.argv[0]}: {error.strerror or error}",
-            exit_code=126,
-            remedy="run a script with its interpreter, or give it a '#!' line",
+        raise NotExecutable(
+            f"{error.filename or plan.argv[0]}: {error.strerror or error}", exit_code=126
         ) from error
     contents = None if result.sqlite is None else look_into(result.sqlite)
     if contents is not None and contents.steps == 0 and plan.needs_steps:
@@ -152,11 +151,8 @@ def _refuse(plan: Plan, result: CaptureResult, contents: Contents) -> None:
     found = f"{contents.ranges} NVTX ranges, none of them a step"
     trap = None if contents.ranges else _trap(plan, result)
     if trap is not None:
-        raise CaptureError(f"the recording holds no steps: {trap}", remedy=NVTX_REMEDY)
-    raise CaptureError(
-        f"the recording holds {found}",
-        remedy="run harness doctor, and see that --steps lies within the run",
-    )
+        raise NoStepsRecorded(f"the recording holds no steps: {trap}", remedy=NVTX_REMEDY)
+    raise NoStepsRecorded(f"the recording holds {found}")
 
 
 def _trap(plan: Plan, result: CaptureResult) -> str | None:

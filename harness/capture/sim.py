@@ -6,16 +6,16 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ..errors import CaptureError
 from .base import (
     CPU_REMEDY,
     Availability,
     CaptureConfig,
     CaptureResult,
     Progress,
-    TargetFailed,
     register,
 )
+from .errors import NoTraceWritten, OwnStrategiesOnly, SimulationFailed
+from .remarks import NotComputed, Races
 from .targets import refuse_interrupted, run_target
 
 DEFAULT_GPU = "l40s"
@@ -57,10 +57,10 @@ class SimBackend:
         trace = _trace(config)
         if not trace.exists():
             if ended.exit_code:
-                raise TargetFailed(
+                raise SimulationFailed(
                     f"the simulation ended with code {ended.exit_code}", exit_code=ended.exit_code
                 )
-            raise CaptureError("the simulation wrote no trace", remedy="see its output above")
+            raise NoTraceWritten("the simulation wrote no trace", remedy="see its output above")
         told = _told(config)
         return CaptureResult(
             backend=self.name,
@@ -78,7 +78,7 @@ def _simulating(config: CaptureConfig) -> tuple[str, ...]:
     """The harness's own target, with the simulator in its place."""
     words = list(config.argv)
     if _TARGET not in words:
-        raise CaptureError(
+        raise OwnStrategiesOnly(
             "the simulator runs the harness's own strategies, no other program",
             remedy=f"use --strategy NAME; for a program of yours: {CPU_REMEDY}, or harness predict "
             "--from a recording of it",
@@ -112,15 +112,19 @@ def _notes(gpu: str, told: dict[str, Any]) -> tuple[str, ...]:
     notes = [f"simulated on {gpu}, nothing was measured"]
     if told.get("values") == "shapes":
         notes.append(
-            "the model was not computed: its operations are real, its tokens are made up, and rows "
-            "end only where --force-eos-at says so"
+            NotComputed(
+                "the model was not computed: its operations are real, its tokens are made up, and "
+                "rows end only where --force-eos-at says so"
+            )
         )
     races = told.get("races") or []
     if races:
         wrong = sum(race["wrong_value"] for race in races)
         notes.append(
-            f"{len(races)} host-device races: a flag was read before its copy had landed, {wrong} "
-            "of them with another value than it was to have"
+            Races(
+                f"{len(races)} host-device races: a flag was read before its copy had landed, "
+                f"{wrong} of them with another value than it was to have"
+            )
         )
     return tuple(notes)
 

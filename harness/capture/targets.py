@@ -6,7 +6,8 @@ import os
 import signal
 from collections.abc import Sequence
 
-from .base import CaptureConfig, Interrupted, Progress
+from .base import CaptureConfig, Progress
+from .errors import Interrupted
 from .processes import Ended, supervise
 
 

@@ -7,19 +7,16 @@ from typing import Any
 
 import click
 
+from ..errors import EmptyName
+
 
 class PathName(click.Path):
     """A path as click takes it, and never an empty one: Path('') would be the current folder."""
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
         if os.fspath(value) == "":
-            from ..errors import UsageError
-
             what = param.opts[-1] if param.param_type_name == "option" else param.make_metavar(ctx)
-            raise UsageError(
-                f"the name given for {what.strip('[].')} is empty",
-                remedy="name a file or a folder",
-            )
+            raise EmptyName(f"the name given for {what.strip('[].')} is empty")
         return super().convert(value, param, ctx)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from ..errors.options import OptionsConflict
 from ..param_type import ParamType
 from ._paths import ANY
 
@@ -36,7 +37,7 @@ class Instant(ParamType):
                 self.fail(f"{text!r} lies beyond any trace")
             return int(time * scale)
         except (InvalidOperation, ValueError):
-            self.fail(f"{text!r} is no time; use for example 1.25s, 340ms, 900us or 1500ns")
+            self.fail(f"{text!r} is not a time; use for example 1.25s, 340ms, 900us or 1500ns")
 
 
 class Memory(ParamType):
@@ -70,7 +71,7 @@ class StepSlice(ParamType):
         first, colon, last = str(value).partition(":")
         parts = [part.strip() for part in (first, last)]
         if not colon or any(part and not (part.isdecimal() and len(part) < 19) for part in parts):
-            self.fail(f"{value!r} is no range of steps; use for example 30:50, 30: or :50")
+            self.fail(f"{value!r} is not a range of steps; use for example 30:50, 30: or :50")
         lo, hi = (int(part) if part else None for part in parts)
         if lo is not None and hi is not None and hi <= lo:
             self.fail(f"{value!r} holds no step: the end is not included")
@@ -164,13 +165,11 @@ def asks(function: Callable[..., Any]) -> Any:
     @functools.wraps(function)
     def wrapped(**values: Any) -> Any:
         from ..analysis.question import Question, patterns_of
-        from ..errors import UsageError
 
         globs, regexes = values.pop("globs", ()), values.pop("regexes", ())
         if values.get("infer") and (globs or regexes):
-            raise UsageError(
-                "--infer-steps finds steps without ranges, --step and --step-regex name ranges",
-                remedy="give one of them",
+            raise OptionsConflict(
+                "--infer-steps finds steps without ranges, --step and --step-regex name ranges"
             )
         given = {name: values.pop(name, None) for name in _ASKED}
         question = Question(

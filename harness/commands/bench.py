@@ -24,7 +24,7 @@ class Numbers(ParamType):
             return value
         parts = [part.strip() for part in str(value).split(",")]
         if not all(part.isdecimal() and len(part) < 19 and int(part) > 0 for part in parts):
-            self.fail(f"{value!r} is no list of numbers from 1; use for example 100,200,400")
+            self.fail(f"{value!r} is not a list of numbers from 1; use for example 100,200,400")
         return tuple(dict.fromkeys(map(int, parts)))
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from ..errors.options import ValueOutOfRange
 from ..param_type import ParamType
 from ._output_options import force_option, format_by_ending
 from ._paths import ANY, PathName
@@ -25,9 +26,9 @@ class Share(ParamType):
         try:
             share = float(text[:-1]) / 100 if text.endswith("%") else float(text)
         except ValueError:
-            self.fail(f"{text!r} is no share; use for example 5% or 0.05")
+            self.fail(f"{text!r} is not a share; use for example 5% or 0.05")
         if not 0 <= share < 100:
-            self.fail(f"{text!r} is no share; use for example 5% or 0.05")
+            self.fail(f"{text!r} is not a share; use for example 5% or 0.05")
         return share
 
 
@@ -80,14 +81,13 @@ def command(
       harness compare results.db#kv-cache results.db#pipelined
     """
     from ..comparison import FORMATS, path_of, render, run_compare
-    from ..errors import UsageError
     from ..files import refuse_existing, write_text
     from ..gaps import format_of
     from ..terminal import terminal
 
     if not 0.5 <= values["confidence"] < 1:
         given = f"{100 * values['confidence']:.5g}%"
-        raise UsageError(f"--confidence is {given}", remedy="use 50% to 99.9%")
+        raise ValueOutOfRange(f"--confidence is {given}", remedy="use 50% to 99.9%")
     output: Path | None = values["output"]
     format_name = format_of(values["format_name"], str(output) if output else None, among=FORMATS)
     if output is not None:
@@ -108,10 +108,12 @@ def command(
     else:
         write_text(output, text, force=values["force"])
     for ratio in regressions:
-        click.echo(
-            f"harness: regression: {ratio.subject}: {ratio.metric} is worse by {ratio.loss:.1%}, "
-            f"more than {limit:.1%} (p = {ratio.p:.2g})",
-            err=True,
+        from ..bench.remarks import Regression
+
+        worse = Regression(
+            f"regression: {ratio.subject}: {ratio.metric} is worse by {ratio.loss:.1%}, "
+            f"more than {limit:.1%} (p = {ratio.p:.2g})"
         )
+        click.echo(f"harness: {worse.line}", err=True)
     if regressions:
         ctx.exit(3)

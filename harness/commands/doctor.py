@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from ..capture.errors import NothingRecords
 from ._paths import ANY
 
 
@@ -38,5 +39,4 @@ def command(ctx: click.Context, as_json: bool, nsys: str | None) -> None:
             if check.remedy and check.status != "ok":
                 click.echo(f"{'':4}  {'':{width}}  -> {check.remedy}")
     if not found.can_record:
-        click.echo("harness: error: nothing can be recorded here; see the lines above", err=True)
-        ctx.exit(1)
+        raise NothingRecords("nothing can be recorded here")

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from ..capture.remarks import NoSummary
 from ..options import strategies_option, workload_options
 from ..param_type import ParamType
 from ._paths import ANY, PathName
@@ -159,12 +160,14 @@ def _summary(recordings: Any) -> None:
     except Exception as error:
         if os.environ.get("HARNESS_DEBUG"):
             raise
-        click.echo(f"harness: warning: no summary: {type(error).__name__}: {error}", err=True)
+        said = NoSummary(f"no summary: {type(error).__name__}: {error}")
+        click.echo(f"harness: warning: {said.line}", err=True)
         return
     if report.traces:
         click.echo(text, nl=False)
     for failure in report.failures:
-        click.echo(f"harness: warning: no summary of {failure.path}: {failure.error}", err=True)
+        said = NoSummary(f"no summary of {failure.path}: {failure.error}")
+        click.echo(f"harness: warning: {said.line}", err=True)
 
 
 def _next_commands(recordings: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from ..errors.options import UnknownEnding
 from ._paths import ANY, PathName
 
 
@@ -40,7 +41,6 @@ def command(trace: str, output: str, allow: tuple[str, ...], force: bool, nsys: 
     """
     from pathlib import Path
 
-    from ..errors import UsageError
     from ..files import refuse_existing
     from ..question import Means
     from ..run.exports import check_nsys, sqlite_of
@@ -48,7 +48,7 @@ def command(trace: str, output: str, allow: tuple[str, ...], force: bool, nsys: 
 
     check_nsys(nsys)
     if not output.endswith((".sqlite", ".db", ".sqlite3")):
-        raise UsageError(
+        raise UnknownEnding(
             f"{output}: the copy is an SQLite file", remedy="let its name end in .sqlite"
         )
     for written in (output, Path(output).with_suffix(".json")):

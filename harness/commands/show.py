@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from ..errors.options import OptionsConflict
 from ..param_type import ParamType
 from ._output_options import force_option
 from ._paths import ANY, PathName
@@ -28,7 +29,7 @@ def _parted(ctx: click.Context, param: object, choices: tuple[int | str, ...]) -
     """The wildcards; the number of a step is handed to the command as `step`."""
     numbers = [choice for choice in choices if isinstance(choice, int)]
     if len(numbers) > 1:
-        raise click.UsageError(f"--step names {len(numbers)} steps; show one at a time")
+        raise OptionsConflict(f"--step names {len(numbers)} steps", remedy="show one at a time")
     ctx.params["step"] = numbers[0] if numbers else None
     return tuple(choice for choice in choices if isinstance(choice, str))
 
@@ -73,5 +74,5 @@ def command(**asked: Any) -> None:
     from ..show import run_show
 
     if asked["step"] is not None and asked["gap"]:
-        raise click.UsageError("--gap chooses a step, and so does --step N; give one of them")
+        raise OptionsConflict("--gap chooses a step, and so does --step N")
     run_show(**asked)

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from ..errors import HarnessError
+from .errors import StrategyIsGreedy
 from .loop import Decoder, Setup, decode_one_token, prefill
 from .window import CaptureWindow, Window
 
@@ -22,10 +22,9 @@ class DeviceLoopDecoder(Decoder):
 
     def __init__(self, setup: Setup) -> None:
         if setup.workload.temperature:
-            raise HarnessError(
+            raise StrategyIsGreedy(
                 f"{setup.strategy.name} is greedy: the random numbers of a recorded step move on "
-                "only when the host replays it",
-                remedy="leave out --temperature, or choose cuda-graph-deferred",
+                "only when the host replays it"
             )
         super().__init__(setup)
         self.limit = torch.zeros_like(self.state.position)

@@ -15,7 +15,7 @@ import torch
 from transformers import EosTokenCriteria, GenerationConfig, LogitsProcessor
 from transformers.generation import utils
 
-from ..errors import HarnessError
+from .errors import TransformersVersion
 from .loop import Generation, Setup
 from .state import NO_EOS, steps_needed
 from .window import CaptureWindow, Window
@@ -191,10 +191,7 @@ def _stop_checks(steps: _Steps, deferred: bool) -> Iterator[None]:
     `deferred` also switches DeferredStopCheck on: transformers keeps it to Apple's devices.
     """
     if not (hasattr(utils, "StopCheck") and hasattr(utils, "DeferredStopCheck")):
-        raise HarnessError(
-            "the installed transformers has no StopCheck to hook into",
-            remedy="install transformers 5.17 to 5.23",
-        )
+        raise TransformersVersion("the installed transformers has no StopCheck to hook into")
     plain, late = utils.StopCheck, utils.DeferredStopCheck
 
     class Check(plain):  # type: ignore[misc, valid-type]  # found at run time

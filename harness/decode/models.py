@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ..errors import HarnessError, UsageError
+from .errors import BadForcedEos, ModelNotLoaded, NotInVocabulary, PromptTooLong
 from .state import NO_EOS
 from .workload import Workload, eos_schedule
 
@@ -108,7 +108,7 @@ def _pretrained(name: str) -> Any:
                 )
     except Exception as error:  # transformers raises whatever its loader or the network raised
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise HarnessError(
+        raise ModelNotLoaded(
             f"cannot load the model {name!r}: {first}",
             remedy=f"use one of {', '.join(BUILT_IN)}, a folder with config.json and weights, "
             "or a hub id with a network",
@@ -137,7 +137,7 @@ def check_length(workload: Workload, config: Any) -> None:
     positions = getattr(config, "max_position_embeddings", None)
     total = prompt + workload.max_new_tokens
     if positions is not None and total > positions:
-        raise UsageError(
+        raise PromptTooLong(
             f"{prompt} prompt tokens and {workload.max_new_tokens} new ones make {total}, "
             f"the model has {positions} positions",
             remedy=f"use --max-new-tokens {positions - prompt} or less"
@@ -152,7 +152,7 @@ def make_prompt(workload: Workload, model: Any, device: torch.device) -> torch.T
     if workload.prompt_tokens:
         unknown = [token for token in workload.prompt_tokens if not 0 <= token < vocabulary]
         if unknown:
-            raise UsageError(
+            raise NotInVocabulary(
                 f"--prompt-tokens has {unknown[0]}, the vocabulary ends at {vocabulary - 1}",
                 remedy="use ids of this model",
             )
@@ -177,10 +177,10 @@ def find_eos(workload: Workload, model: Any) -> int:
         if eos is None:
             eos = NO_EOS
     if not NO_EOS <= eos < model.config.vocab_size:
-        raise UsageError(
+        raise NotInVocabulary(
             f"--eos-id is {eos}, the vocabulary ends at {model.config.vocab_size - 1}",
             remedy="use a token of this model, or -1 for none",
         )
     if eos == NO_EOS and any(step is not None for step in eos_schedule(workload) or ()):
-        raise UsageError("the model has no end-of-sequence token to force", remedy="add --eos-id")
+        raise BadForcedEos("the model has no end-of-sequence token to force")
     return eos

@@ -13,7 +13,8 @@ import importlib
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from ..errors import UsageError
+from ..errors.options import UnknownChoice
+from .errors import NoSuchStrategy
 from .strategy import HostSyncs, Strategy
 
 KINDS = ("cache", "execution", "stop_check", "allocator")
@@ -65,7 +66,7 @@ def choice_class(kind: str, name: str) -> type[Any]:
     """The class behind a choice; raises UsageError for an unknown name."""
     _load()
     if name not in _choices[kind]:
-        raise UsageError(
+        raise UnknownChoice(
             f"no {kind.replace('_', ' ')} is called {name!r}",
             remedy=f"choose from {', '.join(_choices[kind])}",
         )
@@ -88,9 +89,7 @@ def find_strategy(name: str) -> Strategy:
     for found in strategies():
         if found.name == name:
             return found
-    raise UsageError(
-        f"no strategy is called {name!r}", remedy="`harness strategies` lists what there is"
-    )
+    raise NoSuchStrategy(f"no strategy is called {name!r}")
 
 
 def is_safe(strategy: Strategy) -> bool:

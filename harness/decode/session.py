@@ -13,15 +13,17 @@ from typing import TYPE_CHECKING, Any
 import torch
 import transformers
 
-from ..errors import HarnessError
+from ..analysis.model.remark import Warned
 from ..nvtx import Ranges, nvtx_status
 from ..runtime import open_runtime
 from ..version import __version__
 from .allocator import VARIABLES
 from .availability import unavailable_reason
+from .errors import StrategyCannotRun, WindowNotReached
 from .loop import Decoder, Engine, Generation, Setup
 from .models import check_length, find_eos, load_model, make_prompt
 from .registry import host_syncs_of, is_safe
+from .remarks import EndedInWindow
 from .strategies import resolve
 from .window import CaptureWindow
 from .workload import DEVICES, Workload, check_among, eos_schedule
@@ -77,10 +79,7 @@ def run(
         runtime = open_runtime(workload.device)
     reason = unavailable_reason(strategy, runtime.device.type)
     if reason and runtime.name in ("cpu", "cuda"):
-        raise HarnessError(
-            f"{strategy.name} cannot run here: {reason}",
-            remedy="`harness strategies` lists what can",
-        )
+        raise StrategyCannotRun(f"{strategy.name} cannot run here: {reason}")
     times = {}
     mark = runtime.now_ns()
     if model is None:
@@ -148,19 +147,21 @@ def run(
     return generation, result
 
 
-def check_window(workload: Workload, result: dict[str, Any]) -> str | None:
+def check_window(workload: Workload, result: dict[str, Any]) -> Warned | None:
     """A warning if the run ended inside its window; raises HarnessError if it never opened."""
     if workload.steps is None:
         return None
     first, last = workload.steps
     executed, recorded = result["steps"]["executed"], result["window"]["recorded_steps"]
     if not result["window"]["opened"]:
-        raise HarnessError(
+        raise WindowNotReached(
             f"every row had ended after {executed} steps, before the window {first}:{last} opened",
             remedy=f"use --steps 0:{executed}, or --eos-id -1 to generate to the end",
         )
     if recorded < last - first:
-        return f"every row had ended after {executed} steps: {recorded} of {last - first} recorded"
+        return EndedInWindow(
+            f"every row had ended after {executed} steps: {recorded} of {last - first} recorded"
+        )
     return None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from ..errors import UsageError
+from .errors import NoFixedShape, NotOwnLoop
 from .registry import choice_class, find_strategy, strategies
 from .strategy import Strategy
 from .workload import CHOICES, Workload
@@ -30,9 +30,8 @@ def resolve(workload: Workload) -> Strategy:
         return preset
     refused = sorted(changed.keys() - {"allocator"})
     if preset.engine != "loop" and refused:
-        raise UsageError(
-            f"{preset.name} is not the harness's own loop and takes no --{_option(refused[0])}",
-            remedy="leave the choice out, or choose another strategy",
+        raise NotOwnLoop(
+            f"{preset.name} is not the harness's own loop and takes no --{_option(refused[0])}"
         )
     wanted = dataclasses.replace(preset, **changed)
     for known in strategies():
@@ -56,8 +55,7 @@ def _check(strategy: Strategy) -> None:
     execution = choice_class("execution", strategy.execution)
     cache = choice_class("cache", strategy.cache)
     if execution.needs_fixed_shapes and not cache.fixed_shapes:
-        raise UsageError(
+        raise NoFixedShape(
             f"--execution {strategy.execution} needs steps of fixed shape, "
-            f"--cache {strategy.cache} has none",
-            remedy="add --cache static",
+            f"--cache {strategy.cache} has none"
         )

@@ -10,7 +10,8 @@ import json
 import math
 from typing import Any
 
-from ..errors import UsageError
+from ..errors.options import UnknownChoice, ValueOutOfRange
+from .errors import BadForcedEos, WindowOutsideRun
 
 DEVICES = ("auto", "cpu", "cuda")
 DTYPES = ("float32", "bfloat16", "float16")
@@ -58,21 +59,25 @@ class Workload:
     def __post_init__(self) -> None:
         for name in ("batch_size", "prompt_length", "max_new_tokens", "every_k", "lag"):
             if getattr(self, name) < 1:
-                raise UsageError(
+                raise ValueOutOfRange(
                     f"--{name.replace('_', '-')} is {getattr(self, name)}",
                     remedy="it must be at least 1",
                 )
         if self.warmup_steps < 0:
-            raise UsageError(f"--warmup-steps is {self.warmup_steps}", remedy="0 is none, or > 0")
+            raise ValueOutOfRange(
+                f"--warmup-steps is {self.warmup_steps}", remedy="0 is none, or > 0"
+            )
         if self.prompt_tokens is not None and not self.prompt_tokens:
-            raise UsageError("--prompt-tokens is empty", remedy="give at least one token id")
+            raise ValueOutOfRange("--prompt-tokens is empty", remedy="give at least one token id")
         check_among("dtype", self.dtype, DTYPES)
         if not 0 <= self.temperature < math.inf:
-            raise UsageError(f"--temperature is {self.temperature}", remedy="0 is greedy, or > 0")
+            raise ValueOutOfRange(
+                f"--temperature is {self.temperature}", remedy="0 is greedy, or > 0"
+            )
         if self.steps is not None:
             first, last = self.steps
             if not 0 <= first < last <= self.max_new_tokens:
-                raise UsageError(
+                raise WindowOutsideRun(
                     f"--steps {first}:{last} does not lie within the {self.max_new_tokens} "
                     "steps of --max-new-tokens",
                     remedy=f"use for example --steps 0:{self.max_new_tokens}",
@@ -122,7 +127,7 @@ class Workload:
 def check_among(name: str, value: str, known: tuple[str, ...]) -> None:
     """Raise UsageError where the value of option `name` is none of those known."""
     if value not in known:
-        raise UsageError(f"--{name} is {value!r}", remedy=f"use {', '.join(known)}")
+        raise UnknownChoice(f"--{name} is {value!r}", remedy=f"use {', '.join(known)}")
 
 
 def eos_schedule(workload: Workload) -> tuple[int | None, ...] | None:
@@ -138,7 +143,7 @@ def eos_schedule(workload: Workload) -> tuple[int | None, ...] | None:
     if len(entries) == 1:
         entries *= workload.batch_size
     if len(entries) != workload.batch_size:
-        raise UsageError(
+        raise BadForcedEos(
             f"--force-eos-at names {len(entries)} rows, the batch has {workload.batch_size}",
             remedy="give one step for all rows, or one for each",
         )
@@ -149,12 +154,10 @@ def eos_schedule(workload: Workload) -> tuple[int | None, ...] | None:
         elif entry.isdecimal() and int(entry) < workload.max_new_tokens:
             schedule.append(int(entry))
         else:
-            raise UsageError(
+            raise BadForcedEos(
                 f"--force-eos-at has {entry!r}",
                 remedy=f"use a step from 0 to {workload.max_new_tokens - 1}, or never",
             )
     if workload.eos_id == -1 and any(entry is not None for entry in schedule):
-        raise UsageError(
-            "--force-eos-at with --eos-id -1: there is no token to force", remedy="give an --eos-id"
-        )
+        raise BadForcedEos("--force-eos-at with --eos-id -1: there is no token to force")
     return tuple(schedule)

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import platformdirs
 
-from ..errors import UsageError
+from ..errors.options import BadLimit
 from ..sizes import bytes_of, shown_bytes
 from ..version import __version__
 
@@ -73,7 +73,7 @@ def limit() -> int:
     try:
         return bytes_of(given)
     except ValueError as error:
-        raise UsageError(f"{LIMIT_SETTING}={given}: {error}") from error
+        raise BadLimit(f"{LIMIT_SETTING}={given}: {error}") from error
 
 
 def identity(trace: Path) -> str | None:

@@ -12,10 +12,10 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..analysis.model.errors import TraceError
+from ..analysis.model.errors import PackageMissing
 from ..analysis.reports.base import Failure
-from ..errors import HarnessError
 from ..version import __version__
+from .errors import DaskFailed, DaskVersionDiffers, DaskWorkersDied, NoDask, NotOnWorker
 from .task import Outcome, Task, analyse, path_of
 
 WAIT_S = 10
@@ -63,11 +63,10 @@ def on_worker(task: Task) -> Outcome:
 
     outcome, file, path = analyse(task), task[0], path_of(task)
     if isinstance(outcome, Failure) and not os.path.exists(file):
-        error = TraceError(
-            f"{path} is not on worker {socket.gethostname()}: {file} does not exist there",
-            remedy="put the traces where all workers see them under the same path",
+        error = NotOnWorker(
+            f"{path} is not on worker {socket.gethostname()}: {file} does not exist there"
         )
-        return Failure(path, str(error))
+        return Failure.of(path, error)
     if isinstance(outcome, Failure):
         return replace(outcome, error=outcome.error.replace(file, path))
     return outcome
@@ -78,15 +77,14 @@ def _outcome(future: Any, path: str, distributed: Any) -> Outcome:
         outcome: Outcome = future.result()
         return outcome
     except distributed.scheduler.KilledWorker as error:
-        said = TraceError(
-            f"{path}: {_times(error)} Dask workers died one after another while they analysed it",
-            remedy="if memory ran out, give the workers more, or use --steps A:B",
+        said = DaskWorkersDied(
+            f"{path}: {_times(error)} Dask workers died one after another while they analysed it"
         )
-        return Failure(path, str(said))
+        return Failure.of(path, said)
     except Exception as error:
         first = (str(error).strip().splitlines() or [""])[0]
-        failed = TraceError(f"{path}: Dask gave no result: {type(error).__name__}: {first}")
-        return Failure(path, str(failed))
+        failed = DaskFailed(f"{path}: Dask gave no result: {type(error).__name__}: {first}")
+        return Failure.of(path, failed)
 
 
 def _times(error: Any) -> str:
@@ -99,7 +97,7 @@ def _distributed() -> Any:
         import distributed
         import distributed.scheduler
     except ImportError as error:
-        raise HarnessError(
+        raise PackageMissing(
             "--dask needs the distributed package, which is not installed",
             remedy="pip install 'nsys-harness[dask]'",
         ) from error
@@ -115,7 +113,7 @@ def _connected(distributed: Any, address: str) -> Iterator[Any]:
         client = distributed.Client(address, timeout=WAIT_S, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise HarnessError(
+        raise NoDask(
             f"no Dask scheduler answers at {address} ({first[:120]})",
             remedy="start one with `dask scheduler` and give the address that it names",
         ) from error
@@ -131,7 +129,7 @@ def _check_workers(client: Any, address: str) -> None:
     try:
         client.wait_for_workers(1, timeout=WAIT_S)
     except Exception as error:
-        raise HarnessError(
+        raise NoDask(
             f"the Dask scheduler at {address} has no worker",
             remedy=f"start some with `dask worker {address}`",
         ) from error
@@ -150,7 +148,4 @@ def _check_workers(client: Any, address: str) -> None:
             found = f"nsys-harness {there}" if isinstance(there, str) else "no nsys-harness"
             if isinstance(there, Exception):
                 found = f"a Python that cannot run it ({type(there).__name__}: {there})"
-            raise HarnessError(
-                f"Dask worker {worker} has {found}, this is {__version__}",
-                remedy="install the same version for all workers and start them again",
-            )
+            raise DaskVersionDiffers(f"Dask worker {worker} has {found}, this is {__version__}")

@@ -14,11 +14,13 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ..errors import CaptureError, HarnessError, UsageError
+from ..analysis.readers.errors import EmptyFile
+from ..errors import CannotRead, CaptureError, NotAFile, Repeated, UsageError
 from ..files import write_bytes
 from ..question import Means
 from ..status_line import ChangingLine
 from .cache import TRACE, exports_folder, remove_left_behind, switched_off
+from .errors import ExportNotKept
 
 KEEP = 20
 """Exports kept; the ones used longest ago go first."""
@@ -68,7 +70,9 @@ def check_nsys(given: str | None) -> None:
     try:
         find_nsys(given)
     except CaptureError as error:
-        raise UsageError(error.message, remedy=error.remedy) from error
+        raise Repeated(
+            error.message, code=error.code, remedy=error.remedy, exit_code=UsageError.exit_code
+        ) from error
 
 
 def _is_report(path: str) -> bool:
@@ -105,10 +109,8 @@ def _exported_into(folder: Path, report: Path, nsys: str | None) -> Path:
             _export(report, sqlite, nsys)
         _carry_manifest(report, sqlite)
     except OSError as error:
-        raise HarnessError(
-            f"{report}: its export cannot be kept in {folder.parent} ({error.strerror or error})",
-            remedy="name a folder that can be written in HARNESS_CACHE, or in TMPDIR with "
-            "--no-cache",
+        raise ExportNotKept(
+            f"{report}: its export cannot be kept in {folder.parent} ({error.strerror or error})"
         ) from error
     return sqlite
 
@@ -118,11 +120,11 @@ def _checked(report: Path) -> os.stat_result:
     try:
         info = report.stat()
     except OSError as error:
-        raise HarnessError(f"{report}: {error.strerror}") from error
+        raise CannotRead(f"{report}: {error.strerror}") from error
     if not report.is_file():
-        raise HarnessError(f"{report} is not a file")
+        raise NotAFile(f"{report} is not a file")
     if info.st_size == 0:
-        raise HarnessError(f"{report} is empty", remedy="record it again")
+        raise EmptyFile(f"{report} is empty", remedy="record it again")
     return info
 
 
@@ -132,7 +134,8 @@ def _identity(report: Path, info: os.stat_result) -> str:
 
 
 def _export(report: Path, sqlite: Path, nsys: str | None) -> None:
-    from ..capture.nsys.export import ToolInterrupted, export_sqlite
+    from ..capture.nsys.errors import ToolInterrupted
+    from ..capture.nsys.export import export_sqlite
     from ..capture.nsys.features import require_nsys
 
     line = ChangingLine()
@@ -152,10 +155,12 @@ def _export(report: Path, sqlite: Path, nsys: str | None) -> None:
     except ToolInterrupted as stopped:
         if stopped.signal_name == "SIGINT":  # ours as well as nsys's, which took it from us
             raise KeyboardInterrupt from stopped
-        raise HarnessError(f"{report}: {stopped.message}") from stopped
+        raise Repeated(f"{report}: {stopped.message}", code=stopped.code) from stopped
     except CaptureError as error:
         # Nothing is being recorded: an error like any other file's, and named like it.
-        raise HarnessError(f"{report}: {error.message}", remedy=error.remedy) from error
+        raise Repeated(
+            f"{report}: {error.message}", code=error.code, remedy=error.remedy
+        ) from error
     finally:
         line.clear()
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..analysis.analyze import TraceReport, analyze
-from ..analysis.model.errors import TraceError
+from ..analysis.model.errors import NotEnoughMemory, TraceError
 from ..analysis.model.trace import Trace
 from ..analysis.readers.formats import is_json
 from ..analysis.readers.open import open_trace
@@ -21,6 +21,7 @@ from ..question import Means, Question
 from ..sizes import shown_bytes
 from ..status_line import ChangingLine
 from . import cache, memory
+from .errors import NoRoomForColumns
 
 SMALL = 20 * 10**6
 """Bytes of a file below which nothing is cached: to read it again costs less than to look."""
@@ -55,7 +56,7 @@ def run(path: Path, question: Question, means: Means) -> TraceReport:
             return analyze(trace, question)
         return _and_cache(trace, name, question)
     if whole:
-        raise TraceError(
+        raise NotEnoughMemory(
             f"{path}: what was asked for holds all rows, about {shown_bytes(needs)} of memory, and "
             f"{shown_bytes(budget)} may be taken",
             remedy="cut the trace with `nsys export --times`, or ask `harness gaps` for a table",
@@ -115,11 +116,9 @@ def _in_chunks(path: Path, name: str | None, budget: int, question: Question) ->
                 build_store(path, work, budget, progress)
             (work / cache.TRACE).write_text(str(path.resolve()), "utf-8", "surrogateescape")
         except OSError as error:
-            raise TraceError(
+            raise NoRoomForColumns(
                 f"{path}: its columns cannot be put aside in {work.parent} "
-                f"({error.strerror or error})",
-                remedy="make room for about the size of the trace there, or name another folder "
-                "in HARNESS_CACHE, or in TMPDIR with --no-cache",
+                f"({error.strerror or error})"
             ) from error
         folder = work
         if name and cache.identity(path) == name:  # not written to while it was read

@@ -7,10 +7,12 @@ import os
 from dataclasses import replace
 
 from ..analysis.analyze import TraceReport
-from ..analysis.model.errors import TraceError
+from ..analysis.model.errors import CannotRead, NotEnoughMemory, TraceError
 from ..analysis.reports.base import Failure
 from ..analysis.reports.slim import slim
+from ..errors import InternalError
 from ..question import Means, Question
+from .errors import WorkerKilled
 from .exports import sqlite_of
 from .one_trace import run
 
@@ -32,20 +34,20 @@ def analyse(task: Task) -> Outcome:
         report = _report(*task)
         return report if means.rows else slim(report, question)
     except TraceError as error:
-        return Failure(path, str(error))
+        return Failure.of(path, error)
     except OSError as error:
-        return Failure(path, str(TraceError(f"{path}: {error.strerror or error}")))
+        return Failure.of(path, CannotRead(f"{path}: {error.strerror or error}"))
     except MemoryError:
-        return Failure(path, str(TraceError(f"{path}: there is not enough memory for it")))
+        return Failure.of(path, NotEnoughMemory(f"{path}: there is not enough memory for it"))
     except Exception as error:
         if means.alone or os.environ.get("HARNESS_DEBUG"):
             raise
         first = (str(error).strip().splitlines() or [""])[0]
-        said = TraceError(
+        said = InternalError(
             f"{path}: internal error: {type(error).__name__}: {first}",
             remedy="give it alone with HARNESS_DEBUG=1 for the traceback, and please report it",
         )
-        return Failure(path, str(said))
+        return Failure.of(path, said)
 
 
 def _report(file: str, question: Question, means: Means) -> TraceReport:
@@ -62,8 +64,7 @@ def _report(file: str, question: Question, means: Means) -> TraceReport:
 def lost(task: Task) -> Failure:
     """The outcome where the process died, and again with the machine to itself."""
     path = path_of(task)
-    error = TraceError(
-        f"{path}: the process that analysed it was killed, though it had the machine to itself",
-        remedy="if memory ran out, give it a machine with more, or only some steps (--steps A:B)",
+    error = WorkerKilled(
+        f"{path}: the process that analysed it was killed, though it had the machine to itself"
     )
-    return Failure(path, str(error))
+    return Failure.of(path, error)

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from ..errors import HarnessError
+from ..decode.errors import NoCudaGraphs
 from .base import Counters, Graph, Loop
 
 
@@ -125,7 +125,7 @@ class CpuRuntime:
         return bool(value.item())
 
     def capture_graph(self, step: Callable[[], None], warm_up: Callable[[], None]) -> Graph:
-        raise HarnessError(
+        raise NoCudaGraphs(
             "a CPU has no CUDA graphs", remedy="run on a GPU, or choose --execution eager"
         )
 
@@ -137,9 +137,7 @@ class CpuRuntime:
         position: torch.Tensor,
         limit: torch.Tensor,
     ) -> Loop:
-        raise HarnessError(
-            "a CPU has no CUDA graphs", remedy="run on a GPU, or choose another strategy"
-        )
+        raise NoCudaGraphs("a CPU has no CUDA graphs")
 
     def synchronize(self) -> None:
         self.counters.synchronizes += 1

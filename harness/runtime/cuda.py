@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from ..errors import HarnessError
+from ..decode.errors import NoCudaDevice
 from .base import Counters, Graph, Loop
 
 _MEMORY_KEYS = {
@@ -73,10 +73,7 @@ class CudaRuntime:
 
     def __init__(self) -> None:
         if not torch.cuda.is_available():
-            raise HarnessError(
-                "no CUDA device is visible to PyTorch here",
-                remedy="run on a GPU machine, or choose --device cpu",
-            )
+            raise NoCudaDevice("no CUDA device is visible to PyTorch here")
         self.device = torch.device("cuda", torch.cuda.current_device())
         self.counters = Counters()
 

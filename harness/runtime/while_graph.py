@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from ..errors import HarnessError
+from ..decode.errors import NoDeviceLoop
 
 _SOURCE = rb"""
 typedef unsigned long long cudaGraphConditionalHandle;
@@ -104,8 +104,5 @@ def _ok(result: tuple[Any, ...]) -> Any:
     """What a call of cuda-bindings gave. Raises HarnessError where it failed."""
     error, *values = result
     if int(error):
-        raise HarnessError(
-            f"the loop on the device could not be built or launched ({error.name})",
-            remedy="it needs CUDA 12.4 or newer; choose cuda-graph-deferred",
-        )
+        raise NoDeviceLoop(f"the loop on the device could not be built or launched ({error.name})")
     return values[0] if values else None

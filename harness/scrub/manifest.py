@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import HarnessError
+from .errors import ManifestNotScrubbed
 
 if TYPE_CHECKING:
     from .removed import Removed
@@ -33,9 +33,8 @@ def scrubbed_manifest(path: Path, removed: Removed) -> str | None:
     try:
         data = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise HarnessError(
-            f"{path}, beside the trace, cannot be read as a manifest ({type(error).__name__})",
-            remedy="move it away",
+        raise ManifestNotScrubbed(
+            f"{path}, beside the trace, cannot be read as a manifest ({type(error).__name__})"
         ) from error
     if not isinstance(data, dict) or "manifest_version" not in data:
         return None

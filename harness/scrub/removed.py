@@ -8,8 +8,8 @@ import sqlite3
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..errors import HarnessError
 from . import policy
+from .errors import StillInTheCopy
 from .search import encoded, found_in, searchable
 
 _PIECE = 256
@@ -84,10 +84,8 @@ def verify(part: Path, manifest: str | None, removed: Removed, allow: tuple[str,
                 bad.append(f"{called} (in {', '.join(told[:3])})")
     if bad:
         shown = "; ".join(dict.fromkeys(bad[:5])) + (f"; and {len(bad) - 5} more" * (len(bad) > 5))
-        raise HarnessError(
-            f"nothing was written: values that were to be removed stand in what is kept: {shown}",
-            remedy="rename what holds them and record again; or, where they give nothing away, "
-            "--allow NAME",
+        raise StillInTheCopy(
+            f"nothing was written: values that were to be removed stand in what is kept: {shown}"
         )
     return Searched(len(everything), len(hits), tuple(sorted(allowed)))
 

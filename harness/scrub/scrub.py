@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..analysis.readers.sqlite.database import Database, log_of, open_database
-from ..errors import HarnessError
+from ..errors import CannotWrite
 from ..files import holds_manifest, place, refuse_existing, write_text
 from . import policy
 from .manifest import scrubbed_manifest
@@ -128,7 +128,7 @@ class _Copy:
                     self._table(table)
                 base.execute("COMMIT")
         except sqlite3.Error as error:
-            raise HarnessError(f"the copy cannot be written: {error}") from error
+            raise CannotWrite(f"the copy cannot be written: {error}") from error
 
     def _table(self, table: str) -> None:
         self._database.check_tree(table)

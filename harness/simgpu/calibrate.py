@@ -22,13 +22,15 @@ from ..analysis.gains.program import Launch, Program, Spend, play
 from ..analysis.gains.recorded import read_program
 from ..analysis.gains.to_trace import recorded_place
 from ..analysis.model.cuda_calls import synchronizing
+from ..analysis.model.errors import TraceError
 from ..analysis.model.text import plain
 from ..analysis.model.trace import Trace
 from ..analysis.question import Question, StepPattern
 from ..analysis.reports.base import Column, Table, Value
 from ..decode.workload import Workload
-from ..errors import HarnessError, TraceError
 from .costs import KERNEL, Op
+from .errors import NoFileToCalibrate
+from .remarks import OperationsUnknown
 from .show import Outcome
 
 _Key = tuple[str, str]
@@ -82,8 +84,10 @@ def calibrate(asked: Asked, progress: Callable[[str], None] = lambda _: None) ->
     fitted = _with(base, fits, looked, asked)
     if workload is None:
         notes.append(
-            "op_ns is kept: which operations were run is not known (no manifest beside the trace; "
-            "name the workload with --strategy, --batch-size, ...)."
+            OperationsUnknown(
+                "op_ns is kept: which operations were run is not known (no manifest beside the "
+                "trace; name the workload with --strategy, --batch-size, ...)."
+            )
         )
     else:
         progress(f"simulating {workload.strategy or 'the workload'} to count its operations")
@@ -104,9 +108,8 @@ def _base(looked: Looked, asked: Asked) -> Gpu:
     name = looked.report.trace.devices[looked.summary.device].name
     found = find_gpu(name)
     if found is None:
-        raise HarnessError(
+        raise NoFileToCalibrate(
             f"the trace was recorded on {name or 'an unnamed GPU'}, which no GPU file describes",
-            remedy="name the file whose rates are to be kept with --gpu",
         )
     return found
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from ..errors import HarnessError, UsageError
+from ..analysis.model.errors import PackageMissing
+from ..errors.options import NothingToDo, OptionsConflict, UnknownEnding, ValueOutOfRange
 from ..files import refuse_existing, write_text
 from ..gaps import format_of
 from ..program_name import called
@@ -41,14 +42,14 @@ def run_predict(values: dict[str, Any]) -> None:
         if values[name] is not None:
             misplaced.append(_NAMES.get(name, "--" + name.replace("_", "-")))
     if misplaced:
-        raise UsageError(
+        raise OptionsConflict(
             f"{misplaced[0]} {'does not go with' if recorded else 'needs'} --from",
             remedy="a recording says itself what was run"
             if recorded
             else "add --from TRACE, or leave it out",
         )
     if not recorded and not names(values["gpus"]):
-        raise UsageError(
+        raise NothingToDo(
             "nothing to predict", remedy="use --gpu l40s,h100, or --from TRACE for a recording"
         )
     line = ChangingLine()
@@ -97,7 +98,7 @@ def _from_model(values: dict[str, Any], line: ChangingLine) -> Outcome:
     for name in chosen:
         find_strategy(name)
     if not all(map(find_spec, ("torch", "transformers"))):
-        raise HarnessError(
+        raise PackageMissing(
             "torch and transformers are not installed",
             remedy="pip install 'nsys-harness[record]', or predict --from a recording",
         )
@@ -114,7 +115,7 @@ def run_calibrate(values: dict[str, Any], *, workload_given: bool) -> None:
         read = (values["trace"], values["gpu"])
         refuse_existing(output, force=values["force"], inputs=[name for name in read if name])
     if output and not output.endswith(".toml"):
-        raise UsageError(f"{output} does not end with .toml", remedy="name the file NAME.toml")
+        raise UnknownEnding(f"{output} does not end with .toml", remedy="name the file NAME.toml")
     from .calibrate import Asked, calibrate
     from .gpu_writer import to_toml
 
@@ -140,5 +141,5 @@ def run_calibrate(values: dict[str, Any], *, workload_given: bool) -> None:
 def _sizes(text: str) -> tuple[int, ...]:
     parts = names(text)
     if not parts or not all(part.isdecimal() and int(part) > 0 for part in parts):
-        raise UsageError(f"--batch-size is {text!r}", remedy="use for example 1,4,16,64")
+        raise ValueOutOfRange(f"--batch-size is {text!r}", remedy="use for example 1,4,16,64")
     return tuple(map(int, parts))

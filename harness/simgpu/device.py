@@ -10,8 +10,8 @@ from ..analysis.gains.gpu import Gpu
 from ..analysis.gains.log import Log
 from ..analysis.gains.machine import Machine
 from ..analysis.gains.work import COPY, TO_HOST, Span, Work
-from ..errors import HarnessError
 from .costs import ALLOCATE, FREE, KERNEL, READ, VIEW, Op, duration_ns, fused
+from .errors import OutOfGpuMemory, ReadsTheDevice
 from .memory import Block, CachingAllocator
 
 DEFAULT_STREAM = 7
@@ -114,9 +114,8 @@ class SimDevice:
             self._collected.append(op)
         else:
             if self.mode == CAPTURED:
-                raise HarnessError(
-                    "the step reads a value of the device, which a CUDA graph cannot hold",
-                    remedy="choose --execution eager or compile",
+                raise ReadsTheDevice(
+                    "the step reads a value of the device, which a CUDA graph cannot hold"
                 )
             # PyTorch breaks a compiled region where it reads the device.
             self._flush()
@@ -151,11 +150,10 @@ class SimDevice:
         try:
             block, calls = memory.allocate(size, self.stream)
         except MemoryError:
-            raise HarnessError(
+            raise OutOfGpuMemory(
                 f"out of memory: {(memory.allocated + size) / 1e9:.1f} GB are needed beside "
                 f"{self.weight_bytes / 1e9:.1f} GB of weights, {self.gpu.name} has "
-                f"{self.gpu.values['memory', 'bytes'] / 1e9:.0f} GB",
-                remedy="use a smaller --batch-size, fewer tokens, or another --gpu",
+                f"{self.gpu.values['memory', 'bytes'] / 1e9:.0f} GB"
             ) from None
         if memory.driver_frees > freed:
             self.synchronize()  # cudaFree waits for the device

@@ -15,9 +15,9 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import _disable_current_modes
 
+from ..decode.errors import ModelNotLoaded
 from ..decode.models import BUILT_IN, check_length
 from ..decode.workload import Workload
-from ..errors import HarnessError
 from .costs import Op
 from .dispatch import READ_OPS, Recorder
 from .family import Family
@@ -39,7 +39,7 @@ def build_meta(workload: Workload) -> Any:
             config = AutoConfig.from_pretrained(workload.model, trust_remote_code=False)
         except Exception as error:  # transformers raises whatever its loader or the network raised
             first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise HarnessError(
+            raise ModelNotLoaded(
                 f"cannot load the configuration of {workload.model!r}: {first}",
                 remedy=f"use one of {', '.join(BUILT_IN)} or a folder with config.json",
             ) from error

@@ -17,8 +17,9 @@ from ..analysis.gains.to_trace import fill, recorded_place
 from ..analysis.idle.figures import Steady
 from ..analysis.question import Question
 from ..analysis.reports.base import Column, Table, Value
-from ..errors import HarnessError
+from ..errors import NotADirectory
 from ..files import refuse_existing
+from .remarks import ReplayMisses
 from .show import Outcome
 
 UNRELIABLE = 0.05
@@ -44,7 +45,7 @@ def predict_from(asked: Asked, progress: Callable[[str], None] = lambda _: None)
     """
     gpus = [load_gpu(name) for name in asked.gpus]
     if asked.write_to is not None and not asked.write_to.is_dir():
-        raise HarnessError(f"{asked.write_to} is no folder", remedy="create it first")
+        raise NotADirectory(f"{asked.write_to} is not a directory")
     progress(f"reading {asked.trace}")
     report = analyze(asked.trace, asked.question)
     looked = look(report, asked.question.device)
@@ -154,8 +155,10 @@ def _outcome(
     warnings = []
     if abs(error) > UNRELIABLE:
         warnings.append(
-            f"the replay misses the recorded step by {error:+.1%}, more than {UNRELIABLE:.0%}: "
-            "do not rely on these predictions"
+            ReplayMisses(
+                f"the replay misses the recorded step by {error:+.1%}, more than {UNRELIABLE:.0%}: "
+                "do not rely on these predictions"
+            )
         )
     label = looked.report.label
     title = f"Predicted from {Path(looked.report.trace.path).name} ({label}), per step"

@@ -10,11 +10,13 @@ from pathlib import Path
 from ..analysis.gains.figures import steady_of
 from ..analysis.gains.gpu import Gpu
 from ..analysis.idle.figures import Steady
+from ..analysis.model.remark import Warned
 from ..analysis.reports.base import Column, Table, Value
 from ..decode.models import find_eos
 from ..decode.workload import Workload
 from .costs import floor_ns
 from .forward import ShapeForward, build_meta
+from .remarks import RacesPredicted
 from .run import simulate
 from .show import Outcome
 
@@ -144,10 +146,12 @@ def _table(grid: Grid, cells: list[Cell]) -> Table:
     return Table("predictions", title, _COLUMNS, tuple(rows), notes)
 
 
-def _warnings(cells: list[Cell]) -> tuple[str, ...]:
+def _warnings(cells: list[Cell]) -> tuple[Warned, ...]:
     return tuple(
-        f"{one.gpu.key} batch {one.batch_size} {one.strategy}: {one.races} host-device races "
-        "from the first shown step on: the host read a flag before its copy had landed"
+        RacesPredicted(
+            f"{one.gpu.key} batch {one.batch_size} {one.strategy}: {one.races} host-device races "
+            "from the first shown step on: the host read a flag before its copy had landed"
+        )
         for one in cells
         if one.races
     )

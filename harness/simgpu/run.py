@@ -21,10 +21,11 @@ from ..decode.availability import not_simulated
 from ..decode.models import find_eos, load_model
 from ..decode.strategies import resolve
 from ..decode.workload import Workload
-from ..errors import HarnessError, UsageError
+from ..errors.options import UnknownChoice
 from .costs import Op
 from .device import SimDevice
 from .dispatch import Recorder
+from .errors import CannotSimulate
 from .forward import SMALL, ShapeForward, build_meta, parameters
 from .runtime import SimRuntime
 
@@ -93,12 +94,9 @@ def simulate(
     strategy = resolve(workload)
     reason = not_simulated(strategy)
     if reason:
-        raise HarnessError(
-            f"{strategy.name} cannot be simulated: {reason}",
-            remedy="choose deferred or cuda-graph-deferred, which hide the same check",
-        )
+        raise CannotSimulate(f"{strategy.name} cannot be simulated: {reason}")
     if values not in VALUES:
-        raise UsageError(f"--values is {values!r}", remedy=f"use {', '.join(VALUES)}")
+        raise UnknownChoice(f"--values is {values!r}", remedy=f"use {', '.join(VALUES)}")
     sim = SimDevice(gpu, expandable=strategy.allocator == "expandable")
     sim.whole_graphs, sim.priming = whole_graphs, prime
     runtime = SimRuntime(sim)

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ..analysis.model.remark import Warned
 from ..analysis.reports.base import Table, Terminal, Value
 from ..analysis.reports.csv import comma_separated
 from ..analysis.reports.json import printable
@@ -22,7 +23,7 @@ class Outcome:
 
     kind: str
     tables: tuple[Table, ...]
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Warned, ...] = ()
     facts: tuple[tuple[str, Any], ...] = ()
 
 
@@ -62,13 +63,15 @@ def _markdown(outcome: Outcome, terminal: Terminal) -> str:
     for table in outcome.tables:
         parts.append(markdown(table))
     if outcome.warnings:
-        parts.append("".join(f"- **{escape(warning)}**\n" for warning in outcome.warnings))
+        parts.append("".join(f"- **{escape(warning.line)}**\n" for warning in outcome.warnings))
     return "\n".join(parts)
 
 
 def _table(outcome: Outcome, terminal: Terminal) -> str:
     tables = [replace(table, gives_way=GIVES_WAY) for table in outcome.tables]
-    return drawn(tables, [(f"! {warning}", "yellow") for warning in outcome.warnings], terminal)
+    return drawn(
+        tables, [(f"! {warning.line}", "yellow") for warning in outcome.warnings], terminal
+    )
 
 
 _RENDERERS = {"table": _table, "json": _json, "csv": _csv, "md": _markdown}

@@ -14,6 +14,7 @@ import click
 from ..decode.workload import Workload
 from ..options import strategy_option, workload_options
 from ..target import _write, main
+from .errors import HostDeviceRace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,7 +77,7 @@ def target(
     if trace_file:
         done.write(Path(trace_file), force=True)
     if warning:
-        click.echo(f"harness: warning: {warning}", err=True)
+        click.echo(f"harness: warning: {warning.line}", err=True)
     steps = done.result["steps"]
     progress(
         f"{done.strategy}: {steps['executed']} steps executed, {steps['kept']} kept, "
@@ -84,7 +85,7 @@ def target(
     )
     if done.runtime.races:
         for line in race_lines(done.runtime.races):
-            click.echo(f"harness: error: {line}", err=True)
+            click.echo(f"harness: error: {HostDeviceRace(line).line}", err=True)
         raise click.exceptions.Exit(1)
 
 

@@ -184,7 +184,7 @@ def test_folders_that_are_no_trace(harness, tmp_path: Path, loop: Path) -> None:
     (tmp_path / "text_pqtdir").mkdir()
     (tmp_path / "text_pqtdir" / "CUPTI_ACTIVITY_KIND_KERNEL.parquet").write_text("no, text")
     run = harness("gaps", "text_pqtdir")
-    assert "KERNEL.parquet is no Parquet or Arrow file" in run.stderr
+    assert "KERNEL.parquet is not a Parquet or Arrow file" in run.stderr
 
 
 def test_as_a_user_types_it(harness, tmp_path: Path, loop: Path) -> None:

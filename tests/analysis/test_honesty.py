@@ -85,7 +85,8 @@ def test_a_trace_of_which_nothing_can_be_believed_is_a_failure(harness, tmp_path
     assert run.returncode == 1
     assert "10 of 40 launches" in run.stdout
     assert run.stderr.strip().splitlines() == [
-        "harness: error: lossy.sqlite: no figure of it can be believed; its verdicts say why"
+        "harness: error: lossy.sqlite: no figure of it can be believed; its verdicts say why "
+        "[nothing-believed]"
     ]
 
 

@@ -143,7 +143,7 @@ def test_a_failed_export_is_one_line_and_other_traces_go_on(
     assert "Idle per steady-state step" in run.stdout
     first, last = run.stderr.strip().splitlines()
     assert first.startswith(f"harness: error: {report}: nsys export failed with exit code 1")
-    assert last == "harness: error: 1 of 2 traces could be analysed"
+    assert last == "harness: error: 1 of 2 traces could be analysed [some-failed]"
 
 
 @pytest.mark.parametrize(
@@ -178,11 +178,13 @@ def test_files_that_are_no_reports_are_named_and_the_advice_fits(harness, tmp_pa
     both = harness("gaps", "junk.nsys-rep", "j2.nsys-rep", **where)
     one = harness("report", "junk.nsys-rep", "-o", "page.html", **where)
     *lines, last = both.stderr.strip().splitlines()
-    assert last == "harness: error: 0 of 2 traces could be analysed"
+    assert last == "harness: error: 0 of 2 traces could be analysed [some-failed]"
     names = ("junk.nsys-rep", "j2.nsys-rep", "junk.nsys-rep")
     for line, name in zip([*lines, *one.stderr.strip().splitlines()], names, strict=True):
         assert line.startswith(f"harness: error: {name}: nsys export failed")
-        assert "the file is no report of Nsight Systems, is damaged, or was made by a newer" in line
+        assert (
+            "the file is not a report of Nsight Systems, is damaged, or was made by a newer" in line
+        )
         assert "space" not in line
     assert both.returncode == one.returncode == 1
     assert kept(tmp_path) == []

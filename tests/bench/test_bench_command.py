@@ -248,7 +248,7 @@ def test_what_cannot_be_measured_is_listed_with_its_reason(run, tmp_path: Path) 
         (["--strategy", "kv-cache", "--bandwidth", "nan"], 2, "--bandwidth is nan"),
         (["--strategy", "kv-cache", "--session", "x"], 2, "--session is for --resume"),
         (["--resume"], 1, "results.db does not exist, there is nothing to resume"),
-        (["--strategy", "kv-cache", "-o", "missing/r.db"], 1, "missing is no folder"),
+        (["--strategy", "kv-cache", "-o", "missing/r.db"], 1, "missing is not a directory"),
         (["--strategy", "kv-cache", "-o", "."], 2, "is a directory"),
     ],
 )

@@ -8,7 +8,8 @@ import tempfile
 
 import pytest
 
-from harness.bench.pool import VisitFailed, Worker
+from harness.bench.errors import VisitFailed
+from harness.bench.pool import Worker
 
 
 def test_a_process_that_dies_amid_an_answer_costs_its_cell() -> None:

@@ -71,8 +71,8 @@ def newer(path: Path) -> None:
     ("make", "says"),
     [
         (folder, "is a folder"),
-        (text, "is no SQLite file"),
-        (other_database, "is no results file"),
+        (text, "is not an SQLite file"),
+        (other_database, "is not a results file"),
         (newer, "has results version 99"),
     ],
 )

@@ -3,7 +3,8 @@
 import pytest
 
 from harness.capture.nsys.backend import NsysBackend
-from harness.capture.nsys.export import ToolFailed, find_importers, require_importer
+from harness.capture.nsys.errors import ToolFailed
+from harness.capture.nsys.export import find_importers, require_importer
 from harness.capture.nsys.features import from_help
 
 BUILD = "2031.2.1.7-abc"

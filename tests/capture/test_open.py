@@ -68,7 +68,7 @@ def test_a_newer_report_than_the_gui(harness, tmp_path, trace, nsys):
     ("name", "words"),
     [
         ("missing.nsys-rep", "no such file"),
-        ("notes.txt", "is no report of Nsight Systems"),
+        ("notes.txt", "is not a report of Nsight Systems"),
         ("raw.qdstrm", "QdstrmImporter -i"),
         ("alone.sqlite", "has no .nsys-rep beside it"),
         ("cupti.sqlite", "it was recorded with cupti"),

@@ -171,5 +171,5 @@ def test_a_trace_of_the_cpu_holds_nothing(tmp_path):
 def test_no_trace_of_torch(tmp_path, text):
     path = tmp_path / "t.json"
     path.write_text(text)
-    with pytest.raises(CaptureError, match=r"is no trace of torch\.profiler"):
+    with pytest.raises(CaptureError, match=r"is not a trace of torch\.profiler"):
         chrome.read_chrome(path, SESSION, THREADS)

@@ -48,8 +48,8 @@ def test_what_ran_before_the_session_is_not_in_it(tmp_path):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda data: b"", "is no dump of the CUPTI shim"),
-        (lambda data: b"PK" + data[2:], "is no dump of the CUPTI shim"),
+        (lambda data: b"", "is not a dump of the CUPTI shim"),
+        (lambda data: b"PK" + data[2:], "is not a dump of the CUPTI shim"),
         (lambda data: data[:8] + np.uint32(1).tobytes() + data[12:], "has layout 1, 2 was"),
         (lambda data: data[: HEAD.itemsize], "is cut short"),
         (lambda data: data[:-1], "is cut short"),

@@ -170,7 +170,8 @@ def test_a_missing_package_is_a_warning_and_not_a_crash(monkeypatch, capsys):
     assert nvtx_status().version is None
     assert nvtx_status().recorded is False
     assert capsys.readouterr().err == (
-        "harness: warning: the nvtx package is not installed; pip install nvtx\n"
+        "harness: warning: the nvtx package is not installed; pip install nvtx "
+        "[ranges-not-recorded]\n"
     )
 
 

@@ -148,5 +148,6 @@ def test_writing_into_a_folder_that_cannot_be_written_or_is_not_there(tmp_path, 
     done = inside(*commands(trace, tmp_path / "nowhere")[which])
     assert done.returncode == 1
     assert done.stderr == (
-        f"harness: error: {tmp_path / 'nowhere'} is no folder; create it first\n"
+        f"harness: error: {tmp_path / 'nowhere'} is not a directory; create it first "
+        "[not-a-directory]\n"
     )

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 import pytest
 
-from harness.cli import _UNEXPECTED, cli
+from harness.cli import cli
 from harness.exits import exit_code_of
 from tests.bench.sessions import write as write_session
 
@@ -126,9 +126,7 @@ def inside(
 
     def run(words: list[str]) -> tuple[int, str]:
         capsys.readouterr()
-        code = exit_code_of(
-            lambda: cli.main(words, prog_name="harness", standalone_mode=False), _UNEXPECTED
-        )
+        code = exit_code_of(lambda: cli.main(words, prog_name="harness", standalone_mode=False))
         return code, capsys.readouterr().err
 
     return run

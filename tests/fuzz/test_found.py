@@ -137,7 +137,7 @@ def test_a_number_that_no_decimal_holds(tmp_path: Path) -> None:
     [
         ("1" + "0" * 400, "value is a number"),
         ("1e30", "it must be 0 to 1e"),
-        ("9" * 5000, "is no TOML"),
+        ("9" * 5000, "is not TOML"),
     ],
 )
 def test_numbers_of_a_gpu(tmp_path: Path, value: str, says: str) -> None:

@@ -40,7 +40,7 @@ def test_report_writes_one_page_and_says_so(harness: Run, tmp_path: Path) -> Non
     ("arguments", "code", "told"),
     [
         (["report", "{trace}", "-o", "page.txt"], 2, "a report is a web page"),
-        (["report", "{trace}", "-o", "nowhere/page.html"], 1, "nowhere is no folder"),
+        (["report", "{trace}", "-o", "nowhere/page.html"], 1, "nowhere is not a directory"),
         (["report", "missing.sqlite"], 1, "missing.sqlite"),
         (["report", "{trace}", "--label", "a", "--label", "b"], 2, "--label was given 2 times"),
         (["show", "{trace}", "--step", "99"], 1, "it has steps 0..13"),
@@ -251,7 +251,10 @@ def test_a_missing_folder_is_said_before_any_trace_is_read(harness: Run, command
     suffix = {"gaps": "json", "report": "html", "show": "svg", "export": "csv"}[command]
     done = harness(command, "no-such-trace.sqlite", "-o", f"nowhere/x.{suffix}")
     assert done.returncode == 1
-    assert done.stderr == "harness: error: nowhere is no folder; create it first\n"
+    assert (
+        done.stderr
+        == "harness: error: nowhere is not a directory; create it first [not-a-directory]\n"
+    )
 
 
 @pytest.mark.parametrize("words", [["compare", "TRACE", "TRACE"], ["predict", "--from", "TRACE"]])

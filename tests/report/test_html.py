@@ -184,7 +184,9 @@ def test_a_models_folder_stays_out(tmp_path: Path) -> None:
 
 def test_files_that_failed_are_named_without_their_folders(tmp_path: Path) -> None:
     report = analyzed(loop(tmp_path / "a.sqlite"))
-    failed = Failure("/home/someone/x.sqlite", "/home/someone/x.sqlite is not an SQLite file")
+    failed = Failure(
+        "/home/someone/x.sqlite", "/home/someone/x.sqlite is not an SQLite file", "not-a-trace"
+    )
     source = render(Report(report.traces, (failed,), report.question))
     assert "x.sqlite could not be analysed: x.sqlite is not an SQLite file" in Page(source).text
     assert "/home/someone" not in source

@@ -282,7 +282,7 @@ def test_the_command(trace, harness, tmp_path):
     assert (same.returncode, "is the input run.sqlite" in same.stderr) == (2, True)
     for bad, code, words in (
         ("clean.txt", 2, "let its name end in .sqlite"),
-        ("nowhere/clean.sqlite", 1, "nowhere is no folder; create it first"),
+        ("nowhere/clean.sqlite", 1, "nowhere is not a directory; create it first"),
     ):
         refused = harness("scrub", trace, "-o", bad)
         assert (refused.returncode, words in refused.stderr) == (code, True)

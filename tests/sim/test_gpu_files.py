@@ -63,7 +63,7 @@ def test_a_file_of_the_users_own(tmp_path):
         ('source = "latency"', 'source = ""', "has no source"),
         ("value = 3_470", 'value = "fast"', "value is a number"),
         ("value = 3_470", "value = nan", "value is a number"),
-        ("schema = 1", "schema = ", "is no TOML"),
+        ("schema = 1", "schema = ", "is not TOML"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(tmp_path, old, new, says):

@@ -226,7 +226,7 @@ def test_the_command_lists_and_clears(trace: Path, harness) -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "said"), [("much", "'much' is no size"), ("1MB", "the least is 384 MB")]
+    ("size", "said"), [("much", "'much' is not a size"), ("1MB", "the least is 384 MB")]
 )
 def test_what_is_no_budget(trace: Path, harness, size: str, said: str) -> None:
     run = harness("gaps", trace, "--memory", size)

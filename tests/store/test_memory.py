@@ -27,7 +27,7 @@ def test_sizes_as_people_write_them(text: str, size: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "GB", "-1GB", "2 gigs", "1e99", "nan", "two"])
 def test_what_is_no_size(text: str) -> None:
-    with pytest.raises(ValueError, match="is no size; use for example 2GB or 512MB"):
+    with pytest.raises(ValueError, match="is not a size; use for example 2GB or 512MB"):
         bytes_of(text)
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...model.errors import TraceError
 from ...model.schema import NULL
+from ..errors import TraceDamaged, WrongColumnType
 
 REEXPORT = "export the report again with `nsys export --type parquetdir` (or arrowdir, or sqlite)"
 
@@ -35,7 +35,7 @@ def _texts(chunk: Any, where: str) -> list[str]:
         # have; those of others have to be there.
         ids = chunk.indices.to_pylist()
         if any(k is not None and not 0 <= k < len(words) for k in ids):
-            raise TraceError(f"{where} refers to texts that the file lacks", remedy=REEXPORT)
+            raise TraceDamaged(f"{where} refers to texts that the file lacks", remedy=REEXPORT)
         return ["" if k is None else words[k] for k in ids]
     if types.is_string(chunk.type):
         chunk = chunk.cast(pa.binary())  # the same bytes, of which not all need be UTF-8
@@ -48,7 +48,7 @@ def _texts(chunk: Any, where: str) -> list[str]:
         return [(raw or b"").decode("utf-8", "replace") for raw in chunk.to_pylist()]
     plain = (types.is_null, types.is_integer, types.is_floating, types.is_boolean)
     if not any(test(kind) for test in plain):
-        raise TraceError(f"{where} holds {_short(kind)} values, not texts", remedy=REEXPORT)
+        raise WrongColumnType(f"{where} holds {_short(kind)} values, not texts", remedy=REEXPORT)
     return ["" if text is None else str(text) for text in chunk.to_pylist()]
 
 
@@ -71,7 +71,7 @@ def integers(values: Any, where: str) -> NDArray[np.int64]:
     elif pa.types.is_boolean(kind):
         plain = plain.cast(pa.int8())
     elif not pa.types.is_integer(kind):
-        raise TraceError(f"{where} holds {_short(kind)} values, not integers", remedy=REEXPORT)
+        raise WrongColumnType(f"{where} holds {_short(kind)} values, not integers", remedy=REEXPORT)
     missing = plain.is_null().to_numpy(zero_copy_only=False) if plain.null_count else None
     if missing is not None:
         plain = plain.fill_null(0)

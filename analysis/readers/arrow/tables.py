@@ -14,8 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...model.errors import TraceError
+from ...model.errors import CannotRead, PackageMissing, TraceError
 from ...model.schema import Columns, Table
+from ..errors import (
+    MissingColumn,
+    NotARegularFile,
+    NotATrace,
+    RepeatedName,
+    TraceDamaged,
+    UnnamedTable,
+)
 from ..sqlite.database import Database
 from .columns import REEXPORT, integers, texts
 
@@ -52,7 +60,7 @@ def open_columnar(path: Path) -> ColumnarTables:
     try:
         import pyarrow  # noqa: F401
     except ImportError as error:
-        raise TraceError(
+        raise PackageMissing(
             f"{path} holds Parquet or Arrow tables, and pyarrow is not installed",
             remedy="pip install 'nsys-harness[parquet]', or export to SQLite",
         ) from error
@@ -91,7 +99,7 @@ class ColumnarTables(Database):
         for column, name in names.items():
             if name is None and column.absent is None:
                 others = len(self.layout[actual])
-                raise TraceError(
+                raise MissingColumn(
                     f"{self.shown}: table {actual} has no column {column.name} "
                     f"(it has {others} others)",
                     remedy=REEXPORT,
@@ -130,7 +138,7 @@ class _Source:
         """These columns, all rows. Raises TraceError where the file is damaged."""
         if len(set(self.columns)) < len(self.columns):
             # Which of them a name means would be the library's choice.
-            raise TraceError(f"{self._file} has two columns of one name", remedy=REEXPORT)
+            raise RepeatedName(f"{self._file} has two columns of one name", remedy=REEXPORT)
         try:
             rows = self._load(names)
         except Exception as error:
@@ -151,7 +159,7 @@ class _Source:
         """Raises TraceError where rows share so much text that no report could show it."""
         size = self._file.stat().st_size
         if sum(map(len, found)) > _MOST_TEXT * size + _FEW_TEXT:
-            raise TraceError(
+            raise TraceDamaged(
                 f"{self._file} is damaged: it holds more text than its {size} bytes can",
                 remedy=REEXPORT,
             )
@@ -161,7 +169,7 @@ def check_rows(file: Path, rows: int) -> None:
     """Raises TraceError where so many rows cannot be a trace's: packed repeats cost nothing."""
     size = file.stat().st_size
     if rows > _MOST_ROWS * size + _FEW_ROWS:
-        raise TraceError(
+        raise TraceDamaged(
             f"{file} is damaged: it holds {rows} rows in {size} bytes", remedy=REEXPORT
         )
 
@@ -178,7 +186,7 @@ def _folder(folder: Path) -> dict[str, _Source]:
     for file in _tables_in(folder):
         other = found.setdefault(file.stem, file)
         if other is not file:
-            raise TraceError(
+            raise RepeatedName(
                 f"{folder} holds table {file.stem} twice ({other.name} and {file.name})",
                 remedy="leave one of the two",
             )
@@ -191,12 +199,12 @@ def _opened(file: Path) -> _Source:
     import pyarrow.parquet as pq
 
     if file.exists() and not file.is_file():  # a pipe would be waited for
-        raise TraceError(f"{file} is not a regular file", remedy=REEXPORT)
+        raise NotARegularFile(f"{file} is not a regular file")
     try:
         with file.open("rb") as opened:
             start = opened.read(6)
     except OSError as error:
-        raise TraceError(f"{file}: {error.strerror}") from error
+        raise CannotRead(f"{file}: {error.strerror}") from error
     try:
         if start.startswith(_PARQUET):
             known = pq.read_metadata(file)
@@ -213,8 +221,8 @@ def _opened(file: Path) -> _Source:
             return _Source(file, tuple(schema.names), lambda names: _arrow_stream(file, names))
     except Exception as error:
         raise _damaged(file, error) from error
-    what = "is empty" if not start else "is no Parquet or Arrow file"
-    raise TraceError(f"{file} {what}", remedy=REEXPORT)
+    what = "is empty" if not start else "is not a Parquet or Arrow file"
+    raise NotATrace(f"{file} {what}", remedy=REEXPORT)
 
 
 def _parquet(file: Path, schema: pyarrow.Schema, names: list[str]) -> pyarrow.Table:
@@ -255,12 +263,9 @@ def _streams(file: Path) -> dict[str, _Source]:
             table = pa.ipc.open_stream(source).read_all()  # mapped, not copied
             name = (table.schema.metadata or {}).get(b"table_name", b"").decode("utf-8", "replace")
             if not name:  # rows that nobody would see are missing
-                raise TraceError(
-                    f"{file} holds an Arrow stream without the name of its table",
-                    remedy="name the folder that it stands in, or export to SQLite",
-                )
+                raise UnnamedTable(f"{file} holds an Arrow stream without the name of its table")
             if name in found:
-                raise TraceError(f"{file} holds table {name} twice", remedy=REEXPORT)
+                raise RepeatedName(f"{file} holds table {name} twice", remedy=REEXPORT)
             found[name] = _Source(file, tuple(table.column_names), table.select)
     except TraceError:
         raise
@@ -271,7 +276,7 @@ def _streams(file: Path) -> dict[str, _Source]:
 
 def _damaged(file: Path, error: Exception) -> TraceError:
     said = " ".join(str(error).split())[:160]
-    return TraceError(f"{file} cannot be read ({said})", remedy=REEXPORT)
+    return TraceDamaged(f"{file} cannot be read ({said})", remedy=REEXPORT)
 
 
 def _filtered(columns: Columns, table: Table) -> Columns:

@@ -19,7 +19,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from ...model.errors import TraceError
+from ...model.errors import CannotRead, TraceError
+from ..errors import ExpandsTooFar, InvalidJson, ManifestGiven, NotATrace, TraceDamaged, Truncated
 from ..formats import BOM, GZIP
 
 _BLOCK = 1 << 20
@@ -135,7 +136,7 @@ class EventStream:
             if not head and not self._ended:
                 continue
             if not head.startswith((b"{", b"[")):
-                raise TraceError(
+                raise NotATrace(
                     f"{self.path} is neither an SQLite trace nor a torch.profiler JSON trace"
                 )
             if head.startswith(b"["):
@@ -161,10 +162,8 @@ class EventStream:
         except NO_JSON as error:
             return self._malformed(error)
         if isinstance(found, dict) and "manifest_version" in found:
-            return TraceError(
-                f"{self.path} is the manifest of a trace", remedy="give the trace beside it"
-            )
-        return TraceError(
+            return ManifestGiven(f"{self.path} is the manifest of a trace")
+        return NotATrace(
             f"{self.path} is JSON without a traceEvents array: no torch.profiler trace"
         )
 
@@ -183,12 +182,11 @@ class EventStream:
             if cut:
                 return cut
             if end >= 0:
-                raise self._malformed("an event that is no object")
+                raise self._malformed("an event that is not an object")
             if self._ended:
-                raise TraceError(
+                raise Truncated(
                     f"{self.path} ends in the middle of its events, after {self.count} of them: "
-                    "the export or a copy of it was cut short",
-                    remedy="export or copy it again",
+                    "the export or a copy of it was cut short"
                 )
             if len(self._rest) > _LARGEST_EVENT:
                 raise self._malformed(f"an event of more than {_LARGEST_EVENT >> 20} MiB")
@@ -239,10 +237,7 @@ class EventStream:
         self.metadata |= {key: found[key] for key in found if key}
 
     def _malformed(self, why: object) -> TraceError:
-        return TraceError(
-            f"{self.path} is no valid JSON: {why} (after {self.count} events)",
-            remedy="export it again with prof.export_chrome_trace()",
-        )
+        return InvalidJson(f"{self.path} is not valid JSON: {why} (after {self.count} events)")
 
 
 def _blocks(path: Path) -> Iterator[bytes]:
@@ -257,23 +252,19 @@ def _blocks(path: Path) -> Iterator[bytes]:
             while block := file.read(_BLOCK):
                 given += len(block)
                 if given > most:
-                    raise TraceError(
+                    raise ExpandsTooFar(
                         f"{path}: the gzip data expands more than {_EXPANSION} times: it repeats "
-                        "itself as no trace does",
-                        remedy="unpack it first if it is one",
+                        "itself as no trace does"
                     )
                 yield block
     except EOFError as error:
-        raise TraceError(
-            f"{path}: the gzip data ends early: the export or a copy of it was cut short",
-            remedy="export or copy it again",
+        raise Truncated(
+            f"{path}: the gzip data ends early: the export or a copy of it was cut short"
         ) from error
     except (gzip.BadGzipFile, zlib.error) as error:
-        raise TraceError(
-            f"{path}: the gzip data is damaged ({error})", remedy="export or copy it again"
-        ) from error
+        raise TraceDamaged(f"{path}: the gzip data is damaged ({error})") from error
     except OSError as error:
-        raise TraceError(f"{path} cannot be read: {error.strerror or error}") from error
+        raise CannotRead(f"{path} cannot be read: {error.strerror or error}") from error
 
 
 def _scan(data: bytes) -> tuple[int, int, int]:

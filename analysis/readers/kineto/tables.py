@@ -15,12 +15,12 @@ from typing import Any, Literal
 import numpy as np
 
 from ...model import schema
-from ...model.errors import TraceError
 from ...model.intervals import Int64
 from ...model.nesting import innermost
 from ...model.schema import NULL
 from ...model.source import PROFILER_STEP_NAME, TORCH_PROFILER
 from ...model.trace import Trace
+from ..errors import NotATrace
 from ..join import read_tables
 from ..sqlite.database import Columns, Database
 from .rows import WILD, Rows, Table
@@ -44,7 +44,7 @@ def read_kineto(path: Path) -> Trace:
     kept = (rows.kernels, rows.copies, rows.sets, rows.calls, rows.annotations, rows.operators)
     if not any(len(table) for table in kept):
         found = ", ".join(sorted(rows.categories)[:5]) or "none"
-        raise TraceError(
+        raise NotATrace(
             f"{path} holds no GPU operation, no CUDA or HIP call and no annotation "
             f"({stream.count} events, categories: {found}): no torch.profiler trace",
             remedy="give a trace written by torch.profiler's export_chrome_trace()",

@@ -17,8 +17,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 from ...model.cores import threads
-from ...model.errors import TraceError
+from ...model.errors import CannotRead
 from ...model.schema import Columns, Table
+from ..errors import EmptyFile, IsADirectory, NotARegularFile, NotATrace, TraceDamaged, Truncated
 from .page_plan import PagePlan
 from .pages import NotPlain, Trees, page_size_of
 from .sql import (
@@ -29,8 +30,8 @@ from .sql import (
     Stretch,
     free_rowid,
     out_of_order,
-    say,
     term,
+    unreadable,
 )
 
 __all__ = ["Columns", "Database", "open_database"]
@@ -160,7 +161,7 @@ class Database:
         try:
             first, last = (connection.execute(edge).fetchone()[0] for edge in edges)
         except UNREADABLE as error:
-            raise TraceError(say(self.path, actual, error), remedy=REEXPORT) from error
+            raise unreadable(self.path, actual, error) from error
         # Rows take 16 bytes or more: many more rowids than that have holes, and get no room.
         if first is None or last - first >= self.path.stat().st_size // 16:
             return QueryPlan(self._uri, self.path, table, actual, [Stretch(sql, None)])
@@ -193,27 +194,29 @@ def _check_file(path: Path) -> None:
     try:
         info = path.stat()
     except OSError as error:
-        raise TraceError(f"{path}: {error.strerror}") from error
+        raise CannotRead(f"{path}: {error.strerror}") from error
     if stat.S_ISDIR(info.st_mode):
-        raise TraceError(f"{path} is a directory", remedy=f"name the traces in it: {path}/*.sqlite")
+        raise IsADirectory(
+            f"{path} is a directory", remedy=f"name the traces in it: {path}/*.sqlite"
+        )
     if not stat.S_ISREG(info.st_mode):
-        raise TraceError(f"{path} is not a regular file", remedy="copy it to a file first")
+        raise NotARegularFile(f"{path} is not a regular file")
     if info.st_size == 0:
-        raise TraceError(f"{path} is empty", remedy=REEXPORT)
+        raise EmptyFile(f"{path} is empty", remedy=REEXPORT)
     try:
         with path.open("rb") as file:
             head = file.read(100)
     except OSError as error:
-        raise TraceError(f"{path}: {error.strerror}") from error
+        raise CannotRead(f"{path}: {error.strerror}") from error
     if not head.startswith(_MAGIC):
-        raise TraceError(f"{path} is not an SQLite file", remedy=REEXPORT)
+        raise NotATrace(f"{path} is not an SQLite file", remedy=REEXPORT)
     if len(head) < 100:
-        raise TraceError(f"{path} is truncated: {info.st_size} bytes", remedy=REEXPORT)
+        raise Truncated(f"{path} is truncated: {info.st_size} bytes", remedy=REEXPORT)
     page = page_size_of(head)
     pages = int.from_bytes(head[28:32], "big")
     # The page count is only kept by writers that also keep these two numbers equal.
     if head[24:28] == head[92:96] and pages * page > info.st_size:
-        raise TraceError(
+        raise Truncated(
             f"{path} is truncated: {info.st_size} of {pages * page} bytes", remedy=REEXPORT
         )
 
@@ -261,7 +264,7 @@ def open_database(path: str | os.PathLike[str]) -> Database:
                 rows = connection.execute(f'PRAGMA table_info("{quoted}")')
                 layout[name] = tuple(row[1] for row in rows)
     except UNREADABLE as error:
-        said = str(error) if isinstance(error, sqlite3.Error) else "its schema is no text"
-        raise TraceError(f"{file} cannot be read as SQLite ({said})", remedy=REEXPORT) from error
+        said = str(error) if isinstance(error, sqlite3.Error) else "its schema is not text"
+        raise TraceDamaged(f"{file} cannot be read as SQLite ({said})", remedy=REEXPORT) from error
 
     return Database(file, uri, layout, trees, immutable=immutable)

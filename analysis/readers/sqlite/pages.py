@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...model.arrays import Bool
-from ...model.errors import TraceError
 from ...model.intervals import Int64
+from ..errors import TraceDamaged
 from .sql import REEXPORT
 
 Bytes = NDArray[np.uint8]
@@ -151,7 +151,7 @@ class Trees:
         level = self._known(np.array([root], np.int64))
         while len(level):
             if seen[level].any() or len(np.unique(level)) < len(level):
-                raise TraceError(
+                raise TraceDamaged(
                     f"{self._path} is damaged: {what} has a page that stands in it twice",
                     remedy=REEXPORT,
                 )
@@ -173,7 +173,7 @@ class Trees:
             return np.empty(0, np.int64)
         pointers = _big(head[start : start + 2 * cells], 2)
         if len(np.unique(pointers)) < len(pointers):
-            raise TraceError(
+            raise TraceDamaged(
                 f"{self._path} is damaged: {what} has a page that holds one row twice",
                 remedy=REEXPORT,
             )

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ...model.errors import TraceError
 from ...model.schema import NULL, Column, Columns, Table
+from ..errors import MissingColumn, TraceDamaged, WrongColumnType
 
 if TYPE_CHECKING:
     from .arrow_stream import Column as ArrowColumn
@@ -97,13 +98,13 @@ class QueryPlan:
                     self._take(stretch, batch)
                     text += sum(column.text_bytes for column in batch)
                     if text > _MOST_TEXT * self._size + _SMALL_BYTES:
-                        raise TraceError(
+                        raise TraceDamaged(
                             f"{self.path} is damaged: table {self.actual} holds more text than "
                             f"its {self._size} bytes can",
                             remedy=REEXPORT,
                         )
         except (adbc_driver_manager.Error, ArrowError) as error:
-            raise TraceError(say(self.path, self.actual, error), remedy=REEXPORT) from error
+            raise unreadable(self.path, self.actual, error) from error
 
     def _take(self, stretch: Stretch, batch: list[ArrowColumn]) -> None:
         """Keep one batch."""
@@ -152,7 +153,7 @@ def free_rowid(present: tuple[str, ...]) -> str | None:
 
 def out_of_order(path: Path, table: str) -> TraceError:
     """The error for a table whose rows do not stand in the order of their rowids."""
-    return TraceError(
+    return TraceDamaged(
         f"{path} is damaged: the rows of table {table} are out of order", remedy=REEXPORT
     )
 
@@ -161,7 +162,7 @@ def term(column: Column, table: str, present: tuple[str, ...], path: Path) -> st
     name = column.stored(present)
     if name is None:
         if column.absent is None:
-            raise TraceError(
+            raise MissingColumn(
                 f"{path}: table {table} has no column {column.name} (it has {len(present)} others)",
                 remedy=REEXPORT,
             )
@@ -172,7 +173,7 @@ def term(column: Column, table: str, present: tuple[str, ...], path: Path) -> st
 
 def _numbers(values: ArrowColumn, column: Column, table: str, path: Path) -> NDArray[np.int64]:
     if values.type != "int64":
-        raise TraceError(
+        raise WrongColumnType(
             f"{path}: column {table}.{column.name} holds {values.type} values, not integers",
             remedy=REEXPORT,
         )
@@ -181,8 +182,12 @@ def _numbers(values: ArrowColumn, column: Column, table: str, path: Path) -> NDA
     return np.where(values.valid, values.int64(), NULL)
 
 
-def say(path: Path, table: str, error: Exception) -> str:
+def unreadable(path: Path, table: str, error: Exception) -> TraceDamaged:
+    """The error of a table that SQLite or Arrow could not read to its end."""
     text = " ".join(str(error).split())
     if "ype mismatch" in text or "expected" in text.lower():
-        return f"{path}: a column of {table} changes its type between rows ({text[:160]})"
-    return f"{path}: table {table} cannot be read ({text[:160]})"
+        return TraceDamaged(
+            f"{path}: a column of {table} changes its type between rows ({text[:160]})",
+            remedy=REEXPORT,
+        )
+    return TraceDamaged(f"{path}: table {table} cannot be read ({text[:160]})", remedy=REEXPORT)

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from ...model.cores import threads
-from ...model.errors import TraceError
 from ...model.schema import Columns, Table
 from .page_plan import PagePlan
 from .pages import NotPlain
-from .sql import REEXPORT, QueryPlan, Stretch, say
+from .sql import QueryPlan, Stretch, unreadable
 
 _PIECES = 16
 """Pieces of a plan that make a stretch."""
@@ -114,4 +113,4 @@ def _pages(
             yield at, last
             at = ask(f'SELECT min({rowid}) FROM "{name}" WHERE {rowid} > {last}')
     except sqlite3.Error as error:
-        raise TraceError(say(plan.path, name, error), remedy=REEXPORT) from error
+        raise unreadable(plan.path, name, error) from error

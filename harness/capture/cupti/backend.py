@@ -16,13 +16,14 @@ from ..base import (
     Availability,
     CaptureConfig,
     CaptureResult,
-    Interrupted,
     Progress,
-    TargetFailed,
     register,
 )
+from ..errors import Interrupted, NoTraceWritten, RangeNotOpened, TargetFailed
 from ..processes import Ended
+from ..remarks import BegunInCapture, GraphsByNode, StartsIgnored
 from ..targets import run_target
+from .errors import CuptiInUse, CuptiRefused, TorchWithoutCuda, UnknownRoad, refused
 
 ROADS = ("shim", "torch")
 ROAD_VARIABLE = "HARNESS_CUPTI_ROAD"
@@ -75,7 +76,7 @@ class CuptiBackend:
         target = plan.python_target(config.argv)
         profiler = plan.other_profiler({**os.environ, **dict(config.env)})
         if profiler is not None:
-            raise CaptureError(profiler, remedy="run harness profile outside that profiler")
+            raise CuptiInUse(profiler, remedy="run harness profile outside that profiler")
         found = plan.ask(target)
         road = plan.choose_road(found, self._asked())
         shim = None
@@ -87,7 +88,9 @@ class CuptiBackend:
         notes = [road.reason]
         if road.name == "torch" and level == "graph":
             level = "node"
-            notes.append("torch.profiler records CUDA graphs node by node, never as a whole")
+            notes.append(
+                GraphsByNode("torch.profiler records CUDA graphs node by node, never as a whole")
+            )
         session = {
             "road": road.name,
             "shim": str(shim) if shim else None,
@@ -118,8 +121,10 @@ class CuptiBackend:
             notes.append(missing)
         if host["session"].get("ignored_starts"):
             notes.append(
-                f"{host['session']['ignored_starts']} later cudaProfilerStart ignored: CUPTI "
-                "records one session a process"
+                StartsIgnored(
+                    f"{host['session']['ignored_starts']} later cudaProfilerStart ignored: CUPTI "
+                    "records one session a process"
+                )
             )
         interrupted = ended.interrupted
         code = 128 + signal.Signals[interrupted] if interrupted else ended.exit_code
@@ -143,7 +148,7 @@ class CuptiBackend:
     def _asked(self) -> str | None:
         asked = self._road or os.environ.get(ROAD_VARIABLE) or None
         if asked is not None and asked not in ROADS:
-            raise CaptureError(f"{ROAD_VARIABLE} is {asked!r}", remedy=f"use {' or '.join(ROADS)}")
+            raise UnknownRoad(f"{ROAD_VARIABLE} is {asked!r}", remedy=f"use {' or '.join(ROADS)}")
         return asked
 
 
@@ -161,7 +166,7 @@ def _refuse_empty(
 ) -> None:
     """Raise what explains best that nothing was recorded."""
     if host is not None and host.get("refusal"):
-        raise CaptureError(host["refusal"], remedy=host.get("remedy"))
+        raise refused(host.get("code", ""), host["refusal"], host.get("remedy"))
     recorded = any((config.workdir / name).is_file() for name in ("records.bin", "trace.json"))
     if host is not None and recorded:
         return
@@ -184,9 +189,8 @@ def _refuse_empty(
         )
     versions = host["versions"] if host is not None else {}
     if versions.get("torch") and versions["cuda"] is None:
-        raise CaptureError(
-            f"PyTorch {versions['torch']} is built without CUDA: nothing was recorded",
-            remedy="install a CUDA build of PyTorch",
+        raise TorchWithoutCuda(
+            f"PyTorch {versions['torch']} is built without CUDA: nothing was recorded"
         )
     remedy = _RANGE_REMEDY[config.capture_range.kind]
     if host is not None and host.get("children_s", 0) > _CHILDREN_S:
@@ -194,7 +198,7 @@ def _refuse_empty(
             "the program worked in child processes, which are not recorded: run harness profile "
             "around the one that uses the GPU"
         )
-    raise CaptureError(
+    raise RangeNotOpened(
         f"the capture range {window} never opened: nothing was recorded", remedy=remedy
     )
 
@@ -208,9 +212,8 @@ def _decode(folder: Path, host: dict[str, Any], sqlite: Path) -> tuple[Any, str,
         records = dump.read_dump(folder / "records.bin")
         records.extra["markers"] = bool(session.get("markers"))
         if records.start_result:
-            raise CaptureError(
-                f"CUPTI could not record: {session.get('error') or records.start_result}",
-                remedy="run harness doctor",
+            raise CuptiRefused(
+                f"CUPTI could not record: {session.get('error') or records.start_result}"
             )
     else:
         records = chrome.read_chrome(folder / "trace.json", session, host["threads"])
@@ -218,12 +221,14 @@ def _decode(folder: Path, host: dict[str, Any], sqlite: Path) -> tuple[Any, str,
     try:
         found = export.write_trace(sqlite, records, host, found)
     except TraceError as error:
-        raise CaptureError(error.message, remedy=error.remedy) from error
-    notes = []
+        raise NoTraceWritten(error.message, remedy=error.remedy) from error
+    notes: list[str] = []
     if records.capturing:
         notes.append(
-            "a CUDA graph capture was in progress when the recording began: the GPU was not idled "
-            "first, so work launched earlier may show without its launch"
+            BegunInCapture(
+                "a CUDA graph capture was in progress when the recording began: the GPU was not "
+                "idled first, so work launched earlier may show without its launch"
+            )
         )
     return found, f"libcupti {session.get('library_version')}", notes
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...errors import CaptureError
+from .errors import ShimNotBuilt
 
 SOURCES = ("buffers.c", "load.c", "select.c", "session.c", "tables.c", "walk.c", "write.c")
 HEADER = "shim.h"
@@ -88,7 +88,7 @@ def header_version(includes: Sequence[str]) -> str:
                 found = re.search(r"#define\s+CUPTI_API_VERSION\s+(\d+)", text)
                 if found:
                     return found.group(1)
-    raise CaptureError(
+    raise ShimNotBuilt(
         f"no CUPTI_API_VERSION in {', '.join(includes) or 'no folder'}",
         remedy="pip install nvidia-cuda-cupti nvidia-cuda-runtime, matching PyTorch's CUDA",
     )
@@ -118,7 +118,7 @@ def build(
                 return Shim(path, compiler[0], built=False)
             _compile(path, includes, compiler, extra)
     except OSError as error:
-        raise CaptureError(
+        raise ShimNotBuilt(
             f"the CUPTI shim cannot be kept in {cache}: {error.strerror or error}",
             remedy="make the folder writable, or set XDG_CACHE_HOME",
         ) from error
@@ -152,11 +152,11 @@ def _compile(
                 argv, capture_output=True, text=True, errors="replace", timeout=120, check=False
             )
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise CaptureError(f"{compiler[0]} cannot be run: {error}") from error
+            raise ShimNotBuilt(f"{compiler[0]} cannot be run: {error}") from error
         if done.returncode != 0:
             errors = [line for line in done.stderr.splitlines() if "error" in line]
             said = (errors or done.stderr.splitlines() or ["no message"])[0]
-            raise CaptureError(
+            raise ShimNotBuilt(
                 f"the CUPTI shim does not compile with {compiler[0]}: {said.strip()}",
                 remedy="set CC to another compiler, or install the CUDA headers of PyTorch's CUDA",
             )

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import CaptureError
 from .dump import TABLES, Clock, Records
+from .errors import RecordsDamaged
 
 _COPY_KINDS = {
     "HtoD": 1, "DtoH": 2, "HtoA": 3, "AtoH": 4, "AtoA": 5, "AtoD": 6, "DtoA": 7, "DtoD": 8,
@@ -50,7 +50,7 @@ def read_chrome(path: Path, session: dict[str, Any], threads: list[Any]) -> Reco
             if event.get("ph") == "X":
                 reader.take(event)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CaptureError(f"{path} is no trace of torch.profiler: {error}") from error
+        raise RecordsDamaged(f"{path} is not a trace of torch.profiler: {error}") from error
     clocks = session.get("clocks", {})
     opened, closed = int(clocks.get("opened", base)), int(clocks.get("closed", base))
     reader.drop_after(closed)

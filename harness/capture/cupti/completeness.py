@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...analysis.model.schema import api_name
+from ..remarks import Incomplete
 from .dump import Clock, Records
 
 LAUNCHES = frozenset(
@@ -95,8 +96,9 @@ class Completeness:
             parts.append(f"CUPTI did not deliver its last records (result {self.stop_result})")
         if self.ranges_found is not None and self.ranges_found < self.ranges_issued:
             parts.append(f"{self.ranges_found} of {self.ranges_issued} ranges were recorded")
-        text = "the recording is incomplete: " + ", ".join(parts)
-        return f"{text} ({self.known_problem})" if self.known_problem else text
+        if self.known_problem:
+            parts[-1] += f" ({self.known_problem})"
+        return Incomplete(f"the recording is incomplete: {', '.join(parts)}")
 
 
 def valid_rows(records: Records, name: str) -> np.ndarray[Any, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import CaptureError
+from .errors import RecordsDamaged
 
 ABI = 2
 MAGIC = b"HCUPTI1\0"
@@ -154,35 +154,37 @@ def read_dump(path: Path) -> Records:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise CaptureError(f"{path}: {error.strerror}") from error
+        raise RecordsDamaged(f"{path}: {error.strerror}") from error
     if data[:8] != MAGIC or len(data) < HEAD.itemsize:
-        raise CaptureError(f"{path} is no dump of the CUPTI shim")
+        raise RecordsDamaged(f"{path} is not a dump of the CUPTI shim")
     head = np.frombuffer(data, HEAD, 1)[0]
     if head["abi"] != ABI:
-        raise CaptureError(f"{path} has layout {head['abi']}, {ABI} was expected")
+        raise RecordsDamaged(f"{path} has layout {head['abi']}, {ABI} was expected")
     names = {number: (name, dtype) for name, (number, dtype) in TABLES.items()}
     tables: dict[str, np.ndarray[Any, Any]] = {}
     strings: tuple[str, ...] | None = None
     at = HEAD.itemsize
     while at < len(data):
         if at + _TABLE.itemsize > len(data):
-            raise CaptureError(f"{path} is cut short")
+            raise RecordsDamaged(f"{path} is cut short")
         number, stride, count = np.frombuffer(data, _TABLE, 1, at)[0].tolist()
         at += _TABLE.itemsize
         end = at + stride * count
         if end > len(data):
-            raise CaptureError(f"{path} is cut short")
+            raise RecordsDamaged(f"{path} is cut short")
         if number == 0:
             texts = data[at:end].decode(errors="replace").split("\0")
             strings = tuple(texts[:-1])
         elif number in names:
             name, dtype = names[number]
             if stride != dtype.itemsize:
-                raise CaptureError(f"{path}: a {name} record has {stride} B, not {dtype.itemsize}")
+                raise RecordsDamaged(
+                    f"{path}: a {name} record has {stride} B, not {dtype.itemsize}"
+                )
             tables[name] = np.frombuffer(data, dtype, count, at)
         at = end
     if strings is None:
-        raise CaptureError(f"{path} is cut short")
+        raise RecordsDamaged(f"{path} is cut short")
     opened = _clock(head["opened"])
     for name in ("kernel", "memcpy", "memset", "graph"):
         if name in tables:

@@ -13,6 +13,7 @@ from typing import Any
 from ...errors import CaptureError
 from ..base import python_of_script
 from . import build, find
+from .errors import InterpreterFailed, NoRoad, NotPython, StartsOthers
 
 LAUNCHER = Path(__file__).resolve().parents[2] / "launcher.py"
 # Modules and commands that run the program as processes of their own.
@@ -55,7 +56,7 @@ def python_target(argv: Sequence[str]) -> Target:
         path = shutil.which(program)
         line = python_of_script(path) if path else ()
         if path is None or not line:
-            raise CaptureError(
+            raise NotPython(
                 f"--capture cupti records Python programs, {program} is none",
                 remedy="name the interpreter: -- python script.py, or install Nsight Systems",
             )
@@ -77,7 +78,7 @@ def python_target(argv: Sequence[str]) -> Target:
         else:
             _refuse_parent(Path(word).name)
             return Target(tuple(options), tuple(rest))
-    raise CaptureError(
+    raise NotPython(
         f"no script in the command: {' '.join(argv)}",
         remedy="use python SCRIPT, python -m MODULE or python -c CODE",
     )
@@ -85,10 +86,8 @@ def python_target(argv: Sequence[str]) -> Target:
 
 def _refuse_parent(name: str) -> None:
     if name in PARENTS:
-        raise CaptureError(
-            f"{name} starts the program as processes of its own, where CUPTI cannot follow",
-            remedy="record each rank: torchrun --no-python ... harness profile --capture cupti "
-            "-- python script.py",
+        raise StartsOthers(
+            f"{name} starts the program as processes of its own, where CUPTI cannot follow"
         )
 
 
@@ -125,7 +124,7 @@ def ask(target: Target) -> dict[str, Any]:
         if not isinstance(told, dict):
             raise ValueError(f"it said {lines[-1][:80]!r}")
     except (OSError, subprocess.TimeoutExpired, ValueError) as error:
-        raise CaptureError(
+        raise InterpreterFailed(
             f"{target.interpreter[0]} cannot be asked for its packages: {error}"
         ) from error
     return told
@@ -151,12 +150,9 @@ def choose_road(found: Mapping[str, Any], asked: str | None = None) -> Road:
             compiler=tuple(compiler),
         )
     if asked == "shim":
-        raise CaptureError(
-            f"the CUPTI shim cannot be built: {missing}",
-            remedy="install gcc and pip install nvidia-cuda-cupti nvidia-cuda-runtime",
-        )
+        raise NoRoad(f"the CUPTI shim cannot be built: {missing}")
     if found["torch_cuda"] is None:
-        raise CaptureError(
+        raise NoRoad(
             f"no road to CUPTI: {missing or 'asked for torch.profiler'}, and no PyTorch with CUDA",
             remedy="install gcc and nvidia-cuda-cupti, or a CUDA build of PyTorch",
         )

@@ -29,10 +29,11 @@ BREAKS_NVTX = 130000  # 13.0.0 crashes as an NVTX tool
 
 
 class Refused(Exception):
-    """Recording cannot work here: what was found, and how to mend it."""
+    """Recording cannot work here: the code of the error in errors.py, what was found, a remedy."""
 
-    def __init__(self, message: str, remedy: str | None = None) -> None:
+    def __init__(self, code: str, message: str, remedy: str | None = None) -> None:
         super().__init__(message)
+        self.code = code
         self.remedy = remedy
 
 
@@ -69,17 +70,23 @@ class ShimSession:
         loaded = facts.loaded_libraries()
         if len(loaded) > 1:
             raise Refused(
+                "libcupti-unusable",
                 f"two libcupti are loaded: {', '.join(loaded)}",
                 "start the target without the tool or library path that brings the second one",
             )
         path: str | None = loaded[0] if loaded else self._config["libcupti"]
         if path is None:
-            raise Refused("no libcupti found", "pip install nvidia-cuda-cupti")
+            raise Refused("libcupti-unusable", "no libcupti found")
         if self._shim.hs_load(os.fsencode(path)):
-            raise Refused(f"libcupti cannot be loaded: {self._error()}", "harness doctor")
+            raise Refused(
+                "libcupti-unusable",
+                f"libcupti cannot be loaded: {self._error()}",
+                "run harness doctor",
+            )
         version, headers = self._shim.hs_library_version(), self._shim.hs_header_version()
         if version < FIRST_LIBRARY or cuda_release(version)[0] != cuda_release(headers)[0]:
             raise Refused(
+                "libcupti-unusable",
                 f"{path} has version {version}, the shim was built for {headers}",
                 "install the CUPTI headers of the libcupti that PyTorch uses (nvidia-cuda-cupti)",
             )
@@ -100,22 +107,23 @@ class ShimSession:
         code = self._shim.hs_attach(options, self._config["max_bytes"], os.fsencode(opened))
         if code == MULTIPLE_SUBSCRIBERS:
             raise Refused(
+                "cupti-in-use",
                 "another CUPTI client is attached to this process (Nsight, torch.profiler, ...)",
-                "stop the other profiler: CUPTI serves one at a time",
             )
         if code:
-            raise Refused(*self._why(code))
+            raise self._why(code)
         self._check_driver()
         self.attached = True
 
-    def _why(self, code: int) -> tuple[str, str]:
+    def _why(self, code: int) -> Refused:
         error = self._error()
         if code < 0:
-            return f"no NVIDIA driver: {error}", "run on a GPU machine"
+            return Refused("no-driver", f"no NVIDIA driver: {error}", "run on a GPU machine")
         if not facts.devices():
-            return f"no GPU is visible to CUDA ({error})", "check nvidia-smi, CUDA_VISIBLE_DEVICES"
+            remedy = "check nvidia-smi, CUDA_VISIBLE_DEVICES"
+            return Refused("no-driver", f"no GPU is visible to CUDA ({error})", remedy)
         self._check_driver()
-        return f"CUPTI refused: {error}", "run harness doctor"
+        return Refused("cupti-refused", f"CUPTI refused: {error}")
 
     def _check_driver(self) -> None:
         driver = self._shim.hs_driver_version()
@@ -123,6 +131,7 @@ class ShimSession:
         if driver and major > driver // 1000:
             name = f"{major}.{minor}" if minor is not None else f"{major}"
             raise Refused(
+                "libcupti-unusable",
                 f"libcupti of CUDA {name} does not match the driver, which runs CUDA "
                 f"{driver // 1000}.{driver % 1000 // 10}",
                 "update the driver, or install a PyTorch built for that CUDA",
@@ -137,7 +146,7 @@ class ShimSession:
     def check_started(self) -> None:
         """Refused where CUPTI would not record: better told now than after the run."""
         if self._shim.hs_start_result():
-            raise Refused(f"CUPTI could not record: {self._error()}", "run harness doctor")
+            raise Refused("cupti-refused", f"CUPTI could not record: {self._error()}")
 
     def stop(self) -> None:
         """Close the session, with everything that was launched in it."""
@@ -225,7 +234,7 @@ class TorchSession:
 
     def _cannot(self, reason: str, remedy: str) -> Refused:
         self._error = reason
-        return Refused(f"torch.profiler cannot start: {reason}", remedy)
+        return Refused("cupti-refused", f"torch.profiler cannot start: {reason}", remedy)
 
     def check_started(self) -> None:
         """A start that failed was refused at once."""

@@ -15,18 +15,24 @@ from ..base import (
     Availability,
     CaptureConfig,
     CaptureResult,
-    Interrupted,
     Progress,
-    TargetFailed,
     interpreter,
     register,
 )
+from ..errors import DiskFull, Interrupted, NotExecutable, RangeNotOpened, TargetFailed
 from ..processes import Ended, supervise
+from ..remarks import LeftRunning, RawImported
 from . import argv as nsys_argv
-from .export import (
-    ROOM,
+from .errors import (
+    NoReport,
+    NsysKilled,
+    OptionsRejected,
+    ReportElsewhere,
     ToolFailed,
     ToolInterrupted,
+)
+from .export import (
+    ROOM,
     export_sqlite,
     import_qdstrm,
     own_importer_lacks,
@@ -123,10 +129,9 @@ class NsysBackend:
             )
         except ToolFailed as failed:
             if full:
-                raise CaptureError(
+                raise DiskFull(
                     f"no space left in {config.workdir.parent}: what nsys could write cannot be "
-                    f"read ({failed})",
-                    remedy="free space there or choose another --output-dir",
+                    f"read ({failed})"
                 ) from failed
             return dataclasses.replace(result, report=_artefact(output), failure=str(failed))
 
@@ -176,7 +181,7 @@ def _imported(
     report = output.with_suffix(".nsys-rep")
     importer = import_qdstrm(features, raw, report, progress.tick)
     raw.unlink()
-    note = f"nsys left a raw .qdstrm; imported by the harness with {importer.path}"
+    note = RawImported(f"nsys left a raw .qdstrm; imported by the harness with {importer.path}")
     return dataclasses.replace(
         result,
         report=report,
@@ -226,7 +231,8 @@ def _left_running(ended: Ended) -> tuple[str, ...]:
     if not ended.left_running:
         return ()
     names = ", ".join(f"{name} (pid {pid})" for pid, name in ended.left_running[:5])
-    return (f"the target left {len(ended.left_running)} process(es) running: {names}",)
+    said = f"the target left {len(ended.left_running)} process(es) running: {names}"
+    return (LeftRunning(said),)
 
 
 def _nothing_recorded(
@@ -241,39 +247,31 @@ def _nothing_recorded(
             exit_code=_exit_code(ended),
         )
     if ended.killed_by is not None:
-        return CaptureError(
+        return NsysKilled(
             f"nsys {features.version} was killed by {ended.killed_by}; its recording is lost, and "
-            "the target was stopped",
-            remedy="record again; SIGKILL often means that memory ran out",
+            "the target was stopped"
         )
     if log.usage_error:
-        return CaptureError(
-            f"nsys {features.version} rejected its options: {said or 'it printed its usage'}",
-            remedy="this is a defect of the harness with this version; please report it",
+        return OptionsRejected(
+            f"nsys {features.version} rejected its options: {said or 'it printed its usage'}"
         )
     if log.not_a_program:
-        return TargetFailed(
-            f"{config.argv[0]}: nsys cannot execute it",
-            exit_code=126,
-            remedy="run a script with its interpreter, or give it a '#!' line",
-        )
+        return NotExecutable(f"{config.argv[0]}: nsys cannot execute it", exit_code=126)
     if log.not_utf8:
-        return CaptureError(
+        return NoReport(
             f"nsys {features.version} left no report and said: {said}",
             remedy="it takes UTF-8 alone: spell the command and --output-dir so",
         )
     diverted = log.diverted()
     if diverted is not None:
-        return CaptureError(
+        return ReportElsewhere(
             f"nsys could not write into {config.workdir.parent} and left its report at {diverted}"
-            + (f" ({said})" if said else ""),
-            remedy="free space there or choose another --output-dir",
+            + (f" ({said})" if said else "")
         )
     if _disk_was_full(config.workdir, log):
-        return CaptureError(
+        return DiskFull(
             f"no space left in {config.workdir.parent}: nsys could not write its report"
-            + (f" ({said})" if said else ""),
-            remedy="free space there or choose another --output-dir",
+            + (f" ({said})" if said else "")
         )
     if ended.exit_code != 0:
         before = (
@@ -286,18 +284,17 @@ def _nothing_recorded(
             exit_code=ended.exit_code,
         )
     if config.capture_range.kind == "none":
-        return CaptureError(
-            f"nsys {features.version} left no report{f' and said: {said}' if said else ''}",
-            remedy="run harness doctor",
+        return NoReport(
+            f"nsys {features.version} left no report{f' and said: {said}' if said else ''}"
         )
     program = interpreter(config.argv)
     versions = None if program is None else environment.versions(program)
     trap = nvtx_trap(features.release, (versions or {}).get("nvtx"))
     if trap is not None and config.capture_range.kind == "nvtx":
-        return CaptureError(
+        return RangeNotOpened(
             f"the capture range {config.capture_range} never opened: {trap}", remedy=NVTX_REMEDY
         )
-    return CaptureError(
+    return RangeNotOpened(
         f"the capture range {config.capture_range} never opened: nothing was recorded",
         remedy=_RANGE_REMEDY[config.capture_range.kind],
     )

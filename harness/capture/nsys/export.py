@@ -12,6 +12,7 @@ from pathlib import Path
 from ...errors import CaptureError
 from ..processes import Ended, supervise
 from .argv import export_argv, import_argv
+from .errors import ImporterMissing, ToolFailed, ToolInterrupted, ToolNotStarted
 from .features import NsysFeatures, answer_of, parse_version
 
 # Debian splits the package: its nsys stands where it does not find its own importer.
@@ -25,18 +26,6 @@ _PACKAGES = {"libdw.so.1": "libdw1"}
 
 ROOM = 1 << 20
 """Bytes of free space below which a file may have been cut short."""
-
-
-class ToolFailed(CaptureError):
-    """The importer or the exporter failed; what was recorded before it is still there."""
-
-
-class ToolInterrupted(CaptureError):
-    """The user stopped the importer or the exporter; `signal_name` is the signal."""
-
-    def __init__(self, message: str, signal_name: str) -> None:
-        super().__init__(message)
-        self.signal_name = signal_name
 
 
 @dataclass(frozen=True)
@@ -89,7 +78,7 @@ def _asked(path: str, nsys: Path) -> Importer:
     try:
         said = answer_of(path, "--version")
     except CaptureError as error:
-        return Importer(path, None, own, ToolFailed(error.message, remedy=error.remedy))
+        return Importer(path, None, own, ToolNotStarted(error.message, remedy=error.remedy))
     lacking = _lacking_library(path, said)
     if lacking is not None:  # the loader names the program's path, which may hold a version
         return Importer(path, None, own, lacking)
@@ -106,7 +95,7 @@ def _lacking_library(path: str, said: str) -> ToolFailed | None:
         return None
     library = found[1]
     package = _PACKAGES.get(library)
-    return ToolFailed(
+    return ToolNotStarted(
         f"{path} cannot be started: the library {library} is missing",
         remedy=f"install it: apt-get install {package} on Debian or Ubuntu"
         if package
@@ -129,11 +118,11 @@ def require_importer(features: NsysFeatures) -> Importer:
             raise one.broken
     if importers:
         others = ", ".join(f"{item.build or 'unknown'} at {item.path}" for item in importers)
-        raise ToolFailed(
+        raise ImporterMissing(
             f"nsys {features.build} needs the QdstrmImporter of its own build, found {others}",
             remedy=f"install the full Nsight Systems {features.version}, host part included",
         )
-    raise ToolFailed(
+    raise ImporterMissing(
         f"nsys {features.version} left a raw .qdstrm and no QdstrmImporter is installed",
         remedy=f"install the full Nsight Systems {features.version} package, host part included, "
         "or import the .qdstrm where it is installed: QdstrmImporter -i FILE.qdstrm",
@@ -175,8 +164,9 @@ def export_sqlite(
     """
     _run(
         export_argv(features, str(report), str(sqlite)), sqlite, "nsys export", on_tick,
-        remedy=f"the file is no report of Nsight Systems, is damaged, or was made by a newer nsys "
-        f"than this {features.version}: record it again, or export it with the nsys that made it",
+        remedy="the file is not a report of Nsight Systems, is damaged, or was made by a newer "
+        f"nsys than this {features.version}: record it again, or export it with the nsys that "
+        "made it",
     )  # fmt: skip
 
 

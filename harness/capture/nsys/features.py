@@ -15,7 +15,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...errors import CaptureError
+from .errors import NsysNotFound, NsysNotStarted
 
 INSTALL_REMEDY = (
     "install it on Debian or Ubuntu with 'apt-get install nsight-systems' (Debian: non-free "
@@ -76,7 +76,7 @@ def parse_version(text: str) -> tuple[str, str]:
     """Version and full build from `nsys --version`: ('2022.4.2', '2022.4.2.1-df9881f')."""
     found = re.search(r"(\d{4}\.\d+\.\d+)(\S*)", text)
     if found is None:
-        raise CaptureError(
+        raise NsysNotStarted(
             f"nsys --version says {text.strip()[:80]!r}", remedy="is that Nsight Systems?"
         )
     return found[1], found[0]
@@ -102,7 +102,7 @@ def find_nsys(given: str | None = None) -> str | None:
     if given is not None:
         path = shutil.which(given)
         if path is None:
-            raise CaptureError(
+            raise NsysNotFound(
                 f"--nsys {given}: no such executable", remedy="give the path of the nsys program"
             )
         return os.path.abspath(path)
@@ -126,7 +126,7 @@ def require_nsys(given: str | None = None) -> NsysFeatures:
     """The features of the nsys to use; CaptureError with how to install it when there is none."""
     path = find_nsys(given)
     if path is None:
-        raise CaptureError("Nsight Systems (nsys) is not installed", remedy=INSTALL_REMEDY)
+        raise NsysNotFound("Nsight Systems (nsys) is not installed", remedy=INSTALL_REMEDY)
     return read_features(path)
 
 
@@ -149,7 +149,7 @@ def answer_of(path: str, *argv: str) -> str:
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise CaptureError(
+        raise NsysNotStarted(
             f"{path} {' '.join(argv)} failed: {error}", remedy=INSTALL_REMEDY
         ) from error
     return done.stdout.decode(errors="replace")

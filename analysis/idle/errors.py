@@ -1,0 +1,24 @@
+"""Why steps, devices or windows that were asked for cannot be looked at."""
+
+from __future__ import annotations
+
+from ..model.errors import TraceError
+
+
+class NoSuchStep(TraceError):
+    """The trace has no step of that number.
+
+    `--steps A:B` and `--step N` go by the number in the name of the range, not by its place. The
+    numbers that there are follow.
+    """
+
+    code = "no-such-step"
+
+
+class BadStepPattern(TraceError):
+    """The text after `--step-regex` is not a regular expression.
+
+    It is one of Python's `re`, and has to be quoted for the shell.
+    """
+
+    code = "bad-step-pattern"
