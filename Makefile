@@ -30,6 +30,7 @@ fuzz: $(VENV)/.dev
 	$(BIN)/python -m tests.fuzz.run $(FUZZ)
 docs: $(VENV)/.dev
 	$(BIN)/python scripts/reference.py
+	$(BIN)/python scripts/troubleshooting.py
 
 benchmark: $(VENV)/.dev
 	$(BIN)/python benchmarks/gaps_vs_peers.py

@@ -80,7 +80,5 @@ def _in_blocks(text: str) -> list[tuple[str, bool]]:
 
 def _in_sentences(text: str, page: str) -> list[tuple[str, bool]]:
     prose = FENCE.sub("", re.sub(r"^ {4}.*$", "", text, flags=re.MULTILINE))
-    if page.endswith("troubleshooting.md"):  # its first column holds messages, not commands
-        prose = re.sub(r"^\| `[^`]*` \|", "|", prose, flags=re.MULTILINE)
     found = re.findall(rf"`({_START} [^`]*)`", prose)
     return [(_tidy(line), page == "README.md") for line in found if line not in _NAMES]

@@ -42,8 +42,3 @@ def anchors(page: str) -> set[str]:
             number += 1
         found.add(one)
     return found
-
-
-def first_cells(page: str) -> list[str]:
-    """What stands in backticks at the beginning of a table's rows."""
-    return re.findall(r"^\| `([^`]+)` \|", page, re.MULTILINE)

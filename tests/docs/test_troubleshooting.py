@@ -1,96 +1,102 @@
-"""docs/troubleshooting.md: its entries are the messages that the sources can raise, all of them."""
+"""docs/troubleshooting.md is what the errors, verdicts and remarks say of themselves."""
 
 from __future__ import annotations
 
+import ast
+import importlib.util
+import re
+import subprocess
+import sys
 from collections import Counter
+from pathlib import Path
 
-from .messages import Message, messages, normal, verdict_codes, warnings
-from .pages import first_cells, text
+import pytest
 
-PAGE = text("docs/troubleshooting.md")
-_CODES, _REST = PAGE.split("\n## No recorder\n")
-_ERRORS, _WARNINGS = _REST.split("\n## Warnings and notes\n")
-SAID = [normal(entry) for entry in first_cells(_WARNINGS)]
-ENTRIES = [normal(entry) for entry in first_cells(_ERRORS)]
+from harness.analysis.model.errors import TraceError
+from harness.analysis.model.remark import Remark
+from harness.entries import KINDS, ROOMS, all_entries
 
-PASSED_ON = {
-    "analysis/readers/arrow/tables.py": "what reading one table of a folder said",
-    "analysis/readers/sqlite/database.py": "another file words it",
-    "analysis/readers/sqlite/stream.py": "another file words it, as for whole tables",
-    "harness/bench/pool.py": "what the measuring process said: a message of its own",
-    "harness/capture/cupti/backend.py": "a refusal in the target, or which profiler is attached",
-    "harness/capture/nsys/export.py": "the same message as before, with another class",
-    "harness/commands/_trace_options.py": "what reading a size said",
-    "harness/doctor.py": "what a recording said",
-    "harness/exporting.py": "what reading the trace said",
-    "harness/run/exports.py": "what looking for nsys said",
-    "harness/gaps.py": "what reading the trace said",
-    "harness/show.py": "what reading the trace said",
-}
-"""Where a whole message comes from elsewhere, and is raised there or by something else."""
+from ..conftest import ROOT
+from .pages import text
+
+SCRIPT = ROOT / "scripts" / "troubleshooting.py"
+FAMILIES = {"HarnessError", "UsageError", "CaptureError", "Remark", "Warned"}
 
 
-def is_passed_on(message: Message) -> bool:
-    return not any(letter.isalpha() for letter in message.words)
+@pytest.fixture(scope="module")
+def script():
+    spec = importlib.util.spec_from_file_location("troubleshooting", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
-def test_every_message_has_an_entry() -> None:
-    missing = [
-        f"{m.where}: | `{m.words}` | why, and what to do |"
-        for m in messages()
-        if not is_passed_on(m) and m.words not in ENTRIES
-    ]
-    assert not missing, "\n".join(["add to docs/troubleshooting.md:", *missing])
+def test_the_page_is_what_the_entries_say() -> None:
+    done = subprocess.run(
+        [sys.executable, SCRIPT, "--check"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
-def test_every_entry_has_a_message() -> None:
-    raised = {message.words for message in messages()}
-    assert not [entry for entry in ENTRIES if entry not in raised]
+def test_every_error_and_remark_that_is_made_has_a_code(script) -> None:
+    made = {script.name_of(call) for call in script.calls()}
+    assert not made & FAMILIES
+    codes = {kind.__name__: kind.code for kind in script.kinds(TraceError, Remark)}
+    assert len(made & codes.keys()) > 150
+    coded = {name for name, code in codes.items() if code}
+    refused = {code for code in script.messages() if code}
+    assert not [name for name in coded - made if codes[name] not in refused], "made nowhere"
 
 
-def test_every_warning_has_an_entry_and_every_entry_a_warning() -> None:
-    said = {m.words: m for m in warnings() if not is_passed_on(m)}
-    missing = [
-        f"{m.where}: | `{m.words}` | why, and what to do |"
-        for m in said.values()
-        if m.words not in SAID
-    ]
-    assert not missing, "\n".join(["add to docs/troubleshooting.md:", *missing])
-    assert not [entry for entry in SAID if entry not in said]
+def test_codes_are_unique_and_speak() -> None:
+    codes = Counter(entry.code for room in ROOMS for entry in room.entries())
+    assert not [code for code, count in codes.items() if count > 1]
+    for entry in all_entries().values():
+        assert re.fullmatch(r"[a-z]+(-[a-z]+)*", entry.code)
+        assert entry.kind in KINDS
+        assert entry.title.endswith("."), entry.code
+        assert not (entry.remedy or "").endswith("."), entry.code
 
 
-def test_no_entry_stands_twice() -> None:
-    for entries in (ENTRIES, SAID):
-        assert not [entry for entry, count in Counter(entries).items() if count > 1]
+def test_every_room_with_errors_or_remarks_is_a_section() -> None:
+    listed = {module for room in ROOMS for module in room.modules}
+    for path in [*ROOT.glob("analysis/**/*.py"), *ROOT.glob("harness/**/*.py")]:
+        tree = ast.parse(path.read_text("utf-8"))
+        if any(_has_code(node) for node in tree.body):
+            assert _module(path) in listed, path
 
 
-def test_messages_without_words_of_their_own_are_known() -> None:
-    assert {m.where for m in messages() if m.words == "…"} <= set(PASSED_ON)
+def _has_code(node: ast.stmt) -> bool:
+    """Is it a class with a code of its own that is not empty?"""
+    return isinstance(node, ast.ClassDef) and any(
+        isinstance(line, ast.Assign)
+        and ast.unparse(line.targets[0]) == "code"
+        and isinstance(line.value, ast.Constant)
+        and bool(line.value.value)
+        for line in node.body
+    )
 
 
-def test_every_verdict_has_an_entry_and_every_entry_a_verdict() -> None:
-    assert sorted(first_cells(_CODES)) == sorted(verdict_codes())
+def _module(path: Path) -> str:
+    """Its name below `harness`."""
+    name = str(path.relative_to(ROOT).with_suffix("")).removeprefix("harness/")
+    return name.removesuffix("/__init__").replace("/", ".")
 
 
-def test_the_walk_sees_what_is_known_to_be_raised() -> None:
-    """Were the walk blind, the tests above would pass on an empty page."""
-    words = {message.words for message in messages()}
-    assert {
-        "… is truncated: … of … bytes",  # an f-string
-        "…: table … cannot be read (…)",  # made by a function
-        "nothing to measure",  # a constant
-        "… needs --from",  # one of two wordings inside an f-string
-        "CUPTI refused: …",  # unpacked from a tuple
-        "the capture range begins inside a CUDA graph capture",  # through an attribute
-        "internal error: …: …",  # the last line of defence
-    } <= words
-    assert len(words) > 250
-    assert {
-        "every row had ended after … steps: … of … recorded",  # given back
-        "no --capture-range: the whole program is recorded",  # a note
-        "the target left … process(es) running: …",  # in a tuple
-        "unstable: standard deviation over … of the mean in … of … cells (…)",  # yielded
-        "the nvtx package is not installed",  # a field
-        "no summary of …: …",  # printed
-    } <= {warning.words for warning in warnings()}
-    assert len(verdict_codes()) > 15
+def test_messages_of_all_forms_are_found(script) -> None:
+    """Were the script blind, its page would lack what a reader searches for."""
+    said = script.messages()
+    assert "… is truncated: … of … bytes" in said["truncated"]  # an f-string
+    assert "nothing to measure" in said["nothing-to-do"]  # a constant
+    assert "no export ends with …" in said["unknown-ending"]  # one of two
+    assert "… has no step to show…" in said["no-steps"]  # a sum
+    assert "the capture range begins inside a CUDA graph capture" in said["in-graph-capture"]
+    assert "two libcupti are loaded: …" in said["libcupti-unusable"]  # told by the target
+    assert "the nvtx package is not installed" in said["ranges-not-recorded"]  # a remark
+
+
+def test_the_page_has_a_heading_for_every_code() -> None:
+    headings = re.findall(r"^### (.+)$", text("docs/troubleshooting.md"), re.MULTILINE)
+    assert sorted(headings) == sorted(all_entries())

@@ -1,0 +1,82 @@
+"""`harness explain`: what a code in square brackets, or a verdict's, means."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+    from ..entries import Entry
+
+
+def _codes(ctx: click.Context, param: click.Parameter, begun: str) -> list[CompletionItem]:
+    from click.shell_completion import CompletionItem
+
+    from ..entries import all_entries
+
+    return [
+        CompletionItem(code, help=entry.title)
+        for code, entry in all_entries().items()
+        if code.startswith(begun)
+    ]
+
+
+@click.command("explain")
+@click.argument("code", required=False, shell_complete=_codes)
+def command(code: str | None) -> None:
+    """Explain CODE: why an error or a verdict comes, and what to do.
+
+    Every error ends with its code in square brackets, and every verdict below a table begins with
+    one. Without CODE, list them all. The same entries are in docs/troubleshooting.md.
+
+    \b
+    Examples:
+      harness explain
+      harness explain not-a-trace
+      harness explain launches-without-gpu-rows
+    """
+    from ..entries import ROOMS
+
+    if code is None:
+        for room in ROOMS:
+            click.echo(f"{room.title}:")
+            for entry in room.entries():
+                click.echo(f"  {entry.code:26}  {entry.title}")
+        return
+    click.echo(_explained(_found(code.strip("[]"))))
+
+
+def _found(code: str) -> Entry:
+    """The entry of a code. Raises UnknownCode."""
+    import difflib
+
+    from ..entries import all_entries
+    from ..errors.options import UnknownCode
+
+    known = all_entries()
+    if code in known:
+        return known[code]
+    near = difflib.get_close_matches(code, known, n=1)
+    remedy = f"did you mean {near[0]}?" if near else None
+    raise UnknownCode(f"no entry is called {code!r}", remedy=remedy)
+
+
+def _explained(entry: Entry) -> str:
+    """An entry as a terminal shows it: wrapped, links spelled out."""
+    import re
+    import textwrap
+
+    kind = entry.kind
+    if entry.exit_code is not None:
+        kind += f", exit code {entry.exit_code}" if entry.exit_code else ", exit code of its own"
+    parts = [f"{entry.code} ({kind})", entry.title, entry.text]
+    if entry.remedy:
+        parts.append(f"What to do: {entry.remedy}.".replace("?.", "?"))
+    told = re.sub(r"\[([^\]]+)\]\(([^)]+)\)", r"\1 (docs/\2)", "\n\n".join(filter(None, parts)))
+    paragraphs = told.split("\n\n")
+    return "\n\n".join(
+        textwrap.fill(one, 80, break_long_words=False, break_on_hyphens=False) for one in paragraphs
+    )

@@ -1,0 +1,99 @@
+"""All that has a code and can be explained: errors, verdicts, and what else a room adds.
+
+`harness explain` and docs/troubleshooting.md are made from these entries. Nothing else imports this
+module: it reads every room's table.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import ModuleType
+
+from .analysis.model.remark import Remark
+from .errors import TraceError
+
+KINDS = ("error", "verdict", "warning", "note", "word")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One thing to explain. Texts are Markdown, with links relative to docs/.
+
+    `title` is one sentence, `text` (perhaps empty) says why and what helps, `remedy` is what the
+    error's line advises by default. `exit_code` is an error's, 0 where each has its own.
+    """
+
+    code: str
+    kind: str
+    title: str
+    text: str = ""
+    remedy: str | None = None
+    exit_code: int | None = None
+
+
+@dataclass(frozen=True)
+class Room:
+    """Entries that stand together: a section of the page. `modules` are below `harness`."""
+
+    title: str
+    modules: tuple[str, ...]
+
+    def entries(self) -> list[Entry]:
+        """The entries of its modules, in their order there."""
+        found = (importlib.import_module(f".{name}", __package__) for name in self.modules)
+        return [entry for module in found for entry in _entries(module)]
+
+
+ROOMS = (
+    Room("Verdicts", ("analysis.verdicts.codes",)),
+    Room("Recording", ("capture.errors", "capture.remarks", "nvtx")),
+    Room("nsys", ("capture.nsys.errors",)),
+    Room("CUPTI", ("capture.cupti.errors",)),
+    Room("Reading", ("analysis.readers.errors",)),
+    Room("Steps", ("analysis.idle.errors",)),
+    Room("Options", ("errors.options",)),
+    Room("Files", ("analysis.model.errors", "errors")),
+    Room("Many and large traces", ("run.errors",)),
+    Room("Scrubbing", ("scrub.errors",)),
+    Room("Exports", ("analysis.exports.errors",)),
+    Room("GUI", ("errors.gui",)),
+    Room("Models", ("decode.errors", "decode.remarks")),
+    Room("Bench", ("bench.errors", "bench.remarks", "analysis.compare.remarks")),
+    Room(
+        "Simulation",
+        (
+            "analysis.gains.errors",
+            "analysis.gains.remarks",
+            "simgpu.errors",
+            "simgpu.remarks",
+        ),
+    ),
+    Room("Writing", ("analysis.writer.errors",)),
+)
+
+
+def all_entries() -> dict[str, Entry]:
+    """Code -> entry, room by room."""
+    return {entry.code: entry for room in ROOMS for entry in room.entries()}
+
+
+def _entries(module: ModuleType) -> Iterator[Entry]:
+    for code, told in getattr(module, "CODES", {}).items():
+        yield Entry(code, "verdict", told.when, told.meaning)
+    for value in vars(module).values():
+        if inspect.isclass(value) and value.__module__ == module.__name__:
+            yield from _entry(value)
+
+
+def _entry(kind: type) -> Iterator[Entry]:
+    """What the docstring of an error or a remark says: a title, and the rest of it."""
+    title, _, text = inspect.cleandoc(kind.__doc__ or "").partition("\n\n")
+    title, text = " ".join(title.split()), re.sub(r"(?<!\n)\n(?!\n)", " ", text)
+    if issubclass(kind, TraceError) and kind.code:
+        yield Entry(kind.code, "error", title, text, kind.remedy, kind.exit_code)
+    elif issubclass(kind, Remark) and kind.code:
+        yield Entry(kind.code, kind.kind, title, text)
