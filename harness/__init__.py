@@ -3,19 +3,17 @@
 `from harness import profile, decode` is the Python API; both are imported when first asked for.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
-
 from .version import __version__
 
+# Imports nothing but ours: `python -m harness` would look in the current folder first.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from . import decode, profile
 
 __all__ = ["__version__", "decode", "profile"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name in ("decode", "profile"):
         import importlib
 

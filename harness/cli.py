@@ -7,12 +7,14 @@ import importlib
 import io
 import os
 import sys
-import threading
+from collections.abc import Iterator
+from typing import TextIO
 
 import click
 
 from . import commands
 from .exits import exit_code_of
+from .run import background
 from .version import __version__
 
 
@@ -34,8 +36,21 @@ class CommandFolder(click.Group):
             return super().invoke(ctx)
         except BrokenPipeError:
             # The reader went away (`| head`): not our failure, and nothing more can be said.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _forget(sys.stdout)
             ctx.exit(141)
+
+
+def _forget(stream: TextIO) -> None:
+    """Drop what could not be written, which Python would try once more as it ends."""
+    number = stream.fileno()
+    kept, nowhere = os.dup(number), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, number)
+    try:
+        stream.flush()
+    finally:
+        os.dup2(kept, number)
+        os.close(kept)
+        os.close(nowhere)
 
 
 @click.group(cls=CommandFolder, context_settings={"help_option_names": ["-h", "--help"]})
@@ -51,36 +66,47 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the command line; every failure ends in one line on stderr and an exit code."""
-    _open_streams()
-    code = exit_code_of(_run)
-    if code == 130 and _at_work():
-        # Python would wait for them as it ends, and answer another ^C with a traceback.
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(OSError):
-                stream.flush()
-        os._exit(code)
+    """Run the command line; every failure ends in one line on stderr and an exit code.
+
+    Raises SystemExit. A program that calls this finds its streams, signals and threads as before.
+    """
+    with _open_streams(), _spelt_out():
+        code = exit_code_of(_run)
     sys.exit(code)
 
 
 def _run() -> object:
-    code = cli.main(prog_name="harness", standalone_mode=False)
-    for thread in _at_work():  # what is kept for a second look; here ^C has an answer
-        thread.join()
+    try:
+        code = cli.main(prog_name="harness", standalone_mode=False)
+    except click.Abort:
+        background.give_up()
+        raise
+    background.finish()  # what is kept for a second look; here ^C has an answer
     return code
 
 
-def _at_work() -> list[threading.Thread]:
-    """Threads that Python waits for as it ends."""
-    me = threading.current_thread()
-    return [thread for thread in threading.enumerate() if not thread.daemon and thread is not me]
+@contextlib.contextmanager
+def _open_streams() -> Iterator[None]:
+    """A closed stream (`2>&-`) is an empty one, so that no file of ours gets its number."""
+    with contextlib.ExitStack() as opened:
+        for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+            if getattr(sys, name) is None:
+                setattr(sys, name, opened.enter_context(open(os.devnull, mode)))
+                opened.callback(setattr, sys, name, None)
+        yield
 
 
-def _open_streams() -> None:
-    """A closed stream (`2>&-`) is an empty one, so that no file of ours gets its number; and stdout
-    spells out what its encoding lacks, as stderr does: a file's name can hold any byte."""
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
+@contextlib.contextmanager
+def _spelt_out() -> Iterator[None]:
+    """Stdout spells out what its encoding lacks, as stderr does: file names hold any byte."""
+    stdout = sys.stdout
+    if not isinstance(stdout, io.TextIOWrapper):
+        yield
+        return
+    before = stdout.errors
+    stdout.reconfigure(errors="backslashreplace")
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError, ValueError):  # full, or closed
+            stdout.reconfigure(errors=before)

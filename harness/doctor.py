@@ -26,6 +26,7 @@ from .capture.nsys.features import (
     nvtx_trap,
     read_features,
 )
+from .own_python import own_python
 
 RANGES = 200
 _SECONDS = 1.0
@@ -191,7 +192,7 @@ def _probe(
     with tempfile.TemporaryDirectory(prefix="harness-doctor-") as folder:
         result = NsysBackend().record(
             CaptureConfig(
-                argv=(sys.executable, "-c", program),
+                argv=own_python("-c", program),
                 device=device,
                 workdir=Path(folder),
                 capture_range=capture_range,

@@ -193,9 +193,13 @@ def versions(interpreter: str | None = None) -> dict[str, str | None] | None:
         return None
 
 
-# The same question to another interpreter, in words that any Python 3.8 understands.
+# The same question to another interpreter, in words that any Python 3.8 understands. The current
+# folder, where -c looks first, is left out: its json.py is no part of the question.
 _ASK_VERSIONS = """
-import importlib.metadata, json, platform, sys
+import sys
+if not getattr(sys.flags, "safe_path", False):
+    del sys.path[0]
+import importlib.metadata, json, platform
 found = {"python": platform.python_version()}
 for package in sys.argv[1:]:
     try:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import sys
 
 # Python put this file's folder first; modules in it must not shadow the target's.
-if __name__ == "__main__" and not getattr(sys.flags, "safe_path", False):
+if __name__ == "__main__" and not getattr(sys.flags, "safe_path", sys.flags.isolated):
     sys.path.pop(0)
 
 import atexit
@@ -230,6 +230,8 @@ class Launcher:
         self.ranges.replace(runtime, "cudaProfilerStop", profiler_stop)
 
     def _nvtx_imported(self, nvtx: Any) -> None:
+        if not isinstance(getattr(nvtx, "annotate", None), type):
+            return  # a module of the target's own
         self._listen(lambda: nvtx.mark("harness"))
         self.ranges.watch_nvtx(nvtx)
 
@@ -264,7 +266,7 @@ def run(target: list[str]) -> None:
         import runpy
 
         sys.argv = target[1:]
-        sys.path.insert(0, os.getcwd())
+        _look_first_in(os.getcwd())
         runpy.run_module(target[1], run_name="__main__", alter_sys=True)
         return
     main: Any = types.ModuleType("__main__")
@@ -272,16 +274,22 @@ def run(target: list[str]) -> None:
     if target[0] == "-c":
         code = compile(target[1], "<string>", "exec")
         sys.argv = ["-c", *target[2:]]
-        sys.path.insert(0, "")
+        _look_first_in("")
     else:
         path = target[0]
         with open(path, "rb") as file:
             code = compile(file.read(), path, "exec")
         main.__file__ = path
         sys.argv = list(target)
-        sys.path.insert(0, os.path.dirname(os.path.realpath(path)))
+        _look_first_in(os.path.dirname(os.path.realpath(path)))
     sys.modules["__main__"] = main
     exec(code, main.__dict__)
+
+
+def _look_first_in(folder: str) -> None:
+    """As Python does, which -P and -I forbid; whatever the launcher needs is imported by now."""
+    if not getattr(sys.flags, "safe_path", sys.flags.isolated):
+        sys.path.insert(0, folder)
 
 
 def _without_launcher(trace: TracebackType | None) -> TracebackType | None:

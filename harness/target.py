@@ -6,6 +6,11 @@ the allocator's environment variable was set, since CUDA reads that once.
 
 from __future__ import annotations
 
+from .own_python import leave_current_folder
+
+if __name__ == "__main__":
+    leave_current_folder()
+
 import functools
 import json
 import os

@@ -10,12 +10,12 @@ import dataclasses
 import json
 import os
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
 from typing import IO, Any
 
+from ..own_python import own_python
 from .cells import Cell
 from .errors import NothingMeasured, ProfilerAttached, VisitFailed
 from .plan import Protocol
@@ -33,15 +33,14 @@ class Worker:
         self._said: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
         began = time.monotonic_ns()
         self._process = subprocess.Popen(
-            [
-                sys.executable, "-m", "harness.bench.worker",
-                f"--allocator={allocator}", f"--device={device}",
-            ],
+            own_python(
+                "-m", "harness.bench.worker", f"--allocator={allocator}", f"--device={device}"
+            ),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=None if os.environ.get("HARNESS_DEBUG") else self._said,
             text=True,
-        )  # fmt: skip
+        )
         progress(f"starting a process (allocator: {allocator})")
         try:
             self.facts = self._answer("ready")

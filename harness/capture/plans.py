@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +12,7 @@ from typing import Any, Literal
 from .. import nvtx
 from ..decode.strategies import resolve
 from ..decode.workload import Workload
+from ..own_python import own_python
 from .base import CaptureRange, Choice
 from .errors import OptionsDoNotFit
 from .naming import checked, expand, pattern, rank, slug
@@ -64,7 +64,7 @@ def strategy_plan(
     default = f"{slug(strategy.name)}-{shape}-t{workload.max_new_tokens}-{_moment()}"
     name = f"{output.name}-{slug(strategy.name)}" if output.name and several else output.name
     return _plan(
-        (sys.executable, "-m", "harness.target", *workload.to_argv()),
+        own_python("-m", "harness.target", *workload.to_argv()),
         recorder,
         dataclasses.replace(output, name=name),
         default,

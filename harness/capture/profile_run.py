@@ -18,6 +18,7 @@ from ..decode.registry import strategy_names
 from ..decode.workload import Workload
 from ..errors import CaptureError
 from ..errors.options import NothingToDo, OptionsConflict
+from ..own_python import own_python
 from .base import CaptureRange, Choice, choose
 from .calibrate import calibrated
 from .console import Console
@@ -175,7 +176,7 @@ def _available(device: str, lead: Console) -> list[str]:
         for name, reason in without_simulation().items():
             lead.note(LeftOut(f"{name} left out: {reason}"))
         return [name for name in strategy_names() if name not in without_simulation()]
-    argv = [sys.executable, "-m", "harness", "strategies", "--json", "--device", device]
+    argv = own_python("-m", "harness", "strategies", "--json", "--device", device)
     asked = subprocess.run(argv, stdout=subprocess.PIPE, check=False)
     try:
         listed = json.loads(asked.stdout)["strategies"]

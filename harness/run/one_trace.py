@@ -20,7 +20,7 @@ from ..analysis.store.opened import Store
 from ..question import Means, Question
 from ..sizes import shown_bytes
 from ..status_line import ChangingLine
-from . import cache, memory
+from . import background, cache, memory
 from .errors import NoRoomForColumns
 
 SMALL = 20 * 10**6
@@ -135,7 +135,7 @@ def _in_chunks(path: Path, name: str | None, budget: int, question: Question) ->
 def _and_cache(trace: Trace, name: str, question: Question) -> TraceReport:
     """Analyse a trace that is in memory, and store it meanwhile."""
     keeper = _Keeper(trace, name, question)
-    keeper.start()
+    background.begin(keeper.run)
     try:
         report = analyze(trace, question)
         keeper.report = report
@@ -144,11 +144,10 @@ def _and_cache(trace: Trace, name: str, question: Question) -> TraceReport:
     return report
 
 
-class _Keeper(threading.Thread):
-    """Stores a trace beside its analysis. The process ends when this has ended."""
+class _Keeper:
+    """Stores a trace beside its analysis."""
 
     def __init__(self, trace: Trace, name: str, question: Question) -> None:
-        super().__init__(name="harness-keeper", daemon=False)
         self._trace, self._entry, self._question = trace, name, question
         self.report: TraceReport | None = None
         self.ready = threading.Event()

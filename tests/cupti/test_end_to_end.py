@@ -12,9 +12,11 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from harness.capture.cupti import session
 from harness.capture.cupti.session import GRAPH_FROM
 
 from .conftest import missing
@@ -116,6 +118,38 @@ def test_modules_and_code_run_as_well(machine, words):
     )
     assert done.returncode == 0, done.stderr
     assert count(machine.trace, "CUPTI_ACTIVITY_KIND_KERNEL") == 40
+
+
+def test_modules_beside_the_target_stand_in_for_none_of_ours(machine):
+    theirs = machine.folder / "theirs"
+    theirs.mkdir()
+    ours = {path.stem for path in Path(session.__file__).parent.glob("*.py")} - {"__init__"}
+    for name in (*ours, "harness", "analysis", "launcher", "capture", "json", "runpy"):
+        (theirs / f"{name}.py").write_text("open('marks', 'a').write(__file__)")
+    (theirs / "my.py").write_text(LOOP)
+    done = machine.harness(
+        "profile", "--capture", "cupti", "--name", "t", "--", sys.executable, "theirs/my.py"
+    )
+    assert done.returncode == 0, done.stderr
+    assert count(machine.trace, "CUPTI_ACTIVITY_KIND_KERNEL") == 40
+    assert not (machine.folder / "marks").exists()
+
+
+def test_a_module_called_nvtx_may_be_the_targets_own(machine):
+    (machine.folder / "nvtx.py").write_text("def mine(): return 1\n")
+    script = "import nvtx, torch\ntorch.cuda.profiler.start()\ntorch.cuda.launch('gemm')\n"
+    done = machine.profile(f"{script}torch.cuda.profiler.stop()\nprint(nvtx.mine())\n")
+    assert done.returncode == 0, done.stderr
+    assert count(machine.trace, "CUPTI_ACTIVITY_KIND_KERNEL") == 1
+
+
+def test_a_target_started_without_its_folder_does_not_get_it(machine):
+    (machine.folder / "my.py").write_text(LOOP)
+    done = machine.harness(
+        "profile", "--capture", "cupti", "--name", "t", "--", sys.executable, "-P", "my.py"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "argv ['my.py'] __main__ False" in done.stdout + done.stderr
 
 
 def test_an_nvtx_range_is_the_window(machine):

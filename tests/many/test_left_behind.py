@@ -18,7 +18,7 @@ from .conftest import RECORDING
 
 SLOW_TO_KEEP = """
 import sys, time
-from analysis.store import save
+from harness.analysis.store import save
 save.save_trace = lambda *given: (print("keeping", file=sys.stderr, flush=True), time.sleep(600))
 from harness.cli import main
 main()

@@ -1,0 +1,64 @@
+"""Our threads that work on when the answer is out: a process waits for these before it ends.
+
+For other threads than daemons Python itself waits, whoever started them, and answers ^C meanwhile
+with a traceback. So ours are daemons.
+"""
+
+from __future__ import annotations
+
+import atexit
+import threading
+import time
+from collections.abc import Callable
+
+_HELD_UP_S = 2.0
+# Each with its end: Thread.join believes a thread over once ^C came while it waited (Python 3.11).
+_ours: dict[threading.Thread, threading.Event] = {}
+
+
+def begin(work: Callable[[], None]) -> None:
+    """Do this in a thread."""
+
+    def run() -> None:
+        try:
+            work()
+        finally:
+            _ours.pop(thread, None)
+            over.set()
+
+    over = threading.Event()
+    thread = threading.Thread(target=run, name=f"harness: {work.__qualname__}", daemon=True)
+    _ours[thread] = over
+    thread.start()
+
+
+@atexit.register
+def finish() -> None:
+    """Wait until all have done their work; an interrupt gives up what they have not."""
+    try:
+        for over in list(_ours.values()):
+            over.wait()
+    except BaseException:
+        give_up()
+        raise
+
+
+def give_up() -> None:
+    """Have them end at their next step, and wait for that; not for one that the system holds up.
+
+    Python ends a daemon in the midst of a library's work, which can abort the whole process.
+    """
+    until = time.monotonic() + _HELD_UP_S
+    given_up = list(_ours.items())
+    _ours.clear()
+    for thread, _ in given_up:
+        _end(thread)
+    for _, over in given_up:
+        over.wait(max(0.0, until - time.monotonic()))
+
+
+def _end(thread: threading.Thread) -> None:
+    import ctypes
+
+    ended = ctypes.py_object(SystemExit)
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ended)
