@@ -7,10 +7,19 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .idle.errors import BadStepPattern
+from .model.errors import TraceError
 
 _MAX_NAME = 4096
 """Expressions see so many characters of a name, so that no hostile name can stall a regex."""
+
+
+class BadStepPattern(TraceError):
+    """The text after `--step-regex` is not a regular expression.
+
+    It is one of Python's `re`, and has to be quoted for the shell.
+    """
+
+    code = "bad-step-pattern"
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
 from .idle.attribute import Attribution
 from .idle.details import DeviceDetails, device_details
 from .idle.figures import DeviceSummary, HostSeries, SeriesSummary, Steady
@@ -69,3 +71,17 @@ class TraceReport:
         """The worst verdict that touches these figures (`device`, `steps` or `causes`)."""
         levels = [v.level for v in self.verdicts if v.figures in (figures, "all")]
         return next((x for x in (Level.INVALID, Level.DEGRADED) if x in levels), Level.OK)
+
+
+def positions(report: TraceReport, summary: SeriesSummary) -> tuple[int, int]:
+    """Where a summary's device stands in `report.gaps`, and its series in `report.steps.series`."""
+    device = next(k for k, g in enumerate(report.gaps) if g.device.index == summary.device)
+    series = next(
+        k
+        for k, one in enumerate(report.steps.series)
+        if (one.pattern, one.thread.pid, one.thread.tid)
+        == (summary.pattern, summary.pid, summary.tid)
+        # A wildcard and a regular expression may be one text, and match other ranges.
+        and np.array_equal(one.start, summary.table.start)
+    )
+    return device, series

@@ -9,8 +9,7 @@ import numpy as np
 
 from ..idle.figures import SeriesSummary
 from ..idle.per_step import steady_periods
-from ..report import TraceReport
-from ..scenes.moments import positions
+from ..report import TraceReport, positions
 from ..statistics.bootstrap import Float
 from ..verdicts.judge import Level
 from .verdict import Sample, Side, Subject

@@ -81,7 +81,8 @@ def steps_frame(report: TraceReport) -> pd.DataFrame:
     """
     import pandas as pd
 
-    from ..scenes.moments import figures_of, positions
+    from ..report import positions
+    from ..scenes.moments import figures_of
 
     parts = []
     for summary in report.series:

@@ -6,11 +6,12 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..analyze import TraceReport, analyze
+from ..analyze import analyze
 from ..idle.figures import SeriesSummary, Steady
 from ..idle.steps import StepSeries
 from ..model.errors import TraceError
 from ..question import DEFAULT_STEP, Question, StepPattern
+from ..report import TraceReport, positions
 from ..writer.writer import TraceBuilder
 from .errors import TooFewSteps
 from .log import Log
@@ -42,13 +43,9 @@ def look(report: TraceReport, device: int | None = None, *, called: str | None =
     if not found:
         raise _unsteady(called or str(report.trace.path), bool(report.series))
     best = max(found, key=lambda one: int(one.table.operations.sum()))
-    series = next(
-        one
-        for one in report.steps.series
-        if (one.pattern, one.thread.pid, one.thread.tid) == (best.pattern, best.pid, best.tid)
-    )
+    _, series = positions(report, best)
     assert best.steady is not None
-    return Looked(report, best, series, best.steady)
+    return Looked(report, best, report.steps.series[series], best.steady)
 
 
 def _unsteady(called: str, any_steps: bool) -> TraceError:

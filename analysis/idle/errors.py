@@ -13,12 +13,3 @@ class NoSuchStep(TraceError):
     """
 
     code = "no-such-step"
-
-
-class BadStepPattern(TraceError):
-    """The text after `--step-regex` is not a regular expression.
-
-    It is one of Python's `re`, and has to be quoted for the shell.
-    """
-
-    code = "bad-step-pattern"

@@ -16,8 +16,7 @@ from ..idle.per_step import steady_periods
 from ..model.arrays import Bool, Code
 from ..model.intervals import Int64, covered_before, union
 from ..model.names import operation_names
-from ..report import TraceReport
-from ..scenes.moments import positions
+from ..report import TraceReport, positions
 
 COLLECTIVE = re.compile(r"AllReduce|AllGather|ReduceScatter", re.IGNORECASE)
 """Communication that no rank can leave before the last has come; others may end for one rank

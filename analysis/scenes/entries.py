@@ -12,9 +12,9 @@ from ..idle.attribute import Attribution
 from ..idle.figures import DeviceSummary, SeriesSummary, Steady
 from ..idle.gaps import DeviceGaps
 from ..idle.per_step import StepFigures
-from ..report import TraceReport
+from ..report import TraceReport, positions
 from ..verdicts.judge import Level
-from .moments import Moment, device_moments, figures_of, positions, telling_moments
+from .moments import Moment, device_moments, figures_of, telling_moments
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ from ..idle.errors import NoSuchStep
 from ..idle.figures import SeriesSummary
 from ..idle.per_step import StepFigures, step_figures
 from ..model.intervals import Int64
-from ..report import TraceReport
+from ..report import TraceReport, positions
 from .compose import scene_of
 from .scene import Scene
 
@@ -33,20 +33,6 @@ class Moment:
     inside: bool
     """The gap lies between two operations of its step, not before the first one."""
     scene: Scene
-
-
-def positions(report: TraceReport, summary: SeriesSummary) -> tuple[int, int]:
-    """Where a summary's device stands in `report.gaps`, and its series in `report.steps.series`."""
-    device = next(k for k, g in enumerate(report.gaps) if g.device.index == summary.device)
-    series = next(
-        k
-        for k, one in enumerate(report.steps.series)
-        if (one.pattern, one.thread.pid, one.thread.tid)
-        == (summary.pattern, summary.pid, summary.tid)
-        # A wildcard and a regular expression may be one text, and match other ranges.
-        and np.array_equal(one.start, summary.table.start)
-    )
-    return device, series
 
 
 def figures_of(report: TraceReport, summary: SeriesSummary) -> StepFigures:

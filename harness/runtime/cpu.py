@@ -16,8 +16,8 @@ from typing import Any
 
 import torch
 
-from ..decode.errors import NoCudaGraphs
 from .base import Counters, Graph, Loop
+from .errors import NoCudaGraphs
 
 
 class CpuStream:

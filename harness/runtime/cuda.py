@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from ..decode.errors import NoCudaDevice
 from .base import Counters, Graph, Loop
+from .errors import NoCudaDevice
 
 _MEMORY_KEYS = {
     "allocated_bytes.all.peak": "peak_allocated_bytes",

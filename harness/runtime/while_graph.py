@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from ..decode.errors import NoDeviceLoop
+from .errors import NoDeviceLoop
 
 _SOURCE = rb"""
 typedef unsigned long long cudaGraphConditionalHandle;

@@ -13,7 +13,8 @@ from harness.analysis.idle.per_step import Periods, steady_periods
 from harness.analysis.model.errors import TraceError
 from harness.analysis.question import Question, StepPattern
 from harness.analysis.ranks.collectives import rank_steps
-from harness.analysis.scenes.moments import figures_of, positions
+from harness.analysis.report import positions
+from harness.analysis.scenes.moments import figures_of
 
 from .build import US, builder, report
 
