@@ -27,8 +27,6 @@ from .store.whole import Whole
 from .verdicts import codes
 from .verdicts.judge import Level, Verdict, judge
 
-__all__ = ["TraceReport", "analyze"]
-
 
 def analyze(
     source: Trace | Store | str | os.PathLike[str],

@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .analysis.analyze import TraceReport, analyze
+from .analysis.analyze import analyze
 from .analysis.compare.sample_sets import trace_side
 from .analysis.compare.verdict import Comparison, Ratio, Side, compare
 from .analysis.model.errors import TraceError
 from .analysis.model.text import plain
+from .analysis.report import TraceReport
 from .analysis.reports.base import Column, Table, Terminal, Value, shown
 from .analysis.reports.csv import comma_separated
 from .analysis.reports.json import printable

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from .analysis.analyze import TraceReport
+    from .analysis.report import TraceReport
     from .analysis.statistics.bootstrap import Interval
     from .capture.session import Recording
 

@@ -27,8 +27,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import torch
 from measure_gpu import Clocked, write_profile
 
-from harness.analysis.analyze import TraceReport, analyze
+from harness.analysis.analyze import analyze
 from harness.analysis.question import Question
+from harness.analysis.report import TraceReport
 from harness.capture.base import CaptureConfig, CaptureRange
 from harness.capture.cupti.backend import CuptiBackend
 from harness.decode import models, session

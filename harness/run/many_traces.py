@@ -12,8 +12,8 @@ from collections.abc import Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ..analysis.analyze import TraceReport
 from ..analysis.model.cores import usable
+from ..analysis.report import TraceReport
 from ..analysis.reports.base import Failure, Report
 from ..program_name import called
 from ..question import Means, Question

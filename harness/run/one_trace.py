@@ -10,11 +10,12 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from ..analysis.analyze import TraceReport, analyze
+from ..analysis.analyze import analyze
 from ..analysis.model.errors import NotEnoughMemory, TraceError
 from ..analysis.model.trace import Trace
 from ..analysis.readers.formats import is_json
 from ..analysis.readers.open import open_trace
+from ..analysis.report import TraceReport
 from ..analysis.store.folder import StoreError, read_checked, write_checked
 from ..analysis.store.opened import Store
 from ..question import Means, Question

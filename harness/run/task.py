@@ -6,8 +6,8 @@ import contextlib
 import os
 from dataclasses import replace
 
-from ..analysis.analyze import TraceReport
 from ..analysis.model.errors import CannotRead, NotEnoughMemory, TraceError
+from ..analysis.report import TraceReport
 from ..analysis.reports.base import Failure
 from ..analysis.reports.slim import slim
 from ..errors import InternalError

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.analysis.analyze import TraceReport, analyze
+from harness.analysis.analyze import analyze
 from harness.analysis.question import Question
+from harness.analysis.report import TraceReport
 from harness.analysis.writer.writer import TraceBuilder
 
 US = 1000

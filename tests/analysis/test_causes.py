@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.analysis.analyze import TraceReport
 from harness.analysis.idle.causes import Phase, causes
+from harness.analysis.report import TraceReport
 
 from .build import US, builder, decode_loop, report
 

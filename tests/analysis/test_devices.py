@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.analysis.analyze import TraceReport, analyze
+from harness.analysis.analyze import analyze
 from harness.analysis.model.errors import TraceError
 from harness.analysis.question import Question
+from harness.analysis.report import TraceReport
 from harness.analysis.writer.writer import TraceBuilder
 
 US = 1000

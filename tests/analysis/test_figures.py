@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.analysis.analyze import TraceReport
 from harness.analysis.idle.figures import limiter_of
 from harness.analysis.model.names import operation_name
 from harness.analysis.question import Question, StepPattern
+from harness.analysis.report import TraceReport
 from harness.analysis.reports.base import Report
 from harness.analysis.reports.tables import pooled
 from harness.analysis.statistics.quantiles import Quantiles

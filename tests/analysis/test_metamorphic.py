@@ -13,9 +13,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from harness.analysis.analyze import TraceReport, analyze
+from harness.analysis.analyze import analyze
 from harness.analysis.idle.gaps import GapKind, gap_kinds
 from harness.analysis.model.schema import CopyKind
+from harness.analysis.report import TraceReport
 from harness.analysis.writer.writer import TraceBuilder
 
 Change = Callable[[sqlite3.Connection, Random], None]

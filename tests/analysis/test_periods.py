@@ -7,13 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.analysis.analyze import TraceReport
 from harness.analysis.compare.sample_sets import trace_side
 from harness.analysis.idle.per_step import Periods, steady_periods
 from harness.analysis.model.errors import TraceError
 from harness.analysis.question import Question, StepPattern
 from harness.analysis.ranks.collectives import rank_steps
-from harness.analysis.report import positions
+from harness.analysis.report import TraceReport, positions
 from harness.analysis.scenes.moments import figures_of
 
 from .build import US, builder, report

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from harness.analysis.analyze import TraceReport, analyze
+from harness.analysis.analyze import analyze
 from harness.analysis.model import schema
 from harness.analysis.model.errors import TraceError
 from harness.analysis.model.names import operation_name
 from harness.analysis.model.schema import Column, Table
 from harness.analysis.question import Question, StepPattern
 from harness.analysis.readers.open import open_trace
+from harness.analysis.report import TraceReport
 from harness.analysis.writer.tables import definitions
 
 from .build import US, builder, decode_loop

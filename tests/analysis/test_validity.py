@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.analysis.analyze import TraceReport, analyze
+from harness.analysis.analyze import analyze
 from harness.analysis.idle.sizes import Sizes
 from harness.analysis.model.schema import NULL
 from harness.analysis.model.trace import Unusable
@@ -20,6 +20,7 @@ from harness.analysis.readers.metadata import read_metadata
 from harness.analysis.readers.open import open_trace
 from harness.analysis.readers.rules import unusable
 from harness.analysis.readers.sqlite.database import open_database
+from harness.analysis.report import TraceReport
 from harness.analysis.store.build import build_store
 from harness.analysis.store.opened import Store
 from harness.analysis.store.save import save_trace

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.analysis.analyze import TraceReport
 from harness.analysis.model.errors import TraceError
 from harness.analysis.question import Question
+from harness.analysis.report import TraceReport
 
 from .build import US, builder, decode_loop, report
 

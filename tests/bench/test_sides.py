@@ -5,10 +5,11 @@ from __future__ import annotations
 import doctest
 from pathlib import Path
 
-from harness.analysis.analyze import TraceReport, analyze
+from harness.analysis.analyze import analyze
 from harness.analysis.compare import sample_sets as sides
 from harness.analysis.compare.verdict import compare
 from harness.analysis.question import Question
+from harness.analysis.report import TraceReport
 from harness.analysis.writer.writer import TraceBuilder
 
 US = 1000

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.analysis.analyze import TraceReport
 from harness.analysis.idle.causes import causes
 from harness.analysis.idle.definitions import compare_definitions
 from harness.analysis.question import Question
+from harness.analysis.report import TraceReport
 from harness.analysis.writer.writer import TraceBuilder
 
 from ..analysis.build import US, builder, decode_loop, report

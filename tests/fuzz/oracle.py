@@ -16,11 +16,12 @@ from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
-from harness.analysis.analyze import TraceReport, analyze
+from harness.analysis.analyze import analyze
 from harness.analysis.exports.base import ROWS, exporters
 from harness.analysis.figures.standalone import figure
 from harness.analysis.model.errors import TraceError
 from harness.analysis.question import Question, StepPattern
+from harness.analysis.report import TraceReport
 from harness.analysis.reports.base import Report, Terminal, reporters
 from harness.analysis.scenes.entries import entries_of
 from harness.analysis.scenes.states import gap_states

@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
-from harness.analysis.analyze import TraceReport, analyze
+from harness.analysis.analyze import analyze
 from harness.analysis.gains.gpu import read_gpu
 from harness.analysis.model.errors import TraceError
 from harness.analysis.model.trace import Trace
 from harness.analysis.readers.open import open_trace
+from harness.analysis.report import TraceReport
 from tests.analysis.test_metamorphic import figures
 
 from . import bases

@@ -9,8 +9,9 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from harness.analysis.analyze import TraceReport, analyze
+from harness.analysis.analyze import analyze
 from harness.analysis.model.errors import TraceError
+from harness.analysis.report import TraceReport
 from tests.analysis.columnar import FORMATS, folder_of, streams_of, write_parquet
 from tests.analysis.test_metamorphic import figures
 

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.analysis.analyze import TraceReport, analyze
+from harness.analysis.analyze import analyze
 from harness.analysis.model.trace import Trace
 from harness.analysis.question import DEFAULT_STEP, Question, StepPattern
 from harness.analysis.readers.open import open_trace
+from harness.analysis.report import TraceReport
 
 from .kineto_json import events_of, kineto_2_11, kineto_2_13
 

@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from harness.analysis.analyze import TraceReport, analyze
+from harness.analysis.analyze import analyze
 from harness.analysis.question import Question, StepPattern
+from harness.analysis.report import TraceReport
 from harness.analysis.reports.base import Report
 from harness.analysis.writer.writer import TraceBuilder
 

@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.analysis.analyze import TraceReport
 from harness.analysis.exports.base import ROWS, exporters
 from harness.analysis.exports.perfetto import nesting
 from harness.analysis.question import Question
+from harness.analysis.report import TraceReport
 from harness.analysis.reports.base import Table, Terminal, reporters
 from harness.analysis.reports.table import drawn
 

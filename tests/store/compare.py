@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from harness.analysis.analyze import TraceReport
 from harness.analysis.question import Question
+from harness.analysis.report import TraceReport
 from harness.analysis.reports.base import Report
 from harness.analysis.reports.json import document
 

@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from harness.analysis.analyze import TraceReport, analyze
+from harness.analysis.analyze import analyze
 from harness.analysis.model.errors import TraceError
 from harness.analysis.model.trace import Trace
 from harness.analysis.question import Question
 from harness.analysis.readers.open import open_trace
+from harness.analysis.report import TraceReport
 from harness.cli import cli
 from harness.question import Means
 from harness.run import cache, memory
