@@ -88,6 +88,8 @@ def inside(
     from harness.exits import exit_code_of
 
     monkeypatch.chdir(tmp_path)
+    for name in ("COLUMNS", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
 
     def run(*args: object, **env: str) -> subprocess.CompletedProcess[str]:
         for name, value in env.items():

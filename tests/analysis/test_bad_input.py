@@ -56,37 +56,37 @@ def test_not_a_database(harness, tmp_path: Path, name: str, content: bytes, says
 
 
 @pytest.mark.parametrize("keep", [0.1, 0.5, 0.9, 0.99])
-def test_truncated(harness, good: Path, keep: float) -> None:
+def test_truncated(inside, good: Path, keep: float) -> None:
     good.write_bytes(good.read_bytes()[: int(good.stat().st_size * keep)])
-    one_line(harness("gaps", good), "is truncated", "export the report again")
+    one_line(inside("gaps", good), "is truncated", "export the report again")
 
 
-def test_missing_directory_and_no_permission(harness, tmp_path: Path, good: Path) -> None:
-    one_line(harness("gaps", "nowhere.sqlite"), "No such file")
-    one_line(harness("gaps", tmp_path), "is a directory")
+def test_missing_directory_and_no_permission(inside, tmp_path: Path, good: Path) -> None:
+    one_line(inside("gaps", "nowhere.sqlite"), "No such file")
+    one_line(inside("gaps", tmp_path), "is a directory")
     if os.geteuid() != 0:  # root reads everything
         good.chmod(0)
-        one_line(harness("gaps", good), "Permission denied")
+        one_line(inside("gaps", good), "Permission denied")
 
 
-def test_a_pipe_is_refused_and_not_waited_for(harness, tmp_path: Path) -> None:
+def test_a_pipe_is_refused_and_not_waited_for(inside, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.sqlite")
-    one_line(harness("gaps", "pipe.sqlite"), "not a regular file")
+    one_line(inside("gaps", "pipe.sqlite"), "not a regular file")
 
 
-def test_a_database_of_something_else(harness, tmp_path: Path) -> None:
+def test_a_database_of_something_else(inside, tmp_path: Path) -> None:
     spoil(tmp_path / "other.sqlite", "CREATE TABLE recipes(name TEXT)")
-    one_line(harness("gaps", "other.sqlite"), "holds no CUDA or NVTX rows", "nsys profile")
+    one_line(inside("gaps", "other.sqlite"), "holds no CUDA or NVTX rows", "nsys profile")
 
 
-def test_a_missing_column_is_named(harness, good: Path) -> None:
+def test_a_missing_column_is_named(inside, good: Path) -> None:
     spoil(good, "ALTER TABLE CUPTI_ACTIVITY_KIND_KERNEL DROP COLUMN correlationId")
-    one_line(harness("gaps", good), "no column correlationId", "KERNEL")
+    one_line(inside("gaps", good), "no column correlationId", "KERNEL")
 
 
-def test_text_in_a_number_column_is_named(harness, good: Path) -> None:
+def test_text_in_a_number_column_is_named(inside, good: Path) -> None:
     spoil(good, "UPDATE CUPTI_ACTIVITY_KIND_KERNEL SET start = 'soon' WHERE rowid = 3")
-    one_line(harness("gaps", good), "CUPTI_ACTIVITY_KIND_KERNEL", "start")
+    one_line(inside("gaps", good), "CUPTI_ACTIVITY_KIND_KERNEL", "start")
 
 
 def test_a_view_in_place_of_a_table_is_never_run(harness, good: Path) -> None:
@@ -101,7 +101,7 @@ def test_a_view_in_place_of_a_table_is_never_run(harness, good: Path) -> None:
     assert "Traceback" not in run.stderr
 
 
-def test_null_negative_and_huge_times(harness, good: Path) -> None:
+def test_null_negative_and_huge_times(inside, good: Path) -> None:
     table = "CUPTI_ACTIVITY_KIND_KERNEL"
     spoil(
         good,
@@ -115,48 +115,48 @@ def test_null_negative_and_huge_times(harness, good: Path) -> None:
         f"UPDATE {table} SET end = 9223372036854775807 WHERE rowid = 6",
         f"UPDATE {table} SET start = -9223372036854775807 WHERE rowid = 7",
     )
-    run = harness("gaps", good)
+    run = inside("gaps", good)
     assert run.returncode == 0, run.stderr
     assert "1 with end <= start, 1 without a start or an end, 2 with impossible" in " ".join(
         run.stdout.split()
     )
 
 
-def test_hostile_names_stay_on_their_line(harness, tmp_path: Path) -> None:
+def test_hostile_names_stay_on_their_line(inside, tmp_path: Path) -> None:
     trace, thread = builder()
     for k, text in enumerate(("Step 1\nStep 2", "\x1b[31mStep\x1b[0m 3", "S" * 10_000, "x\x00y")):
         trace.nvtx(k * 100, k * 100 + 90, text, thread=thread)
         trace.launch(k * 100 + 1, k * 100 + 2, k * 100 + 5, k * 100 + 50, thread=thread, name=text)
     trace.write(tmp_path / "hostile.sqlite")
     for options in (["--top", "5"], ["--by", "cause"], ["--format", "md", "--top", "3"], []):
-        run = harness("gaps", "hostile.sqlite", "--step", "*", *options)
+        run = inside("gaps", "hostile.sqlite", "--step", "*", *options)
         assert run.returncode == 0, run.stderr
         assert "\x1b" not in run.stdout
         assert "\x00" not in run.stdout
         assert max(map(len, run.stdout.splitlines())) <= 1000
 
 
-def test_other_files_are_still_analysed(harness, good: Path, tmp_path: Path) -> None:
+def test_other_files_are_still_analysed(inside, good: Path, tmp_path: Path) -> None:
     (tmp_path / "bad.sqlite").write_bytes(b"")
-    run = harness("gaps", "bad.sqlite", good)
+    run = inside("gaps", "bad.sqlite", good)
     assert run.returncode == 1
     assert "Idle per steady-state step" in run.stdout
     assert "1 of 2 traces could be analysed" in run.stderr
 
 
-def test_the_trace_is_never_written_to(harness, good: Path) -> None:
+def test_the_trace_is_never_written_to(inside, good: Path) -> None:
     before = good.read_bytes(), sorted(p.name for p in good.parent.iterdir())
     good.chmod(0o444)
-    assert harness("gaps", good).returncode == 0
+    assert inside("gaps", good).returncode == 0
     assert (good.read_bytes(), sorted(p.name for p in good.parent.iterdir())) == before
 
 
-def test_odd_paths(harness, good: Path, tmp_path: Path) -> None:
+def test_odd_paths(inside, good: Path, tmp_path: Path) -> None:
     for name in ("with space.sqlite", "what?.sqlite", "a#b%20c.sqlite", "quote'\".sqlite"):
         (tmp_path / name).write_bytes(good.read_bytes())
-        assert harness("gaps", name).returncode == 0, name
+        assert inside("gaps", name).returncode == 0, name
     (tmp_path / "-dash.sqlite").write_bytes(good.read_bytes())
-    assert harness("gaps", "--", "-dash.sqlite").returncode == 0
+    assert inside("gaps", "--", "-dash.sqlite").returncode == 0
 
 
 def test_a_path_that_begins_with_two_slashes(good: Path) -> None:
@@ -194,7 +194,7 @@ def test_json_that_is_too_large_for_a_manifest_is_not_read(
 
 
 @pytest.mark.parametrize("command", ["gaps --infer-steps", "show", "report -o page.html"])
-def test_calls_of_no_thread(harness, good: Path, command: str) -> None:
+def test_calls_of_no_thread(inside, good: Path, command: str) -> None:
     spoil(
         good,
         "UPDATE CUPTI_ACTIVITY_KIND_RUNTIME SET globalTid = NULL",
@@ -203,7 +203,7 @@ def test_calls_of_no_thread(harness, good: Path, command: str) -> None:
         "DROP TABLE NVTX_EVENTS",
     )
     name, *options = command.split()
-    run = harness(name, good, *options)
+    run = inside(name, good, *options)
     assert "internal error" not in run.stderr
     trace = open_trace(good)
     assert [(one.pid, one.tid) for one in trace.threads] == [(0, 0)]

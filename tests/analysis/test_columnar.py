@@ -172,18 +172,18 @@ def test_a_missing_column_is_named(tmp_path: Path, loop: Path) -> None:
         analyze(folder_of(loop, tmp_path / "less_pqtdir", "parquet", without))
 
 
-def test_folders_that_are_no_trace(harness, tmp_path: Path, loop: Path) -> None:
+def test_folders_that_are_no_trace(inside, tmp_path: Path, loop: Path) -> None:
     (tmp_path / "none_pqtdir").mkdir()
     assert not is_columnar(tmp_path / "none_pqtdir")
-    run = harness("gaps", "none_pqtdir")
+    run = inside("gaps", "none_pqtdir")
     assert run.returncode == 1
     assert "none_pqtdir is a directory" in run.stderr
     folder_of(loop, tmp_path / "other_pqtdir", "parquet", lambda n, t: t if "GPU" in n else None)
-    run = harness("gaps", "other_pqtdir")
+    run = inside("gaps", "other_pqtdir")
     assert "other_pqtdir holds no CUDA or NVTX rows (1 tables" in run.stderr
     (tmp_path / "text_pqtdir").mkdir()
     (tmp_path / "text_pqtdir" / "CUPTI_ACTIVITY_KIND_KERNEL.parquet").write_text("no, text")
-    run = harness("gaps", "text_pqtdir")
+    run = inside("gaps", "text_pqtdir")
     assert "KERNEL.parquet is not a Parquet or Arrow file" in run.stderr
 
 

@@ -22,50 +22,50 @@ def traces(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_table_fits_80_columns_without_colour(harness, traces: Path) -> None:
+def test_table_fits_80_columns_without_colour(inside, traces: Path) -> None:
     for options in ([], ["--by", "step"], ["--by", "cause"], ["--by", "stream"], ["--top", "3"],
                     ["--definitions"], ["--by", "strategy"]):  # fmt: skip
-        run = harness("gaps", "sync.sqlite", "never.sqlite", *options)
+        run = inside("gaps", "sync.sqlite", "never.sqlite", *options)
         assert run.returncode == 0, run.stderr
         assert max(len(line) for line in run.stdout.splitlines()) <= 80, run.stdout
         assert "\x1b" not in run.stdout
         assert run.stderr == ""
 
 
-def test_json_csv_and_md_agree(harness, traces: Path) -> None:
-    as_json = json.loads(harness("gaps", "sync.sqlite", "--format", "json").stdout)
+def test_json_csv_and_md_agree(inside, traces: Path) -> None:
+    as_json = json.loads(inside("gaps", "sync.sqlite", "--format", "json").stdout)
     (series,) = as_json["traces"][0]["series"]
     rows = list(
-        csv.DictReader(io.StringIO(harness("gaps", "sync.sqlite", "--format", "csv").stdout))
+        csv.DictReader(io.StringIO(inside("gaps", "sync.sqlite", "--format", "csv").stdout))
     )
     assert len(rows) == 1
     for name in ("period_ns", "busy_ns", "idle_ns", "recoverable_ns", "inter_ns"):
         assert float(rows[0][name]) == pytest.approx(series["steady"][name], abs=0.001)
-    markdown = harness("gaps", "sync.sqlite", "--format", "md").stdout
+    markdown = inside("gaps", "sync.sqlite", "--format", "md").stdout
     assert f"{series['steady']['idle_ns'] / 1000:,.1f}" in markdown
     assert as_json["schema_version"] == 1
 
 
-def test_output_ending_picks_the_format_and_never_overwrites(harness, traces: Path) -> None:
-    assert harness("gaps", "sync.sqlite", "-o", "out.json").returncode == 0
+def test_output_ending_picks_the_format_and_never_overwrites(inside, traces: Path) -> None:
+    assert inside("gaps", "sync.sqlite", "-o", "out.json").returncode == 0
     json.loads((traces / "out.json").read_text())
-    again = harness("gaps", "sync.sqlite", "-o", "out.json")
+    again = inside("gaps", "sync.sqlite", "-o", "out.json")
     assert (again.returncode, "add --force" in again.stderr) == (1, True)
-    assert harness("gaps", "sync.sqlite", "-o", "out.json", "--force").returncode == 0
-    odd = harness("gaps", "sync.sqlite", "-o", "out.xyz")
+    assert inside("gaps", "sync.sqlite", "-o", "out.json", "--force").returncode == 0
+    odd = inside("gaps", "sync.sqlite", "-o", "out.xyz")
     assert (odd.returncode, ".csv" in odd.stderr) == (2, True)
     assert not (traces / "out.xyz").exists()
     assert not list(traces.glob("*.part"))
 
 
-def test_pooling_by_label(harness, traces: Path) -> None:
-    run = harness("gaps", "sync.sqlite", "never.sqlite", "--label", "a", "--label", "a",
+def test_pooling_by_label(inside, traces: Path) -> None:
+    run = inside("gaps", "sync.sqlite", "never.sqlite", "--label", "a", "--label", "a",
                   "--format", "json")  # fmt: skip
     pooled = json.loads(run.stdout)["strategies"]
     assert [(p["strategy"], p["traces"], p["steady_steps"]) for p in pooled] == [
         ("a (synthetic)", 2, 24)
     ]
-    wrong = harness("gaps", "sync.sqlite", "never.sqlite", "--label", "a")
+    wrong = inside("gaps", "sync.sqlite", "never.sqlite", "--label", "a")
     assert wrong.returncode == 2
 
 
@@ -74,8 +74,8 @@ def test_pooling_by_label(harness, traces: Path) -> None:
     [["--steps", "5"], ["--steps", "9:3"], ["--start", "soon"], ["--by", "moon"], ["--top", "0"],
      ["--step-regex", "("], ["--device", "4"], ["--start", "2s", "--end", "1s"]],
 )  # fmt: skip
-def test_wrong_options_are_said_in_one_line(harness, traces: Path, options: list[str]) -> None:
-    run = harness("gaps", "sync.sqlite", *options)
+def test_wrong_options_are_said_in_one_line(inside, traces: Path, options: list[str]) -> None:
+    run = inside("gaps", "sync.sqlite", *options)
     assert run.returncode in (1, 2)
     assert "Traceback" not in run.stderr
     assert run.stdout == ""
@@ -142,13 +142,13 @@ def test_a_reader_that_goes_away_is_no_error(traces: Path) -> None:
     assert run.stdout.startswith("strategy,trace,")
 
 
-def test_every_command_has_examples_in_its_help(harness) -> None:
+def test_every_command_has_examples_in_its_help(inside) -> None:
     import click
 
     from harness.cli import cli
 
     for name in cli.list_commands(click.Context(cli)):
-        run = harness(name, "--help")
+        run = inside(name, "--help")
         assert run.returncode == 0, run.stderr
         assert "Examples:" in run.stdout, name
 
@@ -178,8 +178,8 @@ def test_golden_table(harness, traces: Path, snapshot) -> None:
     assert harness("gaps", "sync.sqlite", "never.sqlite").stdout == snapshot
 
 
-def test_golden_markdown(harness, traces: Path, snapshot) -> None:
-    assert harness("gaps", "sync.sqlite", "--format", "md", "--by", "cause").stdout == snapshot
+def test_golden_markdown(inside, traces: Path, snapshot) -> None:
+    assert inside("gaps", "sync.sqlite", "--format", "md", "--by", "cause").stdout == snapshot
 
 
 def test_a_trace_whose_name_is_no_utf8(harness, tmp_path: Path) -> None:
@@ -202,17 +202,17 @@ def test_a_trace_whose_name_is_no_utf8(harness, tmp_path: Path) -> None:
         assert done.returncode == 0, (number, done.stderr)
 
 
-def test_the_next_command_looks_at_the_same_part(harness, tmp_path: Path) -> None:
+def test_the_next_command_looks_at_the_same_part(inside, tmp_path: Path) -> None:
     path = tmp_path / "run.sqlite"
     decode_loop().write(path)
     narrowing = ["--step-regex", "^Step", "--device", "0", "--steps", "1:13", "--start", "1ms"]
-    done = harness("gaps", "run.sqlite", *narrowing)
+    done = inside("gaps", "run.sqlite", *narrowing)
     (line,) = (line for line in done.stdout.splitlines() if line.startswith("Next: harness "))
     assert line == (
         "Next: harness gaps run.sqlite --step-regex '^Step' --device 0 --steps 1:13"
         " --start 1000000ns --by cause"
     )
-    again = harness(*shlex.split(line.removeprefix("Next: harness ")))
+    again = inside(*shlex.split(line.removeprefix("Next: harness ")))
     assert again.returncode == 0, again.stderr
 
 

@@ -131,7 +131,7 @@ def test_a_copy_between_gpus_keeps_both_busy_and_is_a_dependency(tmp_path: Path)
     assert "launches-without-gpu-rows" not in codes(found)
 
 
-def test_series_and_devices_go_by_the_same_number(harness, tmp_path: Path) -> None:
+def test_series_and_devices_go_by_the_same_number(inside, tmp_path: Path) -> None:
     """CUDA ordinals 4 and 6: JSON joins series to devices by what the tables and --device say."""
     trace = TraceBuilder(producer="builder", origin="synthetic")
     thread = trace.thread(trace.process(100), 100)
@@ -145,10 +145,10 @@ def test_series_and_devices_go_by_the_same_number(harness, tmp_path: Path) -> No
             trace.launch(at + n, at + n + 1, start, start + 40 * US, thread=thread, device=ordinal)
     trace.write(tmp_path / "t.sqlite")
     for options, numbers in (([], [4, 6]), (["--device", "6"], [6])):
-        run = harness("gaps", "t.sqlite", "--format", "json", *options)
+        run = inside("gaps", "t.sqlite", "--format", "json", *options)
         found = json.loads(run.stdout)["traces"][0]
         assert [d["device"] for d in found["devices"]] == numbers
         assert [s["device"] for s in found["series"]] == numbers
-        run = harness("gaps", "t.sqlite", "--format", "csv", *options)
+        run = inside("gaps", "t.sqlite", "--format", "csv", *options)
         rows = list(csv.DictReader(run.stdout.splitlines()))
         assert [int(row["device"]) for row in rows] == numbers

@@ -223,7 +223,7 @@ def test_a_host_function_of_another_thread_holds_nothing_back(tmp_path: Path) ->
     assert (device.causes["dependency"], device.causes["queue"]) == (0, 10 * US)
 
 
-def test_a_handoff_names_both_threads(tmp_path: Path, harness) -> None:
+def test_a_handoff_names_both_threads(tmp_path: Path, inside) -> None:
     trace, thread = builder()
     other = trace.thread(thread & ~0xFFFFFF, 101, "autograd")
     trace.launch(0, 5 * US, 8 * US, 20 * US, thread=thread)
@@ -234,7 +234,7 @@ def test_a_handoff_names_both_threads(tmp_path: Path, harness) -> None:
         "MainThread 100 → autograd 101": 30 * US,
         "autograd 101 → MainThread 100": 20 * US,
     }
-    run = harness("gaps", "trace.sqlite", "--by", "cause")
+    run = inside("gaps", "trace.sqlite", "--by", "cause")
     assert "MainThread 100 → autograd 101 60%" in " ".join(run.stdout.split())
 
 

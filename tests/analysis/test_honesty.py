@@ -40,12 +40,12 @@ def numbers(value: object, under: str = "") -> dict[str, float]:
 
 
 @pytest.mark.parametrize("view", VIEWS, ids=" ".join)
-def test_idle_time_that_is_invalid_is_in_no_view(harness, lossy: Path, view: list[str]) -> None:
-    run = harness("gaps", lossy, *view)
+def test_idle_time_that_is_invalid_is_in_no_view(inside, lossy: Path, view: list[str]) -> None:
+    run = inside("gaps", lossy, *view)
     assert run.returncode == 0, run.stderr  # the steps on the host are still given
     text = " ".join(run.stdout.split())
     assert "launches-without-gpu-rows (device invalid): 6 of " in text
-    found = json.loads(harness("gaps", lossy, *view, "--format", "json").stdout)
+    found = json.loads(inside("gaps", lossy, *view, "--format", "json").stdout)
     shown = numbers(found)
     bad = ("idle", "busy_ns", "gap", "inter", "intra", "period_ns", "share", "causes", "limiter")
     wrong = {k: v for k, v in shown.items() if any(b in k.rpartition(".")[2] for b in bad)}
@@ -54,20 +54,20 @@ def test_idle_time_that_is_invalid_is_in_no_view(harness, lossy: Path, view: lis
     assert ".traces.0.host_series.0.period.p50_ns" in shown
 
 
-def test_causes_that_are_invalid_are_left_out(harness, tmp_path: Path) -> None:
+def test_causes_that_are_invalid_are_left_out(inside, tmp_path: Path) -> None:
     trace, thread = builder()
     for k in range(6):
         at = k * 100 * US
         trace.kernel(at + 1, at + 50 * US, name="k", correlation=9000 + k,
                      process=thread & ~0xFFFFFF)  # fmt: skip
     trace.write(tmp_path / "orphans.sqlite")
-    found = json.loads(harness("gaps", "orphans.sqlite", "--format", "json").stdout)["traces"][0]
+    found = json.loads(inside("gaps", "orphans.sqlite", "--format", "json").stdout)["traces"][0]
     assert ("causes", "invalid") in {(v["figures"], v["level"]) for v in found["verdicts"]}
     (device,) = found["devices"]
     assert device["idle_ns"] == 5 * (50 * US + 1)
     assert device["causes"] is None
-    assert "Idle time by cause" not in harness("gaps", "orphans.sqlite", "--by", "cause").stdout
-    top = harness("gaps", "orphans.sqlite", "--top", "1", "--format", "json").stdout
+    assert "Idle time by cause" not in inside("gaps", "orphans.sqlite", "--by", "cause").stdout
+    top = inside("gaps", "orphans.sqlite", "--top", "1", "--format", "json").stdout
     assert json.loads(top)["top_gaps"][0]["cause"] is None
 
 
@@ -91,7 +91,7 @@ def test_a_trace_of_which_nothing_can_be_believed_is_a_failure(harness, tmp_path
 
 
 @pytest.mark.parametrize("origin", ["simulated", "synthetic"])
-def test_what_was_not_measured_says_so_in_every_view(harness, tmp_path: Path, origin: str) -> None:
+def test_what_was_not_measured_says_so_in_every_view(inside, tmp_path: Path, origin: str) -> None:
     trace = decode_loop(sync="stream")
     trace._metadata = [
         (name, origin if name == "HARNESS_ORIGIN" else value) for name, value in trace._metadata
@@ -101,21 +101,21 @@ def test_what_was_not_measured_says_so_in_every_view(harness, tmp_path: Path, or
     (tmp_path / "run.json").write_text('{"manifest_version": 1, "origin": "measured"}')
     for view in VIEWS:
         for kind in ("table", "md", "csv"):
-            text = harness("gaps", "run.sqlite", "run.sqlite", *view, "--format", kind).stdout
+            text = inside("gaps", "run.sqlite", "run.sqlite", *view, "--format", kind).stdout
             assert f"({origin})" in text, (view, kind)
-    assert json.loads(harness("gaps", "run.sqlite", "--format", "json").stdout)["traces"][0][
+    assert json.loads(inside("gaps", "run.sqlite", "--format", "json").stdout)["traces"][0][
         "origin"
     ] == origin  # fmt: skip
 
 
-def test_an_origin_that_nobody_knows_is_not_called_measured(harness, tmp_path: Path) -> None:
+def test_an_origin_that_nobody_knows_is_not_called_measured(inside, tmp_path: Path) -> None:
     trace = decode_loop()
     trace._metadata = [
         (name, "predicted" if name == "HARNESS_ORIGIN" else value)
         for name, value in trace._metadata
     ]
     trace.write(tmp_path / "run.sqlite")
-    run = harness("gaps", "run.sqlite")
+    run = inside("gaps", "run.sqlite")
     assert "(simulated)" in run.stdout
     assert "calls the origin 'predicted'" in " ".join(run.stdout.split())
 
@@ -140,11 +140,11 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
-def test_no_manifest_can_break_a_report(harness, tmp_path: Path, text: str) -> None:
+def test_no_manifest_can_break_a_report(inside, tmp_path: Path, text: str) -> None:
     decode_loop().write(tmp_path / "t.sqlite")
     (tmp_path / "t.json").write_bytes(text.encode("latin-1", "replace"))
     for kind in ("table", "json", "csv", "md"):
-        run = harness("gaps", "t.sqlite", "--format", kind)
+        run = inside("gaps", "t.sqlite", "--format", kind)
         assert run.returncode == 0, (kind, run.stderr)
         assert run.stderr == ""
         assert "\x1b" not in run.stdout
@@ -154,46 +154,46 @@ def test_no_manifest_can_break_a_report(harness, tmp_path: Path, text: str) -> N
             json.loads(run.stdout)
 
 
-def test_measured_host_times_say_that_the_profiler_lengthens_them(harness, tmp_path: Path) -> None:
+def test_measured_host_times_say_that_the_profiler_lengthens_them(inside, tmp_path: Path) -> None:
     trace = decode_loop(sync="stream")
     note = "which the profiler lengthens"
     trace.write(tmp_path / "made-up.sqlite")
     trace._metadata = [(k, v) for k, v in trace._metadata if not k.startswith("HARNESS_")]
     trace.write(tmp_path / "measured.sqlite")
     for kind in ("table", "md"):
-        said = harness("gaps", "measured.sqlite", "--format", kind).stdout
+        said = inside("gaps", "measured.sqlite", "--format", kind).stdout
         assert note in " ".join(said.split())
-        assert note not in harness("gaps", "made-up.sqlite", "--format", kind).stdout
+        assert note not in inside("gaps", "made-up.sqlite", "--format", kind).stdout
 
 
-def test_no_limiter_is_told_from_calls_that_cannot_be_believed(harness, tmp_path: Path) -> None:
+def test_no_limiter_is_told_from_calls_that_cannot_be_believed(inside, tmp_path: Path) -> None:
     path = tmp_path / "t.sqlite"
     decode_loop(sync="stream", host_us=300).write(path)
-    sound = json.loads(harness("gaps", path, "--format", "json").stdout)
+    sound = json.loads(inside("gaps", path, "--format", "json").stdout)
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("UPDATE CUPTI_ACTIVITY_KIND_RUNTIME SET end = start - 1")
-    found = json.loads(harness("gaps", path, "--format", "json").stdout)
+    found = json.loads(inside("gaps", path, "--format", "json").stdout)
     before, after = (one["traces"][0]["series"][0]["steady"] for one in (sound, found))
     gone = ("host_ns", "limiter", "recoverable_ns", "causes", "drained_by", "drained_share")
     assert all(before[name] is not None and after[name] is None for name in gone)
     assert [after[name] for name in ("period_ns", "idle_ns")] == [
         before[name] for name in ("period_ns", "idle_ns")
     ]
-    text = harness("gaps", path).stdout
+    text = inside("gaps", path).stdout
     assert not any(word in text for word in ("recov. µs:", "What let the queue", "--by cause"))
 
 
 def test_a_gpu_that_is_always_busy_is_the_limit_whatever_the_calls_say(
-    harness, tmp_path: Path
+    inside, tmp_path: Path
 ) -> None:
     path = tmp_path / "t.sqlite"
     decode_loop(sync="never", kernel_us=1000).write(path)
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("UPDATE CUPTI_ACTIVITY_KIND_RUNTIME SET end = start - 1")
-    found = json.loads(harness("gaps", path, "--format", "json").stdout)
+    found = json.loads(inside("gaps", path, "--format", "json").stdout)
     assert found["traces"][0]["series"][0]["steady"]["limiter"] == "gpu"
 
 
-def test_steps_on_the_host_are_shown_where_the_gpu_is_not_believed(harness, lossy: Path) -> None:
-    text = harness("gaps", lossy).stdout
+def test_steps_on_the_host_are_shown_where_the_gpu_is_not_believed(inside, lossy: Path) -> None:
+    text = inside("gaps", lossy).stdout
     assert "Step times on the host (where no GPU figure can be given)" in text

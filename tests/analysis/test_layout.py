@@ -90,29 +90,29 @@ def test_numbers_are_never_folded_and_columns_give_way_in_order() -> None:
     ]
 
 
-def test_hostile_names_in_verdicts_stay_on_their_line(harness, tmp_path: Path) -> None:
+def test_hostile_names_in_verdicts_stay_on_their_line(inside, tmp_path: Path) -> None:
     trace = decode_loop()
     thread = trace.thread(trace.process(100), 100)
     for k in range(30):
         trace.nvtx(k, k + 1, "evil\n\x1b[31mname\x9b", thread=thread)
     trace.write(tmp_path / "t.sqlite")
-    run = harness("gaps", "t.sqlite", "--step", "nothing")
+    run = inside("gaps", "t.sqlite", "--step", "nothing")
     assert "evil" in run.stdout
     assert "\x1b" not in run.stdout
     assert "\x9b" not in run.stdout
 
 
 @pytest.mark.parametrize("columns", ["abc", "0", "-5", "", "99999999999999999999", "1"])
-def test_a_strange_COLUMNS_is_no_failure(harness, tmp_path: Path, columns: str) -> None:
+def test_a_strange_COLUMNS_is_no_failure(inside, tmp_path: Path, columns: str) -> None:
     decode_loop().write(tmp_path / "t.sqlite")
-    run = harness("gaps", "t.sqlite", COLUMNS=columns)
+    run = inside("gaps", "t.sqlite", COLUMNS=columns)
     assert run.returncode == 0, run.stderr
     assert "Idle per steady-state step" in " ".join(run.stdout.split())
 
 
 @pytest.mark.parametrize("time", ["1e999999999", "nan", "-inf", "1e-999999999", "9" * 5000 + "s"])
-def test_a_strange_time_is_a_usage_error_or_nothing(harness, tmp_path: Path, time: str) -> None:
+def test_a_strange_time_is_a_usage_error_or_nothing(inside, tmp_path: Path, time: str) -> None:
     decode_loop().write(tmp_path / "t.sqlite")
-    run = harness("gaps", "t.sqlite", f"--start={time}")
+    run = inside("gaps", "t.sqlite", f"--start={time}")
     assert run.returncode == (0 if time.startswith("1e-") else 2), run.stderr
-    assert harness("gaps", "t.sqlite", f"--steps={'9' * 5000}:").returncode == 2
+    assert inside("gaps", "t.sqlite", f"--steps={'9' * 5000}:").returncode == 2

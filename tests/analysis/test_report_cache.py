@@ -27,13 +27,13 @@ def report(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def gaps(harness, tmp_path: Path, report: Path):
+def gaps(inside, tmp_path: Path, report: Path):
     """Analyse the report with a stand-in for nsys whose exports hold three steps."""
     nsys = install(tmp_path / "nsys")
 
     def run(*args: object, **env: str):
         settings = {"HARNESS_CACHE": str(tmp_path / "cache"), "FAKE_NSYS": "steps"} | env
-        return harness("gaps", report, *args, "--nsys", nsys, **settings)
+        return inside("gaps", report, *args, "--nsys", nsys, **settings)
 
     return run
 
@@ -150,7 +150,7 @@ def test_a_failed_export_is_one_line_and_other_traces_go_on(
     "command", ["gaps", "report", "show", "export --to csv", "scrub -o c.sqlite", "compare"]
 )
 def test_an_nsys_that_is_not_there_is_an_error_always(
-    gaps, harness, report: Path, tmp_path: Path, command: str
+    gaps, inside, report: Path, tmp_path: Path, command: str
 ) -> None:
     """With an export in the cache, and with traces that need none."""
     from .build import decode_loop
@@ -160,7 +160,7 @@ def test_an_nsys_that_is_not_there_is_an_error_always(
     name, *options = command.split()
     for trace in (report, "good.sqlite"):
         traces = [trace] * (2 if name == "compare" else 1)
-        run = harness(name, *traces, *options, "--nsys", "/nowhere/nsys",
+        run = inside(name, *traces, *options, "--nsys", "/nowhere/nsys",
                       HARNESS_CACHE=str(tmp_path / "cache"))  # fmt: skip
         (line,) = run.stderr.strip().splitlines()
         assert run.returncode == 2
@@ -168,15 +168,15 @@ def test_an_nsys_that_is_not_there_is_an_error_always(
         assert run.stdout == ""
 
 
-def test_files_that_are_no_reports_are_named_and_the_advice_fits(harness, tmp_path: Path) -> None:
+def test_files_that_are_no_reports_are_named_and_the_advice_fits(inside, tmp_path: Path) -> None:
     nsys = shutil.which("nsys")
     if nsys is None:
         pytest.skip("nsys is not on PATH: its own words about bad reports not checked")
     for name in ("junk.nsys-rep", "j2.nsys-rep"):
         (tmp_path / name).write_text("no report at all")
     where = {"HARNESS_CACHE": str(tmp_path / "cache")}
-    both = harness("gaps", "junk.nsys-rep", "j2.nsys-rep", **where)
-    one = harness("report", "junk.nsys-rep", "-o", "page.html", **where)
+    both = inside("gaps", "junk.nsys-rep", "j2.nsys-rep", **where)
+    one = inside("report", "junk.nsys-rep", "-o", "page.html", **where)
     *lines, last = both.stderr.strip().splitlines()
     assert last == "harness: error: 0 of 2 traces could be analysed [some-failed]"
     names = ("junk.nsys-rep", "j2.nsys-rep", "junk.nsys-rep")
@@ -188,7 +188,7 @@ def test_files_that_are_no_reports_are_named_and_the_advice_fits(harness, tmp_pa
         assert "space" not in line
     assert both.returncode == one.returncode == 1
     assert kept(tmp_path) == []
-    scrubbed = harness("scrub", "junk.nsys-rep", "-o", "clean.sqlite", **where)
+    scrubbed = inside("scrub", "junk.nsys-rep", "-o", "clean.sqlite", **where)
     assert scrubbed.returncode == 1
 
 
@@ -246,16 +246,16 @@ def test_an_interrupt_removes_an_export_that_is_not_kept(
     assert kept(tmp_path) == []
 
 
-def test_exports_are_listed_with_their_size(gaps, harness, report: Path, tmp_path: Path) -> None:
+def test_exports_are_listed_with_their_size(gaps, inside, report: Path, tmp_path: Path) -> None:
     gaps()
     where = {"HARNESS_CACHE": str(tmp_path / "cache")}
     size = sum(p.stat().st_size for p in (tmp_path / "cache").rglob("*") if p.is_file())
-    line, traces, exports = harness("cache", **where).stdout.splitlines()
+    line, traces, exports = inside("cache", **where).stdout.splitlines()
     assert line.split()[0] == f"{size / 1e3:.0f}"
     assert line.endswith(f"export of {report}")
     assert traces.split()[:2] == ["0", "kB"]
     assert exports.split()[0] == f"{size / 1e3:.0f}"
-    assert f"{size / 1e3:.0f} kB" in harness("cache", "clear", **where).stderr
+    assert f"{size / 1e3:.0f} kB" in inside("cache", "clear", **where).stderr
     assert kept(tmp_path) == []
 
 
@@ -283,9 +283,9 @@ def test_two_at_once_both_succeed(gaps, report: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "says"), [(None, "No such file"), (b"", "is empty; record it again")]
 )
-def test_reports_that_are_none(harness, tmp_path: Path, content: bytes | None, says: str) -> None:
+def test_reports_that_are_none(inside, tmp_path: Path, content: bytes | None, says: str) -> None:
     if content is not None:
         (tmp_path / "bad.nsys-rep").write_bytes(content)
-    run = harness("gaps", "bad.nsys-rep", HARNESS_CACHE=str(tmp_path / "cache"))
+    run = inside("gaps", "bad.nsys-rep", HARNESS_CACHE=str(tmp_path / "cache"))
     assert run.returncode == 1
     assert says in run.stderr.splitlines()[0]

@@ -246,27 +246,27 @@ def test_names(path: str, rank: int | None) -> None:
     assert rank_in_path(path)[0] == rank
 
 
-def test_what_a_user_sees(harness, tmp_path: Path) -> None:
+def test_what_a_user_sees(inside, tmp_path: Path) -> None:
     job(tmp_path, steady([10, 10, 60]), steady([85, 85, 85]))
     names = [f"job-rank{r}.sqlite" for r in range(3)]
-    run = harness("gaps", *names, "--by", "rank")
+    run = inside("gaps", *names, "--by", "rank")
     assert (run.returncode, run.stderr) == (0, "")
     assert max(map(len, run.stdout.splitlines())) <= 80
     assert "Rank 2 makes the others wait 50.0 µs per step" in run.stdout
-    assert "Rank 2 makes the others wait" in harness("gaps", *names).stdout
+    assert "Rank 2 makes the others wait" in inside("gaps", *names).stdout
     assert (
         "Rank 2 makes the others wait"
-        in harness("gaps", *names, "--by", "rank", "--format", "md").stdout
+        in inside("gaps", *names, "--by", "rank", "--format", "md").stdout
     )
-    known = json.loads(harness("gaps", *names, "--by", "rank", "--format", "json").stdout)
+    known = json.loads(inside("gaps", *names, "--by", "rank", "--format", "json").stdout)
     (straggler,) = known["stragglers"]
     assert (straggler["straggler"], straggler["made_wait_ns"]) == (2, 50 * US)
     assert (straggler["extra_cause"], straggler["extra_ns"]) == ("host", 50 * US)
     assert [row["rank"] for row in known["by_rank"]] == [0, 1, 2]
-    text = harness("gaps", *names, "--by", "rank", "--format", "csv").stdout
+    text = inside("gaps", *names, "--by", "rank", "--format", "csv").stdout
     rows = list(csv.DictReader(io.StringIO(text)))
     assert [float(row["made_wait_ns"]) for row in rows] == [0, 0, 50 * US]
-    alone = harness("gaps", names[0], "--by", "rank")
+    alone = inside("gaps", names[0], "--by", "rank")
     assert "ranks not compared: one rank has nobody to wait for it" in " ".join(
         alone.stdout.split()
     )

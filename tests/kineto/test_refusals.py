@@ -81,13 +81,13 @@ def test_the_name_does_not_matter(tmp_path: Path) -> None:
     assert len(open_trace(path).operations) == 4
 
 
-def test_command_line(tmp_path: Path, harness) -> None:
+def test_command_line(tmp_path: Path, inside) -> None:
     (tmp_path / "t.json.gz").write_bytes(ZIPPED)
-    done = harness("gaps", "t.json.gz", "--format", "json")
+    done = inside("gaps", "t.json.gz", "--format", "json")
     assert done.returncode == 0, done.stderr
     assert '"producer": "torch.profiler"' in done.stdout
     (tmp_path / "bad.json").write_bytes(GOOD[:-400])
-    done = harness("gaps", "bad.json")
+    done = inside("gaps", "bad.json")
     assert done.returncode == 1
     assert "cut short" in done.stderr
     assert "Traceback" not in done.stderr

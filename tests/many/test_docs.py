@@ -24,8 +24,8 @@ def test_output_shown_is_output_given(harness, tmp_path: Path) -> None:
     assert done.stdout.strip() == re.sub("^    ", "", shown[2], flags=re.M).strip()
 
 
-def test_options_shown_are_known(harness) -> None:
-    known = harness("gaps", "--help").stdout
+def test_options_shown_are_known(inside) -> None:
+    known = inside("gaps", "--help").stdout
     for line in re.findall(r"^    harness gaps .*$", PAGE, re.M):
         for option in re.findall(r"(?<= )--?[a-z]+", line.partition("#")[0]):
             assert option in known, line

@@ -58,10 +58,10 @@ def test_report_writes_one_page_and_says_so(harness: Run, tmp_path: Path) -> Non
     ],
 )
 def test_mistakes_end_in_one_line_and_a_code(
-    harness: Run, tmp_path: Path, trace: Path, arguments: list[str], code: int, told: str
+    inside: Run, tmp_path: Path, trace: Path, arguments: list[str], code: int, told: str
 ) -> None:
     before = sorted(tmp_path.iterdir())
-    done = harness(*(a.format(trace=trace) for a in arguments))
+    done = inside(*(a.format(trace=trace) for a in arguments))
     assert done.returncode == code, done.stderr
     assert told in done.stderr
     assert "Traceback" not in done.stderr
@@ -78,23 +78,23 @@ def test_mistakes_end_in_one_line_and_a_code(
     ],
 )
 def test_nothing_is_overwritten_without_force(
-    harness: Run, tmp_path: Path, trace: Path, arguments: list[str]
+    inside: Run, tmp_path: Path, trace: Path, arguments: list[str]
 ) -> None:
     target = tmp_path / arguments[-1]
     target.write_text("mine")
-    done = harness(*arguments, trace)
+    done = inside(*arguments, trace)
     assert done.returncode == 1
     assert "exists; add --force" in done.stderr
     assert target.read_text() == "mine"
-    assert harness(*arguments, trace, "--force").returncode == 0
+    assert inside(*arguments, trace, "--force").returncode == 0
     assert target.read_text() != "mine"
 
 
 def test_a_broken_trace_fails_and_the_others_are_shown(
-    harness: Run, tmp_path: Path, trace: Path
+    inside: Run, tmp_path: Path, trace: Path
 ) -> None:
     (tmp_path / "broken.sqlite").write_text("no database")
-    done = harness("report", trace, "broken.sqlite", "-o", "page.html")
+    done = inside("report", trace, "broken.sqlite", "-o", "page.html")
     assert done.returncode == 1
     assert "1 of 2 traces could be analysed" in done.stderr
     assert "broken.sqlite</strong> could not be analysed" in (tmp_path / "page.html").read_text()
@@ -115,27 +115,27 @@ def test_show_draws_a_step_at_80_columns(harness: Run, trace: Path) -> None:
     assert "Longest gap: 28.0 µs" in done.stdout
 
 
-def test_show_without_a_number_takes_the_worst_step(harness: Run, trace: Path) -> None:
-    assert harness("show", trace).stdout.startswith("sync (synthetic): step 9\n")
-    median = harness("show", trace, "--gap", "median")
+def test_show_without_a_number_takes_the_worst_step(inside: Run, trace: Path) -> None:
+    assert inside("show", trace).stdout.startswith("sync (synthetic): step 9\n")
+    median = inside("show", trace, "--gap", "median")
     assert not median.stdout.startswith("sync (synthetic): step 9\n")
 
 
-def test_show_takes_patterns_and_traces_without_steps(harness: Run, public_traces: Path) -> None:
+def test_show_takes_patterns_and_traces_without_steps(inside: Run, public_traces: Path) -> None:
     real = public_traces / "power_iteration.sqlite"
-    done = harness("show", real, "--step", "Step *", "--step", "200")
+    done = inside("show", real, "--step", "Step *", "--step", "200")
     assert done.returncode == 0, done.stderr
     assert "IO 190" in done.stdout
-    copies = harness("show", public_traces / "h100_2gpu_copy_bound.sqlite")
+    copies = inside("show", public_traces / "h100_2gpu_copy_bound.sqlite")
     assert copies.returncode == 0, copies.stderr
     assert "the worst gap" in copies.stdout
 
 
-def test_figures_are_whole_svg_and_png(harness: Run, tmp_path: Path) -> None:
+def test_figures_are_whole_svg_and_png(inside: Run, tmp_path: Path) -> None:
     path = loop(tmp_path / "a.sqlite", kernel=HOSTILE, inner=HOSTILE)
     for name in ("light.svg", "dark.svg", "figure.png"):
         dark = ["--dark"] if name.startswith("dark") else []
-        done = harness("show", path, "--step", "9", "-o", name, *dark)
+        done = inside("show", path, "--step", "9", "-o", name, *dark)
         assert done.returncode == 0, done.stderr
     light = (tmp_path / "light.svg").read_text()
     root = ET.fromstring(light)
@@ -164,8 +164,8 @@ def test_a_missing_renderer_is_named(harness: Run, tmp_path: Path, trace: Path) 
     assert "nsys-harness[figures]" in done.stderr
 
 
-def test_plot_follows_the_table(harness: Run) -> None:
-    plain, plotted = harness("gaps", *EXAMPLES), harness("gaps", *EXAMPLES, "--plot")
+def test_plot_follows_the_table(inside: Run) -> None:
+    plain, plotted = inside("gaps", *EXAMPLES), inside("gaps", *EXAMPLES, "--plot")
     assert plotted.returncode == 0, plotted.stderr
     assert plotted.stdout.startswith(plain.stdout)
     drawn = plotted.stdout[len(plain.stdout) :]
@@ -176,23 +176,23 @@ def test_plot_follows_the_table(harness: Run) -> None:
     assert "├Check Stop Condition" in drawn
 
 
-def test_exports_write_what_they_say(harness: Run, tmp_path: Path, trace: Path) -> None:
+def test_exports_write_what_they_say(inside: Run, tmp_path: Path, trace: Path) -> None:
     for name in ("a.json", "gaps.csv", "gaps.parquet"):
-        done = harness("export", trace, "-o", name)
+        done = inside("export", trace, "-o", name)
         assert done.returncode == 0, done.stderr
         assert done.stdout == ""
     document = json.loads((tmp_path / "a.json").read_text())
     assert document["displayTimeUnit"] == "ns"
     csv = pd.read_csv(tmp_path / "gaps.csv")
     assert len(csv) == len(pd.read_parquet(tmp_path / "gaps.parquet"))
-    piped = harness("export", trace, "--to", "csv", "--rows", "steps")
+    piped = inside("export", trace, "--to", "csv", "--rows", "steps")
     assert piped.stdout.splitlines()[0].startswith("trace,strategy,origin,device,pid,tid,pattern,")
     assert len(piped.stdout.splitlines()) == 15
 
 
-def test_a_further_gz_packs_it(harness: Run, tmp_path: Path, trace: Path) -> None:
+def test_a_further_gz_packs_it(inside: Run, tmp_path: Path, trace: Path) -> None:
     for name in ("a.json", "a.json.gz", "b.json.gz", "a.csv.gz"):
-        assert harness("export", trace, "-o", name).returncode == 0
+        assert inside("export", trace, "-o", name).returncode == 0
     packed = (tmp_path / "a.json.gz").read_bytes()
     assert gzip.decompress(packed) == (tmp_path / "a.json").read_bytes()
     assert packed == (tmp_path / "b.json.gz").read_bytes()
@@ -200,10 +200,10 @@ def test_a_further_gz_packs_it(harness: Run, tmp_path: Path, trace: Path) -> Non
 
 
 def test_a_window_of_steps_is_all_that_a_timeline_holds(
-    harness: Run, tmp_path: Path, trace: Path
+    inside: Run, tmp_path: Path, trace: Path
 ) -> None:
-    assert harness("export", trace, "-o", "all.json").returncode == 0
-    assert harness("export", trace, "--steps", "4:6", "-o", "two.json").returncode == 0
+    assert inside("export", trace, "-o", "all.json").returncode == 0
+    assert inside("export", trace, "--steps", "4:6", "-o", "two.json").returncode == 0
     whole, two = (
         [e for e in json.loads((tmp_path / n).read_text())["traceEvents"] if e["ph"] == "X"]
         for n in ("all.json", "two.json")
@@ -213,26 +213,26 @@ def test_a_window_of_steps_is_all_that_a_timeline_holds(
     assert len(two) < len(whole) / 4
 
 
-def test_every_exporter_and_its_rows_are_offered(harness: Run) -> None:
+def test_every_exporter_and_its_rows_are_offered(inside: Run) -> None:
     from harness.analysis.exports.base import ROWS, exporters
 
-    told = harness("export", "--help").stdout
+    told = inside("export", "--help").stdout
     assert "|".join(sorted(exporters(), key=["perfetto", "csv", "parquet"].index)) in told
     assert "|".join(ROWS) in told
 
 
-def test_the_window_of_the_whole_recording(harness: Run, tmp_path: Path, trace: Path) -> None:
+def test_the_window_of_the_whole_recording(inside: Run, tmp_path: Path, trace: Path) -> None:
     """`--window capture` means the same to every command."""
     found = {}
     for window in ("operations", "capture"):
         options = ("--window", window)
-        told = harness("gaps", trace, *options, "--format", "json")
+        told = inside("gaps", trace, *options, "--format", "json")
         found[window] = json.loads(told.stdout)["traces"][0]["devices"][0]
-        rows = harness("export", trace, *options, "--to", "csv")
+        rows = inside("export", trace, *options, "--to", "csv")
         gaps = pd.read_csv(io.StringIO(rows.stdout))
         assert gaps["length_ns"].sum() == found[window]["idle_ns"]
         page = tmp_path / f"{window}.html"
-        done = harness("report", trace, *options, "-o", page)
+        done = inside("report", trace, *options, "-o", page)
         assert done.returncode == 0, done.stderr
         values = {
             value
@@ -241,15 +241,15 @@ def test_the_window_of_the_whole_recording(harness: Run, tmp_path: Path, trace: 
             for _, value in row
         }
         assert str(found[window]["window_ns"]) in values
-        shown = harness("show", trace, *options)
+        shown = inside("show", trace, *options)
         assert shown.returncode == 0, shown.stderr
     assert found["capture"]["window_ns"] > found["operations"]["window_ns"]
 
 
 @pytest.mark.parametrize("command", ["gaps", "report", "show", "export"])
-def test_a_missing_folder_is_said_before_any_trace_is_read(harness: Run, command: str) -> None:
+def test_a_missing_folder_is_said_before_any_trace_is_read(inside: Run, command: str) -> None:
     suffix = {"gaps": "json", "report": "html", "show": "svg", "export": "csv"}[command]
-    done = harness(command, "no-such-trace.sqlite", "-o", f"nowhere/x.{suffix}")
+    done = inside(command, "no-such-trace.sqlite", "-o", f"nowhere/x.{suffix}")
     assert done.returncode == 1
     assert (
         done.stderr

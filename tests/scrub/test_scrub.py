@@ -267,24 +267,24 @@ def test_every_figure_stays(path, public_traces, inside, tmp_path):
     assert raw(again) == raw(clean)
 
 
-def test_the_command(trace, harness, tmp_path):
+def test_the_command(trace, inside, tmp_path):
     plant(trace)
-    done = harness("scrub", trace, "-o", "clean.sqlite")
+    done = inside("scrub", trace, "-o", "clean.sqlite")
     assert done.returncode == 0, done.stderr
     assert CANARY not in done.stdout + done.stderr
     assert max(map(len, done.stdout.splitlines())) <= 80
     assert "  TARGET_INFO_SYSTEM_ENV (3 rows)" in done.stdout
     assert "Left out: not known, and with text\n  UNHEARD_OF (3 rows)" in done.stdout
-    again = harness("scrub", trace, "-o", "clean.sqlite")
+    again = inside("scrub", trace, "-o", "clean.sqlite")
     assert again.returncode == 1
     assert "clean.sqlite exists; add --force" in again.stderr
-    same = harness("scrub", "run.sqlite", "-o", "run.sqlite", "--force")
+    same = inside("scrub", "run.sqlite", "-o", "run.sqlite", "--force")
     assert (same.returncode, "is the input run.sqlite" in same.stderr) == (2, True)
     for bad, code, words in (
         ("clean.txt", 2, "let its name end in .sqlite"),
         ("nowhere/clean.sqlite", 1, "nowhere is not a directory; create it first"),
     ):
-        refused = harness("scrub", trace, "-o", bad)
+        refused = inside("scrub", trace, "-o", bad)
         assert (refused.returncode, words in refused.stderr) == (code, True)
 
 
