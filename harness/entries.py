@@ -61,7 +61,7 @@ ROOMS = (
     Room("Scrubbing", ("scrub.errors",)),
     Room("Exports", ("analysis.exports.errors",)),
     Room("GUI", ("errors.gui",)),
-    Room("Models", ("decode.errors", "runtime.errors", "decode.remarks")),
+    Room("Models", ("decode.errors", "decode.remarks", "runtime.errors")),
     Room("Bench", ("bench.errors", "bench.remarks", "analysis.compare.remarks")),
     Room(
         "Simulation",

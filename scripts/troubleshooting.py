@@ -24,9 +24,9 @@ HEAD = """# Troubleshooting
 
 Every error is one line on standard error, `harness: error: MESSAGE; what to do [CODE]`. This page
 has an entry for each code, and below it the messages that bear it, with `…` where a message names
-something of yours: search the page for the code or for words of the message. `harness explain CODE`
-prints the same entry. Verdicts, warnings and notes, which end nothing, have entries too. Lines that
-begin with `Usage:` are about the spelling of a command line; `--help` shows it.
+something of yours: search the page for the code or for words of the message. `harness explain`
+with a code prints the same entry. Verdicts, warnings and notes, which end nothing, have entries
+too. Lines that begin with `Usage:` are about the spelling of a command line; `--help` shows it.
 
 `harness doctor` finds most of what stops a recording. Exit codes: 0 done; 1 failed; 2 the command
 line makes no sense; 3 slower than `--fail-above`; 125 a recording failed through no fault of the

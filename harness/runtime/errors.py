@@ -1,18 +1,8 @@
-"""What a device cannot do here."""
+"""Why a device cannot run what was asked of it."""
 
 from __future__ import annotations
 
 from ..errors import HarnessError
-
-
-class NoDeviceLoop(HarnessError):
-    """The loop on the device could not be built or launched.
-
-    It needs CUDA 12.4 or newer; CUDA's error is named. `cuda-graph-deferred` is the next best.
-    """
-
-    code = "no-device-loop"
-    remedy = "it needs CUDA 12.4 or newer; choose cuda-graph-deferred"
 
 
 class NoCudaGraphs(HarnessError):
@@ -30,3 +20,13 @@ class NoCudaDevice(HarnessError):
 
     code = "no-cuda-device"
     remedy = "run on a GPU machine, or choose --device cpu"
+
+
+class NoDeviceLoop(HarnessError):
+    """The loop on the device could not be built or launched.
+
+    It needs CUDA 12.4 or newer; CUDA's error is named. `cuda-graph-deferred` is the next best.
+    """
+
+    code = "no-device-loop"
+    remedy = "it needs CUDA 12.4 or newer; choose cuda-graph-deferred"
