@@ -9,11 +9,12 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 demo: $(VENV)/.record
 	@$(BIN)/python scripts/demo.py
 
-# A file's tests share what they set up, so each file stays with one worker. The order of files, and of
-# tests in a file, follows from SEED: `make test SEED=7` is another one.
+# A file's tests share what they set up, so each file stays with one worker; one more than cores, since
+# many tests wait for a process. The order of files, and of tests in a file, follows from SEED.
 SEED ?= 1
+WORKERS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 8 ? cores + 1 : 8)))
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile --randomly-seed=$(SEED)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --randomly-seed=$(SEED)
 
 faults: $(VENV)/.dev
 	HARNESS_FAULTS=full $(BIN)/python -m pytest tests/faults -rP

@@ -137,27 +137,38 @@ import sys, torch
 from torch.profiler import ProfilerActivity, profile, record_function, schedule
 torch.set_num_threads(1)
 a = torch.ones(8, 8, requires_grad=True)
-p = profile(activities=[ProfilerActivity.CPU], with_stack=sys.argv[2] == "stack",
-            schedule=schedule(wait=1, warmup=1, active=12, repeat=1),
-            on_trace_ready=lambda p: p.export_chrome_trace(sys.argv[1]))
-with p:
-    for step in range(16):
-        with record_function(sys.argv[3]):
-            loss = (a @ a).sum()
-        loss.backward()
-        p.step()
+for path, stack, name in zip(*[iter(sys.argv[1:])] * 3):
+    p = profile(activities=[ProfilerActivity.CPU], with_stack=stack == "stack",
+                schedule=schedule(wait=1, warmup=1, active=12, repeat=1),
+                on_trace_ready=lambda p: p.export_chrome_trace(path))
+    with p:
+        for step in range(16):
+            with record_function(name):
+                loss = (a @ a).sum()
+            loss.backward()
+            p.step()
 """
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of recordings by this machine's PyTorch, `STACK.ENDING`, and one with a quote."""
+    folder = tmp_path_factory.mktemp("recorded")
+    wanted = [
+        (str(folder / f"{stack}.{ending}"), stack, "Forward, {}[]")
+        for stack in ("stack", "plain")
+        for ending in ("json", "json.gz")
+    ]
+    wanted.append((str(folder / "quote.json"), "plain", 'Forward "fast"'))
+    command = [sys.executable, "-c", RECORD, *(word for one in wanted for word in one)]
+    subprocess.run(command, check=True, capture_output=True)
+    return folder
 
 
 @pytest.mark.parametrize("ending", ["json", "json.gz"])
 @pytest.mark.parametrize("stack", ["stack", "plain"])
-def test_recorded_here_and_now(tmp_path: Path, ending: str, stack: str) -> None:
-    path = tmp_path / f"cpu.{ending}"
-    subprocess.run(
-        [sys.executable, "-c", RECORD, str(path), stack, "Forward, {}[]"],
-        check=True,
-        capture_output=True,
-    )
+def test_recorded_here_and_now(recorded: Path, ending: str, stack: str) -> None:
+    path = recorded / f"{stack}.{ending}"
     report = analyze(path)
     assert [v.code for v in report.verdicts] == ["host-only"]
     (host,) = report.host
@@ -172,11 +183,9 @@ def test_recorded_here_and_now(tmp_path: Path, ending: str, stack: str) -> None:
     assert sorted((series.end - series.start).tolist()) == expected
 
 
-def test_a_quote_that_pytorch_does_not_escape(tmp_path: Path) -> None:
+def test_a_quote_that_pytorch_does_not_escape(recorded: Path) -> None:
     """PyTorch writes names as they are: with a quote in one, its JSON is none."""
-    path = tmp_path / "cpu.json"
-    command = [sys.executable, "-c", RECORD, str(path), "plain", 'Forward "fast"']
-    subprocess.run(command, check=True, capture_output=True)
+    path = recorded / "quote.json"
     with pytest.raises(ValueError, match="delimiter"):
         json.loads(path.read_bytes())
     with pytest.raises(TraceError, match=r'no valid JSON.*near .*Forward "fast'):
