@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Generator
@@ -27,6 +28,12 @@ def _no_skip_in_ci(report: pytest.TestReport | pytest.CollectReport) -> None:
     if not MAY_SKIP.search(reason):
         report.outcome = "failed"
         report.longrepr = f"skipped where CI=true: {reason}"
+
+
+def pytest_configure() -> None:
+    """A job in the background of a shell ignores Ctrl-C, and so would all that tests start."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True)
