@@ -8,7 +8,7 @@ import subprocess
 import sys
 import sysconfig
 import venv
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -132,14 +132,19 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trapped(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Place:
     """A folder of traces where every name that anyone could import is taken."""
     place = fresh(installed, tmp_path_factory.mktemp("trapped"))
+    standard = sys.stdlib_module_names - set(sys.builtin_module_names)
+    take(place, {*standard, *NEEDED, *OURS}, PACKAGES)
+    return place
+
+
+def take(place: Place, modules: Iterable[str], packages: Iterable[str] = ()) -> None:
+    """Lay modules and packages into its folder that tell when they are imported, and fail."""
     trap = TRAP.format(marks=str(place.marks))
-    taken = sys.stdlib_module_names - set(sys.builtin_module_names)
-    for name in (*taken, *NEEDED, *OURS):
+    for name in modules:
         (place.folder / f"{name}.py").write_text(trap)
-    for name in PACKAGES:
+    for name in packages:
         (place.folder / name).mkdir()
         (place.folder / name / "__init__.py").write_text(trap)
-    return place
 
 
 @pytest.fixture(scope="module")

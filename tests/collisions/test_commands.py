@@ -13,7 +13,7 @@ import pytest
 from harness.commands import MODULES
 
 from ..conftest import ROOT
-from .conftest import Place
+from .conftest import NEEDED, Place, fresh, take
 
 SYNC, KV, PIPELINED = "example-sync.sqlite", "h100-kv-cache.sqlite", "h100-pipelined.sqlite"
 SMALL = ("--model", "tiny", "--batch-size", "1")
@@ -82,20 +82,16 @@ def test_a_command_keeps_a_path_of_its_own(clean: Place, tmp_path: Path, how: tu
     assert done.returncode == 0, done.stderr
 
 
-def test_python_m_harness_falls_for_two_names_alone(clean: Place, trapped: Place) -> None:
-    """A harness that lies here it takes for ours, and importlib is what -m itself imports first."""
+def test_python_m_harness_runs_what_is_called_harness_alone(
+    installed: Path, clean: Place, tmp_path: Path
+) -> None:
+    """A module of that name here it takes for ours, and what -m itself imports comes before us."""
+    place = fresh(installed, tmp_path)
+    take(place, {*NEEDED, "analysis", "json", "typing", "subprocess", "multiprocessing", "signal"})
     words = ("python", "-m", "harness", "gaps", KV, PIPELINED, "--format", "csv", "--jobs", "2")
-    known = clean.run(*words)
-    hidden = [trapped.folder / name for name in ("harness", "harness.py", "importlib.py")]
-    for path in hidden:
-        path.rename(trapped.folder.parent / path.name)
-    try:
-        done = trapped.run(*words)
-    finally:
-        for path in hidden:
-            (trapped.folder.parent / path.name).rename(path)
+    known, done = clean.run(*words), place.run(*words)
     assert (done.returncode, done.stdout) == (0, known.stdout), done.stderr
-    assert trapped.untouched()
+    assert place.untouched()
 
 
 API = """
