@@ -6,6 +6,7 @@ import os
 from dataclasses import replace
 
 from .idle.counts import Counted, count_rows
+from .idle.errors import NoSuchDevice, TooManyThreads
 from .idle.figures import summarize_host
 from .idle.gaps import edges
 from .idle.kept import known_facts, known_steps
@@ -16,7 +17,7 @@ from .idle.parts import Parts, StoredParts, WholeParts
 from .idle.sizes import Progress, Sizes, quiet
 from .idle.steps import MAX_SERIES, Steps, find_steps
 from .idle.totals import Totals
-from .model.errors import TraceError
+from .model.errors import NotEnoughMemory
 from .model.trace import Trace
 from .outline import OutlinedGaps, OutlinedTrace
 from .question import Question
@@ -72,7 +73,7 @@ def _in_memory(trace: Trace, question: Question) -> _Opened:
 
 def _stored(store: Store, question: Question, sizes: Sizes, progress: Progress) -> _Opened:
     if question.infer:
-        raise TraceError(
+        raise NotEnoughMemory(
             f"{store.path}: --infer-steps needs the whole trace in memory",
             remedy="name the steps with --step, or allow more with --memory",
         )
@@ -114,10 +115,12 @@ def _devices(
         devices = tuple(d for d in devices if source.devices[d].ordinal == question.device)
         if not devices:
             said = ", ".join(map(str, there)) or "none"
-            raise TraceError(f"{source.path} has no work on device {question.device} (has: {said})")
+            raise NoSuchDevice(
+                f"{source.path} has no work on device {question.device} (has: {said})"
+            )
     pairs = sum(device in devices for _, device in launched)
     if pairs > MAX_SERIES:
-        raise TraceError(
+        raise TooManyThreads(
             f"{source.path}: {threads} threads with steps on {len(source.devices)} GPUs "
             f"are {pairs} pairs, more than the {MAX_SERIES} that can be told apart",
             remedy="choose ranges of fewer threads with --step, or one GPU with --device",

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..model.arrays import Bool, Code8
-from ..model.errors import TraceError
 from ..model.intervals import Int64, Intervals
 from ..model.trace import Device, Trace
 from ..question import Question
 from ..store.opened import Store
+from .errors import NoCaptureTime, WindowEndsFirst
 from .steps import StepSeries
 
 _T = TypeVar("_T", np.int64, np.int32)
@@ -170,13 +170,12 @@ def edges(trace: Trace | Store, question: Question) -> tuple[int | None, int | N
     if question.capture:
         duration = trace.source.duration_ns
         if duration is None:
-            raise TraceError(
-                f"{trace.path}: --window capture needs ANALYSIS_DETAILS.duration, which is absent",
-                remedy="leave --window out, or give --start and --end",
+            raise NoCaptureTime(
+                f"{trace.path}: --window capture needs ANALYSIS_DETAILS.duration, which is absent"
             )
         lo, hi = (0 if lo is None else lo), (duration if hi is None else hi)
     if lo is not None and hi is not None and hi <= lo:
-        raise TraceError(f"the window ends ({hi} ns) no later than it starts ({lo} ns)")
+        raise WindowEndsFirst(f"the window ends ({hi} ns) no later than it starts ({lo} ns)")
     return lo, hi
 
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..model.arrays import Bool, Code, factorize
-from ..model.errors import TraceError
 from ..model.intervals import Int64
 from ..model.source import PROFILER_STEP_NAME, TORCH_PROFILER, Source
 from ..model.trace import Thread, Trace
 from ..question import DEFAULT_STEP, StepPattern
+from .errors import TooManyThreads
 
 MAX_SERIES = 128
 """Series of steps, and pairs of a series and a GPU, that one report is made for."""
@@ -97,10 +97,9 @@ def find_steps(trace: Trace, patterns: tuple[StepPattern, ...] = (DEFAULT_STEP,)
         matching = _matching(trace, pattern)
         threads = len(np.unique(trace.ranges.thread[matching]))
         if len(series) + threads > MAX_SERIES:
-            raise TraceError(
+            raise TooManyThreads(
                 f"{trace.path}: ranges on {len(series) + threads} threads match the step pattern, "
-                f"more than the {MAX_SERIES} that can be told apart",
-                remedy="choose ranges of fewer threads with --step",
+                f"more than the {MAX_SERIES} that can be told apart"
             )
         chosen = _outermost(trace, matching)
         if len(chosen) == 0:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import pickle
+from pathlib import Path
 
 from harness.analysis.idle.errors import NoSuchStep
 from harness.analysis.model.errors import TraceError
@@ -47,3 +49,19 @@ def test_errors_travel_between_processes_as_they_are() -> None:
             error.exit_code,
             vars(error),
         )
+
+
+def test_every_error_that_is_raised_has_a_code() -> None:
+    bare = {"TraceError", "HarnessError", "UsageError", "CaptureError"}
+    root = Path(__file__).parents[2]
+    found = [
+        f"{path.relative_to(root)}:{node.lineno}"
+        for folder in ("analysis", "harness")
+        for path in (root / folder).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Raise)
+        and isinstance(node.exc, ast.Call)
+        and isinstance(node.exc.func, ast.Name)
+        and node.exc.func.id in bare
+    ]
+    assert found == []

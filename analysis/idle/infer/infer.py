@@ -16,18 +16,17 @@ from numpy.typing import NDArray
 
 from ...model.arrays import Bool, Code, factorize
 from ...model.cuda_calls import synchronizing
-from ...model.errors import TraceError
 from ...model.intervals import Int64
 from ...model.names import operation_name
 from ...model.schema import NULL, CopyKind, Kind
 from ...model.trace import Trace
+from ..errors import NoLoopFound
 from ..steps import Steps, StepSeries
 from .period import COVERAGE, MIN_REPEATS, Loop, NoLoop, find_loop
 from .phase import Phase, Sequence, alike, boundaries, find_phase
 
 _SAME_WORK = 0.9
 """Cosine of two streams' operation counts from which they are taken to run the same body."""
-_REMEDY = "mark the steps (torch.cuda.nvtx.range, record_function) and use --step"
 
 
 @dataclass(frozen=True)
@@ -72,29 +71,26 @@ def infer_steps(trace: Trace, device: int | None = None) -> InferredSteps:
         if isinstance(found, Loop):
             loop, sequence, by_family = found, wider, True
     if isinstance(loop, NoLoop):
-        raise TraceError(
+        raise NoLoopFound(
             f"{trace.path}: no stable period in the {len(chosen)} operations of {streams}: "
             f"{loop.reason}",
-            remedy=_REMEDY,
         )
     phase = find_phase(sequence, loop)
     if not phase.marked or loop.period < 2:
-        raise TraceError(
+        raise NoLoopFound(
             f"{trace.path}: {loop.period} operations come back {len(loop.marks)} times on "
             f"{streams}, but nothing marks them as a step: no wait, no copy, no loop inside; a "
             "layer would look the same",
-            remedy=_REMEDY,
         )
     edges = boundaries(sequence, loop, phase)
     lengths = np.diff(edges)
     kept = alike(sequence.tokens, edges, loop)
     covered = int(lengths[kept].sum())
     if int(kept.sum()) < MIN_REPEATS or covered < COVERAGE * len(chosen):
-        raise TraceError(
+        raise NoLoopFound(
             f"{trace.path}: {loop.period} operations come back {int(kept.sum())} times on "
             f"{streams} and make up {covered / len(chosen):.0%} of its work: too little for the "
             "loop of the trace",
-            remedy=_REMEDY,
         )
     on_device = _inside_launches(trace.operations.launch[chosen], edges)
     series, other = _series(trace, chosen, sequence, edges, kept, loop, on_device)
@@ -122,10 +118,9 @@ def _rows(trace: Trace, device: int | None) -> Int64:
     rows = np.flatnonzero(launched & np.isin(operations.device, wanted))
     if len(rows) < MIN_REPEATS:
         where = "" if device is None else f" on device {device}"
-        raise TraceError(
+        raise NoLoopFound(
             f"{trace.path}: {len(rows)} GPU operations with a recorded launch{where}: no loop to "
             "find",
-            remedy=_REMEDY,
         )
     # One launch (a CUDA graph) may bring many operations: then they stand as they ran.
     return rows[np.lexsort((operations.start[rows], trace.calls.start[operations.launch[rows]]))]
