@@ -29,7 +29,7 @@ from timed import machine
 from harness.analysis.analyze import analyze
 from harness.analysis.idle.counts import count_rows
 from harness.analysis.idle.device_totals import DeviceTotals
-from harness.analysis.idle.gaps import DeviceGaps, find_gaps
+from harness.analysis.idle.gaps import DeviceGaps, device_gaps
 from harness.analysis.idle.launched import Extent, find_launches
 from harness.analysis.idle.owners import WholeSteps
 from harness.analysis.idle.parts import END, WholeParts
@@ -37,6 +37,7 @@ from harness.analysis.idle.sizes import Sizes
 from harness.analysis.idle.split import Split, split_whole
 from harness.analysis.idle.steps import find_steps
 from harness.analysis.model.memory import reuse_freed_memory
+from harness.analysis.model.trace import Trace
 from harness.analysis.question import Question, StepPattern
 from harness.analysis.readers.join import _TABLES
 from harness.analysis.readers.open import open_trace
@@ -68,10 +69,15 @@ def stages(clock: Clock, path: Path, step: str) -> None:
     steps = clock("find steps", lambda: find_steps(trace, (StepPattern.glob(step),)))
     parts = WholeParts(trace, WholeSteps(steps))
     clock("find what they launched", lambda: find_launches(parts))
-    gaps = clock("find gaps", lambda: find_gaps(trace))
+    gaps = clock("find gaps", lambda: found_gaps(trace))
     split = clock("attribute gaps to causes", lambda: [split_whole(trace, g, {}) for g in gaps])
     clock("add them up", lambda: [add_up(*one) for one in zip(gaps, split, strict=True)])
     clock("count rows, for verdicts", lambda: count_rows(Whole(trace), Sizes.all(trace)))
+
+
+def found_gaps(trace: Trace) -> list[DeviceGaps]:
+    found = (device_gaps(trace, device, None, None) for device in trace.devices)
+    return [gaps for gaps in found if gaps is not None]
 
 
 def add_up(gaps: DeviceGaps, split: Split) -> None:

@@ -10,9 +10,8 @@ import numpy as np
 from ..model.arrays import Bool, factorize, groups
 from ..model.intervals import Int64
 from ..model.schema import Kind
-from ..model.trace import Operations, Overheads, Strings, Trace
+from ..model.trace import Operations, Overheads, Strings
 from .cover import Cover
-from .gaps import DeviceGaps
 
 NVIDIA_OVERHEAD = ("CUDA profiling data flush", "CUDA profiling stop")
 """NVIDIA's gpu_gaps rule counts these overhead rows as busy."""
@@ -106,16 +105,6 @@ class OtherDefinitions:
             ),
             self._nvidia.result(),
         )  # fmt: skip
-
-
-def compare_definitions(trace: Trace, gaps: DeviceGaps) -> tuple[Definition, ...]:
-    """All of them for a device of a trace in memory."""
-    others, streams = OtherDefinitions(trace.overheads, trace.strings), Streams()
-    found = Clipped.to(trace.operations, gaps.rows, gaps.window_start, gaps.window_end)
-    others.extend(found)
-    others.add(found, gaps.length)
-    add_streams(streams, found)
-    return others.result(gaps.idle_ns, len(gaps), gaps.window_ns, streams)
 
 
 class _NvidiaRule:

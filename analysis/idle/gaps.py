@@ -82,24 +82,11 @@ class DeviceGaps:
         return slice(first, max(first, stop))
 
 
-def find_gaps(trace: Trace, question: Question | None = None) -> tuple[DeviceGaps, ...]:
-    """The gaps of every device; devices without an operation in the window are left out.
-
-    Promise: for each device busy_ns + idle_ns == window_ns, checked.
-    """
-    lo, hi = edges(trace, question or Question()) if trace.devices else (None, None)
-    found = []
-    for device in trace.devices:
-        gaps = device_gaps(trace, device, lo, hi)
-        if gaps is not None:
-            found.append(gaps)
-    return tuple(found)
-
-
 def device_gaps(trace: Trace, device: Device, lo: int | None, hi: int | None) -> DeviceGaps | None:
     """The gaps of one device in `[lo, hi)`, or None where it does nothing there.
 
-    An edge that is None is where its operations begin or end.
+    An edge that is None is where its operations begin or end. Promise: busy_ns + idle_ns ==
+    window_ns, checked.
     """
     operations = trace.operations
     rows: Int64 | slice = slice(None)

@@ -119,10 +119,8 @@ def test_definitions_name_every_verdict_and_no_other() -> None:
 
 
 def test_definitions_name_the_other_definitions(tmp_path: Path) -> None:
-    from harness.analysis.idle.definitions import compare_definitions
-
-    found = analysed(decode_loop(), tmp_path)
-    names = {d.name for d in compare_definitions(found.trace, found.gaps[0])} - {"harness"}
+    rows = analysed(decode_loop(), tmp_path).details(0, Question(definitions=True)).definitions
+    names = {d.name for d in rows} - {"harness"}
     section = DEFINITIONS.partition("## Other people")[2].partition("## ")[0]
     assert set(re.findall(r"^\| `([a-z0-9-]+)`", section, re.MULTILINE)) == names
 

@@ -8,9 +8,8 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from harness.analysis.idle.gaps import find_gaps
+from harness.analysis.analyze import analyze
 from harness.analysis.question import Question
-from harness.analysis.readers.open import open_trace
 
 from .build import US, builder, decode_loop, report
 
@@ -35,7 +34,7 @@ def test_gaps_are_the_maximal_idle_stretches(tmp_path: Path, given_rows, reverse
             lines[device][start : start + length] = True
     path = tmp_path / "t.sqlite"
     trace.write(path, force=True)
-    for found in find_gaps(open_trace(path)) if any(x.any() for x in lines.values()) else ():
+    for found in analyze(path).gaps if any(x.any() for x in lines.values()) else ():
         line = lines[found.device.ordinal]
         cells = np.flatnonzero(line)
         lo, hi = int(cells[0]), int(cells[-1]) + 1

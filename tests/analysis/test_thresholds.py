@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.analysis.idle.definitions import compare_definitions
+from harness.analysis.question import Question
 from harness.analysis.writer.writer import TraceBuilder
 
 from .build import builder, decode_loop, report, verdict
@@ -138,8 +138,9 @@ def test_an_unclosed_range_lasts_as_long_as_any_other(tmp_path: Path) -> None:
 
 def others(trace: TraceBuilder, folder: Path) -> dict[str, tuple[int, int]]:
     found = report(trace, folder)
-    (gaps,) = found.gaps
-    return {d.name: (d.idle_ns, d.gaps) for d in compare_definitions(found.trace, gaps)}
+    (device,) = range(len(found.devices))
+    rows = found.details(device, Question(definitions=True)).definitions
+    return {d.name: (d.idle_ns, d.gaps) for d in rows}
 
 
 def test_over_1_ms_is_strictly_longer(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from harness.analysis.idle.causes import causes
-from harness.analysis.idle.definitions import compare_definitions
 from harness.analysis.question import Question
 from harness.analysis.report import TraceReport
 from harness.analysis.writer.writer import TraceBuilder
@@ -237,8 +236,8 @@ def other_definitions(tmp_path: Path) -> None:
     kernels(trace, thread, (1, 10), (3040, 3050), stream=7)
     trace.copy(11 * US, 12 * US, 10 * US, 30 * US, bytes=1, thread=thread, dst_kind=1)
     kernels(trace, thread, (32, 2032), stream=13)
-    found = report(trace, tmp_path)
-    idle = {one.name: us(one.idle_ns) for one in compare_definitions(found.trace, found.gaps[0])}
+    rows = report(trace, tmp_path).details(0, Question(definitions=True)).definitions
+    idle = {one.name: us(one.idle_ns) for one in rows}
     section = "Other people's definitions"
     says(section, f"Ours: 2 + {idle['harness'] - 2} idle.", f"`over-1-ms`: {idle['over-1-ms']}.")
     says(section, f"`kernels-only`: 22 + {idle['kernels-only'] - 22}.")

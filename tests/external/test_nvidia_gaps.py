@@ -14,10 +14,8 @@ from random import Random
 
 import pytest
 
-from harness.analysis.idle.definitions import compare_definitions
-from harness.analysis.idle.gaps import find_gaps
+from harness.analysis.analyze import analyze
 from harness.analysis.question import Question
-from harness.analysis.readers.open import open_trace
 from harness.analysis.writer.writer import TraceBuilder
 
 from .invented import invent
@@ -31,7 +29,7 @@ Interval = tuple[int, int]
 def ours(path: Path, question: Question | None = None) -> dict[int, set[Interval]]:
     """Idle intervals by device ordinal, for traces in which ordinals name one GPU each."""
     found = {}
-    for gaps in find_gaps(open_trace(path), question):
+    for gaps in analyze(path, question).gaps:
         assert gaps.device.ordinal not in found
         found[gaps.device.ordinal] = set(zip(gaps.start.tolist(), gaps.end.tolist(), strict=True))
     return found
@@ -207,11 +205,11 @@ def test_idle_at_the_edges_of_the_capture_is_never_theirs_and_ours_on_request(ns
 
 def their_row(path: Path) -> tuple[int, int]:
     """(gaps, idle ns) of the definition `nsys-gpu-gaps`, all devices together."""
-    trace = open_trace(path)
+    report, wanted = analyze(path), Question(definitions=True)
     rows = [
         one
-        for gaps in find_gaps(trace)
-        for one in compare_definitions(trace, gaps)
+        for device in range(len(report.devices))
+        for one in report.details(device, wanted).definitions
         if one.name == "nsys-gpu-gaps"
     ]
     return sum(row.gaps for row in rows), sum(row.idle_ns for row in rows)

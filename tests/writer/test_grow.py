@@ -11,7 +11,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from harness.analysis.idle.gaps import find_gaps
+from harness.analysis.analyze import analyze
 from harness.analysis.idle.steps import find_steps
 from harness.analysis.readers.open import open_trace
 
@@ -36,7 +36,7 @@ def test_three_copies_have_three_times_the_gaps_and_steps(grow: ModuleType, tmp_
     counts = grow.grow(SOURCE, target, 720, force=True)
     assert counts["CUPTI_ACTIVITY_KIND_KERNEL"] == 720
     one, three = open_trace(SOURCE), open_trace(target)
-    (before,), (after,) = find_gaps(one), find_gaps(three)
+    (before,), (after,) = analyze(one).gaps, analyze(three).gaps
     assert after.busy_ns == 3 * before.busy_ns
     assert len(after) == 3 * len(before) + 2  # one more where two copies meet
     assert sorted(after.length)[:-2] == sorted([*before.length] * 3)
