@@ -79,7 +79,7 @@ def test_an_input_is_no_output(inside, folder: Path, words: str, says: str, forc
     run = inside(*words.split(), *(["--force"] if force else []))
     (line,) = run.stderr.strip().splitlines()
     assert says in line
-    assert line.endswith("and would be replaced; name another file with -o")
+    assert line.endswith("and would be replaced; name another file with -o [would-replace-input]")
     assert (run.returncode, run.stdout) == (2, "")
     assert contents(folder) == before
 
