@@ -90,7 +90,7 @@ class LaunchTotals:
             self._add_device(part, device, owned)
 
     def _add_device(self, part: Part, device: int, owned: Owned) -> None:
-        rows, operations = part.rows_of(device), part.trace.operations
+        rows, operations = part.rows_of(device), part.operations
         start, end = operations.start[rows], operations.end[rows]
         before = self._extents.get(device, Extent(0, int(start[0]), int(start[0])))
         # How far the device's work reached before each operation, and after the last.

@@ -33,12 +33,14 @@ END = np.iinfo(np.int64).max
 class Part:
     """Some operations, and the calls that launched them."""
 
-    trace: Trace
+    source: Trace | Store
     steps: WholeSteps | StoredSteps
+    operations: Operations
+    """Their `launch` is a row of the calls of the whole trace."""
     devices: tuple[int, ...]
     """The devices at work in it."""
     rows: Int64 | slice
-    """Which of the trace's operations are new: those before them were in earlier parts."""
+    """Which of the operations are new: those before them were in earlier parts."""
     carried: frozenset[int]
     """The devices that have operations in earlier parts."""
     lo: int | None
@@ -47,8 +49,13 @@ class Part:
     """Where it ends, if no part follows."""
     seen: int
     """No later part has a gap that ends before this time, ns."""
-    operations: Operations
-    """Those of `trace`; their `launch` is a row of the calls of the whole trace."""
+
+    @cached_property
+    def trace(self) -> Trace:
+        """The operations with the calls that launched them: read where it is asked for."""
+        if isinstance(self.source, Trace):
+            return self.source
+        return part_of(self.source, self.operations, launches_of(self.operations))
 
     @cached_property
     def owned(self) -> Owned:
@@ -57,7 +64,7 @@ class Part:
 
     def rows_of(self, device: int) -> Int64 | slice:
         """The new operations of one device."""
-        if len(self.trace.devices) == 1:
+        if len(self.source.devices) == 1:
             return self.rows
         mine: Int64 = np.flatnonzero(self.operations.device[self.rows] == device)
         if isinstance(self.rows, slice):
@@ -67,7 +74,7 @@ class Part:
     def gaps(self, device: int) -> DeviceGaps:
         """The gaps of one of `devices` that end in this part."""
         lo = None if device in self.carried else self.lo
-        found = device_gaps(self.trace, self.trace.devices[device], lo, self.hi)
+        found = device_gaps(self.trace, self.source.devices[device], lo, self.hi)
         assert found is not None
         return found
 
@@ -92,7 +99,7 @@ class WholeParts:
             there = [device for device in there if device in devices]
         if there:
             yield Part(
-                trace, self.steps, tuple(there), rows, frozenset(), lo, hi, END, trace.operations
+                trace, self.steps, trace.operations, tuple(there), rows, frozenset(), lo, hi, END
             )
 
     def split(self, part: Part, gaps: DeviceGaps, names: dict[str, int]) -> Split:
@@ -171,17 +178,16 @@ class StoredParts:
             mine = np.flatnonzero(operations.device == device)
             carry[device] = int(rows[mine[np.argmax(operations.end[mine])]])
         return Part(
-            part_of(self.source, operations, launches_of(operations)), self.steps,
-            tuple(devices), fresh, frozenset(before), lo, None, int(operations.start[-1]),
-            operations,
+            self.source, self.steps, operations, tuple(devices), fresh, frozenset(before), lo, None,
+            int(operations.start[-1]),
         )  # fmt: skip
 
     def _end(self, device: int, row: int, hi: int | None) -> Part:
         """The gap between a device's last operation and the end of the window."""
         operations = operations_of(self.source, np.array([row]))
         return Part(
-            part_of(self.source, operations, launches_of(operations)), self.steps,
-            (device,), slice(1, None), frozenset((device,)), None, hi, END, operations,
+            self.source, self.steps, operations, (device,), slice(1, None), frozenset((device,)),
+            None, hi, END,
         )  # fmt: skip
 
     def split(self, part: Part, gaps: DeviceGaps, names: dict[str, int]) -> Split:

@@ -78,14 +78,14 @@ class Totals:
     def _clipped(self, part: Part, device: int) -> Clipped:
         total = self.devices[device]
         rows = part.rows_of(device)
-        return Clipped.to(part.trace.operations, rows, total.window_start, total.window_end)
+        return Clipped.to(part.operations, rows, total.window_start, total.window_end)
 
     def add(self, part: Part) -> None:
         """Every part once, in their order."""
         for device in part.devices:
             self._add_device(part, device)
         if len(self.devices) > 1:
-            found = Clipped.to(part.trace.operations, part.rows, *self._window)
+            found = Clipped.to(part.operations, part.rows, *self._window)
             self._everywhere.add(found.start, found.end)
 
     def _add_device(self, part: Part, device: int) -> None:
