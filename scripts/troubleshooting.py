@@ -66,7 +66,7 @@ def _entry(entry: Entry, said: list[str]) -> str:
         text += f" *What to do:* {entry.remedy}."
     if entry.exit_code not in (None, 0, 1):
         text += f" Exit code {entry.exit_code}."
-    shown = "\n```text\n" + "\n".join(said) + "\n```\n" if said else ""
+    shown = "\n```messages\n" + "\n".join(said) + "\n```\n" if said else ""
     return f"\n### {entry.code}\n\n{text}\n{shown}"
 
 
