@@ -57,7 +57,7 @@ ROOMS = (
     Room("Steps", ("analysis.idle.errors", "analysis.question")),
     Room("Options", ("errors.options",)),
     Room("Files", ("analysis.model.errors", "errors")),
-    Room("Many and large traces", ("run.errors",)),
+    Room("Many and large traces", ("run.errors", "analysis.store.errors")),
     Room("Scrubbing", ("scrub.errors",)),
     Room("Exports", ("analysis.exports.errors",)),
     Room("GUI", ("errors.gui",)),

@@ -9,7 +9,8 @@ from pathlib import Path
 from ..model.trace import Trace
 from ..question import Question, StepPattern
 from ..store.codec import decode, encode
-from ..store.folder import StoreError, read_checked, write_checked
+from ..store.errors import StoreError
+from ..store.folder import read_checked, write_checked
 from ..store.opened import Store
 from ..store.whole import Whole
 from .counts import Counted, Facts, facts_of

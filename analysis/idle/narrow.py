@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from ..model.arrays import Bool, Code
-from ..model.errors import TraceError
 from ..model.schema import MAX_TIME as NEVER
 from ..question import Question
+from .errors import NoSuchStep
 from .launched import Launched, Launches, find_launches
 from .parts import Parts
 from .steps import Steps, StepSeries
@@ -78,7 +78,7 @@ def _within(mask: Bool, inner: Bool) -> Bool:
 def narrow(parts: Parts, whole: Launches, question: Question) -> tuple[Question, Narrowed]:
     """The question with the window that the steps asked for have, and the steps in it.
 
-    `whole`: what all steps launched. Raises TraceError where there is no such step.
+    `whole`: what all steps launched. Raises NoSuchStep where there is none.
     """
     asked, narrowed = question, Narrowed.all(parts.steps.steps, whole)
     if asked.steps != (None, None):
@@ -155,11 +155,11 @@ def _by_window(parts: Parts, whole: Launches, question: Question, narrowed: Narr
 
 def _no_such_steps(
     path: Path, series: tuple[StepSeries, ...], wanted: tuple[int | None, int | None]
-) -> TraceError:
+) -> NoSuchStep:
     """Steps were asked for by numbers that none has."""
     first, stop = ("" if number is None else str(number) for number in wanted)
     have = [f"{one.number.min()}..{one.number.max()}" for one in series]
-    return TraceError(
+    return NoSuchStep(
         f"{path} has no step in {first}:{stop}"
         + (f" (it has {', '.join(have)})" if have else " (it has no steps at all)")
     )

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .folder import StoreError
+from .errors import StoreError
 
 
 def encode(value: object) -> bytes:

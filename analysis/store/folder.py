@@ -19,18 +19,14 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..model.errors import TraceError
 from ..model.intervals import Int64
 from ..model.schema import MAX_TIME
+from .errors import StoreError
 from .layout import BLOCK, FORMAT, GROUPS, INDEXED, narrow
 
 Array = NDArray[Any]
 HEAD = "store.json"
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
-
-
-class StoreError(TraceError):
-    """The folder holds no store that can be believed; it is to be built again."""
 
 
 class Writer:

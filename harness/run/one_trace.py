@@ -16,7 +16,8 @@ from ..analysis.model.trace import Trace
 from ..analysis.readers.formats import is_json
 from ..analysis.readers.open import open_trace
 from ..analysis.report import TraceReport
-from ..analysis.store.folder import StoreError, read_checked, write_checked
+from ..analysis.store.errors import StoreError
+from ..analysis.store.folder import read_checked, write_checked
 from ..analysis.store.opened import Store
 from ..question import Means, Question
 from ..sizes import shown_bytes

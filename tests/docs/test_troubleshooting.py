@@ -20,7 +20,7 @@ from ..conftest import ROOT
 from .pages import text
 
 SCRIPT = ROOT / "scripts" / "troubleshooting.py"
-FAMILIES = {"HarnessError", "UsageError", "CaptureError", "Remark", "Warned"}
+FAMILIES = {"TraceError", "HarnessError", "UsageError", "CaptureError", "Remark", "Warned"}
 
 
 @pytest.fixture(scope="module")

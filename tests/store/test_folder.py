@@ -15,7 +15,8 @@ from harness.analysis.readers.sqlite.database import open_database
 from harness.analysis.statistics.quantiles import Quantiles
 from harness.analysis.store import folder as folders
 from harness.analysis.store.codec import decode, encode
-from harness.analysis.store.folder import StoreError, read_checked, write_checked
+from harness.analysis.store.errors import StoreError
+from harness.analysis.store.folder import read_checked, write_checked
 from harness.analysis.store.opened import Store
 from harness.analysis.store.save import save_trace
 from harness.analysis.store.strings import pack_strings, unpack_strings
