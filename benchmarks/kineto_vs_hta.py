@@ -40,7 +40,7 @@ print("idle by category, streams added up",
 
 OURS = """
 import sys
-from analysis.analyze import analyze
+from harness.analysis.analyze import analyze
 report = analyze(sys.argv[1])
 for device in report.devices:
     print("busy", device.busy_ns / 1000, "idle", device.idle_ns / 1000, "us; idle by cause",

@@ -30,13 +30,14 @@ COMMANDS = (
     ("results", "--format", "csv"),
     ("predict", "--from", KV, "--format", "json"),
     ("scrub", KV, "-o", "scrubbed.sqlite"),
-    ("strategies", "--json"),
     ("cache",),
+    ("explain", "host-only"),
     ("open", SYNC),
 )
 # These measure, or take long enough once.
 RECORDINGS = (
-    ("calibrate", KV, "--format", "csv"),
+    ("calibrate", SYNC, "--gpu", "h100", "--strategy", "kv-cache", *SMALL, "--format", "csv"),
+    ("strategies", "--json"),
     ("doctor", "--json"),
     ("profile", "--strategy", "kv-cache", "--capture", "sim", "--gpu", "h100", *SMALL),
     ("bench", "--strategy", "kv-cache", "--device", "cpu", *SMALL, "--max-seqlen", "4",
