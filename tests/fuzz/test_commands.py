@@ -163,8 +163,8 @@ def test_no_command_that_takes_a_file_is_left_out() -> None:
             assert command is not None
             if any(isinstance(p, click.Argument) for p in command.params) or name == "predict":
                 takes.add(name)
-    # `bench` and `profile` take a program to run, `cache` and `strategies` a word.
-    assert takes - {"bench", "profile", "cache", "strategies"} <= {
+    # `bench` and `profile` take a program to run, `cache`, `explain` and `strategies` a word.
+    assert takes - {"bench", "profile", "cache", "explain", "strategies"} <= {
         words[0] for words in COMMANDS.values()
     }
 

@@ -52,6 +52,7 @@ COMMANDS: dict[str, list[list[str]]] = {
 }
 SILENT = {
     "bench": "reads no trace; below",
+    "explain": "reads no trace",
     "cache": "prints the names of traces",
     "calibrate": "prints what it fitted, and needs PyTorch",
     "doctor": "reads no trace",
