@@ -6,7 +6,6 @@ import os
 import shutil
 import sqlite3
 import sys
-import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from harness.analysis.readers.open import open_trace
 from harness.analysis.report import TraceReport
 from harness.cli import cli
 from harness.question import Means
-from harness.run import cache, memory
+from harness.run import background, cache, memory
 from harness.run import one_trace as look
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
@@ -44,9 +43,7 @@ def trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def seen(path: Path, question: Question | None = None, **means: object) -> TraceReport:
     """One look, and what it keeps."""
     report = look.run(path, in_detail(question or Question()), Means(**means))  # type: ignore[arg-type]
-    for thread in threading.enumerate():
-        if thread.name == "harness-keeper":
-            thread.join()
+    background.finish()
     return report
 
 
@@ -88,9 +85,7 @@ def test_other_views_of_the_same_figures_need_no_columns(
     command = ["gaps", str(trace), "--format", "json", *words]
     expected = CliRunner().invoke(cli, [*command, "--no-cache"])
     seen_first = CliRunner().invoke(cli, ["gaps", str(trace)])
-    for thread in threading.enumerate():
-        if thread.name == "harness-keeper":
-            thread.join()
+    background.finish()
     assert expected.exit_code == seen_first.exit_code == 0, expected.stderr
     monkeypatch.setattr(look.Store, "trace", None)  # no rows
     monkeypatch.setattr(look, "_chunked", None)
