@@ -32,7 +32,7 @@ def plan(device="cuda", output=None, *, backend=NSYS, several=False, env=None, *
 def test_a_strategy_on_a_gpu():
     made = plan("cuda", batch_size=32)
     assert made.argv[:4] == (sys.executable, "-P", "-m", "harness.target")
-    assert set(made.argv[3:]) == {"--strategy=pipelined", "--device=cuda", "--batch-size=32"}
+    assert set(made.argv[4:]) == {"--strategy=pipelined", "--device=cuda", "--batch-size=32"}
     assert made.capture_range == CaptureRange("cudaProfilerApi")
     assert (made.device, made.graph_trace, made.tool) == ("cuda", "node", "/opt/nsys")
     assert made.own_target

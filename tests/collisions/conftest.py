@@ -160,4 +160,5 @@ def fresh(installed: Path, room: Path) -> Place:
         for found in (ROOT / "traces").glob(f"{name}.*"):
             shutil.copy(found, folder)
     shutil.copy(ROOT / "traces" / "h100-graphs.db", folder / "results.db")
+    shutil.copy(ROOT / "traces" / "h100-kv-cache.sqlite", folder / "bare.sqlite")
     return Place(installed, folder, room / "marks", room / "seen")

@@ -68,6 +68,7 @@ ELSEWHERE = {
     "apt-get install libdw1": "needs root",
     "python -m harness.target --strategy deferred --model tiny --device cpu --force-eos-at 60 "
     "--result -": "tests/decode/test_docs.py runs it",
+    "python -m harness": "without a command it only helps; tests/collisions runs it with one",
     "python scripts/simulator_tables.py measured": "minutes; rows of it: tests/sim/test_docs.py",
     "python scripts/simulator_tables.py article": "the same",
     "python scripts/make_examples.py --force": "tests/writer/test_examples.py runs it",
