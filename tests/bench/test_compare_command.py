@@ -163,7 +163,7 @@ def test_strategies_of_a_real_session(here, session: Path) -> None:
         (["a.sqlite", "text.db"], 1, "text.db"),
         (["a.sqlite", "empty"], 1, "empty has no steps and no runs to compare"),
         (["a.sqlite", "a.sqlite", "--metric", "nothing"], 1, "use step, busy, idle"),
-        (["a.sqlite", "a.sqlite", "--fail-above", "much"], 2, "no share"),
+        (["a.sqlite", "a.sqlite", "--fail-above", "much"], 2, "is not a share"),
         (["a.sqlite", "a.sqlite", "--confidence", "10%"], 2, "use 50% to 99.9%"),
         (["a.sqlite", "a.sqlite", "-o", "out.xyz"], 2, "no format ends with"),
         (["a.sqlite", "a.sqlite", "-o", "there.json"], 1, "there.json exists"),

@@ -51,9 +51,9 @@ GOOD = {"manifest_version": 1, "origin": "measured", "capture": {}, "exit_code":
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "no JSON"),
-        ("{", "no JSON"),
-        ("[" * 100_000, "no JSON"),
+        ("", "is not JSON"),
+        ("{", "is not JSON"),
+        ("[" * 100_000, "is not JSON"),
         ("[]", "no manifest"),
         ('{"a": 1}', "no manifest_version"),
         (json.dumps(GOOD | {"manifest_version": "one"}), "manifest_version 'one'"),

@@ -188,5 +188,5 @@ def test_a_quote_that_pytorch_does_not_escape(recorded: Path) -> None:
     path = recorded / "quote.json"
     with pytest.raises(ValueError, match="delimiter"):
         json.loads(path.read_bytes())
-    with pytest.raises(TraceError, match=r'no valid JSON.*near .*Forward "fast'):
+    with pytest.raises(TraceError, match=r'is not valid JSON.*near .*Forward "fast'):
         open_trace(path)

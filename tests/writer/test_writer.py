@@ -256,7 +256,7 @@ def test_bad_row_is_refused_in_one_line_unless_allowed(name: str, tmp_path: Path
 @pytest.mark.parametrize(
     ("message", "act"),
     [
-        ("no table", lambda t: t.bulk("NOPE", start=[1])),
+        ("is not a table", lambda t: t.bulk("NOPE", start=[1])),
         ("no column nope", lambda t: t.bulk("NVTX_EVENTS", nope=[1])),
         ("one length", lambda t: t.bulk("NVTX_EVENTS", start=[1], end=[1, 2])),
         ("single values only", lambda t: t.bulk("NVTX_EVENTS", start=1)),
@@ -264,7 +264,7 @@ def test_bad_row_is_refused_in_one_line_unless_allowed(name: str, tmp_path: Path
         ("needs an integer", lambda t: t.api(1, 2.5, "x", thread=t.thread(t.process(1), 1))),
         ("64-bit", lambda t: t.api(1, 2, "x", thread=t.thread(t.process(1), 1), correlation=2**63)),
         ("24 bits", lambda t: t.process(1 << 24)),
-        ("no registered process", lambda t: t.thread(5, 1)),
+        ("is not a registered process", lambda t: t.thread(5, 1)),
         ("the builder itself", lambda t: t.metadata("HARNESS_ORIGIN", "measured")),
         ("origin is", lambda t: TraceBuilder(producer="x", origin="real")),
     ],
