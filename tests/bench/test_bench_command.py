@@ -241,7 +241,11 @@ def test_what_cannot_be_measured_is_listed_with_its_reason(run, tmp_path: Path) 
         (["--preset", "nothing"], 2, "is none of article"),
         (["--strategy", "kv-cache", "--max-seqlen", "0"], 2, "is not a list of numbers"),
         (["--strategy", "kv-cache", "--max-seqlen", "9" * 5000], 2, "is not a list of numbers"),
-        (["--strategy", "kv-cache", "--prompt-tokens", "9" * 5000], 2, "is not a list of token ids"),
+        (
+            ["--strategy", "kv-cache", "--prompt-tokens", "9" * 5000],
+            2,
+            "is not a list of token ids",
+        ),
         (["--strategy", "kv-cache", "--rounds", "0"], 2, "--rounds is 0"),
         (["--strategy", "kv-cache", "--seed", "9" * 20], 2, "--seed is 99999999999999999999"),
         (["--strategy", "kv-cache", "--bandwidth", "-5"], 2, "--bandwidth is -5.0"),
