@@ -100,7 +100,7 @@ def whole(clock: Clock, path: Path, step: str) -> None:
 
 
 def start_up(clock: Clock) -> None:
-    words = [sys.executable, "-c", "import harness.gaps, analysis.reports.table"]
+    words = [sys.executable, "-c", "import harness.gaps, harness.analysis.reports.table"]
     clock("start Python, import what is needed", lambda: subprocess.run(words, check=True))
 
 

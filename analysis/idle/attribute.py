@@ -23,7 +23,7 @@ from .gaps import DeviceGaps, known
 OUTSIDE = "(outside any NVTX range)"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Attribution:
     """Idle time of one device by cause. The columns of `time` sum to the gaps' lengths, checked."""
 

@@ -31,7 +31,7 @@ class Definition:
     window_ns: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Clipped:
     """Operations of one device inside its window. Arrays have shape (n,), `start` ascending."""
 

@@ -111,7 +111,7 @@ class Steady:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class StepTable:
     """One row a step of a series on one device. Arrays have shape (steps,), ns."""
 

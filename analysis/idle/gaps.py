@@ -34,7 +34,7 @@ class GapKind(IntEnum):
     """At an edge of the window."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class DeviceGaps:
     """The idle intervals of one device inside one window. Arrays have shape (gaps,)."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from pathlib import Path
 
 from ..model.trace import Trace
@@ -73,6 +72,8 @@ def keep_whole(folder: Path, trace: Trace, steps: Steps, question: Question) -> 
 
 def _steps_file(patterns: tuple[StepPattern, ...]) -> str:
     """Where a store keeps what the steps of these patterns launched."""
+    import hashlib
+
     texts = tuple(pattern.regex.pattern for pattern in patterns)
     return f"steps-{hashlib.sha256(repr(texts).encode()).hexdigest()[:16]}.bin"
 

@@ -16,7 +16,7 @@ from .steps import StepSeries
 FAR = np.iinfo(np.int64).max
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Launched:
     """What the steps of one series launched on one device. Arrays have shape (steps,)."""
 

@@ -17,7 +17,7 @@ from ..store.opened import Store
 from .steps import Steps, find_steps
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Owned:
     """Whose step each operation of a part is."""
 

@@ -21,7 +21,7 @@ PROFILER_STEP = StepPattern(PROFILER_STEP_NAME.pattern, PROFILER_STEP_NAME)
 """In a Kineto trace, what `prof.step()` marks is a step by default too."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class StepSeries:
     """The steps of one (process, thread, pattern), in host order. Arrays have shape (n,)."""
 

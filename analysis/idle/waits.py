@@ -20,7 +20,7 @@ Released = dict[tuple[int, int], Int64]
 """(process, stream) to the launch times, ascending, of operations queued behind a stream wait."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Queued:
     """What host threads queued on streams: waits, or operations. Arrays have shape (n,)."""
 

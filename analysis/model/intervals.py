@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 Int64 = NDArray[np.int64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Intervals:
     """Sorted, disjoint, non-touching, non-empty half-open intervals: the normal form.
 

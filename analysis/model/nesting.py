@@ -14,7 +14,7 @@ _DEEP = 64
 """Ranges open at once beyond which levels are no longer looked at one by one."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Timeline:
     """Sorted, disjoint, labelled stretches; what lies between them has no label.
 

@@ -67,7 +67,7 @@ class Thread:
         return f"{self.name or 'thread'} {self.tid}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Operations:
     """GPU work, sorted by (start, correlationId). Every array has shape (n,)."""
 
@@ -94,7 +94,7 @@ class Operations:
         return len(self.start)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Calls:
     """CUDA runtime and driver API calls, sorted by (thread, start). Arrays have shape (n,)."""
 
@@ -120,7 +120,7 @@ class Calls:
         return table[self.name] if len(table) else np.zeros(len(self), np.bool_)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Synchronizations:
     """CUPTI synchronisation records. Arrays have shape (n,)."""
 
@@ -138,7 +138,7 @@ class Synchronizations:
         return len(self.start)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Ranges:
     """NVTX ranges, push/pop and start/end, sorted by (thread, start, -end). Shape (n,)."""
 
@@ -157,7 +157,7 @@ class Ranges:
         return len(self.start)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Overheads:
     """What the profiler itself cost, and some waits that CUPTI counts with it. Shape (n,)."""
 
@@ -173,7 +173,7 @@ class Overheads:
         return len(self.start)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ThreadRows:
     """Intervals on host threads. Arrays have shape (n,); they may overlap and need no order."""
 

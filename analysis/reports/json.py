@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..idle.figures import SeriesSummary
-from ..ranks.stragglers import JobRanks
 from ..report import TraceReport
 from .base import Report, Reporter, Table, Terminal
 from .tables import by_cause, by_rank, by_stream, definitions, pooled, steps, top_gaps
 from .tables.calibrated import calibration
 from .tables.place import believed
 from .tables.ranks import jobs_of
+
+if TYPE_CHECKING:
+    from ..ranks.stragglers import JobRanks
 
 SCHEMA_VERSION = 1
 """Raised when a name changes its meaning or goes away; new names do not raise it."""

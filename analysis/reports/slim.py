@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields, replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from ..model.intervals import Intervals
 from ..model.trace import Strings
 from ..question import Question
-from ..ranks.collectives import rank_steps
 from ..report import TraceReport
 from .tables.details import cause_rows, longest_rows
 from .tables.device import definition_rows, stream_rows
+
+if TYPE_CHECKING:
+    from ..ranks.collectives import RankSteps
 
 T = TypeVar("T")
 
@@ -60,8 +62,7 @@ def _views(question: Question) -> dict[str, Callable[[TraceReport], Any]]:
     """How to draw each view that is asked for and that a slim report could not."""
     found: dict[str, Callable[[TraceReport], Any]] = {}
     if question.by in (None, "rank"):
-        # Collectives are rows: a report of figures alone knows none.
-        found["ranks"] = lambda report: () if report.detailed is not None else rank_steps(report)
+        found["ranks"] = _ranks
     if question.by == "cause":
         found["by_cause"] = cause_rows
     if question.by == "stream":
@@ -71,6 +72,15 @@ def _views(question: Question) -> dict[str, Callable[[TraceReport], Any]]:
     if question.definitions:
         found["definitions"] = definition_rows
     return found
+
+
+def _ranks(report: TraceReport) -> tuple[RankSteps, ...]:
+    """Collectives are rows: a report of figures alone knows none."""
+    if report.detailed is not None or not any(d.communication_ns for d in report.devices):
+        return ()
+    from ..ranks.collectives import rank_steps
+
+    return rank_steps(report)
 
 
 def _emptied(columns: T) -> T:

@@ -8,7 +8,6 @@ never found again, and goes when others need its room.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import shutil
 import tempfile
@@ -16,8 +15,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-
-import platformdirs
 
 from ..errors.options import BadLimit
 from ..sizes import bytes_of, shown_bytes
@@ -49,6 +46,8 @@ def root() -> Path:
     given = os.environ.get(SETTING)
     if given and given != OFF:
         return Path(given)
+    import platformdirs  # here, and hashlib below: small traces are not cached, and start at once
+
     return Path(platformdirs.user_cache_dir("nsys-harness"))
 
 
@@ -93,6 +92,8 @@ def identity(trace: Path) -> str | None:
         __version__, _code(), trace.resolve(), info.st_dev, info.st_ino, info.st_size,
         info.st_mtime_ns,
     )  # fmt: skip
+    import hashlib
+
     digest = hashlib.sha256(os.fsencode("\0".join(map(str, facts))))
     with trace.open("rb") as file:
         last = max(info.st_size - _SAMPLE, 0)
@@ -104,6 +105,8 @@ def identity(trace: Path) -> str | None:
 
 def _code() -> str:
     """Which analysis this is: a changed one must not give the figures of the one before."""
+    import hashlib
+
     from .. import analysis
 
     folder = Path(next(iter(analysis.__path__)))

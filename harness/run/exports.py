@@ -6,7 +6,6 @@ Where nothing is to be cached they go into a temporary folder, and with it.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import shutil
 import tempfile
@@ -130,6 +129,8 @@ def _checked(report: Path) -> os.stat_result:
 
 def _identity(report: Path, info: os.stat_result) -> str:
     facts = (report.resolve(), info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns)
+    import hashlib
+
     return hashlib.sha256("\0".join(map(str, facts)).encode()).hexdigest()[:24]
 
 

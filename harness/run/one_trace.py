@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -181,6 +180,8 @@ class _Keeper:
 
 def _answer(folder: Path, path: Path, question: Question) -> Path:
     """Where the answer to a question is kept; the manifest beside the trace is part of it."""
+    import hashlib
+
     from ..analysis.answer import key_of
 
     key = hashlib.sha256(key_of(question).encode())

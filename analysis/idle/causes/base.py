@@ -29,7 +29,7 @@ class Phase(IntEnum):
     NONE = 3
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class GapContext:
     """Gaps that have time left in the cause's phase. Arrays have shape (gaps,)."""
 

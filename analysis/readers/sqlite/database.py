@@ -11,7 +11,6 @@ import os
 import sqlite3
 import stat
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
@@ -182,6 +181,8 @@ def _carry_out(plans: Sequence[PagePlan | QueryPlan]) -> None:
     """Do all that these plans ask for, on all cores where it is more than one thing."""
     jobs = [job for plan in plans for job in plan.jobs()]
     if len(jobs) > 1:
+        from concurrent.futures import ThreadPoolExecutor
+
         with ThreadPoolExecutor(threads()) as pool:
             list(pool.map(lambda job: job(), jobs))
     else:

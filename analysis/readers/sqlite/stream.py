@@ -5,15 +5,17 @@ from __future__ import annotations
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from ...model.cores import threads
 from ...model.schema import Columns, Table
 from .page_plan import PagePlan
 from .pages import NotPlain
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 from .sql import QueryPlan, Stretch, unreadable
 
 _PIECES = 16
@@ -25,6 +27,8 @@ _T = TypeVar("_T")
 
 def _ahead(jobs: Iterable[Callable[[], _T]]) -> Iterator[_T]:
     """Results in the order of the jobs, of which a few are done at once and beforehand."""
+    from concurrent.futures import ThreadPoolExecutor
+
     count = min(threads(), _MOST_AHEAD)
     with ThreadPoolExecutor(count) as pool:
         waiting: deque[Future[_T]] = deque()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ...figures.units import human, share
 from ...model.text import plain
-from ...ranks.collectives import rank_steps
-from ...ranks.stragglers import JobRanks, Member, jobs
 from ..base import Column, Report, Table, Value
 from .kept import rows_of
 from .place import believed, name_of
+
+if TYPE_CHECKING:
+    from ...ranks.stragglers import JobRanks
 
 SPOKEN_OF = 3
 """Jobs whose straggler the main view names."""
@@ -16,6 +19,11 @@ SPOKEN_OF = 3
 
 def jobs_of(report: Report) -> tuple[JobRanks, ...]:
     """The jobs whose ranks these traces are; traces without communication are of none."""
+    if not any(device.communication_ns for trace in report.traces for device in trace.devices):
+        return ()
+    from ...ranks.collectives import rank_steps
+    from ...ranks.stragglers import Member, jobs
+
     members = []
     for trace in report.traces:
         source = trace.trace.source
