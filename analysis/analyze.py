@@ -106,8 +106,8 @@ def _devices(
     """The devices at work in the window, or of them the one that is asked for.
 
     `launched`: what the steps looked at launched, in the window or not, and `threads` how many
-    series they are. Raises TraceError where
-    the device is not there, and where steps of many threads ran on many devices.
+    series they are. Raises NoSuchDevice if it did nothing, and TooManyThreads if steps of many
+    threads ran on many devices.
     """
     source, devices = parts.source, tuple(sorted(walked.extents))
     if question.device is not None:
