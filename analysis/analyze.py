@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from .idle.counts import Counted, count_rows
 from .idle.errors import NoSuchDevice, TooManyThreads
@@ -19,7 +20,7 @@ from .idle.steps import MAX_SERIES, Steps, find_steps
 from .idle.totals import Totals
 from .model.errors import NotEnoughMemory
 from .model.trace import Trace
-from .outline import OutlinedGaps, OutlinedTrace
+from .outline import outlined_gaps, outlined_trace
 from .question import Question
 from .readers.open import open_trace
 from .report import TraceReport
@@ -141,7 +142,7 @@ def _report(
     verdicts = (*said, *judge(source, found, steps, series, counted))
     all_window, all_idle = totals.everywhere()
     report = TraceReport(
-        trace=source if isinstance(source, Trace) else OutlinedTrace(source),
+        trace=source if isinstance(source, Trace) else outlined_trace(source),
         path=question.path or str(source.path),
         label=question.label or source.source.label,
         devices=totals.summaries(),
@@ -157,5 +158,7 @@ def _report(
     )
     if report.detailed is None:
         return report
-    outlined = (OutlinedGaps(t.device, t.window_start, t.window_end, t.idle, t.gaps) for t in found)
+    outlined = (
+        outlined_gaps(t.device, t.window_start, t.window_end, t.idle, t.gaps) for t in found
+    )
     return replace(report, gaps=tuple(outlined), steps=replace(steps, series=()))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from .idle.definitions import Definition
 from .idle.details import DeviceDetails, StreamFigures, TopGap
 from .idle.figures import DeviceSummary, HostSeries, SeriesSummary, Steady, StepTable
 from .idle.steps import Steps
 from .model.verdict import Level, Verdict
-from .outline import OutlinedGaps, OutlinedTrace
+from .outline import outlined_gaps, outlined_trace
 from .question import Question
 from .report import TraceReport
 from .statistics.quantiles import Quantiles
@@ -38,11 +38,11 @@ def unpack(data: bytes, store: Store, question: Question) -> TraceReport:
     """The report that `pack` was given. Raises StoreError where the bytes are something else."""
     figures, gaps, (unassigned, ambiguous), details = decode(data, _KNOWN)
     return TraceReport(
-        trace=OutlinedTrace(store),
+        trace=outlined_trace(store),
         path=question.path or str(store.path),
         label=question.label or store.source.label,
         **dict(zip(_FIGURES, figures, strict=True)),
-        gaps=tuple(OutlinedGaps(store.devices[device], *rest) for device, *rest in gaps),
+        gaps=tuple(outlined_gaps(store.devices[device], *rest) for device, *rest in gaps),
         attributions=(),
         steps=Steps((), unassigned, ambiguous),
         detailed=details,

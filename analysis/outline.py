@@ -5,39 +5,74 @@ To ask one of them for rows is an AttributeError, never an empty answer.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
 from .idle.gaps import DeviceGaps
 from .model.trace import Device, Trace
 from .store.opened import Store
 
 
-class OutlinedGaps(DeviceGaps):
-    """The gaps of a device as numbers alone."""
+class _NoRows:
+    """In place of columns."""
 
-    def __init__(self, device: Device, start: int, end: int, idle_ns: int, count: int) -> None:
-        for name, value in (
-            ("device", device), ("window_start", start), ("window_end", end),
-            ("_idle", idle_ns), ("_count", count),
-        ):  # fmt: skip
-            object.__setattr__(self, name, value)
+    def __getattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"no {name}: the rows are not in memory, only their figures")
 
     def __len__(self) -> int:
-        return int(vars(self)["_count"])
+        return int(self.length)
+
+    def __iter__(self) -> Iterator[Any]:
+        yield self.rows
+
+    def __getitem__(self, place: Any) -> Any:
+        return self.rows
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        return self.rows
+
+
+_NO_ROWS: Any = _NoRows()
+
+
+class OutlinedGaps(DeviceGaps, frozen=True, eq=False):
+    """The gaps of a device as numbers alone."""
+
+    known_idle_ns: int = 0
+    known_count: int = 0
+
+    def __len__(self) -> int:
+        return self.known_count
 
     @property
     def idle_ns(self) -> int:
-        return int(vars(self)["_idle"])
+        return self.known_idle_ns
 
     @property
     def busy_ns(self) -> int:
         return self.window_ns - self.idle_ns
 
 
-class OutlinedTrace(Trace):
-    """A trace without its rows."""
+def outlined_gaps(device: Device, start: int, end: int, idle_ns: int, count: int) -> OutlinedGaps:
+    """`start`, `end`: the window's edges, ns; `count`: how many gaps there are."""
+    rows = dict.fromkeys(("rows", "busy", "start", "end", "before", "after", "boundary"), _NO_ROWS)
+    return OutlinedGaps(
+        device=device,
+        window_start=start,
+        window_end=end,
+        known_idle_ns=idle_ns,
+        known_count=count,
+        **rows,
+    )
 
-    def __init__(self, store: Store) -> None:
-        for name in (
-            "path", "source", "devices", "processes", "threads", "dropped", "ranges_dropped",
-            "calls_unusable", "duplicate_calls", "ambiguous_devices",
-        ):  # fmt: skip
-            object.__setattr__(self, name, getattr(store, name))
+
+def outlined_trace(store: Store) -> Trace:
+    """A trace without its rows."""
+    known = (
+        "path", "source", "devices", "processes", "threads", "dropped", "ranges_dropped",
+        "calls_unusable", "duplicate_calls", "ambiguous_devices",
+    )  # fmt: skip
+    absent = ("strings", "operations", "calls", "synchronizations", "ranges", "overheads")
+    return Trace(
+        **{name: getattr(store, name) for name in known}, **dict.fromkeys(absent, _NO_ROWS)
+    )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from .model.errors import TraceError
 
@@ -22,8 +23,7 @@ class BadStepPattern(TraceError):
     code = "bad-step-pattern"
 
 
-@dataclass(frozen=True)
-class StepPattern:
+class StepPattern(Struct, frozen=True):
     """Which ranges are steps. `text` is what the user wrote."""
 
     text: str
@@ -62,8 +62,7 @@ def patterns_of(globs: Sequence[str], regexes: Sequence[str]) -> tuple[StepPatte
     return found or (DEFAULT_STEP,)
 
 
-@dataclass(frozen=True)
-class Question:
+class Question(Struct, frozen=True):
     """What is asked of one trace, or of each of many. Times in ns."""
 
     patterns: tuple[StepPattern, ...] = (DEFAULT_STEP,)

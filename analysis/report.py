@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
 
 from .idle.attribute import Attribution
 from .idle.details import DeviceDetails, device_details
 from .idle.figures import DeviceSummary, HostSeries, SeriesSummary, Steady
 from .idle.gaps import DeviceGaps
 from .idle.steps import Steps
+from .model.shown import shown_without
 from .model.trace import Trace
 from .question import Question
 from .verdicts.judge import Level, Verdict
 
 
-@dataclass(frozen=True)
-class TraceReport:
+class TraceReport(Struct, frozen=True):
     """All figures of one trace."""
 
     trace: Trace
@@ -34,14 +35,17 @@ class TraceReport:
     series: tuple[SeriesSummary, ...]
     host: tuple[HostSeries, ...]
     verdicts: tuple[Verdict, ...]
-    gaps: tuple[DeviceGaps, ...] = field(repr=False)
-    attributions: tuple[Attribution, ...] = field(repr=False)
-    steps: Steps = field(repr=False)
-    kept: Mapping[str, tuple[Any, ...]] | None = field(default=None, repr=False)
+    gaps: tuple[DeviceGaps, ...]
+    attributions: tuple[Attribution, ...]
+    steps: Steps
+    kept: Mapping[str, tuple[Any, ...]] | None = None
     """None: the trace is whole. Else its arrays are empty, and this holds the rows of the views
     that need them, by name (see `reports.slim`)."""
-    detailed: tuple[DeviceDetails, ...] | None = field(default=None, repr=False)
+    detailed: tuple[DeviceDetails, ...] | None = None
     """What was wanted of each device, where the report holds no rows to work it out from."""
+
+    def __repr__(self) -> str:
+        return shown_without(self, "gaps", "attributions", "steps", "kept", "detailed")
 
     def details(self, device: int, question: Question = Question()) -> DeviceDetails:  # noqa: B008
         """What the question wants of the `device`-th entry of `gaps`."""

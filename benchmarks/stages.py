@@ -12,7 +12,6 @@ the same bytes touched with as little work as numpy knows.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import sqlite3
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from typing import Any
 
 import numpy as np
 from grow import GrowError, grow, real
+from msgspec import structs
 from timed import machine
 
 from harness.analysis.analyze import analyze
@@ -93,7 +93,7 @@ def whole(clock: Clock, path: Path, step: str) -> None:
     clock("draw the table", lambda: reporter("table").render(Report((report,)), Terminal()))
     clock("floor: read the file's bytes", lambda: np.fromfile(path, np.uint8))
     operations = report.trace.operations
-    columns = [getattr(operations, f.name) for f in dataclasses.fields(operations)]
+    columns = structs.astuple(operations)
     columns = [c for c in columns if isinstance(c, np.ndarray)]
     clock("floor: copy the operations' columns", lambda: [c.copy() for c in columns])
     clock("floor: sort as many integers as gaps", lambda: np.sort(report.gaps[0].start[::-1]))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from msgspec import structs
 
 from .analysis.analyze import analyze
 from .analysis.compare.sample_sets import trace_side
@@ -149,8 +150,8 @@ def narrowed(found: Comparison, metrics: Sequence[str]) -> Comparison:
             raise NotInResults(
                 f"no metric is called {metric!r} here", remedy=f"use {', '.join(there)}"
             )
-    kept = tuple(dataclasses.replace(r, gate=True) for r in found.ratios if r.metric in metrics)
-    return dataclasses.replace(found, ratios=kept)
+    kept = tuple(structs.replace(r, gate=True) for r in found.ratios if r.metric in metrics)
+    return structs.replace(found, ratios=kept)
 
 
 def run_compare(
@@ -263,7 +264,7 @@ _NAMES = (
 
 
 def _row(ratio: Ratio) -> dict[str, Any]:
-    data = dataclasses.asdict(ratio)
+    data = structs.asdict(ratio)
     data["runs_before"], data["runs_after"] = data.pop("runs")
     return {name: data[name] for name in _NAMES}
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import click
+from msgspec.structs import replace
 
 from .analysis.exports.base import exporters
 from .analysis.model.memory import reuse_freed_memory

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from msgspec import structs
+
 from .decode.errors import StepsUsedTwice, WindowOutsideRun
 from .errors.options import NothingToDo
 from .nvtx import Range, Ranges
@@ -224,6 +226,6 @@ def gaps(
 
     question, means = question or Question(), means or Means(cached=False)
     if step is not None:
-        question = dataclasses.replace(question, patterns=patterns_of([step], []))
+        question = structs.replace(question, patterns=patterns_of([step], []))
     with sqlite_of(os.fspath(trace), means) as sqlite:
         return run(sqlite, question, means)

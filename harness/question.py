@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from .analysis.question import Question
 
 __all__ = ["Means", "Question"]
 
 
-@dataclass(frozen=True)
-class Means:
+class Means(Struct, frozen=True):
     """With what a question is answered. The figures do not depend on it."""
 
     nsys: str | None = None

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import click
+from msgspec.structs import replace
 
 from .analysis.model.memory import reuse_freed_memory
 from .analysis.reports.base import Terminal, reporters

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import textwrap
-from dataclasses import replace
 from pathlib import Path
 
 import click
 import numpy as np
+from msgspec.structs import replace
 
 from .analysis.figures.standalone import figure, png
 from .analysis.figures.text import Line, Run, account, painted, sparkline, stacked, timeline

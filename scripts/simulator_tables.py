@@ -17,6 +17,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from msgspec import structs
+
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
@@ -62,7 +64,7 @@ def with_host(gpu: Gpu, share: float) -> Gpu:
     values = dict(gpu.values)
     for key in COMPUTED:
         values["host", key] *= share
-    return dataclasses.replace(gpu, values=values)
+    return structs.replace(gpu, values=values)
 
 
 def measured_row(row: dict[str, Any]) -> str:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+from msgspec import Struct
 
 from ..statistics.bootstrap import (
     CONFIDENCE,
@@ -33,8 +33,7 @@ MIN_RUNS = 4
 Verdict = Literal["better", "worse", "differs", "not significant", "too few"]
 
 
-@dataclass(frozen=True)
-class Sample:
+class Sample(Struct, frozen=True):
     """One figure of one thing, measured once or more.
 
     `runs` holds one array per run: its steps in order (shape (steps,)), or its one value (shape
@@ -60,8 +59,7 @@ class Sample:
         return float(np.median(self.values))
 
 
-@dataclass(frozen=True)
-class Subject:
+class Subject(Struct, frozen=True):
     """What is compared: a strategy at a batch size and length, or the steps of a trace.
 
     `key` pairs it with its counterpart. `samples` by metric, in the order to be shown.
@@ -71,8 +69,7 @@ class Subject:
     samples: Mapping[str, Sample]
 
 
-@dataclass(frozen=True)
-class Side:
+class Side(Struct, frozen=True):
     """One side: its name, what is known about how it was made, and its subjects."""
 
     name: str
@@ -81,8 +78,7 @@ class Side:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Ratio:
+class Ratio(Struct, frozen=True):
     """One metric of one subject on both sides; `ratio` is after / before.
 
     `ratio`, `low` and `high` are None where they cannot be given (a zero, too few values); `p` is
@@ -112,8 +108,7 @@ class Ratio:
         return self.ratio - 1 if self.better == "lower" else 1 - self.ratio
 
 
-@dataclass(frozen=True)
-class Comparison:
+class Comparison(Struct, frozen=True):
     """Everything that `harness compare` shows. `differences`: (key, before, after)."""
 
     before: str
@@ -179,8 +174,7 @@ def differences(
     return found
 
 
-@dataclass(frozen=True)
-class _Found:
+class _Found(Struct, frozen=True):
     """What a test says: `p` is None where it could not be made."""
 
     ratio: float | None

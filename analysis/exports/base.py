@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cache
+
+from msgspec import Struct
 
 from ..report import TraceReport
 
@@ -14,8 +15,7 @@ ROWS = ("gaps", "steps")
 """What a table export holds one row for."""
 
 
-@dataclass(frozen=True)
-class Exporter:
+class Exporter(Struct, frozen=True):
     """One format. `chunks` gives the file in pieces, so that a large one is never held whole."""
 
     name: str

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from itertools import count
 
 import numpy as np
+from msgspec import Struct, field
 
 from ..idle.attribute import Attribution
 from ..idle.gaps import DeviceGaps, GapKind, gap_kinds
@@ -35,8 +35,7 @@ _AT_ONCE = 4000
 LONG_NAME = 512
 
 
-@dataclass
-class _Tracks:
+class _Tracks(Struct):
     """Hands out track ids and remembers their names as metadata events."""
 
     events: list[str] = field(default_factory=list)

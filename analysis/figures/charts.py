@@ -7,9 +7,9 @@ both as they are; a thousand dots are one path.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from ..model.intervals import Int64
 from .palette import DASHES, SERIES
@@ -23,8 +23,7 @@ MOST_POINTS = 1200
 """Points of one path; beyond, the largest of each group of steps stands for it."""
 
 
-@dataclass(frozen=True)
-class Axis:
+class Axis(Struct, frozen=True):
     """A linear axis over `[low, high]`, ns or a count, with its ticks in one unit."""
 
     low: float
@@ -145,8 +144,7 @@ def y_axis(axis: Axis, height: float, width: float = 58) -> str:
     return tag("svg", *parts, class_="y", aria_hidden="true", width=width, height=height)
 
 
-@dataclass(frozen=True)
-class Points:
+class Points(Struct, frozen=True):
     """What a dot chart shows of each step, thinned: for the drawing and for what hovers over it."""
 
     number: Int64
@@ -191,8 +189,7 @@ def dots(points: Points, x: Axis, y: Axis, median: float, name: str, height: flo
     )
 
 
-@dataclass(frozen=True)
-class Curve:
+class Curve(Struct, frozen=True):
     """One line of a line chart: `x` counts, `y` in ns, thinned; `key` is its entry."""
 
     key: str

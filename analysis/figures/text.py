@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from ..idle.causes import causes
 from ..model.intervals import Int64
@@ -32,8 +32,7 @@ _CODES = {
 _API_LETTERS = {"api-launch": "l", "api-sync": "s", "api-alloc": "m", "api-other": "a"}
 
 
-@dataclass(frozen=True)
-class Run:
+class Run(Struct, frozen=True):
     """Characters of one tone."""
 
     text: str

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
+from msgspec import Struct
 
 from ..scenes.scene import Lane, Scene
 from .svg import boxes, label, num, percent, safe, tag, ticks
@@ -38,8 +37,7 @@ SOFT = ("nvtx",)
 """Lanes drawn as outlined, pale boxes, so that their names are read with full contrast."""
 
 
-@dataclass(frozen=True)
-class Placed:
+class Placed(Struct, frozen=True):
     """Where a lane stands: `title_y` is a baseline, `y` the top of its first row, px."""
 
     lane: Lane

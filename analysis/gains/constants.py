@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from ..model.cuda_calls import SYNCHRONIZE, synchronizing
 from ..model.intervals import Int64
@@ -20,8 +19,7 @@ BLOCKED_NS, BLOCKED_TIMES, BLOCKED_AHEAD = 20_000, 5, 128
 """A launch call longer than both, with so much work ahead of it, waited for room in the queue."""
 
 
-@dataclass(frozen=True)
-class Estimate:
+class Estimate(Struct, frozen=True):
     """One constant as a trace shows it, from `samples` samples, and their middle 80 %.
 
     `value` is their median; for gaps between operations their mean, since those add up. Without
@@ -51,8 +49,7 @@ class Estimate:
         return cls(name, round(value), len(samples), round(float(low)), round(float(high)))
 
 
-@dataclass(frozen=True)
-class Constants:
+class Constants(Struct, frozen=True):
     """All of them, and the machine's timing that they make."""
 
     estimates: tuple[Estimate, ...]

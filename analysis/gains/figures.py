@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from ..analyze import analyze
 from ..idle.figures import SeriesSummary, Steady
@@ -18,8 +19,7 @@ from .log import Log
 from .to_trace import Place, fill, plain_place
 
 
-@dataclass(frozen=True)
-class Looked:
+class Looked(Struct, frozen=True):
     """One step series on one device, in its steady state."""
 
     report: TraceReport

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from ..model.errors import CannotRead
 from .errors import GpuFileInvalid, NoSuchGpu
@@ -49,8 +50,7 @@ _MOST_BYTES = 1 << 16
 _FRACTIONS = {("rates", "efficiency"), ("memory", "efficiency")}
 
 
-@dataclass(frozen=True)
-class Gpu:
+class Gpu(Struct, frozen=True):
     """One GPU with the host that feeds it.
 
     `key` is what `--gpu` calls it, `name` what reports show. `values` maps (section, key) to a

@@ -15,15 +15,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
+from msgspec.structs import asdict
 
 from .errors import NegativeTime
 from .log import Log
 from .work import COPY, ON_DEVICE, Span, Work
 
 
-@dataclass(frozen=True)
-class Timing:
+class Timing(Struct, frozen=True):
     """The constants of a device and its driver, ns.
 
     `latency_ns`: from the begin of a launch call to the earliest start of its work. `gap_ns`: what
@@ -42,13 +43,12 @@ class Timing:
     queue_depth: int = 1024
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
+        for name, value in asdict(self).items():
             if value < (1 if name == "queue_depth" else 0):
                 raise NegativeTime(f"{name} is {value}")
 
 
-@dataclass
-class _Stream:
+class _Stream(Struct):
     tail: int | None = None
     """End of the last operation; None where there was none."""
     held_until: int = 0

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Hashable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from .log import Log
 from .machine import Machine, Timing
@@ -18,16 +19,14 @@ NEVER = 2**62
 """Later than any instant."""
 
 
-@dataclass(frozen=True, slots=True)
-class Spend:
+class Spend(Struct, frozen=True):
     """The host computes."""
 
     ns: int
     step: int = -1
 
 
-@dataclass(frozen=True, slots=True)
-class Plain:
+class Plain(Struct, frozen=True):
     """A CUDA call that concerns no work."""
 
     name: str
@@ -35,8 +34,7 @@ class Plain:
     step: int = -1
 
 
-@dataclass(frozen=True, slots=True)
-class Launch:
+class Launch(Struct, frozen=True):
     """A call that queues work; `first` is the number of its first operation in the program."""
 
     name: str
@@ -55,8 +53,7 @@ class Launch:
         return any(work.pageable for work in self.works)
 
 
-@dataclass(frozen=True, slots=True)
-class Sync:
+class Sync(Struct, frozen=True):
     """A call that waits for operations: all up to number `last` on `streams`, None being all.
 
     With `last` -1 it waits for nothing and only takes its own time.
@@ -72,8 +69,7 @@ class Sync:
     """It stands inside the range that looks whether to stop."""
 
 
-@dataclass(frozen=True, slots=True)
-class Hold:
+class Hold(Struct, frozen=True):
     """A call that makes a stream wait for operation number `last`."""
 
     name: str
@@ -83,16 +79,14 @@ class Hold:
     step: int = -1
 
 
-@dataclass(frozen=True, slots=True)
-class Push:
+class Push(Struct, frozen=True):
     """A range opens."""
 
     name: str
     step: int = -1
 
 
-@dataclass(frozen=True, slots=True)
-class Pop:
+class Pop(Struct, frozen=True):
     """The innermost range closes."""
 
     step: int = -1
@@ -101,8 +95,7 @@ class Pop:
 Action = Spend | Plain | Launch | Sync | Hold | Push | Pop
 
 
-@dataclass(frozen=True)
-class Program:
+class Program(Struct, frozen=True):
     """What one host thread did from instant `start` on.
 
     `busy_until`: streams that still had work then, and until when. `steps` counts the steps.

@@ -9,9 +9,9 @@ what was queued before the last cudaEventRecord.
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from ..idle.steps import StepSeries
 from ..model.cuda_calls import SYNCHRONIZE, synchronizing
@@ -32,8 +32,7 @@ _RECORD = "EventRecord"
 _DIRECTIONS = {CopyKind.HTOD: TO_DEVICE, CopyKind.DTOH: TO_HOST, CopyKind.ATOH: TO_HOST}
 
 
-@dataclass(frozen=True)
-class Recorded:
+class Recorded(Struct, frozen=True):
     """A program, the constants of the machine it ran on, and what was left out or inferred."""
 
     program: Program

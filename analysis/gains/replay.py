@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ..idle.figures import Steady
 from ..question import StepPattern
@@ -24,8 +25,7 @@ REFERENCE = "h100"
 TRACED = "traced"
 
 
-@dataclass(frozen=True)
-class Scenario:
+class Scenario(Struct, frozen=True):
     """One what-if: its name, the program and timing to play, and the GPU it is about."""
 
     name: str
@@ -35,8 +35,7 @@ class Scenario:
     origin: str = "predicted"
 
 
-@dataclass(frozen=True)
-class Predicted:
+class Predicted(Struct, frozen=True):
     """A scenario with its figures."""
 
     scenario: Scenario

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 KERNEL, COPY, MEMSET = "kernel", "copy", "memset"
 TO_HOST, TO_DEVICE, ON_DEVICE = "to-host", "to-device", "on-device"
 
 
-@dataclass(frozen=True)
-class Work:
+class Work(Struct, frozen=True):
     """One operation of the device. `direction` and `size` (bytes) are a copy's or a memset's."""
 
     name: str
@@ -21,8 +20,7 @@ class Work:
     """The host end of a copy is ordinary memory: the call then holds the host until it is done."""
 
 
-@dataclass(frozen=True)
-class Span:
+class Span(Struct, frozen=True):
     """When an operation runs: [start, end), ns."""
 
     start: int

@@ -5,17 +5,18 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
 from weakref import WeakKeyDictionary
 
 import numpy as np
+from msgspec import Struct
 
 from ..model.arrays import Code, factorize, groups
 from ..model.cuda_calls import synchronizing
 from ..model.intervals import Int64, Intervals, complement, pieces
 from ..model.memory import lazy_zeros
 from ..model.nesting import Timeline, build_timeline, innermost
+from ..model.shown import shown_without
 from ..model.trace import ThreadRows, Trace
 from .causes import Cause, GapContext, Phase, causes
 from .gaps import DeviceGaps, known
@@ -23,8 +24,7 @@ from .gaps import DeviceGaps, known
 OUTSIDE = "(outside any NVTX range)"
 
 
-@dataclass(frozen=True, eq=False)
-class Attribution:
+class Attribution(Struct, frozen=True, eq=False, dict=True):
     """Idle time of one device by cause. The columns of `time` sum to the gaps' lengths, checked."""
 
     causes: tuple[Cause, ...]
@@ -38,12 +38,15 @@ class Attribution:
     """Shape (gaps,): row of the synchronising call that let the queue run dry, -1 for none."""
     used: tuple[int, ...]
     """Positions of the causes that have any time."""
-    timelines: dict[int, Timeline] = field(repr=False)
+    timelines: dict[int, Timeline]
     """Thread index to what it did between a gap's start and the launch that ended the gap."""
     skewed: int
     """Gaps whose operation starts before its own launch call: clock skew, clamped."""
     skew_ns: int
     """The largest such skew."""
+
+    def __repr__(self) -> str:
+        return shown_without(self, "timelines")
 
     @cached_property
     def total(self) -> dict[str, int]:

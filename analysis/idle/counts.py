@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from ..model.arrays import Bool, groups, stretches
 from ..model.cuda_calls import named
@@ -43,8 +43,7 @@ _SHOWN = 60
 """Characters of a proposed pattern."""
 
 
-@dataclass(frozen=True)
-class Counted:
+class Counted(Struct, frozen=True):
     """What the verdicts need to know of all rows of a trace."""
 
     operations: int
@@ -62,8 +61,7 @@ class Counted:
     """Copies or memsets where the trace holds none, and how many calls asked for them."""
 
 
-@dataclass(frozen=True)
-class Facts:
+class Facts(Struct, frozen=True):
     """What is known of all rows of a trace before its parts are walked."""
 
     counted: Counted

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from ..model.arrays import Bool, factorize, groups
 from ..model.intervals import Int64
@@ -20,8 +20,7 @@ NVIDIA_NOTE = (
 )
 
 
-@dataclass(frozen=True)
-class Definition:
+class Definition(Struct, frozen=True):
     """Idle time of one device under one definition."""
 
     name: str
@@ -31,8 +30,7 @@ class Definition:
     window_ns: int
 
 
-@dataclass(frozen=True, eq=False)
-class Clipped:
+class Clipped(Struct, frozen=True, eq=False):
     """Operations of one device inside its window. Arrays have shape (n,), `start` ascending."""
 
     operations: Operations

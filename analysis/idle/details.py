@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from ..model.arrays import Code8
 from ..model.intervals import Int64
@@ -22,8 +22,7 @@ from .split import Split
 from .steps import Steps, StepSeries
 
 
-@dataclass(frozen=True)
-class TopGap:
+class TopGap(Struct, frozen=True):
     """One of the longest gaps, with the operations on both sides."""
 
     start_ns: int
@@ -40,8 +39,7 @@ class TopGap:
     after: str | None
 
 
-@dataclass(frozen=True)
-class StreamFigures:
+class StreamFigures(Struct, frozen=True):
     """One stream on its own, inside the window."""
 
     pid: int
@@ -53,8 +51,7 @@ class StreamFigures:
     gaps: int
 
 
-@dataclass(frozen=True)
-class DeviceDetails:
+class DeviceDetails(Struct, frozen=True):
     """What is wanted of one device."""
 
     touched: dict[str, int]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
+from msgspec import Struct
 
 from ..model.intervals import Int64
+from ..model.shown import shown_without
 from ..model.trace import Thread
 from ..statistics.quantiles import Quantiles
 from .gaps import GapKind
@@ -20,8 +21,7 @@ GPU_BOUND = 0.9
 COMMUNICATION = re.compile(r"nccl|rccl", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
-class DeviceSummary:
+class DeviceSummary(Struct, frozen=True):
     """One device over the whole window. busy_ns + idle_ns == window_ns."""
 
     window_start_ns: int
@@ -45,8 +45,7 @@ class DeviceSummary:
     """Busy time that only whole-graph rows cover: inner gaps cannot be seen."""
 
 
-@dataclass(frozen=True)
-class Steady:
+class Steady(Struct, frozen=True):
     """Steady state of a series on one device: its steps but the first and the last.
 
     The window runs from the moment the device fell quiet before the second step's first operation
@@ -111,8 +110,7 @@ class Steady:
         )
 
 
-@dataclass(frozen=True, eq=False)
-class StepTable:
+class StepTable(Struct, frozen=True, eq=False):
     """One row a step of a series on one device. Arrays have shape (steps,), ns."""
 
     number: Int64
@@ -143,8 +141,7 @@ class StepTable:
         return len(self.number)
 
 
-@dataclass(frozen=True)
-class SeriesSummary:
+class SeriesSummary(Struct, frozen=True):
     """A step series on one device. The four kinds sum to the device's idle time."""
 
     pattern: str
@@ -169,7 +166,10 @@ class SeriesSummary:
     """Numbers of the steps without GPU work."""
     by_time: int
     other_threads: dict[str, int]
-    table: StepTable = field(repr=False)
+    table: StepTable
+
+    def __repr__(self) -> str:
+        return shown_without(self, "table")
 
     @classmethod
     def of(
@@ -207,8 +207,7 @@ class SeriesSummary:
         )
 
 
-@dataclass(frozen=True)
-class HostSeries:
+class HostSeries(Struct, frozen=True):
     """Step times on the host alone: given for every trace that has steps."""
 
     pattern: str

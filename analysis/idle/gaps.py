@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from ..model.arrays import Bool, Code8
@@ -34,8 +34,7 @@ class GapKind(IntEnum):
     """At an edge of the window."""
 
 
-@dataclass(frozen=True, eq=False)
-class DeviceGaps:
+class DeviceGaps(Struct, frozen=True, eq=False, dict=True):
     """The idle intervals of one device inside one window. Arrays have shape (gaps,)."""
 
     device: Device

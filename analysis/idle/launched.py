@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import astuple
 
 from ..model.arrays import Bool, Code
 from ..model.intervals import Int64
@@ -16,8 +17,7 @@ from .steps import StepSeries
 FAR = np.iinfo(np.int64).max
 
 
-@dataclass(frozen=True, eq=False)
-class Launched:
+class Launched(Struct, frozen=True, eq=False):
     """What the steps of one series launched on one device. Arrays have shape (steps,)."""
 
     count: Int64
@@ -36,11 +36,10 @@ class Launched:
 
     def only(self, wanted: Bool) -> Launched:
         """The same for some of the steps."""
-        return Launched(*(column[wanted] for column in vars(self).values()))
+        return Launched(*(column[wanted] for column in astuple(self)))
 
 
-@dataclass(frozen=True)
-class Extent:
+class Extent(Struct, frozen=True):
     """The operations of one device in the window."""
 
     operations: int
@@ -48,8 +47,7 @@ class Extent:
     last_end: int
 
 
-@dataclass(frozen=True)
-class Launches:
+class Launches(Struct, frozen=True):
     """What one walk over operations found. Keys of `launched`: (series, device)."""
 
     unassigned: int

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ..model.arrays import Bool, Code
 from ..model.schema import MAX_TIME as NEVER
@@ -17,8 +18,7 @@ from .parts import Parts
 from .steps import Steps, StepSeries
 
 
-@dataclass(frozen=True)
-class Narrowed:
+class Narrowed(Struct, frozen=True):
     """The steps that are looked at, out of all of the trace."""
 
     steps: Steps

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ..model.arrays import Code, factorize, stretches
 from ..model.intervals import Int64
@@ -17,8 +17,7 @@ from ..store.opened import Store
 from .steps import Steps, find_steps
 
 
-@dataclass(frozen=True, eq=False)
-class Owned:
+class Owned(Struct, frozen=True, eq=False):
     """Whose step each operation of a part is."""
 
     step_of: tuple[Code, ...]

@@ -8,10 +8,10 @@ stored trace each device's last operation stands alone, for the gap at the end o
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from msgspec import Struct
 
 from ..model.arrays import stretches
 from ..model.cuda_calls import synchronizing
@@ -29,8 +29,7 @@ from .waits import Released
 END = np.iinfo(np.int64).max
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(Struct, frozen=True, dict=True):
     """Some operations, and the calls that launched them."""
 
     source: Trace | Store

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
+from msgspec import Struct
 
 from ..model.arrays import Bool
 from ..model.intervals import Int64, covered_before
@@ -14,8 +13,7 @@ from .gaps import DeviceGaps, GapKind, gap_kinds
 from .steps import StepSeries
 
 
-@dataclass(frozen=True)
-class StepFigures:
+class StepFigures(Struct, frozen=True):
     """Per step of one series on one device, in host order. Arrays have shape (steps,), ns."""
 
     number: Int64
@@ -58,8 +56,7 @@ def step_figures(
     return StepFigures(series.number, period, by_cause.sum(axis=0), by_cause, longest, interior)
 
 
-@dataclass(frozen=True)
-class Periods:
+class Periods(Struct, frozen=True):
     """The steady state of one series on one device, cut where the device fell quiet before each
     step. All idle time of a period counts, that of operations outside every step too: period ==
     busy + sum of by_cause, checked, and the means are those of `Steady`. Times in ns.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from ..model.trace import Trace
 
@@ -14,8 +15,7 @@ FIXED = 160 << 20
 LEAST, MOST = 1 << 14, 1 << 21
 
 
-@dataclass(frozen=True)
-class Sizes:
+class Sizes(Struct, frozen=True):
     """How many rows are held at once."""
 
     operations: int = MOST

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 
 import numpy as np
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from ..model.arrays import distinct_rows, factorize, groups
 from ..model.intervals import Int64
@@ -33,8 +34,7 @@ from .gaps import DeviceGaps, known
 from .waits import Released, know_released
 
 
-@dataclass
-class Split:
+class Split(Struct):
     """Idle time of some gaps of one device, by cause and by what is known of the causes."""
 
     time: Int64
@@ -128,8 +128,7 @@ def _threads(store: Store, operations: Operations, after: Int64) -> list[int]:
     return distinct
 
 
-@dataclass
-class _Found:
+class _Found(Struct):
     """What some of the gaps add to a split, with rows of the store's calls."""
 
     store: Store

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
 
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ..model.arrays import Bool, Code, factorize
 from ..model.intervals import Int64
@@ -21,8 +22,7 @@ PROFILER_STEP = StepPattern(PROFILER_STEP_NAME.pattern, PROFILER_STEP_NAME)
 """In a Kineto trace, what `prof.step()` marks is a step by default too."""
 
 
-@dataclass(frozen=True, eq=False)
-class StepSeries:
+class StepSeries(Struct, frozen=True, eq=False):
     """The steps of one (process, thread, pattern), in host order. Arrays have shape (n,)."""
 
     pattern: str
@@ -64,8 +64,7 @@ class StepSeries:
         )
 
 
-@dataclass(frozen=True)
-class Steps:
+class Steps(Struct, frozen=True):
     """All series of a trace, and how well operations could be told apart."""
 
     series: tuple[StepSeries, ...]

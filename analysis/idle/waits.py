@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 import numpy as np
+from msgspec import Struct
 
 from ..model.arrays import Bool, Code, groups, stretches
 from ..model.cuda_calls import STREAM_WAIT, named
@@ -20,8 +20,7 @@ Released = dict[tuple[int, int], Int64]
 """(process, stream) to the launch times, ascending, of operations queued behind a stream wait."""
 
 
-@dataclass(frozen=True, eq=False)
-class Queued:
+class Queued(Struct, frozen=True, eq=False):
     """What host threads queued on streams: waits, or operations. Arrays have shape (n,)."""
 
     process: Code

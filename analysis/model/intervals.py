@@ -6,17 +6,16 @@ input that is already sorted costs O(n), anything else O(n log n).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 Int64 = NDArray[np.int64]
 
 
-@dataclass(frozen=True, eq=False)
-class Intervals:
+class Intervals(Struct, frozen=True, eq=False, dict=True):
     """Sorted, disjoint, non-touching, non-empty half-open intervals: the normal form.
 
     `start` and `end` have shape (n,) and dtype int64. Build with `union`; the operations of this

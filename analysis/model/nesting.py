@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from heapq import heappop, heappush
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from .intervals import Int64, Intervals
@@ -14,8 +14,7 @@ _DEEP = 64
 """Ranges open at once beyond which levels are no longer looked at one by one."""
 
 
-@dataclass(frozen=True, eq=False)
-class Timeline:
+class Timeline(Struct, frozen=True, eq=False):
     """Sorted, disjoint, labelled stretches; what lies between them has no label.
 
     `start`, `end`, `label`: shape (n,). `before`: shape (labels, n + 1), the time each label took

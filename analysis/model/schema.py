@@ -8,9 +8,10 @@ version wrote a file.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
+
+from msgspec import Struct
 
 Columns = dict[str, Any]
 """Column name to int64 array of shape (rows,), or list of str for text columns."""
@@ -22,8 +23,7 @@ MAX_TIME = 2**60
 """Times beyond this (36 years) are not timestamps; sums of two still fit int64."""
 
 
-@dataclass(frozen=True)
-class Column:
+class Column(Struct, frozen=True):
     """One column to read: its name, other names in other versions, the stand-in where absent."""
 
     name: str
@@ -38,8 +38,7 @@ class Column:
         return next((name for name in (self.name, *self.others) if name in present), None)
 
 
-@dataclass(frozen=True)
-class Table:
+class Table(Struct, frozen=True):
     """One table to read. Tables are lazy: nsys leaves out those without rows."""
 
     name: str

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct
+
+from .shown import shown_without
 
 ORIGINS = ("measured", "simulated", "synthetic")
 TORCH_PROFILER = "torch.profiler"
@@ -17,8 +20,7 @@ WARNING, ERROR = 2, 3
 _DOUBT = re.compile(r"Not all (CUDA|NVTX) events might have been collected\.")
 
 
-@dataclass(frozen=True)
-class Diagnostic:
+class Diagnostic(Struct, frozen=True):
     """One kind of message: `severity` is WARNING or ERROR, `count` how often it was said."""
 
     severity: int
@@ -32,8 +34,7 @@ class Diagnostic:
         return match[1] if match else None
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(Struct, frozen=True):
     """Producer and origin of one trace."""
 
     producer: str
@@ -48,7 +49,7 @@ class Source:
     label: str
     session_start_utc_ns: int | None
     duration_ns: int | None
-    manifest: dict[str, Any] = field(repr=False)
+    manifest: dict[str, Any]
     """The JSON beside the trace; empty where there is none."""
     notes: tuple[str, ...] = ()
     """What was wrong with the metadata, for the validity report."""
@@ -58,6 +59,9 @@ class Source:
     """Of the recorded process among several, where the manifest or the environment says."""
     rank_from: str = ""
     """`manifest`, the environment variable, or `distributedInfo` of a torch.profiler trace."""
+
+    def __repr__(self) -> str:
+        return shown_without(self, "manifest")
 
     @property
     def graph_trace(self) -> str | None:

@@ -6,32 +6,35 @@ clock (zero is the start of collection); intervals are half-open.
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass, field
 from operator import add
 from pathlib import Path
 from typing import Self
 
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import astuple
 from numpy.typing import NDArray
 
 from .arrays import Bool, Code
 from .intervals import Int64
 from .schema import pid_of, tid_of
+from .shown import shown_without
 from .source import Source
 
 
-@dataclass(frozen=True)
-class Strings:
+class Strings(Struct, frozen=True):
     """Texts by id: nsys's StringIds, and texts that rows carry themselves under negative ids."""
 
-    values: dict[int, str] = field(repr=False)
+    values: dict[int, str]
+
+    def __repr__(self) -> str:
+        return shown_without(self, "values")
 
     def __getitem__(self, string_id: int) -> str:
         return self.values.get(int(string_id), "")
 
 
-@dataclass(frozen=True)
-class Device:
+class Device(Struct, frozen=True):
     """One physical GPU. `uuid` is empty where the report does not say."""
 
     index: int
@@ -46,8 +49,7 @@ class Device:
         return f"GPU {self.ordinal}" + (f" ({self.name})" if self.name else "")
 
 
-@dataclass(frozen=True)
-class Thread:
+class Thread(Struct, frozen=True):
     """One recorded thread. `name` is the system's, as nsys stored it."""
 
     global_tid: int
@@ -67,8 +69,7 @@ class Thread:
         return f"{self.name or 'thread'} {self.tid}"
 
 
-@dataclass(frozen=True, eq=False)
-class Operations:
+class Operations(Struct, frozen=True, eq=False):
     """GPU work, sorted by (start, correlationId). Every array has shape (n,)."""
 
     start: Int64
@@ -94,8 +95,7 @@ class Operations:
         return len(self.start)
 
 
-@dataclass(frozen=True, eq=False)
-class Calls:
+class Calls(Struct, frozen=True, eq=False):
     """CUDA runtime and driver API calls, sorted by (thread, start). Arrays have shape (n,)."""
 
     start: Int64
@@ -120,8 +120,7 @@ class Calls:
         return table[self.name] if len(table) else np.zeros(len(self), np.bool_)
 
 
-@dataclass(frozen=True, eq=False)
-class Synchronizations:
+class Synchronizations(Struct, frozen=True, eq=False):
     """CUPTI synchronisation records. Arrays have shape (n,)."""
 
     start: Int64
@@ -138,8 +137,7 @@ class Synchronizations:
         return len(self.start)
 
 
-@dataclass(frozen=True, eq=False)
-class Ranges:
+class Ranges(Struct, frozen=True, eq=False):
     """NVTX ranges, push/pop and start/end, sorted by (thread, start, -end). Shape (n,)."""
 
     start: Int64
@@ -157,8 +155,7 @@ class Ranges:
         return len(self.start)
 
 
-@dataclass(frozen=True, eq=False)
-class Overheads:
+class Overheads(Struct, frozen=True, eq=False):
     """What the profiler itself cost, and some waits that CUPTI counts with it. Shape (n,)."""
 
     start: Int64
@@ -173,8 +170,7 @@ class Overheads:
         return len(self.start)
 
 
-@dataclass(frozen=True, eq=False)
-class ThreadRows:
+class ThreadRows(Struct, frozen=True, eq=False):
     """Intervals on host threads. Arrays have shape (n,); they may overlap and need no order."""
 
     thread: Code
@@ -182,8 +178,7 @@ class ThreadRows:
     end: Int64
 
 
-@dataclass(frozen=True)
-class _ByReason:
+class _ByReason(Struct, frozen=True):
     """Numbers of rows, one field a reason."""
 
     @property
@@ -194,8 +189,7 @@ class _ByReason:
         return type(self)(*map(add, astuple(self), astuple(other)))
 
 
-@dataclass(frozen=True)
-class Dropped(_ByReason):
+class Dropped(_ByReason, frozen=True):
     """Rows that could not be used, by reason; the validity report shows them."""
 
     empty: int = 0
@@ -206,8 +200,7 @@ class Dropped(_ByReason):
     """A time that no clock gives (beyond 2**60 ns from zero)."""
 
 
-@dataclass(frozen=True)
-class Unusable(_ByReason):
+class Unusable(_ByReason, frozen=True):
     """Rows of the host with impossible times, by reason. One without an end is none: a range that
     was not closed, a call that did not return."""
 
@@ -219,8 +212,7 @@ class Unusable(_ByReason):
     """A time that no clock gives, as in `Dropped`."""
 
 
-@dataclass(frozen=True, eq=False)
-class Trace:
+class Trace(Struct, frozen=True, eq=False, weakref=True):
     """One report, as `readers.open.open_trace` reads it."""
 
     path: Path

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import NewType
+
+from msgspec import Struct
 
 Code = NewType("Code", str)
 """One of those of `verdicts/codes.py`, which explains them."""
@@ -18,8 +19,7 @@ class Level(StrEnum):
     INVALID = "invalid"
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """What is wrong with which figures, and how to mend it."""
 
     figures: str

@@ -7,9 +7,9 @@ a rank.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from ..idle.figures import COMMUNICATION, SeriesSummary
 from ..idle.per_step import steady_periods
@@ -23,8 +23,7 @@ COLLECTIVE = re.compile(r"AllReduce|AllGather|ReduceScatter", re.IGNORECASE)
 while another still waits (broadcast, send and receive), or do not say what they are."""
 
 
-@dataclass(frozen=True)
-class RankSteps:
+class RankSteps(Struct, frozen=True):
     """One step series on one device, as a rank among others. Shape (n,) is its interior steps, ns.
 
     compute + communication + sum of causes == period, for each step (checked by `steady_periods`).

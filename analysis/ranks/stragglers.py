@@ -8,10 +8,10 @@ from __future__ import annotations
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
+from msgspec import Struct
 
 from ..model.arrays import Bool
 from ..model.intervals import Int64
@@ -22,8 +22,7 @@ SLIGHT = 0.01
 """Share of the period below which waiting is not spoken of."""
 
 
-@dataclass(frozen=True)
-class Member:
+class Member(Struct, frozen=True):
     """One rank of a job, as its trace tells it."""
 
     label: str
@@ -35,8 +34,7 @@ class Member:
     figures: RankSteps
 
 
-@dataclass(frozen=True)
-class RankFigures:
+class RankFigures(Struct, frozen=True):
     """One rank over the steps that all ranks have; means per step, ns."""
 
     member: Member
@@ -69,8 +67,7 @@ class RankFigures:
         return None if slight or ns <= 0 else (name, ns)
 
 
-@dataclass(frozen=True)
-class JobRanks:
+class JobRanks(Struct, frozen=True):
     """The ranks of one job: figures, or the reason why there are none."""
 
     name: str
@@ -181,8 +178,7 @@ def _numbers(members: list[Member]) -> tuple[list[tuple[int, str]], list[str]]:
     ]
 
 
-@dataclass(frozen=True)
-class _Matched:
+class _Matched(Struct, frozen=True):
     """The collectives that every rank has, in the steps where all have the same ones."""
 
     steps: int

@@ -8,9 +8,8 @@ CUDA 13.0 alike.
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
+from msgspec.structs import replace
 
 from ..model.intervals import Int64
 from ..model.schema import KERNEL, MAX_TIME, MEMCPY, MEMSET, NULL, Column, Columns, Table
@@ -23,7 +22,7 @@ counts the rows of an export without that column."""
 
 def with_node(table: Table) -> Table:
     """The same table with `graphNodeId`."""
-    return dataclasses.replace(table, columns=(*table.columns, NODE))
+    return replace(table, columns=(*table.columns, NODE))
 
 
 _BODY = -(2**62)

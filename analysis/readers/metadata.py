@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from ..model.launchers import rank_variable
 from ..model.schema import ANALYSIS, EXPORT, NULL, SESSION, SYSTEM_ENV
@@ -18,8 +19,7 @@ _MANIFEST_MOST_BYTES = 4 << 20
 """What is larger is no manifest: a torch.profiler trace may have that name, and take gigabytes."""
 
 
-@dataclass(frozen=True)
-class Metadata:
+class Metadata(Struct, frozen=True):
     """What an export says about itself, whatever stands beside it."""
 
     facts: dict[str, str]

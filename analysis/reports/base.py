@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from functools import cache
+
+from msgspec import Struct, field
 
 from ..model.errors import TraceError
 from ..model.text import plain
@@ -19,8 +20,7 @@ from ..report import TraceReport
 Value = str | int | float | None
 
 
-@dataclass(frozen=True)
-class Column:
+class Column(Struct, frozen=True):
     """`name` is the machine's, with its unit; `title` a person's; `show` how a person reads it:
     `text`, `int`, `us`, `ms`, `s` (values in ns), `gb` (bytes, shown in units of 10^9), `percent`
     (values in 0..1), `ratio` or `number`."""
@@ -32,8 +32,7 @@ class Column:
     """What a reader must know of it: said below the table wherever the column is shown."""
 
 
-@dataclass(frozen=True)
-class Table:
+class Table(Struct, frozen=True):
     """Rows of raw values; durations in ns. `None` is a figure that cannot be given."""
 
     name: str
@@ -51,8 +50,7 @@ class Table:
         return [*self.notes, *dict.fromkeys(c.note for c in columns if c.note)]
 
 
-@dataclass(frozen=True)
-class Failure:
+class Failure(Struct, frozen=True):
     """A file that could not be analysed, why, and the code of that error."""
 
     path: str
@@ -65,8 +63,7 @@ class Failure:
         return cls(path, str(error), error.code)
 
 
-@dataclass(frozen=True)
-class Report:
+class Report(Struct, frozen=True):
     """All that a reporter may show."""
 
     traces: tuple[TraceReport, ...]
@@ -83,16 +80,14 @@ class Report:
         return sorted(self.traces, key=lambda trace: trace.label)
 
 
-@dataclass(frozen=True)
-class Terminal:
+class Terminal(Struct, frozen=True):
     """Where text goes: width in columns, and whether colour is welcome."""
 
     width: int = 80
     color: bool = False
 
 
-@dataclass(frozen=True)
-class Reporter:
+class Reporter(Struct, frozen=True):
     """One output format. `render` gives the whole text, ending with a newline."""
 
     name: str

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from ..model.text import plain
 from .base import Report, Reporter, Table, Terminal

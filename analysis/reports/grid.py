@@ -6,7 +6,8 @@ Not rich's own table: that one takes half a millisecond a row, and a trace has m
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from .base import Column, Table
 
@@ -19,8 +20,7 @@ _WIDE = 28
 _KEEP_AT_LEAST = 4
 
 
-@dataclass(frozen=True)
-class Grid:
+class Grid(Struct, frozen=True):
     """Which columns are shown, in which widths."""
 
     chosen: tuple[int, ...]

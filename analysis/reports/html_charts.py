@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from msgspec import Struct
 
 from ..figures import charts
 from ..figures.charts import Axis
@@ -20,8 +20,7 @@ from ..scenes.entries import Entry
 NAME = 60
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(Struct, frozen=True):
     """One series in a chart: its key, its name, the drawing, and a note beside it."""
 
     key: str
@@ -30,8 +29,7 @@ class Row:
     note: str = ""
 
 
-@dataclass(frozen=True)
-class Charts:
+class Charts(Struct, frozen=True):
     """Every chart; empty where no trace has what it shows."""
 
     bars: tuple[Row, ...]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from ..idle.causes import causes
 from ..model.text import plain
@@ -21,16 +22,14 @@ _NEVER = frozenset({"argv", "command", "environment", "env", "cwd"})
 LONGEST, DEEPEST, MOST = 160, 4, 80
 
 
-@dataclass(frozen=True)
-class Facts:
+class Facts(Struct, frozen=True):
     """One trace: its file name and what is known of it."""
 
     name: str
     rows: tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True)
-class Judgement:
+class Judgement(Struct, frozen=True):
     """One verdict."""
 
     trace: str

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from msgspec import Struct
 
 from ..figures.timeline import AXIS, FLAG, LEGEND, Placed, placed, stretched
 from ..figures.units import human, share
@@ -23,8 +23,7 @@ DRAWN = 450
 """Spans of the drawing itself: more cannot be told apart on a page."""
 
 
-@dataclass(frozen=True)
-class Timeline:
+class Timeline(Struct, frozen=True):
     """One timeline of one entry."""
 
     key: str
@@ -36,8 +35,7 @@ class Timeline:
     notes: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Scenes:
+class Scenes(Struct, frozen=True):
     """All timelines by entry, and their spans for the script."""
 
     by_entry: dict[str, tuple[Timeline, ...]]

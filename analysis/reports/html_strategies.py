@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from ..figures.units import human, share
 from ..idle.causes import causes
@@ -18,8 +18,7 @@ from .verdict import LIMITERS, idle_share
 WORST = 6
 
 
-@dataclass(frozen=True)
-class Split:
+class Split(Struct, frozen=True):
     """One cause, or one drain: ns are per step where there are steps."""
 
     tone: str
@@ -31,8 +30,7 @@ class Split:
     remedy: str = ""
 
 
-@dataclass(frozen=True)
-class WorstStep:
+class WorstStep(Struct, frozen=True):
     """One of the steps that idled most."""
 
     number: int
@@ -43,8 +41,7 @@ class WorstStep:
     main: str
 
 
-@dataclass(frozen=True)
-class Strategy:
+class Strategy(Struct, frozen=True):
     """One section of the page."""
 
     key: str

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from .base import Report, Table, Value, shown
 from .layout import legible, repeated
 from .tables import definitions, devices, drained, host_steps, idle_causes, overview, pooled
 
 
-@dataclass(frozen=True)
-class Cell:
+class Cell(Struct, frozen=True):
     """`raw` is the exact value, ns for durations; `text` what a person reads."""
 
     text: str
@@ -19,8 +19,7 @@ class Cell:
     number: bool
 
 
-@dataclass(frozen=True)
-class Grid:
+class Grid(Struct, frozen=True):
     """One table of the page."""
 
     name: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
+
+from msgspec import to_builtins
 
 from ..idle.figures import SeriesSummary
 from ..report import TraceReport
@@ -74,7 +75,7 @@ def _trace(report: TraceReport) -> dict[str, Any]:
     valid, split = believed(report), believed(report, "causes")
     devices = []
     for gaps, figures in zip(report.gaps, report.devices, strict=True):
-        known = asdict(figures)
+        known = to_builtins(figures)
         if not valid:
             known = {k: v for k, v in known.items() if k.startswith("window") or k == "operations"}
         elif not split:
@@ -97,7 +98,7 @@ def _trace(report: TraceReport) -> dict[str, Any]:
         "producer_version": source.version,
         "schema": source.schema,
         "calibration": source.manifest.get("calibration"),
-        "verdicts": [asdict(verdict) for verdict in report.verdicts],
+        "verdicts": [to_builtins(verdict) for verdict in report.verdicts],
         "devices": devices,
         "all_devices": {
             "window_ns": report.all_window_ns,
@@ -106,13 +107,13 @@ def _trace(report: TraceReport) -> dict[str, Any]:
         "series": [
             _series(report, one, trace.devices[one.device].ordinal, valid) for one in report.series
         ],
-        "host_series": [asdict(host) for host in report.host],
+        "host_series": [to_builtins(host) for host in report.host],
         "unassigned_operations": report.steps.unassigned,
         "ambiguous_operations": report.steps.ambiguous,
         "duplicate_api_rows": trace.duplicate_calls,
-        "rows_dropped": asdict(trace.dropped),
-        "ranges_dropped": asdict(trace.ranges_dropped),
-        "calls_unusable": asdict(trace.calls_unusable),
+        "rows_dropped": to_builtins(trace.dropped),
+        "ranges_dropped": to_builtins(trace.ranges_dropped),
+        "calls_unusable": to_builtins(trace.calls_unusable),
     }
 
 
@@ -145,13 +146,13 @@ _COUNTS = (
 
 
 def _series(report: TraceReport, series: SeriesSummary, device: int, valid: bool) -> dict[str, Any]:
-    names = [name for name in series.__dataclass_fields__ if name != "table"]
+    names = [name for name in series.__struct_fields__ if name != "table"]
     result: dict[str, Any] = {
         name: getattr(series, name) if valid or name in _COUNTS else None for name in names
     }
     for name in ("steady", "idle_per_step", "inter_per_step", "step_gpu"):
         if result[name] is not None:
-            result[name] = asdict(result[name])
+            result[name] = to_builtins(result[name])
     if series.steady is not None and valid and not report.calls_believed:
         result["steady"] |= dict.fromkeys(_BY_CALLS)
         result["steady"]["limiter"] = report.limiter(series.steady)

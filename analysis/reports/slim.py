@@ -7,10 +7,11 @@ are small; the views that need every operation or gap are drawn first, and their
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import asdict, replace
 
 from ..model.intervals import Intervals
 from ..model.trace import Strings
@@ -22,7 +23,7 @@ from .tables.device import definition_rows, stream_rows
 if TYPE_CHECKING:
     from ..ranks.collectives import RankSteps
 
-T = TypeVar("T")
+T = TypeVar("T", bound=Struct)
 
 
 def slim(report: TraceReport, question: Question) -> TraceReport:
@@ -84,10 +85,6 @@ def _ranks(report: TraceReport) -> tuple[RankSteps, ...]:
 
 
 def _emptied(columns: T) -> T:
-    """A dataclass of arrays with no rows."""
-    arrays = {
-        field.name: value[:0].copy()
-        for field in fields(columns)  # type: ignore[arg-type]
-        if isinstance(value := getattr(columns, field.name), np.ndarray)
-    }
-    return replace(columns, **arrays)  # type: ignore[type-var]
+    """The same record, its arrays without rows."""
+    arrays = {n: v[:0].copy() for n, v in asdict(columns).items() if isinstance(v, np.ndarray)}
+    return replace(columns, **arrays)

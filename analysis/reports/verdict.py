@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from ..compare.verdict import Sample, compare_samples
 from ..figures.units import human, share
@@ -34,8 +34,7 @@ LIMITERS = {
 }
 
 
-@dataclass(frozen=True)
-class Piece:
+class Piece(Struct, frozen=True):
     """Part of a sentence; `strong` carries the figure or the name, `code` a name from the trace."""
 
     text: str
@@ -45,8 +44,7 @@ class Piece:
 Sentence = tuple[Piece, ...]
 
 
-@dataclass(frozen=True)
-class Findings:
+class Findings(Struct, frozen=True):
     """The headline, and what follows from it."""
 
     headline: Sentence

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
+
+from msgspec import Struct
 
 from ..idle.attribute import Attribution
 from ..idle.figures import DeviceSummary, SeriesSummary, Steady
@@ -17,8 +18,7 @@ from ..verdicts.judge import Level
 from .moments import Moment, device_moments, figures_of, telling_moments
 
 
-@dataclass(frozen=True, eq=False)
-class Entry:
+class Entry(Struct, frozen=True, eq=False, dict=True):
     """One series of steps on one device; `series` is None for a device without steps."""
 
     key: str

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
+from msgspec import Struct
 
 from ..idle.errors import NoSuchStep
 from ..idle.figures import SeriesSummary
@@ -19,8 +18,7 @@ AROUND = 0.5
 gap's own length."""
 
 
-@dataclass(frozen=True)
-class Moment:
+class Moment(Struct, frozen=True):
     """A scene and why it was chosen."""
 
     kind: str

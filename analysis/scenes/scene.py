@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ..model.arrays import Bool
 from ..model.intervals import Int64
@@ -13,8 +13,7 @@ Tone = str
 """What a span is, and so its colour: `kernel`, `api-launch`, `step`, `cause-host`, ..."""
 
 
-@dataclass(frozen=True)
-class Lane:
+class Lane(Struct, frozen=True):
     """Spans under one title. Rows are drawn under each other; spans of one row do not overlap,
     except operations of one stream that ran at once. Arrays have shape (n,), times in ns."""
 
@@ -45,8 +44,7 @@ class Lane:
         return int(self.row.max()) + 1 if len(self) else 1
 
 
-@dataclass(frozen=True)
-class Shade:
+class Shade(Struct, frozen=True):
     """A gap, shaded through all lanes. `focus` is the one that the scene is about."""
 
     start: int
@@ -55,8 +53,7 @@ class Shade:
     focus: bool
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(Struct, frozen=True):
     """What part of the focused gap went to."""
 
     cause: str
@@ -65,8 +62,7 @@ class Part:
     ns: int
 
 
-@dataclass(frozen=True)
-class Scene:
+class Scene(Struct, frozen=True):
     """What happened on one device and its launching threads in `[start, end)`."""
 
     title: str

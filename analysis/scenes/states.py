@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from ..idle.attribute import Attribution
@@ -15,8 +14,7 @@ from ..model.intervals import Int64, Intervals, complement, pieces
 from ..model.trace import Trace
 
 
-@dataclass(frozen=True)
-class States:
+class States(Struct, frozen=True):
     """Stretches of idle time, each with one cause, sorted by start. Arrays have shape (n,), ns."""
 
     gap: Int64

@@ -8,10 +8,10 @@ Everything is seeded: the same sample gives the same interval.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from .t_distribution import half_width
@@ -30,8 +30,7 @@ _SLOWEST = 0.97
 _ALTERNATING = -0.5
 
 
-@dataclass(frozen=True)
-class Interval:
+class Interval(Struct, frozen=True):
     """An estimate and the interval around it, in the unit of the sample.
 
     `confidence` is what the interval has: less than asked for where there were too few values.
@@ -110,8 +109,7 @@ def _percentiles(drawn: Float, n: int, confidence: float) -> tuple[float, float]
     return low, high
 
 
-@dataclass(frozen=True)
-class Mean:
+class Mean(Struct, frozen=True):
     """The mean of dependent steps, with the standard error that accounts for their dependence.
 
     `freedom` are the degrees of freedom of the standard error: about the number of independent

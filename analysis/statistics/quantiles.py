@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from ..model.intervals import Int64
 
 QUANTILES = (0.5, 0.95, 0.99)
 
 
-@dataclass(frozen=True)
-class Quantiles:
+class Quantiles(Struct, frozen=True):
     """Order statistics of durations, ns; quantiles interpolate linearly, as pandas does."""
 
     count: int

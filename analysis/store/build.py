@@ -8,11 +8,11 @@ the texts, the synchronisation and overhead rows, and one range of rows.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from msgspec import to_builtins
 
 from ..model import schema
 from ..model.arrays import factorize, index_among, ordered
@@ -99,12 +99,12 @@ class _Builder:
                 "threads": thread_names(
                     self.database.read(schema.THREAD_NAMES), self.strings, self.tid
                 ),
-                "dropped": asdict(self.dropped),
-                "ranges_dropped": asdict(self.ranges_dropped),
-                "calls_unusable": asdict(self.calls_unusable),
+                "dropped": to_builtins(self.dropped),
+                "ranges_dropped": to_builtins(self.ranges_dropped),
+                "calls_unusable": to_builtins(self.calls_unusable),
                 "duplicate_calls": duplicates,
                 "ambiguous_devices": ambiguous,
-                "metadata": asdict(read_metadata(self.database)),
+                "metadata": to_builtins(read_metadata(self.database)),
             }
         )
 
@@ -264,7 +264,7 @@ class _Builder:
             }
 
         self._write("operations", runs, columns)
-        return [asdict(device) for device in devices], ambiguous
+        return [to_builtins(device) for device in devices], ambiguous
 
     @property
     def end(self) -> int:

@@ -6,11 +6,12 @@ Only the classes named here come back; anything else is refused, on the way in a
 from __future__ import annotations
 
 import json
-from dataclasses import fields, is_dataclass
 from enum import StrEnum
 from typing import Any
 
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from .errors import StoreError
 
@@ -23,7 +24,7 @@ def encode(value: object) -> bytes:
 
 
 def decode(data: bytes, known: tuple[type, ...]) -> Any:
-    """`known`: the dataclasses and enums that may occur. Raises StoreError for anything else."""
+    """`known`: the records and enums that may occur. Raises StoreError for anything else."""
     length, _, rest = data.partition(b"\n")
     try:
         at = int(length)
@@ -45,8 +46,8 @@ def _plain(value: object, arrays: list[np.ndarray]) -> Any:
         return [_plain(one, arrays) for one in value]
     if isinstance(value, dict):
         return {"dict": [[_plain(k, arrays), _plain(v, arrays)] for k, v in value.items()]}
-    if is_dataclass(value):
-        named = {f.name: _plain(getattr(value, f.name), arrays) for f in fields(value)}
+    if isinstance(value, Struct):
+        named = {name: _plain(one, arrays) for name, one in asdict(value).items()}
         return {"class": type(value).__name__, "fields": named}
     raise TypeError(f"{type(value).__name__} cannot be kept")
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
+from msgspec.structs import replace
 
 from ..model.arrays import distinct_rows
 from ..model.cuda_calls import know_synchronizing

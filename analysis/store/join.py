@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+from msgspec import Struct
 
 from ..model.arrays import FirstMatch, stretches
 from ..model.intervals import Int64
@@ -15,8 +15,7 @@ from .folder import Array, forget
 _SAMPLED = 64
 
 
-@dataclass(frozen=True)
-class Side:
+class Side(Struct, frozen=True):
     """Rows to be joined: columns of equal length, on disk or in memory."""
 
     process: Array

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 import numpy as np
+from msgspec import Struct
 
 from ..model.arrays import factorize
 from ..model.intervals import Int64
@@ -18,8 +18,7 @@ _SAMPLED = 1024
 """Rows of a run for each one whose key is looked at to choose where to cut."""
 
 
-@dataclass(frozen=True)
-class _Piece:
+class _Piece(Struct, frozen=True):
     """Where the values of one column of one run lie in the column's file."""
 
     at: int

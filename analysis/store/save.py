@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from msgspec import to_builtins
 
 from ..model.cuda_calls import synchronizing
 from ..model.intervals import Int64
@@ -37,15 +37,15 @@ def head_of(trace: Trace, metadata: Metadata) -> dict[str, Any]:
     """All of a trace that is neither column nor string, as JSON can hold it."""
     return {
         "names": trace.calls.names,
-        "devices": [asdict(device) for device in trace.devices],
+        "devices": [to_builtins(device) for device in trace.devices],
         "processes": trace.processes,
         "threads": [(thread.global_tid, thread.name) for thread in trace.threads],
-        "dropped": asdict(trace.dropped),
-        "ranges_dropped": asdict(trace.ranges_dropped),
-        "calls_unusable": asdict(trace.calls_unusable),
+        "dropped": to_builtins(trace.dropped),
+        "ranges_dropped": to_builtins(trace.ranges_dropped),
+        "calls_unusable": to_builtins(trace.calls_unusable),
         "duplicate_calls": trace.duplicate_calls,
         "ambiguous_devices": trace.ambiguous_devices,
-        "metadata": asdict(metadata),
+        "metadata": to_builtins(metadata),
     }
 
 

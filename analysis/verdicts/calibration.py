@@ -7,8 +7,9 @@ to launch them. So the idle time of an unprofiled step is its period less the re
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from ..idle.figures import Steady
 
@@ -18,8 +19,7 @@ _DOUBTS = {
 }
 
 
-@dataclass(frozen=True)
-class Calibration:
+class Calibration(Struct, frozen=True):
     """Mean step times by the host's clock in the target, ns."""
 
     unprofiled_ns: float

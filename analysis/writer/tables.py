@@ -12,13 +12,14 @@ import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import repeat
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from ..model.errors import CannotWrite, FileExists
 from .errors import BadColumn, NotInSchema
@@ -46,8 +47,7 @@ _VERSION_FIELD = 96
 _VERSION = (3_040_000).to_bytes(4, "big")
 
 
-@dataclass(frozen=True)
-class Definition:
+class Definition(Struct, frozen=True):
     """One table of `ddl.sql`: its statements, its columns' types, and the columns that bar NULL."""
 
     create: str
@@ -56,8 +56,7 @@ class Definition:
     required: frozenset[str]
 
 
-@dataclass
-class _Chunk:
+class _Chunk(Struct):
     """Rows that fill the same columns: tuples, or one sequence (or one value) a column."""
 
     columns: tuple[str, ...]

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from msgspec import structs
 
 from ..analysis.reports.base import Column, Table, Terminal, Value
 from ..analysis.reports.csv import comma_separated
@@ -61,7 +62,7 @@ def _brief(table: Table) -> Table:
             same += f", {column.title} {values.pop()}"
         elif values != {None}:
             keep.append(k)
-    return dataclasses.replace(
+    return structs.replace(
         table,
         title=table.title + same,
         columns=tuple(table.columns[k] for k in keep),

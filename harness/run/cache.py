@@ -13,8 +13,9 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from ..errors.options import BadLimit
 from ..sizes import bytes_of, shown_bytes
@@ -31,8 +32,7 @@ _BUILD = ".build-"
 _LEFT_BEHIND_S = 24 * 3600
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """One stored trace, or an export. `used_s`: when it was last looked at, s since 1970."""
 
     folder: Path

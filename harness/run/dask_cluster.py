@@ -9,8 +9,9 @@ import contextlib
 import logging
 import os
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from ..analysis.model.errors import PackageMissing
 from ..analysis.reports.base import Failure

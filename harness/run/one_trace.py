@@ -6,8 +6,9 @@ import contextlib
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from ..analysis.analyze import analyze
 from ..analysis.model.errors import NotEnoughMemory, TraceError

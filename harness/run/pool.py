@@ -17,13 +17,14 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from multiprocessing import connection, forkserver, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from multiprocessing.reduction import ForkingPickler
 from types import ModuleType
 from typing import TypeVar
+
+from msgspec import Struct
 
 from . import background
 from .pool_server import safe_path
@@ -60,8 +61,7 @@ def spread(
             yield position, lost(item)
 
 
-@dataclass(slots=True)
-class _Worker:
+class _Worker(Struct):
     """A process that does one item after another, and our end of the pipe to it.
 
     A pipe each, where `ProcessPoolExecutor` has one for all: a process that dies while it writes

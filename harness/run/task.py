@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from ..analysis.model.errors import CannotRead, NotEnoughMemory, TraceError
 from ..analysis.report import TraceReport

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from msgspec import structs
 
 from ..analysis.analyze import analyze
 from ..analysis.gains.constants import Estimate, blocked_launches, measure
@@ -211,7 +212,7 @@ def _with(base: Gpu, fits: dict[_Key, Estimate], looked: Looked, asked: Asked) -
         )
     # On one line, as a GPU file is read back.
     name = plain(asked.name or f"{base.name}, calibrated to {Path(trace.path).name}")
-    return replace(base, name=name, values=values, sources=sources)
+    return structs.replace(base, name=name, values=values, sources=sources)
 
 
 def _constants_table(

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from msgspec.structs import asdict
+
 from ..analysis.analyze import analyze
 from ..analysis.gains.figures import Looked, builder, look
 from ..analysis.gains.gpu import Gpu, load_gpu
@@ -166,7 +168,7 @@ def _outcome(
         ("trace", str(looked.report.trace.path)),
         ("reproduction_error_share", round(error, 6)),
         ("reproduction_idle_error_ns", round(idle_error, 1)),
-        ("constants", [vars(one) for one in constants.estimates]),
+        ("constants", [asdict(one) for one in constants.estimates]),
         ("constants_from", lender.key),
     )
     table = Table("scenarios", title, columns, tuple(rows), tuple(notes))

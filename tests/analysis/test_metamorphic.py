@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -12,6 +11,7 @@ from random import Random
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec import structs, to_builtins
 
 from harness.analysis.analyze import analyze
 from harness.analysis.idle.gaps import GapKind, gap_kinds
@@ -90,7 +90,7 @@ def figures(found: TraceReport, shift: int = 0) -> dict[str, object]:
     """Every figure of a report, times made relative; whatever names a row is left out."""
     devices = []
     for gaps, device in zip(found.gaps, found.devices, strict=True):
-        moved = dataclasses.replace(
+        moved = structs.replace(
             device,
             window_start_ns=device.window_start_ns - shift,
             window_end_ns=device.window_end_ns - shift,
@@ -98,20 +98,19 @@ def figures(found: TraceReport, shift: int = 0) -> dict[str, object]:
         devices.append((gaps.device.uuid, moved, (gaps.start - shift).tolist(), gaps.end.tolist()))
     series = []
     for one in found.series:
-        plain = dataclasses.asdict(one)
-        table = plain.pop("table")
-        plain.pop("pid")
+        told = structs.asdict(one)
+        plain = {n: to_builtins(v) for n, v in told.items() if n not in ("table", "pid")}
         steady = plain["steady"]
         if steady:
             steady["start_ns"] -= shift
             steady["end_ns"] -= shift
         columns = ("number", "host", "operations", "busy", "inter", "intra")
-        series.append((plain, [table[name].tolist() for name in columns]))
+        series.append((plain, [getattr(one.table, name).tolist() for name in columns]))
     return {
         "devices": [(uuid, device, start) for uuid, device, start, _ in devices],
         "all": (found.all_window_ns, found.all_idle_ns),
         "series": series,
-        "host": [dataclasses.replace(h, pid=0) for h in found.host],
+        "host": [structs.replace(h, pid=0) for h in found.host],
         "verdicts": [(v.code, v.level, v.reason) for v in found.verdicts],
     }
 
@@ -237,7 +236,7 @@ def test_splitting_a_kernel_into_two_that_touch_changes_counts_alone(
     def without_counts(found: TraceReport) -> object:
         known = figures(found)
         devices = [
-            (uuid, dataclasses.replace(device, operations=0), start)
+            (uuid, structs.replace(device, operations=0), start)
             for uuid, device, start in known["devices"]
         ]
         series = [

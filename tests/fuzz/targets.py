@@ -12,10 +12,12 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from random import Random
+
+from msgspec.structs import replace
 
 from harness.analysis.analyze import analyze
 from harness.analysis.gains.gpu import read_gpu

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from msgspec.structs import asdict, replace
 
 from harness.analysis.idle.infer.infer import InferredSteps
 from harness.analysis.idle.steps import StepSeries
@@ -208,9 +208,8 @@ def cut(trace: Trace, low: int, high: int) -> tuple[Trace, np.ndarray]:
 
 
 def _rows(table: Any, rows: np.ndarray) -> Any:
-    return replace(
-        table, **{k: v[rows] for k, v in vars(table).items() if isinstance(v, np.ndarray)}
-    )
+    columns = asdict(table).items()
+    return replace(table, **{k: v[rows] for k, v in columns if isinstance(v, np.ndarray)})
 
 
 def exact(

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import base64
 import tempfile
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from harness.analysis.reports.base import Terminal, reporters
 from harness.version import __version__

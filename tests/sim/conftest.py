@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 
 import pytest
+from msgspec import structs
 
 from harness.analysis.gains.gpu import Gpu, load_gpu
 
@@ -17,7 +17,7 @@ def changed(gpu: Gpu, **values: float) -> Gpu:
         section, _, key = name.partition("_")
         assert (section, key) in table
         table[section, key] = value
-    return dataclasses.replace(gpu, values=table)
+    return structs.replace(gpu, values=table)
 
 
 @functools.cache

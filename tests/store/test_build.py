@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -42,9 +41,9 @@ def silent(what: str, done: int, total: int) -> None:
 def same_trace(one: Trace, other: Trace) -> None:
     for group in GROUPS:
         first, second = getattr(one, group), getattr(other, group)
-        for field in dataclasses.fields(first):
-            a, b = getattr(first, field.name), getattr(second, field.name)
-            where = f"{group}.{field.name}"
+        for name in first.__struct_fields__:
+            a, b = getattr(first, name), getattr(second, name)
+            where = f"{group}.{name}"
             if isinstance(a, tuple):
                 assert a == b, where
             else:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import TypeGuard
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ..program import Action, Launch, Program, Sync
 
 
-@dataclass(frozen=True)
-class Costs:
+class Costs(Struct, frozen=True):
     """What the calls that a change adds take on this machine, ns; `source` names its GPU file."""
 
     event_record_ns: int
@@ -21,8 +22,7 @@ class Costs:
     source: str
 
 
-@dataclass(frozen=True)
-class WhatIf:
+class WhatIf(Struct, frozen=True):
     """One change. `change` makes the changed program, `assumes` says in a sentence what it takes
     for granted; nothing here knows a result: `program.play` works it out."""
 

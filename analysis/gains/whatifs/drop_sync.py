@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from ..program import Action, Launch, Program
 from .base import Costs, WhatIf, stop_checks, unheld

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from ..program import Launch, Program
 from ..work import COPY, KERNEL, ON_DEVICE, Work

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from ..program import Action, Launch, Pop, Program, Push, Sync
 from .base import Costs, WhatIf, waits

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ..program import Action, Launch, Plain, Program, Sync
 from .base import Costs, WhatIf, checks_are_marked, stop_checks, unheld
@@ -11,8 +13,7 @@ from .base import Costs, WhatIf, checks_are_marked, stop_checks, unheld
 RECORD, WAIT = "cudaEventRecord_v3020", "cudaEventSynchronize_v3020"
 
 
-@dataclass(frozen=True)
-class _Target:
+class _Target(Struct, frozen=True):
     last: int
     streams: frozenset[Hashable] | None
 

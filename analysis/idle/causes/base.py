@@ -12,8 +12,9 @@ phase, and within its phase exactly one cause claims it:
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import IntEnum
+
+from msgspec import Struct
 
 from ...model.arrays import Bool
 from ...model.intervals import Int64
@@ -29,8 +30,7 @@ class Phase(IntEnum):
     NONE = 3
 
 
-@dataclass(frozen=True, eq=False)
-class GapContext:
+class GapContext(Struct, frozen=True, eq=False):
     """Gaps that have time left in the cause's phase. Arrays have shape (gaps,)."""
 
     trace: Trace
@@ -42,8 +42,7 @@ class GapContext:
     """Call that launched the operation before the gap, -1 where unknown."""
 
 
-@dataclass(frozen=True)
-class Cause:
+class Cause(Struct, frozen=True):
     """One reason for which a device is idle.
 
     `rows(trace, calls)` gives intervals on host threads, among others of the calls at these rows of

@@ -9,9 +9,9 @@ a model, there is a TraceError and no guess.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from ...model.arrays import Bool, Code, factorize
@@ -29,8 +29,7 @@ _SAME_WORK = 0.9
 """Cosine of two streams' operation counts from which they are taken to run the same body."""
 
 
-@dataclass(frozen=True)
-class InferredSteps:
+class InferredSteps(Struct, frozen=True):
     """One step series found without annotations."""
 
     series: StepSeries

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from ...model.arrays import Bool
 from ...model.intervals import Int64
@@ -49,8 +49,7 @@ _HOPELESS = 0.6
 """Agreement of the first three comparisons below which the others are spared."""
 
 
-@dataclass(frozen=True)
-class Loop:
+class Loop(Struct, frozen=True):
     """A stretch that keeps coming back."""
 
     marks: Int64
@@ -67,8 +66,7 @@ class Loop:
     """(period, count) of a loop inside each repeat, such as the layers of a model."""
 
 
-@dataclass(frozen=True)
-class NoLoop:
+class NoLoop(Struct, frozen=True):
     """Why there is none: `best` is the nearest thing to a loop, for the message."""
 
     reason: str

@@ -12,10 +12,10 @@ Witnesses, each for one place of the period:
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+from msgspec import Struct
 
 from ...model.arrays import Bool
 from ...model.intervals import Int64
@@ -32,8 +32,7 @@ _NO_COINCIDENCE = 32
 """Operations in a period from which a recording rarely ends where it began by chance."""
 
 
-@dataclass(frozen=True)
-class Witness:
+class Witness(Struct, frozen=True):
     """One reason for one place."""
 
     place: int
@@ -43,8 +42,7 @@ class Witness:
     text: str
 
 
-@dataclass(frozen=True)
-class Sequence:
+class Sequence(Struct, frozen=True):
     """Operations in the order in which they were launched. Arrays have shape (n,)."""
 
     tokens: Int64
@@ -58,8 +56,7 @@ class Sequence:
     """Shape (uploads,): first operation of each run of host-to-device copies."""
 
 
-@dataclass(frozen=True)
-class Phase:
+class Phase(Struct, frozen=True):
     """The place of the period at which steps begin, and why."""
 
     place: int

@@ -8,11 +8,11 @@ ROCm traces differ in the names of the API calls alone. Time 0 is the start of t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from msgspec.structs import replace
 
 from ...model import schema
 from ...model.intervals import Int64

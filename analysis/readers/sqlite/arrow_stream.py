@@ -11,11 +11,11 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeVar
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 _T = TypeVar("_T", np.int64, np.int32)
@@ -78,8 +78,7 @@ class ArrowError(Exception):
     """The producer of a stream reported a failure, in its own words."""
 
 
-@dataclass(frozen=True)
-class Column:
+class Column(Struct, frozen=True):
     """One column of one batch. Its arrays are the batch's own memory: copy what you keep."""
 
     type: str

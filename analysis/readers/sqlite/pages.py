@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from ...model.arrays import Bool
@@ -44,8 +44,7 @@ class NotPlain(Exception):
     """These rows are not of the plain kind that can be read without SQLite."""
 
 
-@dataclass(frozen=True)
-class PageFile:
+class PageFile(Struct, frozen=True):
     """An SQLite file that nobody writes to, by pages."""
 
     path: Path

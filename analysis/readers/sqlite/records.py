@@ -9,9 +9,9 @@ those with the header of the first one left, and so on.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from ...model.arrays import Bool
 from ...model.intervals import Int64
@@ -25,8 +25,7 @@ _MOST_SHAPES = 512
 """Shapes among the rows of one call beyond which SQLite is as fast."""
 
 
-@dataclass(frozen=True)
-class _Shape:
+class _Shape(Struct, frozen=True):
     """What rows have in common: the bytes up to the last type that matters.
 
     `mask` and `bits` tell these rows from others; `fields` gives, for each wanted column, where its

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from msgspec import Struct, field
 from numpy.typing import NDArray
 
 from ...model.errors import TraceError
@@ -32,8 +32,7 @@ UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
 REEXPORT = "export the report again with `nsys export --type sqlite`"
 
 
-@dataclass
-class Stretch:
+class Stretch(Struct):
     """One query, where its rows go (None: nobody knows how many), and how many it has given."""
 
     sql: str

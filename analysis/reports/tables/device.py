@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import astuple
+
+from msgspec.structs import astuple
 
 from ...question import Question
 from ...report import TraceReport
