@@ -11,6 +11,8 @@ demo: $(VENV)/.record
 
 # A file's tests share what they set up, so each file stays with one worker; one more than cores, since
 # many tests wait for a process. The order of files, and of tests in a file, follows from SEED.
+# Tests start Python a thousand times: with no bytecode kept, each start would compile the package again.
+unexport PYTHONDONTWRITEBYTECODE
 SEED ?= 1
 WORKERS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 8 ? cores + 1 : 8)))
 test: $(VENV)/.dev
