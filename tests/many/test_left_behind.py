@@ -16,10 +16,21 @@ from harness.run import exports
 
 from .conftest import RECORDING
 
+# It says so when nothing else is left to wait for: before that, click ends a ^C with a blank line.
 SLOW_TO_KEEP = """
-import sys, time
+import sys, threading, time, traceback
 from harness.analysis.store import save
-save.save_trace = lambda *given: (print("keeping", file=sys.stderr, flush=True), time.sleep(600))
+
+def keep(*given):
+    main = threading.main_thread().ident
+    inside = set()
+    while not {"finish", "wait"} <= inside:
+        time.sleep(0.01)
+        inside = {frame.name for frame in traceback.extract_stack(sys._current_frames()[main])}
+    print("keeping", file=sys.stderr, flush=True)
+    time.sleep(600)
+
+save.save_trace = keep
 from harness.cli import main
 main()
 """
