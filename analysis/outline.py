@@ -5,7 +5,6 @@ To ask one of them for rows is an AttributeError, never an empty answer.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from .idle.gaps import DeviceGaps
@@ -16,20 +15,10 @@ from .store.opened import Store
 class _NoRows:
     """In place of columns."""
 
-    def __getattr__(self, name: str) -> NoReturn:
-        raise AttributeError(f"no {name}: the rows are not in memory, only their figures")
+    def _refuse(self, *asked: Any, **how: Any) -> NoReturn:
+        raise AttributeError("the rows are not in memory, only their figures")
 
-    def __len__(self) -> int:
-        return int(self.length)
-
-    def __iter__(self) -> Iterator[Any]:
-        yield self.rows
-
-    def __getitem__(self, place: Any) -> Any:
-        return self.rows
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        return self.rows
+    __getattr__ = __len__ = __iter__ = __getitem__ = __array__ = _refuse
 
 
 _NO_ROWS: Any = _NoRows()
@@ -38,8 +27,8 @@ _NO_ROWS: Any = _NoRows()
 class OutlinedGaps(DeviceGaps, frozen=True, eq=False):
     """The gaps of a device as numbers alone."""
 
-    known_idle_ns: int = 0
-    known_count: int = 0
+    known_idle_ns: int
+    known_count: int
 
     def __len__(self) -> int:
         return self.known_count

@@ -93,8 +93,7 @@ def whole(clock: Clock, path: Path, step: str) -> None:
     clock("draw the table", lambda: reporter("table").render(Report((report,)), Terminal()))
     clock("floor: read the file's bytes", lambda: np.fromfile(path, np.uint8))
     operations = report.trace.operations
-    columns = structs.astuple(operations)
-    columns = [c for c in columns if isinstance(c, np.ndarray)]
+    columns = [c for c in structs.astuple(operations) if isinstance(c, np.ndarray)]
     clock("floor: copy the operations' columns", lambda: [c.copy() for c in columns])
     clock("floor: sort as many integers as gaps", lambda: np.sort(report.gaps[0].start[::-1]))
 

@@ -181,6 +181,9 @@ def test_timing_finds_a_difference_and_no_other(monkeypatch: pytest.MonkeyPatch)
 def test_timing_goes_by_the_hosts_clock() -> None:
     timings = profile.time({"nap": lambda: time.sleep(0.004)}, rounds=3, device="cpu")
     assert (timings.ns["nap"] >= 4_000_000).all()
+
+
+def test_timing_nothing_is_refused() -> None:
     with pytest.raises(UsageError, match="nothing to time"):
         profile.time({}, device="cpu")
 
