@@ -65,7 +65,8 @@ def _parts_of(given: Path) -> Iterator[tuple[Path, str]]:
     place = Path(os.path.abspath(given))  # `.` has no name
     if not place.name:
         return
-    yield place.with_name(f"{place.name}-wal"), f"the log of the input {given}"
+    for ending, what in (("-wal", "log"), ("-journal", "journal")):
+        yield place.with_name(f"{place.name}{ending}"), f"the {what} of the input {given}"
     stem = place.name.removesuffix(".gz")
     inside: list[str] = []
     if place.is_dir():

@@ -88,6 +88,28 @@ class TraceDamaged(TraceError):
     remedy = "copy or export it again"
 
 
+class UnfinishedWrite(TraceError):
+    """A journal or a log of SQLite lies beside the file.
+
+    The program that writes the file still runs, or was killed on the way. What was last written
+    stands partly in the file named and partly in the database: either alone gives wrong figures,
+    and SQLite would have to change the file to join them.
+    """
+
+    code = "unfinished-write"
+    remedy = "close the program that writes it, or export the report again"
+
+
+class NotAPlainTable(TraceError):
+    """A view, or a table of an SQLite module, has the name of a table that is read.
+
+    Either can compute its rows, without end. Nsight Systems writes plain tables.
+    """
+
+    code = "not-a-plain-table"
+    remedy = "export the report again with `nsys export --type sqlite`"
+
+
 class InvalidJson(TraceError):
     """The JSON of a torch.profiler trace breaks off or is not valid.
 

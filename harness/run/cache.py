@@ -81,11 +81,9 @@ def identity(trace: Path) -> str | None:
     Samples are taken all over the file, its header with SQLite's change counter among them, so that
     a file written again with the same size and time of change is another one.
     """
-    # NumPy comes with it, which listing and clearing do without.
-    from ..analysis.readers.sqlite.database import log_of
+    from ..analysis.readers.sqlite.foreign import pending
 
-    wal = log_of(trace)
-    if wal.exists() and wal.stat().st_size:
+    if pending(trace):
         return None
     info = trace.stat()
     facts = (

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote
+
+from ..analysis.readers.sqlite.foreign import PLAIN, connected, read_only
 
 if TYPE_CHECKING:
     from ..analysis.store.opened import Store
@@ -57,10 +56,9 @@ def needed(trace: Path) -> int:
     0 where the file cannot be read: whoever reads it next says why.
     """
     total = _FIXED
-    uri = f"file://{quote(os.fsencode(trace.absolute()))}?mode=ro"
-    with contextlib.suppress(sqlite3.Error), closing(sqlite3.connect(uri, uri=True)) as database:
+    with contextlib.suppress(sqlite3.Error), connected(read_only(trace)) as database:
         # A view may have a table's name, and a hostile one could run for ever.
-        there = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        there = database.execute(f"SELECT name FROM sqlite_master WHERE {PLAIN}").fetchall()
         for table in _TABLES.keys() & {name for (name,) in there}:
             each = _TABLES[table]
             with contextlib.suppress(sqlite3.Error):

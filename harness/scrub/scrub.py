@@ -10,14 +10,13 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..analysis.readers.sqlite.database import Database, log_of, open_database
+from ..analysis.readers.sqlite.database import Database, open_database
+from ..analysis.readers.sqlite.sql import free_rowid
 from ..errors import CannotWrite
 from ..files import holds_manifest, place, refuse_existing, write_text
 from . import policy
@@ -59,9 +58,8 @@ def scrub(
     with tempfile.TemporaryDirectory(prefix=f".{output.name[:80]}.", dir=output.parent) as work:
         part = Path(work) / "clean.sqlite"
         removed = Removed()
-        with _readable(trace, Path(work)) as database:
-            done = _Copy(part, database, removed)
-            done.run()
+        done = _Copy(part, open_database(trace), removed)
+        done.run()
         text = scrubbed_manifest(described, removed) if described.is_file() else None
         searched = verify(part, text, removed, allow)
         place(part, output, force=force)
@@ -79,19 +77,6 @@ def scrub(
         searched=searched,
         short=removed.short,
     )
-
-
-@contextlib.contextmanager
-def _readable(trace: Path, work: Path) -> Iterator[Database]:
-    """The trace, or a copy of it where SQLite would write to it: beside a pending log."""
-    database = open_database(trace)
-    if database.uri.endswith("immutable=1"):
-        yield database
-        return
-    copy = work / "input.sqlite"
-    shutil.copyfile(trace, copy)
-    shutil.copyfile(log_of(trace), copy.with_name(copy.name + "-wal"))
-    yield open_database(copy)
 
 
 class _Copy:
@@ -121,8 +106,7 @@ class _Copy:
                 base.create_function("keeps_fact", 1, policy.keeps_fact, deterministic=True)
                 base.create_function("diagnostic", 2, policy.diagnostic, deterministic=True)
                 base.execute("ATTACH ? AS old", (self._database.uri,))
-                rows = base.execute("SELECT name FROM old.sqlite_master WHERE type = 'table'")
-                tables = [name for (name,) in rows.fetchall() if not name.startswith("sqlite_")]
+                tables = [name for name in self._database.layout if not name.startswith("sqlite_")]
                 base.execute("BEGIN")
                 for table in sorted(tables, key=lambda name: name == "StringIds"):
                     self._table(table)
@@ -200,8 +184,17 @@ class _Copy:
             where = self._needed_strings()
         self._base.execute(
             f"INSERT INTO main.{quoted(table)} SELECT {', '.join(terms)} "
-            f"FROM old.{quoted(table)} {where} ORDER BY rowid"
+            f"FROM old.{quoted(table)} {where} {self._in_order(table)}"
         )
+
+    def _in_order(self, table: str) -> str:
+        """The rows' own order, where they have one beside their key."""
+        rowid = free_rowid(self._database.layout[table])
+        try:
+            self._base.execute(f"SELECT {rowid} FROM old.{quoted(table)} LIMIT 0")
+        except sqlite3.OperationalError:  # a table without rowids
+            return ""
+        return f"ORDER BY {rowid}" if rowid else ""
 
     def _needed_strings(self) -> str:
         """The condition for strings that something kept refers to; notes the others."""

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -161,25 +159,6 @@ def test_odd_paths(inside, good: Path, tmp_path: Path) -> None:
 
 def test_a_path_that_begins_with_two_slashes(good: Path) -> None:
     assert len(open_trace(f"/{good}").operations) == len(open_trace(good).operations)
-
-
-def test_a_log_left_behind_is_read_each_time_and_through_a_link(good: Path, tmp_path: Path) -> None:
-    left, link = tmp_path / "left.sqlite", tmp_path / "elsewhere" / "link.sqlite"
-    link.parent.mkdir()
-    link.symlink_to(left)
-    before = len(open_trace(good).operations)
-    with closing(sqlite3.connect(good)) as database:
-        database.execute("PRAGMA journal_mode = WAL")
-        with database:
-            database.execute("DELETE FROM CUPTI_ACTIVITY_KIND_KERNEL WHERE rowid = 1")
-        for end in ("", "-wal"):
-            shutil.copyfile(f"{good}{end}", f"{left}{end}")
-    for _ in range(
-        20
-    ):  # many connections come to the log at once, and only one may read it through
-        Path(f"{left}-shm").unlink(missing_ok=True)
-        for path in (left, link):
-            assert len(open_trace(path).operations) == before - 1
 
 
 def test_json_that_is_too_large_for_a_manifest_is_not_read(

@@ -199,15 +199,6 @@ def test_what_is_not_plain_is_left_to_sqlite(statements: list[str], tmp_path: Pa
     same(path, WANTED)
 
 
-def test_a_pending_log_is_read(tmp_path: Path) -> None:
-    path = make(tmp_path / "t.sqlite", "CREATE TABLE t (a INT, b INT)", [(1, 2)])
-    with closing(sqlite3.connect(path, isolation_level=None)) as writer:
-        writer.execute("PRAGMA journal_mode = WAL")
-        writer.execute("INSERT INTO t VALUES (3, 4)")
-        found = open_database(path).read(WANTED)
-    assert found["a"].tolist() == [1, 3]
-
-
 def test_a_file_cut_short_meanwhile_is_left_to_sqlite(tmp_path: Path) -> None:
     rows = [(n, n, n, "wide enough") for n in range(9000)]
     path = make(tmp_path / "t.sqlite", "CREATE TABLE t (a INT, b INT, c INT, d TEXT)", rows)

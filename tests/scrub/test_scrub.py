@@ -17,6 +17,7 @@ from harness.scrub import policy
 from harness.scrub.scrub import _Copy, scrub
 from harness.scrub.search import found_in
 from tests.conftest import DATA, ROOT
+from tests.endless import ENDLESS
 from tests.report.build import loop
 
 CANARY = "canary-7f3a-hunter2"
@@ -176,35 +177,33 @@ def test_a_trace_in_utf_16(tmp_path):
     assert not holds(tmp_path / "clean.sqlite")
 
 
-def test_a_pending_log_is_read_and_the_input_left_as_it_is(trace, tmp_path):
-    writer = sqlite3.connect(trace)
-    writer.execute("PRAGMA journal_mode = WAL")
-    writer.execute("CREATE TABLE ProcessStreams (content TEXT)")
-    writer.execute("INSERT INTO ProcessStreams VALUES (?)", (secret("log"),))
-    writer.commit()
-    files = {path.name: raw(path) for path in tmp_path.iterdir() if "shm" not in path.name}
-    assert CANARY.encode() in files["run.sqlite-wal"]
-    done = scrub(trace, tmp_path / "clean.sqlite")
-    assert ("ProcessStreams", 1) in done.emptied
-    assert not holds(tmp_path / "clean.sqlite")
-    left = {path.name: raw(path) for path in tmp_path.iterdir() if "shm" not in path.name}
-    assert {name: left[name] for name in files} == files
-    assert left.keys() - files.keys() == {"clean.sqlite", "clean.json"}
-    writer.close()
-
-
-def test_a_pending_log_is_found_through_a_link(trace, tmp_path):
-    (tmp_path / "immutable").mkdir()
-    link = tmp_path / "immutable" / "link.sqlite"
-    link.symlink_to(trace)
+def test_a_pending_log_is_refused_and_the_input_left_as_it_is(trace, tmp_path):
     with contextlib.closing(sqlite3.connect(trace)) as writer:
         writer.execute("PRAGMA journal_mode = WAL")
         writer.execute("CREATE TABLE ProcessStreams (content TEXT)")
         writer.execute("INSERT INTO ProcessStreams VALUES (?)", (secret("log"),))
         writer.commit()
-        done = scrub(link, tmp_path / "clean.sqlite")
-    assert ("ProcessStreams", 1) in done.emptied
-    assert not holds(tmp_path / "clean.sqlite")
+        files = {path.name: raw(path) for path in tmp_path.iterdir() if "shm" not in path.name}
+        assert CANARY.encode() in files["run.sqlite-wal"]
+        link = tmp_path / "link.sqlite"
+        link.symlink_to(trace)
+        for given in (trace, link):
+            with pytest.raises(HarnessError, match=r"unfinished write beside it, run\.sqlite-wal"):
+                scrub(given, tmp_path / "clean.sqlite")
+        link.unlink()
+        left = {path.name: raw(path) for path in tmp_path.iterdir() if "shm" not in path.name}
+        assert left == files
+
+
+def test_a_view_and_a_table_of_a_module_are_left_out(trace, tmp_path):
+    with contextlib.closing(sqlite3.connect(trace)) as writer:
+        writer.execute(f"CREATE VIEW endless AS {ENDLESS}")
+        writer.execute("CREATE VIRTUAL TABLE texts USING fts5(n, content='endless')")
+        writer.commit()
+    scrub(trace, tmp_path / "clean.sqlite")
+    with contextlib.closing(sqlite3.connect(tmp_path / "clean.sqlite")) as clean:
+        names = {name for (name,) in clean.execute("SELECT name FROM sqlite_master")}
+    assert not names & {"endless", "texts"}
 
 
 def test_a_secret_that_a_range_is_named_after(trace, tmp_path):

@@ -11,14 +11,21 @@ import os
 import sqlite3
 import stat
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import quote
 
 from ...model.cores import threads
 from ...model.errors import CannotRead
 from ...model.schema import Columns, Table
-from ..errors import EmptyFile, IsADirectory, NotARegularFile, NotATrace, TraceDamaged, Truncated
+from ..errors import (
+    EmptyFile,
+    IsADirectory,
+    NotAPlainTable,
+    NotARegularFile,
+    NotATrace,
+    TraceDamaged,
+    Truncated,
+)
+from .foreign import PLAIN, connected, read_only, refuse_pending
 from .page_plan import PagePlan
 from .pages import NotPlain, Trees, page_size_of
 from .sql import (
@@ -42,10 +49,13 @@ _STRETCH = STRETCH
 class Database:
     """One SQLite file, opened so that nothing can be written to it or beside it.
 
-    `layout`: the columns of each table. `shown`: the file's name in messages; `path` is where its
+    `layout`: the columns of each plain table. `special`: names of views and of tables without pages
+    of their own. `shown`: the file's name in messages; `path` is where its
     manifest would lie beside it. Every read has a connection of its own, so that several
     run at once.
     """
+
+    _special: frozenset[str] = frozenset()
 
     def __init__(
         self,
@@ -53,14 +63,13 @@ class Database:
         uri: str,
         layout: dict[str, tuple[str, ...]],
         trees: Trees,
-        *,
-        immutable: bool,
+        special: frozenset[str] = frozenset(),
     ) -> None:
         self.path = self.shown = path
         self.layout = layout
         self._trees = trees
         self._uri = uri
-        self._immutable = immutable
+        self._special = frozenset(name.lower() for name in special)
 
     @property
     def uri(self) -> str:
@@ -76,7 +85,13 @@ class Database:
         return self._actual(table) is not None
 
     def _actual(self, table: Table) -> str | None:
-        name = next((n for n in (table.name, *table.others) if n in self.layout), None)
+        # SQLite does not tell large letters from small ones in names.
+        called = [name.lower() for name in (table.name, *table.others)]
+        for each in called:
+            if each in self._special:
+                raise NotAPlainTable(f"{self.shown}: {each.upper()} is not a plain table")
+        names = {name.lower(): name for name in self.layout}
+        name = next((names[n] for n in called if n in names), None)
         if name is not None and table.optional:
             present = self.layout[name]
             whole = all(
@@ -94,7 +109,7 @@ class Database:
 
     def read_all(self, tables: tuple[Table, ...]) -> list[Columns]:
         """The same for several tables at once, on all cores, long tables in many pieces."""
-        with _connect(self._uri) as connection:
+        with connected(self._uri) as connection:
             plans = [self._plan(connection, table) for table in tables]
             _carry_out(plans)
             again = {
@@ -120,23 +135,22 @@ class Database:
             yield self.read(table)
             return
         done: tuple[int, int] | None = None
-        with _connect(self._uri) as connection:
-            if self._immutable:
-                try:
-                    present = self.layout[actual]
-                    for place, rows in pages(self.path, connection, table, actual, present):
-                        done = place
-                        yield rows
-                    return
-                except (NotPlain, OSError, sqlite3.Error):
-                    pass  # SQLite reads the rest, or says what is wrong
+        with connected(self._uri) as connection:
+            try:
+                present = self.layout[actual]
+                for place, rows in pages(self.path, connection, table, actual, present):
+                    done = place
+                    yield rows
+                return
+            except (NotPlain, OSError, sqlite3.Error):
+                pass  # SQLite reads the rest, or says what is wrong
             plan = self._query(connection, table)
             yield from queries(plan, connection, rowid, done, _STRETCH)
 
     def _plan(self, connection: sqlite3.Connection, table: Table) -> PagePlan | QueryPlan:
-        """How to read a table: from its pages where it is that plain and nobody writes to it."""
+        """How to read a table: from its pages where it is that plain."""
         actual = self._actual(table)
-        if actual is not None and self._immutable:
+        if actual is not None:
             try:
                 return PagePlan(self.path, connection, table, actual, self.layout[actual])
             except (NotPlain, OSError, *UNREADABLE):
@@ -151,7 +165,7 @@ class Database:
         self._trees.check(actual)
         present = self.layout[actual]
         terms = ", ".join(term(c, actual, present, self.path) for c in table.columns)
-        sql = f'SELECT {terms} FROM "{actual}" WHERE ({table.condition()})'
+        sql = f'SELECT {terms} FROM "{actual}" NOT INDEXED WHERE ({table.condition()})'
         rowid = free_rowid(present)
         if rowid is None:  # columns of the table have all its names
             return QueryPlan(self._uri, self.path, table, actual, [Stretch(sql, None)])
@@ -222,20 +236,6 @@ def _check_file(path: Path) -> None:
         )
 
 
-@contextmanager
-def _connect(uri: str) -> Iterator[sqlite3.Connection]:
-    connection = sqlite3.connect(uri, uri=True)
-    try:
-        yield connection
-    finally:
-        connection.close()
-
-
-def log_of(trace: Path) -> Path:
-    """Where the newest rows of an SQLite file may stand: beside the file that links lead to."""
-    return Path(f"{os.path.realpath(trace)}-wal")
-
-
 def open_database(path: str | os.PathLike[str]) -> Database:
     """Open an SQLite file read-only.
 
@@ -243,22 +243,22 @@ def open_database(path: str | os.PathLike[str]) -> Database:
     """
     file = Path(path)
     _check_file(file)
-    wal = log_of(file)
-    # `immutable` spares locks and sidecar files, but would not see a writer's pending log.
-    immutable = not (wal.exists() and wal.stat().st_size)
-    trees = Trees(file, look=immutable)
+    refuse_pending(file)
+    trees = Trees(file)
     trees.check_schema()
-    mode = "mode=ro&immutable=1" if immutable else "mode=ro"
-    # A name can hold any byte, and a path that begins with `//` would name a host.
-    uri = f"file://{quote(os.fsencode(file.absolute()))}?{mode}"
+    uri = read_only(file)
     layout: dict[str, tuple[str, ...]] = {}
+    special: set[str] = set()
     try:
-        with _connect(uri) as connection:
+        with connected(uri) as connection:
             connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
-            # Views are left out: a trace has none, and a hostile one could run for ever.
-            query = "SELECT name, rootpage FROM sqlite_master WHERE type = 'table'"
-            for name, root in connection.execute(query).fetchall():
+            query = f"""SELECT name, rootpage, {PLAIN} FROM sqlite_master
+                        WHERE type IN ('table', 'view')"""
+            for name, root, plain in connection.execute(query).fetchall():
                 if not isinstance(name, str):  # bytes, in a damaged row: no table that is asked for
+                    continue
+                if not plain:
+                    special.add(name)
                     continue
                 trees.roots[name] = root
                 quoted = name.replace('"', '""')
@@ -268,4 +268,4 @@ def open_database(path: str | os.PathLike[str]) -> Database:
         said = str(error) if isinstance(error, sqlite3.Error) else "its schema is not text"
         raise TraceDamaged(f"{file} cannot be read as SQLite ({said})", remedy=REEXPORT) from error
 
-    return Database(file, uri, layout, trees, immutable=immutable)
+    return Database(file, uri, layout, trees, frozenset(special))

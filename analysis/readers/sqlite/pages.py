@@ -122,14 +122,13 @@ class Trees:
 
     SQLite follows page numbers as they stand. A small file whose pages point many times to the same
     page holds more rows than any machine can read; so does a page that names one row many times.
-    `roots`: the root page of each table. Without `look` every tree passes: a write-ahead log may
-    hold newer pages.
+    `roots`: the root page of each table.
     """
 
-    def __init__(self, path: Path, *, look: bool) -> None:
+    def __init__(self, path: Path) -> None:
         self.roots: dict[str, int] = {}
         self._path = path
-        small = look and 0 < path.stat().st_size <= LOOKED_AT_BYTES
+        small = 0 < path.stat().st_size <= LOOKED_AT_BYTES
         self._data: Bytes = np.fromfile(path, np.uint8) if small else np.empty(0, np.uint8)
         self._page = page_size_of(self._data[:18].tobytes())
         self._count = len(self._data) // self._page if self._page >= 512 else 0
