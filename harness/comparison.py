@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -75,17 +74,9 @@ def _parts(spec: str) -> tuple[Path, str | None, str | None]:
 
 
 def _is_results(path: Path) -> bool:
-    if path.suffix not in _RESULTS:
-        return False
-    try:
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
-        try:
-            query = "select 1 from sqlite_master where name = 'harness_results'"
-            return connection.execute(query).fetchone() is not None
-        finally:
-            connection.close()
-    except sqlite3.Error:
-        return False
+    from .bench.results_file import is_results
+
+    return path.suffix in _RESULTS and is_results(path)
 
 
 def _results(path: Path, session: str | None, strategy: str | None, name: str) -> Side:

@@ -100,6 +100,17 @@ class ResultsNotOpened(HarnessError):
     code = "results-not-opened"
 
 
+class ResultsJournal(HarnessError):
+    """A file of SQLite lies beside the results that no `harness bench` leaves there.
+
+    SQLite would follow it, and change or delete files. A program other than the harness has written
+    the results, or somebody made them up.
+    """
+
+    code = "results-journal"
+    remedy = "take the results from where they were measured again"
+
+
 class ResultsInUse(HarnessError):
     """Another `harness bench` is writing the results file; one writes at a time."""
 

@@ -12,7 +12,8 @@ from ..errors.options import OptionsConflict
 from .errors import NotInResults
 from .figures import Figures, load
 from .render import document, flat, render, text
-from .store import RESULTS_VERSION, Store
+from .results_file import RESULTS_VERSION
+from .store import Store
 
 
 def show(

@@ -17,7 +17,8 @@ from ..analysis.reports.table import drawn
 from ..analysis.statistics.bootstrap import Interval
 from .advice import warnings
 from .figures import CellFigures, Figures
-from .store import RESULTS_VERSION, Json
+from .results_file import RESULTS_VERSION
+from .store import Json
 from .tables import tables
 
 

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import fcntl
 import json
-import os
 import secrets
 import sqlite3
 import time
@@ -22,20 +20,15 @@ import numpy as np
 
 from ..decode.registry import is_safe
 from ..decode.strategies import resolve
-from ..errors import CannotWrite, NoSuchFile, NotADirectory
+from ..errors import NotADirectory
 from ..manifest import now
-from .errors import (
-    NotInResults,
-    NotResults,
-    ResultsDamaged,
-    ResultsInUse,
-    ResultsNotOpened,
-    ResultsVersion,
-)
+from .errors import NotInResults, ResultsDamaged
 from .plan import Plan
+from .results_file import META, RESULTS_VERSION, to_read, to_write
 
-RESULTS_VERSION = 1
-_META = "harness_results"
+_MOST_BYTES, _SMALL_BYTES = 4, 16 << 20
+"""What a byte of the file may give, and what any file may: a damaged one can hold rows without
+end."""
 
 _TABLES: dict[str, dict[str, type]] = {
     "sessions": {
@@ -108,9 +101,7 @@ class Store:
         """
         if not path.parent.is_dir():
             raise NotADirectory(f"{path.parent} is not a directory")
-        if path.exists():
-            _check(path)
-        with _only_writer(path), _connected(path, create=True) as connection:
+        with to_write(path, _TABLES) as connection:
             store = cls(path, connection)
             store._create()
             yield store
@@ -119,13 +110,12 @@ class Store:
     @contextlib.contextmanager
     def reading(cls, path: Path) -> Iterator[Store]:
         """Open to read, also while another process writes. Raises HarnessError as `writing`."""
-        _check(path)
-        with _connected(path) as connection:
+        with to_read(path, _TABLES) as connection:
             yield cls(path, connection)
 
     def _create(self) -> None:
-        if _META not in self.db.table_names():
-            self.db.table(_META).insert({"id": 1, "results_version": RESULTS_VERSION}, pk="id")
+        if META not in self.db.table_names():
+            self.db.table(META).insert({"id": 1, "results_version": RESULTS_VERSION}, pk="id")
         for name, columns in _TABLES.items():
             table = self.db.table(name)
             if table.exists():
@@ -195,9 +185,14 @@ class Store:
         if table not in self.db.table_names():
             return []
         clause = " and ".join(f"[{name}] = :{name}" for name in where) or None
-        found = list(self.db[table].rows_where(clause, where or None, order_by="id"))
-        for row in found:
+        found, size = [], 0
+        most = _MOST_BYTES * self.path.stat().st_size + _SMALL_BYTES
+        for row in self.db[table].rows_where(clause, where or None, order_by="id"):
             _check_row(self.path, table, row)
+            size += sum(len(v) if isinstance(v, (str, bytes)) else 8 for v in row.values())
+            if size > most:
+                raise ResultsDamaged(f"{self.path}: {table} holds more than the file's bytes can")
+            found.append(row)
         return found
 
     def sessions(self) -> list[dict[str, Any]]:
@@ -279,66 +274,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict | list | tuple):
         return json.dumps(value, ensure_ascii=False)
     return int(value) if isinstance(value, bool) else value
-
-
-def _check(path: Path) -> None:
-    """HarnessError where `path` is no results file of this version."""
-    if not path.exists():
-        raise NoSuchFile(f"{path} does not exist", remedy="`harness bench -o FILE` writes one")
-    if path.is_dir():
-        raise NotResults(f"{path} is a folder, a results file was expected")
-    if path.stat().st_size == 0:
-        return
-    with _connected(path) as connection:
-        try:
-            row = connection.execute(f"select results_version from [{_META}]").fetchone()
-        except sqlite3.OperationalError:
-            row = None
-        except sqlite3.DatabaseError as error:
-            raise NotResults(f"{path} is not an SQLite file ({error})") from None
-    if row is None:
-        raise NotResults(
-            f"{path} is not a results file of harness bench", remedy="choose another -o FILE"
-        )
-    if row[0] != RESULTS_VERSION:
-        raise ResultsVersion(
-            f"{path} has results version {row[0]}, this harness reads {RESULTS_VERSION}"
-        )
-
-
-@contextlib.contextmanager
-def _connected(path: Path, *, create: bool = False) -> Iterator[sqlite3.Connection]:
-    # To read what a killed process left, SQLite must be able to roll its last write back.
-    mode = "rwc" if create else "rw" if os.access(path, os.W_OK) else "ro"
-    try:
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True)
-    except sqlite3.Error as error:
-        raise ResultsNotOpened(f"{path} cannot be opened: {error}") from None
-    try:
-        yield connection
-    except sqlite3.DatabaseError as error:
-        raise ResultsNotOpened(f"{path}: {error}") from None
-    finally:
-        connection.close()
-
-
-@contextlib.contextmanager
-def _only_writer(path: Path) -> Iterator[None]:
-    """Hold the right to write `path`; the kernel gives it back when this process dies.
-
-    SQLite's own locks are of another kind, so readers are not held up.
-    """
-    try:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    except OSError as error:
-        raise CannotWrite(
-            f"{path} cannot be written: {error.strerror}", remedy="choose another -o FILE"
-        ) from None
-    try:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ResultsInUse(f"another harness bench is writing {path}") from None
-        yield
-    finally:
-        os.close(fd)
