@@ -7,7 +7,6 @@ version wrote a file.
 
 from __future__ import annotations
 
-import re
 from enum import IntEnum
 from typing import Any
 
@@ -198,7 +197,8 @@ def tid_of(global_tid: int) -> int:
     return global_tid & 0xFFFFFF
 
 
-_SUFFIX = re.compile(r"(_v\d+|_pts[zr]|_ptds|_spt)+$")
+_ENDINGS = frozenset({"ptsz", "ptsr", "ptds", "spt"})
+"""Of the ABI, beside the version: streams per thread."""
 
 
 UNKNOWN_CALL = "unknown"
@@ -211,4 +211,12 @@ def api_name(recorded: str) -> str:
     >>> api_name("cudaLaunchKernel_v7000"), api_name("cuMemcpyDtoHAsync_v2_ptsz")
     ('cudaLaunchKernel', 'cuMemcpyDtoHAsync')
     """
-    return _SUFFIX.sub("", recorded)
+    # No expression: one that repeats an ending takes the square of a long name's length.
+    end = len(recorded)
+    while (at := recorded.rfind("_", 0, end)) >= 0:
+        last = recorded[at + 1 : end]
+        version = last[:1] == "v" and last[1:].isascii() and last[1:].isdigit()
+        if not (version or last in _ENDINGS):
+            break
+        end = at
+    return recorded[:end]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
@@ -117,7 +116,11 @@ def _name(
     several: bool,
 ) -> str:
     # A label that already ends in its origin would say it twice.
-    name = re.sub(r"\s*\((simulated|synthetic)\)$", "", report.label)
+    name = report.label
+    for origin in ("(simulated)", "(synthetic)"):
+        if name.endswith(origin):
+            name = name.removesuffix(origin).rstrip()
+            break
     if several:
         name += f" · GPU {report.gaps[position].device.ordinal}"
     same = [one for at, one in rows if at == position and one is not None]
