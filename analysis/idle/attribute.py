@@ -12,12 +12,12 @@ import numpy as np
 from msgspec import Struct
 
 from ..model.arrays import Code, factorize, groups
-from ..model.cuda_calls import synchronizing
+from ..model.cuda_calls import Waits, host_waits
 from ..model.intervals import Int64, Intervals, complement, pieces
 from ..model.memory import lazy_zeros
 from ..model.nesting import Timeline, build_timeline, innermost
 from ..model.shown import shown_without
-from ..model.trace import ThreadRows, Trace
+from ..model.trace import Calls, ThreadRows, Trace
 from .causes import Cause, GapContext, Phase, causes
 from .gaps import DeviceGaps, known
 
@@ -180,9 +180,10 @@ def _touching(trace: Trace, thread: int, waits: Intervals) -> Int64:
     calls = trace.calls
     lo, hi = np.searchsorted(calls.thread, [thread, thread + 1]).tolist()
     reach = np.maximum.accumulate(calls.end[lo:hi])
+    begun = host_waits(trace).starts(calls)[lo:hi]
     edges = np.zeros(hi - lo + 1, np.int32)
     np.add.at(edges, np.searchsorted(reach, waits.start, side="right"), 1)
-    np.add.at(edges, np.searchsorted(calls.start[lo:hi], waits.end, side="left"), -1)
+    np.add.at(edges, np.searchsorted(begun, waits.end, side="left"), -1)
     touched: Int64 = np.flatnonzero(np.cumsum(edges[:-1], dtype=np.int32) > 0)
     touched += lo
     return touched
@@ -199,28 +200,49 @@ def _of_thread(rows: ThreadRows, thread: int) -> ThreadRows:
 
 
 def _drained_by(trace: Trace, gaps: DeviceGaps, launch: Int64) -> Int64:
-    """The last synchronising call of the launching thread that returned inside the gap, before
-    the launch: the call that let the queue run dry."""
-    calls = trace.calls
+    """The synchronising call of the launching thread that began before the gap, and returned
+    inside it and before the launch: the call that let the queue run dry. One that began on an idle
+    GPU drained nothing."""
+    calls, waits = trace.calls, host_waits(trace)
     result = np.full(len(gaps), -1, np.int64)
-    sync = np.flatnonzero(synchronizing(trace))
-    if len(sync) == 0:
+    if not waits.held.any():
         return result
+    ended = waits.held.copy()
+    ended[:-1] &= ~(waits.goes_on[1:] & (calls.thread[1:] == calls.thread[:-1]))
+    sync, begun = np.flatnonzero(ended), _begun(calls, waits)
+    # Of half a gap, the operation before it says when the whole of it began.
+    since = np.where(gaps.before >= 0, known(trace.operations.end, gaps.before), gaps.start)
     # Only where the launch began inside the gap could a call return between the two.
     inside = np.flatnonzero((launch >= 0) & (calls.start[launch] >= gaps.start))
     for index, rows in groups(calls.thread[launch[inside]]):
         mine = inside[rows]
         own = sync[calls.thread[sync] == index]
-        own = own[np.argsort(calls.end[own], kind="stable")]
         if len(own) == 0:
             continue
+        own = own[np.argsort(begun[own], kind="stable")]
         returned = calls.end[own]
+        # Calls may be nested: of those that had begun, the one that returned last.
+        reach = np.maximum.accumulate(returned)
+        rises = np.concatenate(([True], returned[1:] > reach[:-1]))
+        furthest = np.maximum.accumulate(np.where(rises, np.arange(len(own)), 0))
         # An operation that starts before its launch call (clock skew) was launched as it started.
         launched = np.minimum(calls.start[launch[mine]], gaps.end[mine])
-        last = np.searchsorted(returned, launched, side="right") - 1
-        hit = (last >= 0) & (returned[np.maximum(last, 0)] >= gaps.start[mine])
+        at = np.searchsorted(begun[own], since[mine], side="left") - 1
+        last = furthest[np.maximum(at, 0)]
+        hit = (at >= 0) & (returned[last] >= gaps.start[mine]) & (returned[last] <= launched)
         result[mine[hit]] = own[last[hit]]
     return result
+
+
+def _begun(calls: Calls, waits: Waits) -> Int64:
+    """When each call, or the poll that it is part of, began, ns."""
+    starts = waits.starts(calls)
+    if starts is calls.start:
+        return starts
+    inner = waits.goes_on.copy()
+    inner[0] = False
+    inner[1:] &= waits.held[:-1] & (calls.thread[1:] == calls.thread[:-1])
+    return starts[np.maximum.accumulate(np.where(inner, 0, np.arange(len(starts))))]
 
 
 _NUMBER = re.compile(r"\d+")

@@ -10,7 +10,7 @@ import numpy as np
 from msgspec import Struct
 
 from ..model.arrays import Bool, groups, stretches
-from ..model.cuda_calls import named
+from ..model.cuda_calls import CAPTURE_BEGINS, CAPTURE_ENDS, named
 from ..model.intervals import Int64
 from ..model.schema import MAX_TIME, NULL, UNKNOWN_CALL, Kind
 from ..model.trace import Strings
@@ -33,9 +33,6 @@ KINDS = (
 )
 """Which calls make which operations. One such call may leave no row (of no bytes, or from host to
 host), but hardly all of them."""
-
-CAPTURE_BEGINS = frozenset({"cudaStreamBeginCapture", "cuStreamBeginCapture"})
-CAPTURE_ENDS = frozenset({"cudaStreamEndCapture", "cuStreamEndCapture"})
 
 LOOKED_AT = 100_000
 """Ranges whose names are counted to propose a step pattern."""
@@ -75,7 +72,8 @@ class Facts(Struct, frozen=True):
 def facts_of(tables: Whole | Store, sizes: Sizes, progress: Progress) -> Facts:
     """Find them: two passes over the calls, and two over the operations."""
     counted = count_rows(tables, sizes, progress)
-    found = released(queued_waits(tables), queued_operations(tables, sizes.operations))
+    waits = queued_waits(tables, sizes.operations)
+    found = released(waits, queued_operations(tables, sizes.operations))
     return Facts(counted, tuple((*stream, times) for stream, times in found.items()))
 
 

@@ -14,11 +14,11 @@ import numpy as np
 from msgspec import Struct
 
 from ..model.arrays import stretches
-from ..model.cuda_calls import synchronizing
+from ..model.cuda_calls import host_waits
 from ..model.intervals import Int64
 from ..model.trace import Operations, Trace
-from ..store.cut import in_window, launches_of, operations_of, part_of, rows_in, slice_of
-from ..store.layout import SYNCHRONIZING
+from ..store.cut import calls_of, in_window, launches_of, operations_of, part_of, rows_in, slice_of
+from ..store.layout import GOES_ON, SYNCHRONIZING
 from ..store.opened import Store
 from .gaps import DeviceGaps, device_gaps
 from .owners import Owned, StoredSteps, WholeSteps
@@ -110,8 +110,9 @@ class WholeParts:
         del lo, hi  # the others do no harm
         calls = self.source.calls
         first, stop = np.searchsorted(calls.thread, [thread, thread + 1])
-        rows = first + np.flatnonzero(synchronizing(self.source)[first:stop])
-        yield calls.start[rows], calls.end[rows]
+        waits = host_waits(self.source)
+        rows = first + np.flatnonzero(waits.held[first:stop])
+        yield waits.starts(calls)[rows], calls.end[rows]
 
     def call_name(self, row: int) -> str:
         """Of a row of the calls of the whole trace."""
@@ -199,11 +200,15 @@ class StoredParts:
     def waits(self, thread: int, lo: int, hi: int) -> Iterator[tuple[Int64, Int64]]:
         """When the synchronising calls of a thread that touch `[lo, hi]` began and ended."""
         calls = self.source.calls
-        rows = calls.touching(*self.source.threads_rows(thread), lo, hi)
+        rows = calls_of(self.source, thread, lo, hi)
         for some in stretches(len(rows), self.sizes.host_rows):
             columns = calls.read(slice_of(rows[some]), "start", "end", "flags")
-            held = (columns["flags"] & SYNCHRONIZING) > 0
-            yield columns["start"][held], columns["end"][held]
+            start, flags = columns["start"], columns["flags"]
+            later = np.flatnonzero((flags & GOES_ON) > 0)
+            before = calls.one(rows[some][later] - 1, "end")
+            start[later] = np.minimum(before, start[later])
+            held = (flags & SYNCHRONIZING) > 0
+            yield start[held], columns["end"][held]
             self.source.forget()
 
     def call_name(self, row: int) -> str:

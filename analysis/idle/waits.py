@@ -1,4 +1,8 @@
-"""Which operations were queued behind a wait for another stream."""
+"""Which operations were queued behind a wait for another device or process.
+
+A stream's wait for an event of its own device and process leaves no device idle: while it idles,
+all that the process queued before that event is done, so that the event has passed.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ import numpy as np
 from msgspec import Struct
 
 from ..model.arrays import Bool, Code, groups, stretches
-from ..model.cuda_calls import STREAM_WAIT, named
+from ..model.cuda_calls import IPC_EVENT, STREAM_WAIT, named
 from ..model.intervals import Int64
 from ..model.schema import MAX_TIME
 from ..model.trace import Trace
@@ -66,15 +70,36 @@ class _Numbers:
         return process, int(self._streams[at])
 
 
-def queued_waits(tables: Whole | Store) -> Queued:
-    """Every wait that was queued on a stream for an event."""
+def queued_waits(tables: Whole | Store, most: int) -> Queued:
+    """Every wait that was queued on a stream for an event that may be another device's or
+    process's. At most so many rows are read at a time."""
     waits = tables.synchronizations
     # By the call's name: real exports store the type of a stream wait for cudaStreamSynchronize.
     waiting = named(tables.names, STREAM_WAIT.__contains__)
     rows = np.flatnonzero(waits.call >= 0)
     rows = rows[waiting[tables.calls.one(waits.call[rows], "name")]]
+    if len(rows):
+        rows = rows[_outward(tables, most)[waits.process[rows]]]
     start = tables.calls.one(waits.call[rows], "start")
     return Queued(waits.process[rows], waits.stream[rows], start)
+
+
+def _outward(tables: Whole | Store, most: int) -> Bool:
+    """Processes that work on several devices, or take events from others; shape (processes,)."""
+    count = len(tables.processes)
+    low, high = np.full(count, MAX_TIME), np.full(count, -1)
+    for rows in stretches(tables.operations.rows, most):
+        columns = tables.operations.read(rows, "process", "device")
+        np.minimum.at(low, columns["process"], columns["device"])
+        np.maximum.at(high, columns["process"], columns["device"])
+        tables.forget()
+    found = low < high
+    opening = named(tables.names, IPC_EVENT.match)
+    for rows in stretches(tables.calls.rows, most) if opening.any() else ():
+        opened = opening[tables.calls.one(rows, "name")]
+        found[tables.calls.one(rows, "process")[opened]] = True
+        tables.forget()
+    return found
 
 
 def queued_operations(tables: Whole | Store, most: int) -> Iterator[Queued]:
@@ -97,14 +122,14 @@ def know_released(part: Trace, found: Released) -> None:
 
 
 def behind_waits(trace: Trace) -> Bool:
-    """Was a wait queued on the operation's stream after the stream's previous operation? Shape
-    (operations,)."""
+    """Was such a wait queued on the operation's stream after the stream's previous operation?
+    Shape (operations,)."""
     if trace not in _behind:
         tables = Whole(trace)
         found = _released.get(trace)
         if found is None:
             most = max(len(trace.operations), 1)
-            found = released(queued_waits(tables), queued_operations(tables, most))
+            found = released(queued_waits(tables, most), queued_operations(tables, most))
         _behind[trace] = _held(trace, found)
     return _behind[trace]
 

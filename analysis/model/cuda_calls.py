@@ -1,4 +1,4 @@
-"""Which CUDA and HIP API calls are of which kind, by name without ABI suffix."""
+"""Which API calls are of which kind, by name without ABI suffix."""
 
 from __future__ import annotations
 
@@ -7,26 +7,55 @@ from collections.abc import Callable
 from weakref import WeakKeyDictionary
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from .arrays import Bool
 from .intervals import Int64
-from .schema import CopyKind, Kind
+from .polling import polled
+from .schema import MAX_TIME, CopyKind, Kind
 from .trace import Calls, Operations, ThreadRows, Trace
 
-SYNCHRONIZE = frozenset(
+EVENT_SYNCHRONIZE = frozenset(
     {
-        "cudaDeviceSynchronize",
         "cudaEventSynchronize",
+        "cuEventSynchronize",
+        "hipEventSynchronize",
+        "urEventWait",
+        "piEventsWait",
+        "zeEventHostSynchronize",
+        "zeFenceHostSynchronize",
+        "aclrtSynchronizeEvent",
+        "aclrtSynchronizeEventWithTimeout",
+    }
+)
+"""CUDA's, HIP's, Intel's (Unified Runtime, its forerunner, Level Zero) and Ascend's."""
+
+STREAM_SYNCHRONIZE = frozenset(
+    {
         "cudaStreamSynchronize",
+        "cuStreamSynchronize",
+        "hipStreamSynchronize",
+        "urQueueFinish",
+        "piQueueFinish",
+        "zeCommandQueueSynchronize",
+        "zeCommandListHostSynchronize",
+        "aclrtSynchronizeStream",
+        "aclrtSynchronizeStreamWithTimeout",
+    }
+)
+
+SYNCHRONIZE = (
+    EVENT_SYNCHRONIZE
+    | STREAM_SYNCHRONIZE
+    | {
+        "cudaDeviceSynchronize",
         "cudaThreadSynchronize",
         "cuCtxSynchronize",
-        "cuEventSynchronize",
-        "cuStreamSynchronize",
         "hipCtxSynchronize",
         "hipDeviceSynchronize",
-        "hipEventSynchronize",
-        "hipStreamSynchronize",
+        "aclrtSynchronizeDevice",
+        "aclrtSynchronizeDeviceWithTimeout",
     }
 )
 
@@ -35,22 +64,52 @@ _ALLOCATOR = re.compile(
     r"|hipMem(AllocPitch|AllocHost|Create|Release|Map|Unmap|SetAccess|AddressReserve|AddressFree)"
     r"|hipExtMallocWithFlags"
     r"|cuMem(Alloc|Free|HostAlloc|HostRegister|HostUnregister|Create|Release|Map|Unmap"
-    r"|SetAccess|AddressReserve|AddressFree|Pool))"
+    r"|SetAccess|AddressReserve|AddressFree|Pool)"
+    r"|(ur|pi)(ext)?(USM(Host|Device|Shared|Pitched)?(Alloc|MemAlloc|Free)|MemBufferCreate)"
+    r"|ur(VirtualMem(Reserve|Free|Map|Unmap)|PhysicalMem(Create|Release))"
+    r"|ze(Mem(Alloc|Free)|(Virtual|Physical)Mem(Reserve|Free|Map|Unmap|Create|Destroy))"
+    r"|aclrt(Malloc|Free|MallocHost|FreeHost|ReserveMemAddress|MapMem|UnmapMem))"
 )
 
 GRAPH_LAUNCH = re.compile(r"(cuda|hip|cu)GraphLaunch")
 
-STREAM_WAIT = frozenset({"cudaStreamWaitEvent", "cuStreamWaitEvent", "hipStreamWaitEvent"})
+EVENT_RECORD = re.compile(r"(cuda|hip|cu|aclrt)\w*(EventRecord|RecordEvent)")
+
+STREAM_WAIT = frozenset(
+    {"cudaStreamWaitEvent", "cuStreamWaitEvent", "hipStreamWaitEvent", "aclrtStreamWaitEvent"}
+)
+
+CAPTURE_BEGINS = frozenset(
+    {
+        "cudaStreamBeginCapture",
+        "cudaStreamBeginCaptureToGraph",
+        "cuStreamBeginCapture",
+        "cuStreamBeginCaptureToGraph",
+        "hipStreamBeginCapture",
+        "hipStreamBeginCaptureToGraph",
+    }
+)
+CAPTURE_ENDS = frozenset({"cudaStreamEndCapture", "cuStreamEndCapture", "hipStreamEndCapture"})
 
 HOST_FUNCTION = frozenset(
     {
         "cudaLaunchHostFunc",
         "cuLaunchHostFunc",
         "cudaStreamAddCallback",
+        "cuStreamAddCallback",
         "hipLaunchHostFunc",
         "hipStreamAddCallback",
+        "aclrtLaunchCallback",
     }
 )
+
+OUTSIDE_WAIT = re.compile(
+    r"(cuStream|hipStream)(WaitValue|BatchMemOp)|(cuda|cu|hip)WaitExternalSemaphores"
+)
+"""Calls that make a stream wait for a value in memory, or for a semaphore of another API."""
+
+IPC_EVENT = re.compile(r"(cuda|cu|hip)IpcOpenEventHandle")
+"""Calls that take an event from another process."""
 
 
 def named(names: tuple[str, ...], wanted: Callable[[str], object]) -> Bool:
@@ -64,15 +123,44 @@ def allocating(calls: Calls, rows: Int64 | slice = slice(None)) -> Bool:
     return named(calls.names, _ALLOCATOR.match)[calls.name[rows]]
 
 
-_known: WeakKeyDictionary[Trace, Bool] = WeakKeyDictionary()
+class Waits(Struct, frozen=True, eq=False):
+    """Which calls held the host until GPU work ended; arrays have shape (calls,)."""
+
+    held: Bool
+    goes_on: Bool
+    """Those that go on with the wait of the call before them on their thread: a poll is one wait,
+    the time between its queries included."""
+
+    def starts(self, calls: Calls) -> Int64:
+        """When the wait that each call ends began to be this call's, ns: its own start, or the end
+        of the call before it. Ascends on each thread."""
+        rows = np.flatnonzero(self.goes_on)
+        if len(rows) == 0:
+            return calls.start
+        before = np.maximum(rows - 1, 0)
+        same = (rows > 0) & (calls.thread[before] == calls.thread[rows])
+        # The call before it may be missing from a part of a trace: then it lies before the part.
+        begun = np.where(same, calls.end[before], -MAX_TIME)
+        starts = calls.start.copy()
+        starts[rows] = np.minimum(begun, starts[rows])
+        return starts
+
+
+_known: WeakKeyDictionary[Trace, Waits] = WeakKeyDictionary()
 
 
 def synchronizing(trace: Trace) -> Bool:
-    """Calls that held the host until GPU work ended; shape (calls,).
+    """Calls that held the host until GPU work ended; shape (calls,). See `host_waits`."""
+    return host_waits(trace).held
 
-    Stream, event, device and context synchronise; and a device-to-host copy, Async included,
-    whose call ends at or after the end of its copy: a pageable copy holds the host without any
-    synchronise row. A graph's launch is none, however early a copy inside the graph ends.
+
+def host_waits(trace: Trace) -> Waits:
+    """The calls that held the host until GPU work ended.
+
+    Stream, event, device and context synchronise; a device-to-host copy, Async included, whose
+    call ends at or after the end of its copy: a pageable copy holds the host without any
+    synchronise row; and queries that ask until the work is done (`polling`). A graph's launch is
+    none, however early a copy inside the graph ends.
     """
     if trace in _known:
         return _known[trace]
@@ -80,13 +168,15 @@ def synchronizing(trace: Trace) -> Bool:
     mask = calls.named(SYNCHRONIZE)
     launch, held = holding_copies(operations, calls)
     mask[launch[held]] = True
-    _known[trace] = mask
-    return mask
+    polls = polled(trace)
+    mask |= polls.queries
+    _known[trace] = Waits(mask, polls.goes_on)
+    return _known[trace]
 
 
-def know_synchronizing(trace: Trace, mask: Bool) -> None:
-    """Say beforehand what `synchronizing` would find, for a trace that is part of another."""
-    _known[trace] = mask
+def know_waits(trace: Trace, waits: Waits) -> None:
+    """Say beforehand what `host_waits` would find, for a trace that is part of another."""
+    _known[trace] = waits
 
 
 def copied_to_host(kind: NDArray[np.int8], copy_kind: NDArray[np.int8]) -> Bool:
@@ -106,6 +196,7 @@ def holding_copies(operations: Operations, calls: Calls) -> tuple[Int64, Bool]:
     return launch, calls.end[launch] >= operations.end[copies]
 
 
-def thread_rows(calls: Calls, rows: Int64) -> ThreadRows:
-    """The chosen calls as intervals on their threads."""
-    return ThreadRows(calls.thread[rows], calls.start[rows], calls.end[rows])
+def thread_rows(calls: Calls, rows: Int64, start: Int64 | None = None) -> ThreadRows:
+    """The chosen calls as intervals on their threads; `start`: of all calls, their own if None."""
+    begun = calls.start if start is None else start
+    return ThreadRows(calls.thread[rows], begun[rows], calls.end[rows])

@@ -15,9 +15,10 @@ import numpy as np
 from msgspec import to_builtins
 
 from ..model import schema
-from ..model.arrays import factorize, index_among, ordered
+from ..model.arrays import factorize, index_among, ordered, stretches
 from ..model.cuda_calls import GRAPH_LAUNCH, SYNCHRONIZE, copied_to_host
 from ..model.intervals import Int64
+from ..model.polling import PollFinder
 from ..model.schema import NULL, PID_MASK, Kind, pid_of
 from ..model.trace import Dropped, Unusable
 from ..readers.devices import physical_devices
@@ -40,7 +41,7 @@ from ..readers.rules import (
 from ..readers.sqlite.database import Columns, Database
 from .folder import Array, Writer, forget, write_checked
 from .join import Side, join_calls
-from .layout import FAILED, GROUPS, LAUNCHED, REPEATED, SYNCHRONIZING
+from .layout import FAILED, GOES_ON, GROUPS, LAUNCHED, REPEATED, SYNCHRONIZING
 from .runs import Runs
 from .save import STRINGS
 from .strings import pack_strings
@@ -325,6 +326,7 @@ class _Builder:
 
         duplicates = join_calls(side("calls"), len(self.pid), self.most, asking, repeated)
         self._flag(launch, flags, names)
+        self._flag_polls(flags, names)
         for array in (launch, call, flags):
             if isinstance(array, np.memmap):
                 array.flush()
@@ -346,6 +348,19 @@ class _Builder:
             copies, calls = (one[~graphs[name[calls]]] for one in (copies, calls))
             flags[calls[ended[calls] >= end[part][copies]]] |= SYNCHRONIZING
             forget(launch, flags, name, ended, kind, copy, end)
+
+    def _flag_polls(self, flags: Array, names: list[str]) -> None:
+        """Mark the calls of polls."""
+        finder = PollFinder(names)
+        if not finder.any:
+            return
+        thread, name = (self.writer.written("calls", column) for column in ("thread", "name"))
+        for rows in stretches(len(flags), self.most):
+            asking = (flags[rows] & FAILED) > 0
+            for first, last in finder.add(thread[rows], name[rows], asking):
+                flags[first : last + 1] |= SYNCHRONIZING
+                flags[first + 1 : last + 1] |= GOES_ON
+            forget(thread, name, flags)
 
 
 _NONE = np.empty(0, np.int64)

@@ -6,11 +6,11 @@ import numpy as np
 from msgspec.structs import replace
 
 from ..model.arrays import distinct_rows
-from ..model.cuda_calls import know_synchronizing
+from ..model.cuda_calls import Waits, know_waits
 from ..model.intervals import Int64
 from ..model.trace import Operations, Overheads, Ranges, Synchronizations, Trace
 from .folder import Array
-from .layout import BLOCK, GROUPS, SYNCHRONIZING
+from .layout import BLOCK, GOES_ON, GROUPS, SYNCHRONIZING
 from .opened import Store
 
 NO_ROWS = np.empty(0, np.int64)
@@ -73,7 +73,8 @@ def part_of(
     An operation whose launch is not among them counts as launched by none.
     """
     columns = store.calls.read(slice_of(calls))
-    held = (columns["flags"] & SYNCHRONIZING) > 0
+    flags = columns["flags"]
+    waits = Waits((flags & SYNCHRONIZING) > 0, (flags & GOES_ON) > 0)
     at = np.searchsorted(calls, operations.launch)
     found = at < len(calls)
     found[found] = calls[at[found]] == operations.launch[found]
@@ -84,7 +85,7 @@ def part_of(
         Synchronizations(**_empty("synchronizations")),
         overheads or Overheads(**_empty("overheads")),
     )
-    know_synchronizing(trace, held)
+    know_waits(trace, waits)
     return trace
 
 
@@ -96,8 +97,17 @@ def slice_of(rows: Int64) -> Int64 | slice:
 
 
 def calls_touching(store: Store, threads: list[int], first: int, last: int) -> list[Int64]:
-    """Rows of each thread's calls with start <= last and end >= first."""
-    return [store.calls.touching(*store.threads_rows(t), first, last) for t in threads]
+    """Rows of each thread's calls with start <= last and end >= first, and of the next one after
+    them: it may end a wait that began earlier."""
+    return [calls_of(store, thread, first, last) for thread in threads]
+
+
+def calls_of(store: Store, thread: int, first: int, last: int) -> Int64:
+    """The same of one thread."""
+    low, high = store.threads_rows(thread)
+    found = store.calls.touching(low, high, first, last)
+    after = low + int(np.searchsorted(store.calls["start"][low:high], last, side="right"))
+    return np.append(found, after) if after < high else found
 
 
 def ranges_touching(store: Store, threads: list[int], first: int, last: int) -> Ranges:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-FORMAT = 2
+FORMAT = 3
 """Raised with every change of what the files mean: older stores are then built anew."""
 
 INT64, CODE, BYTE, BOOL, FLAGS = "int64", "int32", "int8", "bool", "uint8"
@@ -33,9 +33,10 @@ GROUPS: dict[str, dict[str, str]] = {
     },
 }  # fmt: skip
 
-FAILED, SYNCHRONIZING, LAUNCHED, REPEATED = 1, 2, 4, 8
+FAILED, SYNCHRONIZING, LAUNCHED, REPEATED, GOES_ON = 1, 2, 4, 8, 16
 """Bits of `calls.flags`: returned an error; held the host until GPU work ended; launched an
-operation; shares its (process, correlationId) with another call."""
+operation; shares its (process, correlationId) with another call; goes on with the wait of the call
+before it."""
 
 BLOCK = 4096
 """Rows for each entry of the index: the latest end among them."""

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from msgspec import to_builtins
 
-from ..model.cuda_calls import synchronizing
+from ..model.cuda_calls import host_waits
 from ..model.intervals import Int64
 from ..model.trace import Calls, Trace
 from ..readers.metadata import Metadata
 from .folder import Array, Writer, write_checked
-from .layout import FAILED, GROUPS, LAUNCHED, REPEATED, SYNCHRONIZING
+from .layout import FAILED, GOES_ON, GROUPS, LAUNCHED, REPEATED, SYNCHRONIZING
 from .strings import pack_strings
 
 STRINGS = "strings.bin"
@@ -53,7 +53,9 @@ def flags_of(trace: Trace) -> Array:
     """`layout.FAILED` and its kin for each call; shape (calls,)."""
     calls = trace.calls
     flags = calls.failed.astype(np.uint8) * np.uint8(FAILED)
-    flags |= synchronizing(trace).astype(np.uint8) * np.uint8(SYNCHRONIZING)
+    waits = host_waits(trace)
+    flags |= waits.held.astype(np.uint8) * np.uint8(SYNCHRONIZING)
+    flags |= waits.goes_on.astype(np.uint8) * np.uint8(GOES_ON)
     launch = trace.operations.launch
     flags[launch[launch >= 0]] |= LAUNCHED
     if trace.duplicate_calls:

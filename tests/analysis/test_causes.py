@@ -8,6 +8,7 @@ import pytest
 
 from harness.analysis.idle.causes import Phase, causes
 from harness.analysis.report import TraceReport
+from harness.analysis.writer.writer import TraceBuilder
 
 from .build import US, builder, decode_loop, report
 
@@ -54,6 +55,26 @@ def test_a_pageable_async_copy_counts_as_synchronising(tmp_path: Path) -> None:
     # The copy's call returns 3 us after the copy: the host is held, and the GPU has nothing to do.
     assert split(found)["sync"] == 13 * 3
     assert list(found.devices[0].drained_by) == ["Check Stop Condition · cudaMemcpyAsync"]
+
+
+def test_a_wait_that_begins_on_an_idle_gpu_drained_nothing(tmp_path: Path) -> None:
+    trace, thread = builder()
+    trace.launch(0, 5 * US, 8 * US, 20 * US, thread=thread)
+    trace.wait(25 * US, 27 * US, thread=thread)
+    trace.launch(50 * US, 55 * US, 58 * US, 70 * US, thread=thread)
+    found = report(trace, tmp_path)
+    assert found.devices[0].drained_by == {}
+    assert split(found) == {"sync": 2, "host": 5 + 23, "launch": 5, "queue": 3}
+
+
+def test_of_two_waits_the_one_that_the_gpu_ran_dry_in_drained(tmp_path: Path) -> None:
+    trace, thread = builder()
+    trace.launch(0, 5 * US, 8 * US, 20 * US, thread=thread)
+    trace.wait(10 * US, 22 * US, thread=thread, api_name="cudaEventSynchronize_v3020")
+    trace.wait(25 * US, 27 * US, thread=thread, api_name="cudaStreamSynchronize_v3020")
+    trace.launch(50 * US, 55 * US, 58 * US, 70 * US, thread=thread)
+    drained = report(trace, tmp_path).devices[0].drained_by
+    assert drained == {"cudaEventSynchronize": (58 - 20) * US}
 
 
 def test_a_pinned_copy_that_nobody_waits_for_does_not(tmp_path: Path) -> None:
@@ -110,6 +131,14 @@ def test_another_threads_launch_is_a_handoff(tmp_path: Path) -> None:
     assert split(report(trace, tmp_path)) == {"handoff": 30, "launch": 5, "queue": 3}
 
 
+def test_another_process_hands_nothing_over(tmp_path: Path) -> None:
+    trace, thread = builder()
+    other = trace.thread(trace.process(200, "python"), 200, "MainThread")
+    trace.launch(0, 5 * US, 8 * US, 20 * US, thread=thread)
+    trace.launch(50 * US, 55 * US, 58 * US, 70 * US, thread=other)
+    assert split(report(trace, tmp_path)) == {"host": 30, "launch": 5, "queue": 3}
+
+
 def test_a_busy_other_thread_is_no_handoff(tmp_path: Path) -> None:
     trace, thread = builder()
     other = trace.thread(thread & ~0xFFFFFF, 101, "autograd")
@@ -119,10 +148,18 @@ def test_a_busy_other_thread_is_no_handoff(tmp_path: Path) -> None:
     assert split(report(trace, tmp_path)) == {"host": 25, "api": 5, "launch": 5, "queue": 3}
 
 
-def test_a_stream_wait_is_a_dependency(tmp_path: Path) -> None:
+def waiting_stream(*, other_device: bool = False, ipc: bool = False) -> TraceBuilder:
+    """A kernel until 50; on another stream, behind a wait, a kernel from 60; and one from 75."""
     trace, thread = builder()
     process = thread & ~0xFFFFFF
     trace.launch(0, 2 * US, 5 * US, 50 * US, thread=thread, stream=7)
+    if other_device:
+        trace.device(1, name="Test GPU", uuid="00000000-0000-0000-0000-000000000002")
+        trace.launch(
+            2 * US, 3 * US, 5 * US, 55 * US, thread=thread, stream=7, device=1,
+        )  # fmt: skip
+    if ipc:
+        trace.api(2 * US, 3 * US, "cudaIpcOpenEventHandle_v4010", thread=thread)
     waiting = trace.api(3 * US, 4 * US, "cudaStreamWaitEvent_v3020", thread=thread)
     trace.synchronization(
         3 * US, 4 * US, correlation=waiting, process=process, sync_type=2, stream=13
@@ -130,6 +167,37 @@ def test_a_stream_wait_is_a_dependency(tmp_path: Path) -> None:
     trace.launch(5 * US, 7 * US, 60 * US, 70 * US, thread=thread, stream=13)
     # The second operation after the wait on the same stream waits for its predecessor alone.
     trace.launch(8 * US, 9 * US, 75 * US, 80 * US, thread=thread, stream=13)
+    return trace
+
+
+@pytest.mark.parametrize("outward", ["other_device", "ipc"])
+def test_a_wait_for_another_device_or_process_is_a_dependency(tmp_path: Path, outward: str) -> None:
+    found = report(waiting_stream(**{outward: True}), tmp_path)
+    assert {k: v // US for k, v in found.devices[0].causes.items() if v} == {
+        "dependency": 10, "queue": 5,
+    }  # fmt: skip
+
+
+def test_a_wait_for_the_same_device_leaves_it_not_idle(tmp_path: Path) -> None:
+    """While the device idles all that was queued before the event is done: the event has passed."""
+    assert split(report(waiting_stream(), tmp_path)) == {"queue": 15}
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "cudaLaunchHostFunc_v10000", "cuStreamWaitValue32_v2", "cuStreamBatchMemOp_v2",
+        "cudaWaitExternalSemaphoresAsync_v11020", "hipStreamWaitValue64", "hipLaunchHostFunc",
+    ],
+)  # fmt: skip
+def test_what_a_stream_waits_for_outside_the_device_is_a_dependency(
+    tmp_path: Path, call: str
+) -> None:
+    trace, thread = builder()
+    trace.launch(0, 2 * US, 5 * US, 50 * US, thread=thread)
+    trace.api(3 * US, 4 * US, call, thread=thread)
+    trace.launch(5 * US, 7 * US, 60 * US, 70 * US, thread=thread)
+    trace.launch(8 * US, 9 * US, 75 * US, 80 * US, thread=thread)
     assert split(report(trace, tmp_path)) == {"dependency": 10, "queue": 5}
 
 
@@ -146,11 +214,11 @@ def test_nodes_of_one_graph_launch(tmp_path: Path) -> None:
 
 
 def test_nodes_of_a_graph_that_waited_are_still_the_graphs(tmp_path: Path) -> None:
-    """The wait holds the first node back; between the nodes nothing but the graph does."""
+    """The host function holds the first node back; between the nodes nothing but the graph does."""
     trace, thread = builder()
     process = thread & ~0xFFFFFF
     trace.launch(0, US, 2 * US, 10 * US, thread=thread, stream=13)
-    trace.wait(2 * US, 3 * US, thread=thread, api_name="cudaStreamWaitEvent_v3020", sync_type=2)
+    trace.api(2 * US, 3 * US, "cudaLaunchHostFunc_v10000", thread=thread)
     launched = trace.api(4 * US, 5 * US, "cudaGraphLaunch_v10000", thread=thread)
     for start in (15, 30):
         trace.kernel(start * US, (start + 10) * US, name="node", correlation=launched,

@@ -1,4 +1,4 @@
-"""Which operations a stream wait held back, against the definition word by word."""
+"""Which operations a wait for another device held back, against the definition word by word."""
 
 from __future__ import annotations
 
@@ -20,15 +20,19 @@ EVENTS = st.lists(
 
 
 @settings(max_examples=40, deadline=None)
-@given(events=EVENTS)
-def test_held_is_what_follows_a_wait_on_its_own_stream(
-    tmp_path_factory, events: list[tuple[str, int]]
+@given(events=EVENTS, devices=st.sampled_from([1, 2]), ipc=st.booleans())
+def test_held_is_what_follows_a_wait_that_may_reach_outside(
+    tmp_path_factory, events: list[tuple[str, int]], devices: int, ipc: bool
 ) -> None:
     path: Path = tmp_path_factory.mktemp("waits") / "t.sqlite"
     trace, thread = builder()
     process = trace.process(100)
     waiting: set[int] = set()
-    held = []
+    held = [False]  # one device and no event of another process: nothing to wait for outside
+    call = trace.api(0, 10, "cudaLaunchKernel", thread=thread)
+    trace.kernel(20, 30, name="k", correlation=call, process=process, device=devices - 1, stream=99)
+    if ipc:
+        trace.api(12, 14, "cudaIpcOpenEventHandle_v4010", thread=thread)
     for k, (what, stream) in enumerate(events):
         at = (k + 1) * 100
         name = {"launch": "cudaLaunchKernel", "wait": "cudaStreamWaitEvent"}.get(what, "cudaX")
@@ -37,7 +41,7 @@ def test_held_is_what_follows_a_wait_on_its_own_stream(
             trace.kernel(
                 at + 50, at + 60, name="k", correlation=correlation, process=process, stream=stream
             )
-            held.append(stream in waiting)
+            held.append(stream in waiting and (devices > 1 or ipc))
             waiting.discard(stream)
             continue
         trace.synchronization(

@@ -1,8 +1,8 @@
 """Random traces with everything that makes chunks hard.
 
 Times on a coarse grid, so that many are equal; several processes, threads, devices, streams;
-graphs, waits, captures, ranges that nest, cross or never close; rows that no call launched, rows
-that cannot be used, repeated ids.
+graphs, waits, polls, captures, ranges that nest, cross or never close; rows that no call launched,
+rows that cannot be used, repeated ids.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from harness.analysis.writer.writer import TraceBuilder
 CALLS = (
     "cudaMalloc_v3020", "cudaEventRecord_v3020", "cudaLaunchHostFunc_v10000", "cudaFree_v3020",
     "cudaStreamBeginCapture_v10000", "cudaStreamEndCapture_v10000", "cudaLaunchKernel_v7000",
+    "cudaIpcOpenEventHandle_v4010",
 )  # fmt: skip
+QUERIES = ("cudaEventQuery_v3020", "cudaEventQuery_v3020", "cudaGetLastError_v3020")
 KERNELS = ("gemm", "relu", "ncclDevKernel_AllReduce", "softmax")
 RANGES = ("Step {n}", "Step {n}", "Model Forward", "Check {n}", "Step 1", "outer Step {n}")
 OVERHEADS = ("CUPTI Buffer flush", "Command Buffer Full", "CUDA profiling data flush overhead")
@@ -60,7 +62,7 @@ def _event(
     stop = start + grid * random.randrange(1, 30)
     process = thread & ~0xFFFFFF
     where = {"device": random.randrange(devices), "stream": random.choice((7, 13, 14))}
-    kind = random.randrange(14)
+    kind = random.randrange(16)
     if kind == 0:
         held = stop + random.choice((-grid, 0, grid))
         trace.copy(clock, max(held, clock), start, stop, bytes=8, thread=thread, **where)
@@ -105,6 +107,15 @@ def _event(
         call = trace.api(clock, end, "cudaLaunchKernel_v7000", thread=thread)
         trace.api(clock, end + grid, "cuLaunchKernel", thread=other, correlation=call)
         trace.kernel(start, stop, name="twice", correlation=call, process=process, **where)
+    elif kind == 11:
+        for _ in range(random.randrange(1, 9)):
+            trace.api(clock, end, random.choice(QUERIES), thread=thread,
+                      return_value=random.choice((600, 600, 600, 0)))  # fmt: skip
+            clock, end = end + span(9), end + span(9) + span(3)
+            end = max(clock, end)
+    elif kind == 12:
+        trace.memcpy(start, stop, bytes=4096, copy_kind=random.choice((11, 12, 13)), correlation=0,
+                     process=process, device=where["device"], stream=0)  # fmt: skip
     elif kind == 10 and random.random() < 0.3:
         trace.kernel(start, start, name="empty", correlation=1, process=process, **where)
     else:

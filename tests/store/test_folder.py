@@ -17,6 +17,7 @@ from harness.analysis.store import folder as folders
 from harness.analysis.store.codec import decode, encode
 from harness.analysis.store.errors import StoreError
 from harness.analysis.store.folder import read_checked, write_checked
+from harness.analysis.store.layout import FORMAT
 from harness.analysis.store.opened import Store
 from harness.analysis.store.save import save_trace
 from harness.analysis.store.strings import pack_strings, unpack_strings
@@ -58,8 +59,11 @@ def test_a_missing_column(store: Path) -> None:
 
 
 def test_a_head_that_says_something_else(store: Path) -> None:
+    def said(number: int) -> bytes:
+        return b'"format": %d' % number
+
     data = (store / folders.HEAD).read_bytes()
-    (store / folders.HEAD).write_bytes(data.replace(b'"format": 2', b'"format": 3'))
+    (store / folders.HEAD).write_bytes(data.replace(said(FORMAT), said(FORMAT + 1)))
     with pytest.raises(StoreError, match="damaged"):
         Store(store, store)
 

@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from ...model.arrays import Bool, factorize
-from ...model.cuda_calls import HOST_FUNCTION, allocating, synchronizing, thread_rows
+from ...model.cuda_calls import (
+    HOST_FUNCTION,
+    OUTSIDE_WAIT,
+    allocating,
+    host_waits,
+    named,
+    synchronizing,
+    thread_rows,
+)
 from ...model.intervals import Int64
 from ...model.trace import ThreadRows, Trace
 from ...store.opened import Store
@@ -37,7 +45,8 @@ def allocator_rows(trace: Trace, calls: Int64) -> ThreadRows:
 
 def sync_rows(trace: Trace, calls: Int64) -> ThreadRows:
     """The host waiting for the GPU, while the GPU had nothing to do."""
-    return thread_rows(trace.calls, calls[synchronizing(trace)[calls]])
+    waits = host_waits(trace)
+    return thread_rows(trace.calls, calls[waits.held[calls]], waits.starts(trace.calls))
 
 
 def api_rows(trace: Trace, calls: Int64) -> ThreadRows:
@@ -50,12 +59,13 @@ def api_rows(trace: Trace, calls: Int64) -> ThreadRows:
 
 
 def handed_over(context: GapContext) -> Bool:
-    """Another thread launched the work before the gap, and this one had not begun."""
+    """Another thread of the process launched the work before the gap; this one had not begun."""
     calls = context.trace.calls
     claimed = np.zeros(len(context.launch), np.bool_)
     rows = np.flatnonzero(context.launch_before >= 0)
     launch, earlier = context.launch[rows], context.launch_before[rows]
     changed = calls.thread[launch] != calls.thread[earlier]
+    changed &= calls.process[launch] == calls.process[earlier]
     rows, launch, earlier = rows[changed], launch[changed], earlier[changed]
     # Calls are sorted by (thread, start): the row above the launch is its thread's previous call.
     previous = np.maximum(launch - 1, 0)
@@ -75,20 +85,20 @@ def same_launch(context: GapContext) -> Bool:
 
 
 def held_back(context: GapContext) -> Bool:
-    """Launched, and held back by something the trace shows: a stream wait, a host function, a
-    peer."""
+    """Launched, and held back by something the trace shows: another device, a host function, a
+    value in memory or a semaphore that a stream waits for."""
     claimed: Bool = context.trace.operations.peer[context.after]
     claimed |= behind_waits(context.trace)[context.after]
-    claimed |= _after_host_function(context.trace, context.launch)
+    claimed |= _after_holding_call(context.trace, context.launch)
     return claimed
 
 
-def _after_host_function(trace: Trace, launch: Int64) -> Bool:
-    """Is a host function the last thing queued by the same thread before this launch?"""
+def _after_holding_call(trace: Trace, launch: Int64) -> Bool:
+    """Is such a call the last thing queued by the same thread before this launch?"""
     calls = trace.calls
-    functions = calls.named(HOST_FUNCTION)
-    if not functions.any():
+    holding = named(calls.names, lambda name: name in HOST_FUNCTION or OUTSIDE_WAIT.match(name))
+    if not holding.any():
         return np.zeros(len(launch), np.bool_)
     previous = np.maximum(launch - 1, 0)
     same: Bool = (launch > 0) & (calls.thread[previous] == calls.thread[launch])
-    return same & functions[previous]
+    return same & holding[calls.name[previous]]
