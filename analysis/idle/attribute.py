@@ -12,7 +12,7 @@ import numpy as np
 from msgspec import Struct
 
 from ..model.arrays import Code, factorize, groups
-from ..model.cuda_calls import Waits, host_waits
+from ..model.cuda_calls import Waits, host_waits, migrations
 from ..model.intervals import Int64, Intervals, complement, pieces
 from ..model.memory import lazy_zeros
 from ..model.nesting import Timeline, build_timeline, innermost
@@ -73,6 +73,9 @@ def attribute(trace: Trace, gaps: DeviceGaps) -> Attribution:
     begin, finish, skew = launch_edges(trace, gaps, launch)
 
     orphans = np.flatnonzero(launch < 0)
+    moved = gaps.after[orphans] >= 0
+    moved[moved] = migrations(trace.operations)[gaps.after[orphans[moved]]]
+    orphans = orphans[~moved]  # pages that moved by themselves wait for no launch
     followed = gaps.after[orphans] >= 0
     for name, rows in (("tail", orphans[~followed]), ("unknown", orphans[followed])):
         time[position[name], rows] = gaps.length[rows]
@@ -109,7 +112,7 @@ def attribute(trace: Trace, gaps: DeviceGaps) -> Attribution:
             rows = np.flatnonzero(left)
             contexts[cause.phase] = (
                 rows,
-                GapContext(trace, gaps.after[rows], launch[rows], before[rows]),
+                GapContext(trace, gaps.after[rows], launch[rows], gaps.before[rows], before[rows]),
             )
         rows, context = contexts[cause.phase]
         taken = rows[cause.claims(context)] if len(rows) else rows
@@ -127,7 +130,7 @@ def attribute(trace: Trace, gaps: DeviceGaps) -> Attribution:
         time=time,
         launch=launch,
         launch_start=begin,
-        drained_by=_drained_by(trace, gaps, launch),
+        drained_by=drained_by(trace, gaps, launch),
         used=tuple(sorted(given)),
         timelines=timelines,
         skewed=int(np.count_nonzero(skew > 0)),
@@ -199,7 +202,7 @@ def _of_thread(rows: ThreadRows, thread: int) -> ThreadRows:
     return ThreadRows(rows.thread[mine], rows.start[mine], rows.end[mine])
 
 
-def _drained_by(trace: Trace, gaps: DeviceGaps, launch: Int64) -> Int64:
+def drained_by(trace: Trace, gaps: DeviceGaps, launch: Int64) -> Int64:
     """The synchronising call of the launching thread that began before the gap, and returned
     inside it and before the launch: the call that let the queue run dry. One that began on an idle
     GPU drained nothing."""
@@ -210,8 +213,6 @@ def _drained_by(trace: Trace, gaps: DeviceGaps, launch: Int64) -> Int64:
     ended = waits.held.copy()
     ended[:-1] &= ~(waits.goes_on[1:] & (calls.thread[1:] == calls.thread[:-1]))
     sync, begun = np.flatnonzero(ended), _begun(calls, waits)
-    # Of half a gap, the operation before it says when the whole of it began.
-    since = np.where(gaps.before >= 0, known(trace.operations.end, gaps.before), gaps.start)
     # Only where the launch began inside the gap could a call return between the two.
     inside = np.flatnonzero((launch >= 0) & (calls.start[launch] >= gaps.start))
     for index, rows in groups(calls.thread[launch[inside]]):
@@ -227,7 +228,7 @@ def _drained_by(trace: Trace, gaps: DeviceGaps, launch: Int64) -> Int64:
         furthest = np.maximum.accumulate(np.where(rises, np.arange(len(own)), 0))
         # An operation that starts before its launch call (clock skew) was launched as it started.
         launched = np.minimum(calls.start[launch[mine]], gaps.end[mine])
-        at = np.searchsorted(begun[own], since[mine], side="left") - 1
+        at = np.searchsorted(begun[own], gaps.start[mine], side="left") - 1
         last = furthest[np.maximum(at, 0)]
         hit = (at >= 0) & (returned[last] >= gaps.start[mine]) & (returned[last] <= launched)
         result[mine[hit]] = own[last[hit]]

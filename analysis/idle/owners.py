@@ -7,6 +7,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ..model.arrays import Code, factorize, stretches
+from ..model.cuda_calls import migrations
 from ..model.intervals import Int64
 from ..model.trace import Ranges, Strings, Trace
 from ..question import StepPattern
@@ -57,10 +58,12 @@ class StoredSteps:
         series = self.steps.series
         step_of = [none] * len(series)
         launch = part.operations.launch
-        if not series or not (launch >= 0).any():
+        moved = migrations(part.operations)
+        if not series or not ((launch >= 0) | moved).any():
             # Nothing was launched: every operation is outside all steps.
             return Owned(tuple(step_of), Steps((), len(part.operations), 0), ())
-        at = part.calls.start[launch[launch >= 0]]
+        called = part.calls.start[launch[launch >= 0]]
+        at = np.concatenate((called, part.operations.start[moved]))
         first, last = int(at.min()), int(at.max())
         near = (self._ranges.start <= last) & (self._ranges.end > first)
         ranges = Ranges(**{name: getattr(self._ranges, name)[near] for name in GROUPS["ranges"]})

@@ -9,10 +9,11 @@ import numpy as np
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from ..model.arrays import distinct_rows, factorize, groups
+from ..model.arrays import distinct_rows, factorize, groups, stretches
 from ..model.intervals import Int64
 from ..model.trace import Operations, Trace
 from ..store.cut import (
+    calls_of,
     calls_touching,
     host_rows,
     no_operations,
@@ -20,11 +21,13 @@ from ..store.cut import (
     part_of,
     ranges_touching,
 )
+from ..store.layout import GOES_ON
 from ..store.opened import Store
 from .attribute import (
     Attribution,
     attribute,
     drain_codes,
+    drained_by,
     handoff_threads,
     host_by_range,
     launch_edges,
@@ -83,7 +86,7 @@ def split_stored(
     around it, so that the parts add up.
     """
     time = np.zeros((len(causes()), len(gaps)), np.int64)
-    found = _Found(store, operations, released, time, np.full(len(gaps), -1, np.int64))
+    found = _Found(store, operations, gaps, released, time, np.full(len(gaps), -1, np.int64))
     todo = [(0, len(gaps), -1, -1)] if len(gaps) else []
     while todo:
         low, high, first, last = todo.pop()
@@ -98,6 +101,8 @@ def split_stored(
                 todo += [(middle, high, -1, -1), (low, middle, -1, -1)]
                 continue
             if span[1] - span[0] > 1:
+                if last < 0:
+                    found.add_drain(low, most)
                 middle = (span[0] + span[1]) // 2
                 todo += [(low, high, middle, span[1]), (low, high, span[0], middle)]
                 continue
@@ -109,7 +114,7 @@ def split_stored(
             after=gaps.after[low:high],
             boundary=gaps.boundary[low:high],
         )
-        found.add(some, threads, span, slice(low, high))
+        found.add(some, threads, span, slice(low, high), drains=last < 0)
         store.forget()
     assert np.array_equal(time.sum(axis=0), gaps.length)
     skew = launch_edges(part, gaps, known(part.operations.launch, gaps.after))[2]
@@ -133,6 +138,7 @@ class _Found(Struct):
 
     store: Store
     operations: Operations
+    gaps: DeviceGaps
     released: Released
     time: Int64
     drained_by: Int64
@@ -141,8 +147,15 @@ class _Found(Struct):
     handoffs: Counter[str] = field(default_factory=Counter)
 
     def add(
-        self, gaps: DeviceGaps, threads: list[int], span: tuple[int, int], where: slice
+        self,
+        gaps: DeviceGaps,
+        threads: list[int],
+        span: tuple[int, int],
+        where: slice,
+        *,
+        drains: bool,
     ) -> None:
+        """`drains`: these are whole gaps, so that what drained the queue can be told."""
         store = self.store
         around = np.concatenate((gaps.before, gaps.after))
         launches = self.operations.launch[around[around >= 0]]
@@ -157,10 +170,43 @@ class _Found(Struct):
         for k in found.used:
             self.time[k, where] += found.time[k]
         self.used.update(found.used)
-        drained = known(calls, found.drained_by)
-        self.drained_by[where] = np.where(drained >= 0, drained, self.drained_by[where])
+        if drains:
+            self.drained_by[where] = known(calls, found.drained_by)
         self.host.update(host_by_range(part, gaps, found))
         self.handoffs.update(handoff_threads(part, gaps, found))
+
+    def add_drain(self, k: int, most: int) -> None:
+        """What drained the queue before one gap, from the calls around its begin alone."""
+        store, gap = self.store, _only(self.gaps, k)
+        launch = known(self.operations.launch, gap.after)
+        if launch[0] < 0:
+            return
+        thread = int(store.calls.one(launch, "thread")[0])
+        around = calls_of(store, thread, int(gap.start[0]), int(gap.start[0]))
+        if len(around) == 0:
+            return
+        last = _last_of_wait(store, thread, int(around[-1]), most)
+        calls = distinct_rows(around, np.array([last]), launch)
+        part = part_of(store, self.operations, calls)
+        found = drained_by(part, gap, known(part.operations.launch, gap.after))
+        self.drained_by[k] = known(calls, found)[0]
+
+
+def _only(gaps: DeviceGaps, k: int) -> DeviceGaps:
+    names = ("start", "end", "before", "after", "boundary")
+    return replace(gaps, **{name: getattr(gaps, name)[k : k + 1] for name in names})
+
+
+def _last_of_wait(store: Store, thread: int, row: int, most: int) -> int:
+    """The last call of the wait that a call is part of, that call itself if of none."""
+    stop: int = store.threads_rows(thread)[1]
+    for some in stretches(stop - row - 1, most):
+        rows = slice(row + 1 + some.start, row + 1 + some.stop)
+        ends = np.flatnonzero((store.calls.one(rows, "flags") & GOES_ON) == 0)
+        if len(ends):
+            first: int = some.start + int(ends[0])
+            return row + first
+    return stop - 1
 
 
 def _drains(store: Store, rows: Int64, names: dict[str, int], most: int) -> Int64:

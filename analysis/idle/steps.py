@@ -9,6 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ..model.arrays import Bool, Code, factorize
+from ..model.cuda_calls import migrations
 from ..model.intervals import Int64
 from ..model.source import PROFILER_STEP_NAME, TORCH_PROFILER, Source
 from ..model.trace import Thread, Trace
@@ -140,8 +141,8 @@ def _assign(trace: Trace, chosen: Int64) -> tuple[Code, Bool, Bool]:
     owner = np.full(n, -1, np.int32)
     by_time = np.zeros(n, np.bool_)
     ambiguous = np.zeros(n, np.bool_)
-    launched = operations.launch >= 0
-    if len(calls) == 0 or not launched.any():
+    launched, moved = operations.launch >= 0, migrations(operations)
+    if not (launched | moved).any():
         return owner, by_time, ambiguous
     own_thread = ranges.thread[chosen] == ranges.end_thread[chosen]
     step_of_call = np.full(len(calls), -1, np.int32)
@@ -157,11 +158,10 @@ def _assign(trace: Trace, chosen: Int64) -> tuple[Code, Bool, Bool]:
             found = np.where(found >= 0, mine[found], -1)
         step_of_call[lo:hi] = found
         several[lo:hi] = crowded
-    owner = step_of_call[operations.launch]
-    owner[~launched] = -1
-    if several.any():
-        ambiguous = several[operations.launch] & launched
-    rest = np.flatnonzero(launched & (owner < 0) & ~ambiguous)
+    owner[launched] = step_of_call[operations.launch[launched]]
+    ambiguous[launched] = several[operations.launch[launched]]
+    # Pages that move because somebody touched them were launched by nobody: they go by time.
+    rest = np.flatnonzero((launched | moved) & (owner < 0) & ~ambiguous)
     if len(rest):
         process_of_thread = _process_of_thread(trace)
         step_process = process_of_thread[ranges.thread[chosen]]
@@ -169,7 +169,9 @@ def _assign(trace: Trace, chosen: Int64) -> tuple[Code, Bool, Bool]:
         for process in np.unique(step_process).tolist():
             late = rest[rest_process == process]
             steps = np.flatnonzero(step_process == process)
-            instants = calls.start[operations.launch[late]]
+            instants = operations.start[late]
+            called = launched[late]
+            instants[called] = calls.start[operations.launch[late[called]]]
             found, crowded = _open_at(
                 instants, ranges.start[chosen[steps]], ranges.end[chosen[steps]]
             )
@@ -230,7 +232,7 @@ def _split(
             inside = (owner >= first) & (owner < stop)
             step_of = np.where(inside, owner - first, -1).astype(np.int32)
         timed = inside & by_time
-        launchers = trace.calls.thread[operations.launch[timed]]
+        launchers = trace.calls.thread[operations.launch[timed & (operations.launch >= 0)]]
         counts = {int(t): int(np.count_nonzero(launchers == t)) for t in np.unique(launchers)}
         rows = chosen[mine]
         names = [trace.strings[i] for i in ranges.name[rows].tolist()]

@@ -186,6 +186,15 @@ def copied_to_host(kind: NDArray[np.int8], copy_kind: NDArray[np.int8]) -> Bool:
     return to_host
 
 
+def migrations(operations: Operations) -> Bool:
+    """Which operations are pages of managed memory that moved because they were touched: no call
+    asked for them."""
+    moved: Bool = operations.copy_kind >= CopyKind.MANAGED_HTOD
+    moved &= operations.copy_kind <= CopyKind.MANAGED_DTOD
+    moved &= (operations.kind == Kind.MEMCPY) & (operations.launch < 0)
+    return moved
+
+
 def holding_copies(operations: Operations, calls: Calls) -> tuple[Int64, Bool]:
     """Calls of device-to-host copies, and which of them ended no earlier than their copy."""
     graphs = calls.named({name for name in calls.names if GRAPH_LAUNCH.match(name)})

@@ -172,6 +172,9 @@ class CopyKind(IntEnum):
     ATOH = 4
     DTOD = 8
     PTOP = 10
+    MANAGED_HTOD = 11
+    MANAGED_DTOH = 12
+    MANAGED_DTOD = 13
 
 
 class SyncType(IntEnum):

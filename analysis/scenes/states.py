@@ -41,6 +41,8 @@ def gap_states(
     start, end = gaps.start[rows], gaps.end[rows]
     launch = attribution.launch[rows]
     known = launch >= 0
+    # Where no call launched the operation: what moves by itself is waited for all the same.
+    apart = ~known & (spent[[c.phase is Phase.NONE for c in attribution.causes]] > 0).any(axis=0)
     begin = np.where(known, attribution.launch_start[rows], start)
     finish = begin.copy()
     if known.any():
@@ -49,8 +51,8 @@ def gap_states(
     parts = [
         _before(trace, attribution, spent, known, start, begin, launch),
         _whole(attribution.causes, spent, Phase.LAUNCH, known, begin, finish),
-        _whole(attribution.causes, spent, Phase.AFTER, known, finish, end),
-        _whole(attribution.causes, spent, Phase.NONE, ~known, start, end),
+        _whole(attribution.causes, spent, Phase.AFTER, ~apart, finish, end),
+        _whole(attribution.causes, spent, Phase.NONE, apart, start, end),
     ]
     gap, first, last, cause = (np.concatenate(column) for column in zip(*parts, strict=True))
     order = np.argsort(first, kind="stable")

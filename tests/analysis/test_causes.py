@@ -261,3 +261,18 @@ def test_a_synchronise_row_of_the_wrong_type_is_no_dependency(tmp_path: Path) ->
     trace.wait(3 * US, 4 * US, thread=thread, sync_type=2)
     trace.launch(5 * US, 7 * US, 60 * US, 70 * US, thread=thread)
     assert split(report(trace, tmp_path)) == {"queue": 10}
+
+
+@pytest.mark.parametrize(("idle", "cause"), [(100, "queue"), (101, "stall"), (64_000, "stall")])
+def test_no_launch_takes_longer_than_100_us(tmp_path: Path, idle: int, cause: str) -> None:
+    trace, thread = builder()
+    trace.launch(0, 2 * US, 5 * US, 50 * US, thread=thread)
+    trace.launch(5 * US, 7 * US, (50 + idle) * US, (60 + idle) * US, thread=thread)
+    assert split(report(trace, tmp_path)) == {cause: idle}
+
+
+def test_a_stall_counts_from_the_end_of_the_launch(tmp_path: Path) -> None:
+    trace, thread = builder()
+    trace.launch(0, 2 * US, 5 * US, 50 * US, thread=thread)
+    trace.launch(150 * US, 160 * US, 250 * US, 260 * US, thread=thread)
+    assert split(report(trace, tmp_path)) == {"host": 100, "launch": 10, "queue": 90}

@@ -51,7 +51,7 @@ def test_a_cause_says_what_it_means_and_gives_what_it_promises(cause, report: Re
     if cause.claims is not None:
         gaps, split = report.traces[0].gaps[0], report.traces[0].attributions[0]
         before = trace.operations.launch[gaps.before]
-        claimed = cause.claims(GapContext(trace, gaps.after, split.launch, before))
+        claimed = cause.claims(GapContext(trace, gaps.after, split.launch, gaps.before, before))
         assert claimed.shape == (len(gaps),)
         assert claimed.dtype == bool
     assert cause.rows is None or cause.claims is None

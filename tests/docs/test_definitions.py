@@ -188,6 +188,22 @@ def synchronising(tmp_path: Path) -> None:
     says("Synchronising call", f"the first {sync(25)} are `sync`", f"held nobody: {sync(15)}.")
 
 
+def poll(tmp_path: Path) -> None:
+    def spent(last: int) -> dict[str, int]:
+        trace, thread = builder()
+        kernels(trace, thread, (5, 20))
+        for at, answer in ((10, 600), (14, 600), (18, 600), (22, 600), (26, last)):
+            trace.api(at * US, (at + 1) * US, "cudaEventQuery_v3020", thread=thread,
+                      return_value=answer)  # fmt: skip
+        kernels(trace, thread, (100, 110), call=80)
+        (device,) = report(trace, tmp_path).devices
+        return {name: us(ns) for name, ns in device.causes.items()}
+
+    says("Poll", f"of the gap the first {spent(0)['sync']} are `sync`")
+    never = spent(600)
+    says("Poll", f"{never['sync']} are `sync`, and the {never['api']} queries in the gap `api`")
+
+
 def drained(tmp_path: Path) -> None:
     (device,) = report(one_gap_of_every_cause(), tmp_path).devices
     ((call, ns),) = device.drained_by.items()
@@ -287,6 +303,7 @@ EXAMPLES: dict[str, Callable[[Path], None]] = {
     "Steady state": steady,
     "Causes": cause,
     "Synchronising call": synchronising,
+    "Poll": poll,
     "Drained by": drained,
     "Limiter and recoverable time": limiter,
     "Other people's definitions": other_definitions,

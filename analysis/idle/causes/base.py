@@ -37,7 +37,9 @@ class GapContext(Struct, frozen=True, eq=False):
     after: Int64
     """Row of the operation after the gap."""
     launch: Int64
-    """Call that launched it; always known."""
+    """Call that launched it; always known, but for pages that moved without one."""
+    before: Int64
+    """Row of the operation before the gap, -1 at the window's edge."""
     launch_before: Int64
     """Call that launched the operation before the gap, -1 where unknown."""
 

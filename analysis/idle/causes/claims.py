@@ -10,13 +10,16 @@ from ...model.cuda_calls import (
     OUTSIDE_WAIT,
     allocating,
     host_waits,
+    migrations,
     named,
     synchronizing,
     thread_rows,
 )
 from ...model.intervals import Int64
+from ...model.schema import MAX_TIME
 from ...model.trace import ThreadRows, Trace
 from ...store.opened import Store
+from ..gaps import known
 from ..waits import behind_waits
 from .base import GapContext
 
@@ -24,6 +27,10 @@ NOT_THE_PROFILERS = frozenset({"Command Buffer Full", "Lazy Function Loading"})
 """CUPTI files these under overhead, but the program would meet them without a profiler too: a
 launch queue that is full, and a kernel's code loaded on first use."""
 
+
+LONGEST_LATENCY = 100_000
+"""From the end of a launch call, and of the work before, to the start of the work, ns: a launch
+takes some microseconds, and tens of them where a graph is large."""
 
 # What threads were doing: `Cause.rows`
 
@@ -78,6 +85,14 @@ def handed_over(context: GapContext) -> Bool:
     return claimed
 
 
+def migrating(context: GapContext) -> Bool:
+    """Pages of managed memory move at one end of the gap."""
+    moved = migrations(context.trace.operations)
+    claimed: Bool = moved[context.after]
+    claimed |= moved[context.before] & (context.before >= 0)
+    return claimed
+
+
 def same_launch(context: GapContext) -> Bool:
     """Both sides of the gap are nodes of one CUDA graph launch."""
     same: Bool = context.launch == context.launch_before
@@ -90,6 +105,15 @@ def held_back(context: GapContext) -> Bool:
     claimed: Bool = context.trace.operations.peer[context.after]
     claimed |= behind_waits(context.trace)[context.after]
     claimed |= _after_holding_call(context.trace, context.launch)
+    return claimed
+
+
+def stalled(context: GapContext) -> Bool:
+    """Launched, and not started for longer than any launch takes."""
+    operations, calls = context.trace.operations, context.trace.calls
+    free = np.where(context.before >= 0, known(operations.end, context.before), -MAX_TIME)
+    since = np.maximum(calls.end[context.launch], free)
+    claimed: Bool = operations.start[context.after] - since > LONGEST_LATENCY
     return claimed
 
 

@@ -8,8 +8,10 @@ from .claims import (
     api_rows,
     handed_over,
     held_back,
+    migrating,
     profiler_rows,
     same_launch,
+    stalled,
     sync_rows,
 )
 
@@ -55,6 +57,13 @@ CAUSES = (
         "fewer, larger launches: fused kernels or a CUDA graph",
     ),
     Cause(
+        "migration", Phase.AFTER, 5,
+        "pages of managed memory were moving, because the host or the GPU touched them",
+        "move them beforehand (cudaMemPrefetchAsync), say where they belong (cudaMemAdvise), or "
+        "copy explicitly",
+        claims=migrating,
+    ),
+    Cause(
         "graph", Phase.AFTER, 10,
         "between two operations of one launch: inside a CUDA graph, on the device",
         "fewer, larger nodes; the host is not involved",
@@ -62,9 +71,17 @@ CAUSES = (
     ),
     Cause(
         "dependency", Phase.AFTER, 20,
-        "launched, but waiting for another stream, a host function or another device",
+        "launched, but waiting for another device or process, a host function or a semaphore",
         "record the event earlier, or drop the wait where the order is given anyway",
         claims=held_back,
+    ),
+    Cause(
+        "stall", Phase.AFTER, 80,
+        "launched, and not started for over 100 µs: no launch takes that long, and what held it "
+        "was not recorded",
+        "look for another process or context on the GPU, a wait that was not traced, a collective "
+        "that waits for its partners, or clocks that disagree",
+        claims=stalled,
     ),
     Cause(
         "queue", Phase.AFTER, 90,
