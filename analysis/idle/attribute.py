@@ -17,7 +17,7 @@ from ..model.intervals import Int64, Intervals, complement, pieces
 from ..model.memory import lazy_zeros
 from ..model.nesting import Timeline, build_timeline, innermost
 from ..model.shown import shown_without
-from ..model.trace import Calls, ThreadRows, Trace
+from ..model.trace import EVERY_THREAD, Calls, ThreadRows, Trace
 from .causes import Cause, GapContext, Phase, causes
 from .gaps import DeviceGaps, known
 
@@ -196,7 +196,7 @@ _range_cache: WeakKeyDictionary[Trace, dict[int, tuple[Intervals, Int64]]] = Wea
 
 
 def _of_thread(rows: ThreadRows, thread: int) -> ThreadRows:
-    mine = rows.thread == thread
+    mine = (rows.thread == thread) | (rows.thread == EVERY_THREAD)
     if mine.all():
         return rows
     return ThreadRows(rows.thread[mine], rows.start[mine], rows.end[mine])

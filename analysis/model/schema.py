@@ -204,6 +204,9 @@ _ENDINGS = frozenset({"ptsz", "ptsr", "ptds", "spt"})
 """Of the ABI, beside the version: streams per thread."""
 
 
+QUEUE_FULL = frozenset({"Command Buffer Full"})
+"""What CUPTI calls the time that a launch waits for room in the queue, among its overheads."""
+
 UNKNOWN_CALL = "unknown"
 """What a call is called whose name the export does not hold."""
 

@@ -155,13 +155,17 @@ class Ranges(Struct, frozen=True, eq=False):
         return len(self.start)
 
 
+EVERY_THREAD = -2
+"""The thread of a row that does not say whose it is, and so counts for all."""
+
+
 class Overheads(Struct, frozen=True, eq=False):
     """What the profiler itself cost, and some waits that CUPTI counts with it. Shape (n,)."""
 
     start: Int64
     end: Int64
     thread: Code
-    """Index into `Trace.threads`, -1 for a thread without any other row."""
+    """Index into `Trace.threads`, -1 for a thread without any other row, or `EVERY_THREAD`."""
     process: Code
     """Index into `Trace.processes`, -1 for a process without any other row."""
     name: Int64

@@ -32,6 +32,7 @@ from .rules import (
     closing_threads,
     failed_calls,
     named_processes,
+    overhead_threads,
     range_names,
     thread_names,
     usable_calls,
@@ -228,7 +229,7 @@ class _Reader:
         return Overheads(
             start=rows["start"],
             end=rows["end"],
-            thread=index_among(rows["globalTid"], self.tids),
+            thread=overhead_threads(rows["globalTid"], self.tids),
             process=index_among(rows["globalTid"] & PID_MASK, self.pids),
             name=rows["nameId"],
         )

@@ -9,10 +9,10 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 
-from ..model.arrays import Bool, Code, ordered
+from ..model.arrays import Bool, Code, index_among, ordered
 from ..model.intervals import Int64
 from ..model.schema import MAX_TIME, NULL, PID_MASK, UNKNOWN_CALL, Columns, api_name
-from ..model.trace import Dropped, Unusable
+from ..model.trace import EVERY_THREAD, Dropped, Unusable
 
 # Times
 
@@ -109,6 +109,13 @@ def closing_threads(rows: Columns) -> Int64:
     """globalTid that closed each range: its own, unless it crosses threads."""
     closer: Int64 = rows["endGlobalTid"]
     return np.where((closer == NULL) | (closer == 0), rows["globalTid"], closer)
+
+
+def overhead_threads(tids: Int64, known: Int64) -> Code:
+    """Place of each globalTid of overhead rows among the known ones; see `trace.Overheads`."""
+    thread = index_among(tids, known)
+    thread[tids == NULL] = EVERY_THREAD
+    return thread
 
 
 def failed_calls(returned: Int64) -> Bool:

@@ -13,7 +13,7 @@ from ..model.arrays import factorize
 from ..model.intervals import Int64, Intervals, clip, pieces
 from ..model.names import operation_name
 from ..model.nesting import innermost
-from ..model.trace import Trace
+from ..model.trace import EVERY_THREAD, Trace
 from ..report import TraceReport
 from .lanes import api_lane, range_lane, stream_lanes
 from .scene import Lane, Part, Scene, Shade
@@ -181,7 +181,8 @@ def _about(
         if cause == "profiler"
         else (calls.start, calls.end, calls.thread)
     )
-    open_here = np.flatnonzero((table[2] == thread) & (table[0] <= start) & (table[1] >= end))
+    mine = (table[2] == thread) | (table[2] == EVERY_THREAD)
+    open_here = np.flatnonzero(mine & (table[0] <= start) & (table[1] >= end))
     if len(open_here) == 0:
         return [("", end - start)]
     row = int(open_here[-1])

@@ -32,6 +32,7 @@ from ..readers.rules import (
     closing_threads,
     failed_calls,
     named_processes,
+    overhead_threads,
     range_names,
     thread_names,
     usable_calls,
@@ -299,7 +300,7 @@ class _Builder:
             {
                 "start": rows["start"],
                 "end": rows["end"],
-                "thread": index_among(rows["globalTid"], self.tid),
+                "thread": overhead_threads(rows["globalTid"], self.tid),
                 "process": index_among(rows["globalTid"] & PID_MASK, self.pid),
                 "name": rows["nameId"],
             },

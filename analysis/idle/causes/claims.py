@@ -16,16 +16,18 @@ from ...model.cuda_calls import (
     thread_rows,
 )
 from ...model.intervals import Int64
-from ...model.schema import MAX_TIME
-from ...model.trace import ThreadRows, Trace
+from ...model.schema import MAX_TIME, QUEUE_FULL
+from ...model.trace import EVERY_THREAD, ThreadRows, Trace
 from ...store.opened import Store
 from ..gaps import known
 from ..waits import behind_waits
 from .base import GapContext
 
-NOT_THE_PROFILERS = frozenset({"Command Buffer Full", "Lazy Function Loading"})
+NOT_THE_PROFILERS = QUEUE_FULL | {
+    "Driver Compiler", "Lazy Function Loading", "Runtime Triggered Module Loading",
+}  # fmt: skip
 """CUPTI files these under overhead, but the program would meet them without a profiler too: a
-launch queue that is full, and a kernel's code loaded on first use."""
+launch queue that is full, and a kernel's code compiled or loaded on first use."""
 
 
 LONGEST_LATENCY = 100_000
@@ -41,7 +43,8 @@ def profiler_rows(trace: Trace | Store, calls: Int64 | None = None) -> ThreadRow
     overheads = trace.overheads
     codes, ids = factorize(overheads.name)
     own = np.array([trace.strings[i] not in NOT_THE_PROFILERS for i in ids.tolist()], np.bool_)
-    mask = (own[codes] if len(ids) else np.zeros(0, np.bool_)) & (overheads.thread >= 0)
+    mask = own[codes] if len(ids) else np.zeros(0, np.bool_)
+    mask &= (overheads.thread >= 0) | (overheads.thread == EVERY_THREAD)
     return ThreadRows(overheads.thread[mask], overheads.start[mask], overheads.end[mask])
 
 

@@ -245,9 +245,9 @@ class Rows:
         self.operators.add.append((start, end, self._thread(event), self.names(event.name)))
 
     def _overhead(self, event: Event) -> None:
-        self.overheads.add.append(
-            (*self._span_of(event), self._thread(event), self.names(event.name))
-        )
+        # CUPTI's own work stands on pid -1, which is no process: whose time it took is not said.
+        thread = -1 if event.pid == -1 else self._thread(event)
+        self.overheads.add.append((*self._span_of(event), thread, self.names(event.name)))
 
     def _span(self, event: Event) -> None:
         start, end = self._span_of(event)

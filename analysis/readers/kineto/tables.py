@@ -118,7 +118,7 @@ class _Tables(Database):
         if table is schema.NVTX:
             return self._ranges()
         if table is schema.CUPTI_OVERHEAD:
-            return self._host(rows.overheads) | {"nameId": rows.overheads["name"]}
+            return self._overheads() | {"nameId": rows.overheads["name"]}
         return self._description(table)
 
     def _description(self, table: schema.Table) -> Columns:
@@ -173,6 +173,18 @@ class _Tables(Database):
             "start": self._time(table["start"]),
             "end": self._time(table["end"]),
             "globalTid": self._threads[table["thread"]],
+        }
+
+    def _overheads(self) -> Columns:
+        """Those that name no thread are said to be of none."""
+        table = self._rows.overheads
+        named = table["thread"] >= 0
+        tids = np.full(len(named), NULL, np.int64)
+        tids[named] = self._threads[table["thread"][named]]
+        return {
+            "start": self._time(table["start"]),
+            "end": self._time(table["end"]),
+            "globalTid": tids,
         }
 
     def _ranges(self) -> Columns:
