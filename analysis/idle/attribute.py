@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from msgspec import Struct
 
-from ..model.arrays import Code, factorize, groups
+from ..model.arrays import Bool, Code, factorize, groups
 from ..model.cuda_calls import Waits, host_waits, migrations
 from ..model.intervals import Int64, Intervals, complement, pieces
 from ..model.memory import lazy_zeros
@@ -22,6 +22,9 @@ from .causes import Cause, GapContext, Phase, causes
 from .gaps import DeviceGaps, known
 
 OUTSIDE = "(outside any NVTX range)"
+
+AHEAD = 20_000
+"""Before the begin of a gap by so much, ns, a launch has reached the device by then."""
 
 
 class Attribution(Struct, frozen=True, eq=False, dict=True):
@@ -36,6 +39,8 @@ class Attribution(Struct, frozen=True, eq=False, dict=True):
     """Shape (gaps,): end of the `before` phase inside the gap, ns; the gap's start where none."""
     drained_by: Int64
     """Shape (gaps,): row of the synchronising call that let the queue run dry, -1 for none."""
+    ahead: Bool
+    """Shape (gaps,): what ended the gap had been launched well before the gap began."""
     used: tuple[int, ...]
     """Positions of the causes that have any time."""
     timelines: dict[int, Timeline]
@@ -131,11 +136,28 @@ def attribute(trace: Trace, gaps: DeviceGaps) -> Attribution:
         launch=launch,
         launch_start=begin,
         drained_by=drained_by(trace, gaps, launch),
+        ahead=ahead_of(trace, gaps, launch, time),
         used=tuple(sorted(given)),
         timelines=timelines,
         skewed=int(np.count_nonzero(skew > 0)),
         skew_ns=int(skew.max(initial=0)),
     )
+
+
+def ahead_of(trace: Trace, gaps: DeviceGaps, launch: Int64, time: Int64) -> Bool:
+    """Gaps that are the device's own, since the host was ahead of it: between the nodes of a graph,
+    or before an operation that had lain in the queue when the device fell idle. Shape (gaps,).
+
+    `time`: idle time by cause, as in `Attribution`.
+    """
+    place = {cause.name: k for k, cause in enumerate(causes())}
+    graph, queue = time[place["graph"]], time[place["queue"]]
+    early = np.zeros(len(gaps), np.bool_)
+    known_launch = np.flatnonzero(launch >= 0)
+    called = trace.calls.end[launch[known_launch]]
+    early[known_launch] = gaps.start[known_launch] - called >= AHEAD
+    found: Bool = (graph == gaps.length) | ((queue == gaps.length) & early)
+    return found
 
 
 def launch_edges(trace: Trace, gaps: DeviceGaps, launch: Int64) -> tuple[Int64, Int64, Int64]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 from msgspec import Struct
@@ -12,6 +13,8 @@ from ..model.intervals import Int64
 from ..model.shown import shown_without
 from ..model.trace import Thread
 from ..statistics.quantiles import Quantiles
+from .causes import Phase
+from .causes import causes as every_cause
 from .gaps import GapKind
 from .steps import StepSeries
 
@@ -63,7 +66,8 @@ class Steady(Struct, frozen=True):
     intra_ns: float
     unassigned_ns: float
     host_ns: float
-    """Wall time of the launching thread per step, less its time in synchronising calls."""
+    """Wall time per step of the thread that launches, less its time in synchronising calls and
+    behind a full launch queue."""
     causes: dict[str, float]
     """Idle ns per step by cause; sums to idle_ns."""
     drained_by: dict[str, float]
@@ -72,7 +76,8 @@ class Steady(Struct, frozen=True):
     limiter: str
     """`gpu`, `launch`, `sync` or `mixed`."""
     recoverable_ns: float
-    """max(0, period - max(busy, host)): the most that hiding synchronisation can win per step."""
+    """max(0, period - max(device, host)), where device is busy time and the idle time for which the
+    host was ahead: the most that hiding synchronisation can win per step."""
 
     @classmethod
     def of(
@@ -81,16 +86,20 @@ class Steady(Struct, frozen=True):
         steps: int,
         *,
         by_kind: Sequence[int],
+        ahead_ns: int,
         host_ns: int,
         causes: dict[str, int],
         drained_by: dict[str, int],
     ) -> Steady:
         """From sums over all of `steps`, ns: idle time by `GapKind`, by cause and by what drained
-        the queue (largest first), and the time in which the host did not wait."""
+        the queue (largest first), that for which the host was ahead, and the time in which the
+        host did not wait."""
         lo, hi = window
         idle_ns = sum(by_kind)
         period, busy, host = ((hi - lo) / steps, (hi - lo - idle_ns) / steps, host_ns / steps)
+        device = busy + ahead_ns / steps
         share = sum(drained_by.values()) / idle_ns if idle_ns else 0.0
+        launching = sum(causes[name] for name in _before_or_inside()) / idle_ns if idle_ns else 0.0
         return cls(
             steps=steps,
             start_ns=lo,
@@ -105,8 +114,8 @@ class Steady(Struct, frozen=True):
             causes={name: ns / steps for name, ns in causes.items()},
             drained_by={name: ns / steps for name, ns in drained_by.items()},
             drained_share=share,
-            limiter=limiter_of(period, busy, host, share),
-            recoverable_ns=max(0.0, period - max(busy, host)),
+            limiter=limiter_of(period, device, host, share, launching),
+            recoverable_ns=max(0.0, period - max(device, host)),
         )
 
 
@@ -222,13 +231,25 @@ class HostSeries(Struct, frozen=True):
     """From one range's start to the next one's, interior steps."""
 
 
-def limiter_of(period: float, busy: float, host: float, drained_share: float) -> str:
-    """What bounds the period, by the first rule that applies."""
-    if busy >= GPU_BOUND * period:
+def limiter_of(
+    period: float, device: float, host: float, drained_share: float, launching_share: float
+) -> str:
+    """What bounds the period, by the first rule that applies.
+
+    `device`: busy time, and idle time for which the host was ahead; shares are of the idle time:
+    drained by a wait, and before or inside the launch of what came after it.
+    """
+    if device >= GPU_BOUND * period:
         return "gpu"
-    if host >= GPU_BOUND * period:
+    if host >= GPU_BOUND * period and launching_share >= 0.5:
         return "launch"
     return "sync" if drained_share >= 0.5 else "mixed"
+
+
+@cache
+def _before_or_inside() -> tuple[str, ...]:
+    """Causes of the time before a launch, and inside it."""
+    return tuple(one.name for one in every_cause() if one.phase in (Phase.BEFORE, Phase.LAUNCH))
 
 
 def summarize_host(series: StepSeries) -> HostSeries:

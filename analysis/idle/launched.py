@@ -6,9 +6,9 @@ from collections import Counter
 
 import numpy as np
 from msgspec import Struct
-from msgspec.structs import astuple
+from msgspec.structs import astuple, replace
 
-from ..model.arrays import Bool, Code
+from ..model.arrays import Bool, Code, groups
 from ..model.intervals import Int64
 from .owners import Owned
 from .parts import Part, Parts
@@ -28,6 +28,8 @@ class Launched(Struct, frozen=True, eq=False):
     """Position of its first operation among the device's."""
     quiet: Int64
     """When the device fell quiet before that operation."""
+    thread: int = -1
+    """The thread whose launches run longest there, -1 unknown."""
 
     @classmethod
     def none(cls, steps: int) -> Launched:
@@ -36,7 +38,8 @@ class Launched(Struct, frozen=True, eq=False):
 
     def only(self, wanted: Bool) -> Launched:
         """The same for some of the steps."""
-        return Launched(*(column[wanted] for column in astuple(self)))
+        *columns, thread = astuple(self)
+        return Launched(*(column[wanted] for column in columns), thread)
 
 
 class Extent(Struct, frozen=True):
@@ -75,6 +78,7 @@ class LaunchTotals:
         self._by_time = [0] * len(series)
         self._other: list[Counter[int]] = [Counter() for _ in series]
         self._launched: dict[tuple[int, int], Launched] = {}
+        self._threads: dict[tuple[int, int], Counter[int]] = {}
         self._extents: dict[int, Extent] = {}
 
     def add(self, part: Part) -> None:
@@ -90,6 +94,8 @@ class LaunchTotals:
     def _add_device(self, part: Part, device: int, owned: Owned) -> None:
         rows, operations = part.rows_of(device), part.operations
         start, end = operations.start[rows], operations.end[rows]
+        trace = part.trace
+        launch = trace.operations.launch[rows]
         before = self._extents.get(device, Extent(0, int(start[0]), int(start[0])))
         # How far the device's work reached before each operation, and after the last.
         reach = np.maximum.accumulate(np.concatenate(([before.last_end], end)))
@@ -99,17 +105,31 @@ class LaunchTotals:
                 key = place, device
                 if key not in self._launched:
                     self._launched[key] = Launched.none(len(self._series[place]))
+                    self._threads[key] = Counter()
                 found = self._launched[key]
+                known = mine[launch[mine] >= 0]
+                length = (end - start)[known]
+                for thread, some in groups(trace.calls.thread[launch[known]]):
+                    self._threads[key][thread] += int(length[some].sum())
                 _add_steps(found, step_of[rows][mine], mine, start, end, reach, before.operations)
         total = before.operations + len(start)
         self._extents[device] = Extent(total, before.first_start, int(reach[-1]))
 
     def result(self) -> Launches:
         others = tuple(dict(sorted(found.items())) for found in self._other)
+        launched = {
+            key: replace(found, thread=_longest(self._threads[key]))
+            for key, found in self._launched.items()
+        }
         return Launches(
-            self._unassigned, self._ambiguous, tuple(self._by_time), others, self._launched,
+            self._unassigned, self._ambiguous, tuple(self._by_time), others, launched,
             self._extents,
         )  # fmt: skip
+
+
+def _longest(ns: Counter[int]) -> int:
+    """The key with the most time, of equal ones the least; -1 of none."""
+    return min(ns, key=lambda thread: (-ns[thread], thread), default=-1)
 
 
 def _add_steps(

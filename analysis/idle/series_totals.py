@@ -9,10 +9,10 @@ import numpy as np
 from ..model.arrays import Code8
 from ..model.intervals import Int64
 from ..model.schema import MAX_TIME
-from .cover import Cover
 from .device_totals import ByCause, DeviceTotals
 from .figures import SeriesSummary, Steady, StepTable
 from .gaps import DeviceGaps, GapKind, sum_by_kind
+from .host_time import waited
 from .launched import Launched
 from .parts import Parts
 from .split import Split
@@ -26,12 +26,15 @@ class _SteadyTotals:
         self.lo, self.hi = lo, hi
         self.by_kind = np.zeros(len(GapKind), np.int64)
         self.by_cause = ByCause()
+        self.ahead = 0
+        """Idle time of gaps before which the host had launched what came after them, ns."""
 
     def add(self, gaps: DeviceGaps, split: Split, kind: Code8) -> None:
         some = gaps.inside(self.lo, self.hi)
         if some.start < some.stop:
             self.by_kind += sum_by_kind(kind[some], gaps.length[some])
             self.by_cause.add(split, gaps.length, some)
+            self.ahead += int(gaps.length[some][split.ahead[some]].sum())
 
 
 class SeriesTotals:
@@ -126,22 +129,14 @@ class SeriesTotals:
         if total is None:
             return None
         lo, hi = int(series.start[alive[1]]), int(series.start[alive[-1]])
+        launcher = self.launched.thread
+        thread = launcher if launcher >= 0 else series.thread_index
         return Steady.of(
             (total.lo, total.hi),
             len(alive) - 2,
             by_kind=total.by_kind.tolist(),
-            host_ns=hi - lo - _waited(parts, series.thread_index, lo, hi),
+            ahead_ns=total.ahead,
+            host_ns=hi - lo - waited(parts, thread, lo, hi),
             causes=total.by_cause.named(),
             drained_by=total.by_cause.drained(drains),
         )
-
-
-def _waited(parts: Parts, thread: int, lo: int, hi: int) -> int:
-    """Time in `[lo, hi)` that a thread spent in synchronising calls, ns; negative for `hi < lo`."""
-    if hi < lo:
-        return -_waited(parts, thread, hi, lo)
-    cover = Cover()
-    for start, end in parts.waits(thread, lo, hi):
-        first, last = np.maximum(start, lo), np.minimum(end, hi)
-        cover.add(first[last > first], last[last > first])
-    return cover.busy

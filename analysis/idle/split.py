@@ -9,7 +9,7 @@ import numpy as np
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from ..model.arrays import distinct_rows, factorize, groups, stretches
+from ..model.arrays import Bool, distinct_rows, factorize, groups, stretches
 from ..model.intervals import Int64
 from ..model.trace import Operations, Trace
 from ..store.cut import (
@@ -25,6 +25,7 @@ from ..store.layout import GOES_ON
 from ..store.opened import Store
 from .attribute import (
     Attribution,
+    ahead_of,
     attribute,
     drain_codes,
     drained_by,
@@ -48,6 +49,8 @@ class Split(Struct):
     """Shape (gaps,): row of the call that drained the queue, in the whole trace; -1 for none."""
     drains: Int64
     """The same as a number for each name."""
+    ahead: Bool
+    """Shape (gaps,): see `Attribution.ahead`."""
     host: Mapping[str, int]
     """Idle ns of cause `host` by NVTX range."""
     handoffs: Mapping[str, int]
@@ -63,7 +66,7 @@ def split_whole(trace: Trace, gaps: DeviceGaps, names: dict[str, int]) -> Split:
     found = attribute(trace, gaps)
     return Split(
         found.time, set(found.used), found.drained_by,
-        drain_codes(trace, found.drained_by, names),
+        drain_codes(trace, found.drained_by, names), found.ahead,
         host_by_range(trace, gaps, found), handoff_threads(trace, gaps, found),
         found.skewed, found.skew_ns, found,
     )  # fmt: skip
@@ -117,10 +120,11 @@ def split_stored(
         found.add(some, threads, span, slice(low, high), drains=last < 0)
         store.forget()
     assert np.array_equal(time.sum(axis=0), gaps.length)
-    skew = launch_edges(part, gaps, known(part.operations.launch, gaps.after))[2]
+    launch = known(part.operations.launch, gaps.after)
+    skew = launch_edges(part, gaps, launch)[2]
     return Split(
         time, found.used, found.drained_by, _drains(store, found.drained_by, names, most),
-        found.host, found.handoffs,
+        ahead_of(part, gaps, launch, time), found.host, found.handoffs,
         int(np.count_nonzero(skew > 0)), int(skew.max(initial=0)),
     )  # fmt: skip
 

@@ -23,7 +23,7 @@ CLEARLY = 0.95
 _UNKNOWN = "unknown"
 
 LIMITERS = {
-    "gpu": "The GPU itself is the limit: it works nearly all of the time. Only faster or fewer "
+    "gpu": "The GPU itself is the limit: the host gives it its work in time. Only faster or fewer "
     "kernels make a step shorter.",
     "launch": "The host is the limit: preparing and launching a step takes it as long as the step "
     "lasts. Fewer launches (compilation, CUDA graphs) make a step shorter.",

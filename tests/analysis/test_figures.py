@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.analysis.idle.figures import limiter_of
+from harness.analysis.idle.figures import Steady, limiter_of
 from harness.analysis.model.names import operation_name
 from harness.analysis.question import Question, StepPattern
 from harness.analysis.report import TraceReport
 from harness.analysis.reports.base import Report
 from harness.analysis.reports.tables import pooled
 from harness.analysis.statistics.quantiles import Quantiles
+from harness.analysis.writer.writer import TraceBuilder
 
 from .build import US, builder, decode_loop, report, verdict
 
@@ -21,14 +22,99 @@ from .build import US, builder, decode_loop, report, verdict
 
 
 @pytest.mark.parametrize(
-    ("busy", "host", "drained", "limiter"),
+    ("device", "host", "drained", "launching", "limiter"),
     [
-        (90, 0, 0.0, "gpu"), (89, 0, 0.0, "mixed"), (90, 95, 1.0, "gpu"),
-        (89, 90, 1.0, "launch"), (89, 89, 0.5, "sync"), (89, 89, 0.49, "mixed"),
+        (90, 0, 0.0, 1.0, "gpu"), (89, 0, 0.0, 1.0, "mixed"), (90, 95, 1.0, 1.0, "gpu"),
+        (89, 90, 1.0, 0.5, "launch"), (89, 90, 1.0, 0.49, "sync"), (89, 90, 0.0, 0.49, "mixed"),
+        (89, 89, 0.5, 1.0, "sync"), (89, 89, 0.49, 1.0, "mixed"),
     ],
 )  # fmt: skip
-def test_limiter(busy: float, host: float, drained: float, limiter: str) -> None:
-    assert limiter_of(100.0, busy, host, drained) == limiter
+def test_limiter(
+    device: float, host: float, drained: float, launching: float, limiter: str
+) -> None:
+    assert limiter_of(100.0, device, host, drained, launching) == limiter
+
+
+def steady_of(trace: TraceBuilder, folder: Path) -> Steady:
+    (series,) = report(trace, folder).series
+    assert series.steady is not None
+    return series.steady
+
+
+def far_ahead(queue_full: int = 0) -> TraceBuilder:
+    """20 steps of 120 us: 20 launches of 4 us, 2 us apart, and kernels of 5 us, 1 us apart, that
+    begin 10 ms later. `queue_full`: so much of each launch waits for room, us."""
+    trace, thread = builder()
+    for step in range(20):
+        base = 120 * step
+        trace.nvtx(base * US, (base + 119) * US, f"Step {step}", thread=thread)
+        for k in range(20):
+            at, gpu = base + 6 * k, 10_000 + base + 6 * k
+            trace.launch(at * US, (at + 4) * US, gpu * US, (gpu + 5) * US, thread=thread)
+            if queue_full:
+                trace.overhead(
+                    (at + 4 - queue_full) * US, (at + 4) * US, "Command Buffer Full", thread=thread
+                )
+    return trace
+
+
+def test_where_the_host_is_ahead_the_idle_time_is_the_devices(tmp_path: Path) -> None:
+    steady = steady_of(far_ahead(), tmp_path)
+    assert (steady.busy_ns, steady.idle_ns) == (100 * US, 20 * US)
+    assert (steady.limiter, steady.recoverable_ns) == ("gpu", 0)
+
+
+def test_waiting_for_room_in_the_queue_is_no_work(tmp_path: Path) -> None:
+    assert steady_of(far_ahead(), tmp_path).host_ns == 120 * US
+    steady = steady_of(far_ahead(queue_full=3), tmp_path)
+    assert steady.host_ns == (120 - 20 * 3) * US
+    assert (steady.limiter, steady.recoverable_ns) == ("gpu", 0)
+
+
+def test_gaps_between_the_nodes_of_a_graph_are_the_devices(tmp_path: Path) -> None:
+    """The host launches graph after graph and never waits: 30 nodes of 5 us, 1 us apart."""
+    trace, thread = builder()
+    for step in range(20):
+        base = 190 * step
+        trace.nvtx(base * US, (base + 189) * US, f"Step {step}", thread=thread)
+        call = trace.api(base * US, (base + 40) * US, "cudaGraphLaunch_v10000", thread=thread)
+        for k in range(30):
+            at = base + 200 + 6 * k
+            trace.kernel(at * US, (at + 5) * US, name="node", correlation=call,
+                         process=thread & ~0xFFFFFF)  # fmt: skip
+    steady = steady_of(trace, tmp_path)
+    assert (steady.period_ns, steady.busy_ns) == (190 * US, 150 * US)
+    assert (steady.limiter, steady.recoverable_ns) == ("gpu", 0)
+
+
+def test_a_launch_that_has_just_been_made_is_not_ahead(tmp_path: Path) -> None:
+    """Kernels of 4 us, launched every 5 us, each starting 6 us after its call began: no gap is
+    longer than the launch's latency, and yet the host is what they wait for."""
+    trace, thread = builder()
+    for step in range(20):
+        for k in range(20):
+            at = 100 * step + 5 * k
+            trace.launch(
+                at * US, (at + 3) * US, (at + 6) * US, (at + 10) * US, thread=thread
+            )  # fmt: skip
+        trace.nvtx(100 * step * US, (100 * step + 99) * US, f"Step {step}", thread=thread)
+    steady = steady_of(trace, tmp_path)
+    assert (steady.busy_ns, steady.causes["queue"]) == (80 * US, 20 * US)
+    assert steady.limiter == "mixed"
+
+
+def test_host_time_is_that_of_the_thread_that_launches(tmp_path: Path) -> None:
+    """The ranges are one thread's, which never waits; another launches, and waits 70 of 100 us."""
+    trace, main = builder()
+    worker = trace.thread(main & ~0xFFFFFF, 101, "worker")
+    for step in range(14):
+        at = step * 100 * US
+        trace.nvtx(at, at + 99 * US, f"Step {step}", thread=main)
+        trace.launch(at + 5 * US, at + 8 * US, at + 10 * US, at + 75 * US, thread=worker)
+        trace.wait(at + 10 * US, at + 80 * US, thread=worker)
+    steady = steady_of(trace, tmp_path)
+    assert steady.host_ns == 30 * US
+    assert (steady.limiter, steady.recoverable_ns) == ("sync", 35 * US)
 
 
 def test_host_time_is_wall_time_less_synchronising_calls(tmp_path: Path) -> None:
