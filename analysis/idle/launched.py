@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 from msgspec import Struct
-from msgspec.structs import astuple, replace
+from msgspec.structs import replace
 
 from ..model.arrays import Bool, Code, groups
 from ..model.intervals import Int64
@@ -38,8 +38,8 @@ class Launched(Struct, frozen=True, eq=False):
 
     def only(self, wanted: Bool) -> Launched:
         """The same for some of the steps."""
-        *columns, thread = astuple(self)
-        return Launched(*(column[wanted] for column in columns), thread)
+        names = ("count", "gpu_start", "gpu_end", "first", "quiet")
+        return replace(self, **{name: getattr(self, name)[wanted] for name in names})
 
 
 class Extent(Struct, frozen=True):
