@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..idle.figures import SeriesSummary
-from ..idle.per_step import steady_periods
+from ..idle.per_step import periods_of
 from ..report import TraceReport, positions
 from ..statistics.bootstrap import Float
 from ..verdicts.judge import Level
@@ -90,7 +90,7 @@ def _of_series(report: TraceReport, summary: SeriesSummary) -> dict[str, Float]:
     k, index = positions(report, summary)
     series = report.steps.series[index]
     split = report.attributions[k]
-    periods = steady_periods(report.trace, report.gaps[k], split, series)
+    periods = periods_of(report.trace, report.gaps[k], split, series)
     found = {
         "step": periods.period.astype(np.float64),
         "busy": periods.busy.astype(np.float64),

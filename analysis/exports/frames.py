@@ -110,7 +110,7 @@ def steps_frame(report: TraceReport) -> pd.DataFrame:
             "intra_ns": table.intra,
             "period_ns": _optional(figures.period, figures.period >= 0),
             "longest_gap_ns": longest,
-            "steady": figures.interior,
+            "steady": figures.steady,
         }
         causes = [cause.name for cause in report.attributions[position].causes]
         frame |= {

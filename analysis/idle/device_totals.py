@@ -29,7 +29,7 @@ class ByCause:
         """Shape (causes,)."""
         self._drained: Counter[int] = Counter()
 
-    def add(self, split: Split, length: Int64, some: slice = slice(None)) -> None:
+    def add(self, split: Split, length: Int64, some: slice | Int64 = slice(None)) -> None:
         """`length`: of all gaps of the split, ns; `some`: the gaps that count."""
         for k in split.used:
             self.ns[k] += split.time[k, some].sum()

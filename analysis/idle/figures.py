@@ -9,6 +9,7 @@ from functools import cache
 import numpy as np
 from msgspec import Struct
 
+from ..model.arrays import Bool
 from ..model.intervals import Int64
 from ..model.shown import shown_without
 from ..model.trace import Thread
@@ -16,6 +17,7 @@ from ..statistics.quantiles import Quantiles
 from .causes import Phase
 from .causes import causes as every_cause
 from .gaps import GapKind
+from .steady import SteadyPeriods
 from .steps import StepSeries
 
 GPU_BOUND = 0.9
@@ -49,16 +51,18 @@ class DeviceSummary(Struct, frozen=True):
 
 
 class Steady(Struct, frozen=True):
-    """Steady state of a series on one device: its steps but the first and the last.
+    """Steady state of a series on one device, of the steps that `SteadyPeriods` says.
 
-    The window runs from the moment the device fell quiet before the second step's first operation
-    to the same moment of the last step, so that period_ns == busy_ns + idle_ns per step, and the
-    gap before a step is that step's.
+    period_ns == busy_ns + idle_ns per step, and the gap before a step is that step's.
     """
 
     steps: int
     start_ns: int
+    """Where the first period begins."""
     end_ns: int
+    """Where the last one ends."""
+    by_ends: bool
+    """Streams run ahead of each other: see `SteadyPeriods`."""
     period_ns: float
     busy_ns: float
     idle_ns: float
@@ -82,8 +86,7 @@ class Steady(Struct, frozen=True):
     @classmethod
     def of(
         cls,
-        window: tuple[int, int],
-        steps: int,
+        periods: SteadyPeriods,
         *,
         by_kind: Sequence[int],
         ahead_ns: int,
@@ -91,19 +94,19 @@ class Steady(Struct, frozen=True):
         causes: dict[str, int],
         drained_by: dict[str, int],
     ) -> Steady:
-        """From sums over all of `steps`, ns: idle time by `GapKind`, by cause and by what drained
+        """From sums over all periods, ns: idle time by `GapKind`, by cause and by what drained
         the queue (largest first), that for which the host was ahead, and the time in which the
         host did not wait."""
-        lo, hi = window
-        idle_ns = sum(by_kind)
-        period, busy, host = ((hi - lo) / steps, (hi - lo - idle_ns) / steps, host_ns / steps)
+        steps, total, idle_ns = len(periods), int(periods.length.sum()), sum(by_kind)
+        period, busy, host = total / steps, (total - idle_ns) / steps, host_ns / steps
         device = busy + ahead_ns / steps
         share = sum(drained_by.values()) / idle_ns if idle_ns else 0.0
         launching = sum(causes[name] for name in _before_or_inside()) / idle_ns if idle_ns else 0.0
         return cls(
             steps=steps,
-            start_ns=lo,
-            end_ns=hi,
+            start_ns=int(periods.start[0]),
+            end_ns=int(periods.end[-1]),
+            by_ends=periods.by_ends,
             period_ns=period,
             busy_ns=busy,
             idle_ns=idle_ns / steps,
@@ -135,6 +138,10 @@ class StepTable(Struct, frozen=True, eq=False):
     """Device busy time between the projection's edges."""
     inter: Int64
     intra: Int64
+    steady: Bool
+    """The steady state counts it."""
+    left_out: Int64
+    """Of `inter`, what dead steps before it took."""
 
     @property
     def idle(self) -> Int64:
@@ -142,9 +149,14 @@ class StepTable(Struct, frozen=True, eq=False):
         return self.inter + self.intra
 
     @property
-    def interior(self) -> Int64:
-        """Positions of the steps with GPU work but the first and the last; shape (m,)."""
-        return np.flatnonzero(self.operations > 0)[1:-1]
+    def steady_inter(self) -> Int64:
+        """`inter` of the steps in steady state, without what dead steps took; shape (m,)."""
+        return (self.inter - self.left_out)[self.steady]
+
+    @property
+    def steady_idle(self) -> Int64:
+        """The same of `idle`."""
+        return (self.idle - self.left_out)[self.steady]
 
     def __len__(self) -> int:
         return len(self.number)
@@ -164,15 +176,15 @@ class SeriesSummary(Struct, frozen=True):
     unassigned_ns: int
     boundary_ns: int
     idle_per_step: Quantiles | None
-    """Over interior steps, of inter + intra."""
+    """Over the steps in steady state, of inter + intra."""
     inter_per_step: Quantiles | None
     step_gpu: Quantiles | None
-    """Length of the GPU projection, interior steps."""
+    """Length of the GPU projection, steps in steady state."""
     hull_overlap_ns: int
     """Time in which projections of neighbouring steps overlap (asynchronous loops)."""
     steady: Steady | None
     dead_steps: tuple[int, ...]
-    """Numbers of the steps without GPU work."""
+    """Numbers of the steps that launched nothing on any device."""
     by_time: int
     other_threads: dict[str, int]
     table: StepTable
@@ -187,12 +199,14 @@ class SeriesSummary(Struct, frozen=True):
         device: int,
         table: StepTable,
         *,
+        dead: Bool,
         by_kind: Sequence[int],
         steady: Steady | None,
         threads: Sequence[Thread],
     ) -> SeriesSummary:
-        """`by_kind`: the device's idle time by `GapKind`, ns; `threads`: all of the trace."""
-        alive, interior = np.flatnonzero(table.operations > 0), table.interior
+        """`dead`: steps without work on any device; `by_kind`: the device's idle time by `GapKind`,
+        ns; `threads`: all of the trace."""
+        alive = np.flatnonzero(table.operations > 0)
         overlap = np.maximum(table.gpu_end[alive[:-1]] - table.gpu_start[alive[1:]], 0)
         return cls(
             pattern=series.pattern,
@@ -204,12 +218,12 @@ class SeriesSummary(Struct, frozen=True):
             intra_ns=by_kind[GapKind.INTRA],
             unassigned_ns=by_kind[GapKind.UNASSIGNED],
             boundary_ns=by_kind[GapKind.BOUNDARY],
-            idle_per_step=Quantiles.of(table.idle[interior]),
-            inter_per_step=Quantiles.of(table.inter[interior]),
-            step_gpu=Quantiles.of((table.gpu_end - table.gpu_start)[interior]),
+            idle_per_step=Quantiles.of(table.steady_idle),
+            inter_per_step=Quantiles.of(table.steady_inter),
+            step_gpu=Quantiles.of((table.gpu_end - table.gpu_start)[table.steady]),
             hull_overlap_ns=int(overlap.sum()),
             steady=steady,
-            dead_steps=tuple(series.number[table.operations == 0].tolist()),
+            dead_steps=tuple(series.number[dead].tolist()),
             by_time=series.by_time,
             other_threads={threads[t].label: n for t, n in series.other_threads.items()},
             table=table,

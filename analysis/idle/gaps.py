@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from ..model.arrays import Bool, Code8
@@ -70,15 +71,10 @@ class DeviceGaps(Struct, frozen=True, eq=False, dict=True):
     def length(self) -> Int64:
         return self.end - self.start
 
-    def inside(self, lo: int, hi: int) -> slice:
-        """The gaps that lie whole in `[lo, hi)`, but for those at the window's edges."""
-        first = int(np.searchsorted(self.start, lo))
-        stop = int(np.searchsorted(self.end, hi, side="right"))
-        if first == 0 and len(self) and self.boundary[0]:
-            first = 1
-        if stop == len(self) and len(self) and self.boundary[-1]:
-            stop -= 1
-        return slice(first, max(first, stop))
+    def only(self, rows: Int64) -> DeviceGaps:
+        """Some of the gaps, by position."""
+        names = ("start", "end", "before", "after", "boundary")
+        return replace(self, **{name: getattr(self, name)[rows] for name in names})
 
 
 def device_gaps(trace: Trace, device: Device, lo: int | None, hi: int | None) -> DeviceGaps | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..model.arrays import factorize
-from ..model.intervals import Int64
+from ..model.intervals import Int64, Intervals, pieces, union
 from ..model.schema import QUEUE_FULL
 from ..model.trace import EVERY_THREAD, Trace
 from ..store.opened import Store
@@ -13,31 +13,28 @@ from .cover import Cover
 from .parts import Parts
 
 
-def waited(parts: Parts, thread: int, lo: int, hi: int) -> int:
-    """Time in `[lo, hi)` that a thread did not work for waiting, ns; negative for `hi < lo`."""
-    if hi < lo:
-        return -waited(parts, thread, hi, lo)
+def waited(parts: Parts, thread: int, inside: Intervals) -> int:
+    """Time inside these intervals that a thread did not work for waiting, ns."""
+    if len(inside) == 0:
+        return 0
     cover = Cover()
-    full_start, full_end = _cut(*_queue_full(parts.source, thread), lo, hi)
+    full_start, full_end = _queue_full(parts.source, thread)
     done = 0
-    for found in parts.waits(thread, lo, hi):
-        start, end = _cut(*found, lo, hi)
+    for start, end in parts.waits(thread, int(inside.start[0]), int(inside.end[-1])):
         if len(start) == 0:
             continue
         upto = int(np.searchsorted(full_start, start[-1], side="right"))
         first = np.concatenate((start, full_start[done:upto]))
         last = np.concatenate((end, full_end[done:upto]))
-        order = np.argsort(first, kind="stable")
-        cover.add(first[order], last[order])
+        cover.add(*_cut(first, last, inside))
         done = max(done, upto)
-    cover.add(full_start[done:], full_end[done:])
+    cover.add(*_cut(full_start[done:], full_end[done:], inside))
     return cover.busy
 
 
-def _cut(start: Int64, end: Int64, lo: int, hi: int) -> tuple[Int64, Int64]:
-    first, last = np.maximum(start, lo), np.minimum(end, hi)
-    kept = last > first
-    return first[kept], last[kept]
+def _cut(start: Int64, end: Int64, inside: Intervals) -> tuple[Int64, Int64]:
+    first, last, _, _ = pieces(union(start, end), inside)
+    return first, last
 
 
 def _queue_full(source: Trace | Store, thread: int) -> tuple[Int64, Int64]:

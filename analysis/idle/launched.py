@@ -10,6 +10,8 @@ from msgspec.structs import replace
 
 from ..model.arrays import Bool, Code, groups
 from ..model.intervals import Int64
+from ..model.trace import Trace
+from .gaps import DeviceGaps
 from .owners import Owned
 from .parts import Part, Parts
 from .steps import StepSeries
@@ -156,3 +158,15 @@ def find_launches(parts: Parts, lo: int | None = None, hi: int | None = None) ->
     for part in parts.walk("steps", lo, hi):
         totals.add(part)
     return totals.result()
+
+
+def launched_on(trace: Trace, gaps: DeviceGaps, series: StepSeries) -> Launched:
+    """What the steps of a trace in memory launched on the device of these gaps, in their window."""
+    found = Launched.none(len(series))
+    owner = series.step_of[gaps.rows]
+    mine = np.flatnonzero(owner >= 0)
+    if len(mine):
+        start, end = trace.operations.start[gaps.rows], trace.operations.end[gaps.rows]
+        reach = np.maximum.accumulate(np.concatenate((start[:1], end)))
+        _add_steps(found, owner[mine], mine, start, end, reach, 0)
+    return found

@@ -57,6 +57,13 @@ class Narrowed(Struct, frozen=True):
             owner = index[owner]
         return replace(one, step_of=owner)
 
+    def dead(self, walked: Launches) -> list[Bool]:
+        """For each series which of its steps launched nothing on any device."""
+        return [
+            ~walked.alive(place, len(mask))[mask]
+            for place, mask in zip(self.place, self.wanted, strict=True)
+        ]
+
     def launched(self, walked: Launches) -> dict[tuple[int, int], Launched]:
         """What they launched, by position among their series and device; without those that
         launched nothing."""

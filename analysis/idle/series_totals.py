@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
+from msgspec.structs import replace
 
-from ..model.arrays import Code8
-from ..model.intervals import Int64
-from ..model.schema import MAX_TIME
+from ..model.arrays import Bool, Code8
+from ..model.intervals import Int64, union
 from .device_totals import ByCause, DeviceTotals
 from .figures import SeriesSummary, Steady, StepTable
 from .gaps import DeviceGaps, GapKind, sum_by_kind
@@ -16,39 +16,57 @@ from .host_time import waited
 from .launched import Launched
 from .parts import Parts
 from .split import Split
+from .steady import SteadyPeriods, steady_periods
 from .steps import StepSeries
+
+Again = Callable[[DeviceGaps], Split]
+"""Splits gaps by cause: some of those of a part, with another start."""
 
 
 class _SteadyTotals:
-    """Between the steady window's edges, so far."""
+    """Inside the steady state, so far."""
 
-    def __init__(self, lo: int, hi: int) -> None:
-        self.lo, self.hi = lo, hi
+    def __init__(self, periods: SteadyPeriods) -> None:
+        self.periods = periods
         self.by_kind = np.zeros(len(GapKind), np.int64)
         self.by_cause = ByCause()
         self.ahead = 0
         """Idle time of gaps before which the host had launched what came after them, ns."""
 
-    def add(self, gaps: DeviceGaps, split: Split, kind: Code8) -> None:
-        some = gaps.inside(self.lo, self.hi)
-        if some.start < some.stop:
-            self.by_kind += sum_by_kind(kind[some], gaps.length[some])
-            self.by_cause.add(split, gaps.length, some)
-            self.ahead += int(gaps.length[some][split.ahead[some]].sum())
+    def add(self, gaps: DeviceGaps, split: Split, kind: Code8, again: Again) -> None:
+        some, cut = self.periods.cut(gaps)
+        if len(some) == 0:
+            return
+        if cut is not gaps:
+            split = _split_again(gaps, cut, split, again)
+        self.by_kind += sum_by_kind(kind[some], cut.length[some])
+        self.by_cause.add(split, cut.length, some)
+        self.ahead += int(cut.length[some][split.ahead[some]].sum())
+
+
+def _split_again(gaps: DeviceGaps, cut: DeviceGaps, split: Split, again: Again) -> Split:
+    """The split of gaps of which some are shorter now. What drained the queue stays."""
+    rows = np.flatnonzero(cut.start > gaps.start)
+    shorter = again(cut.only(rows))
+    time = split.time.copy()
+    time[:, rows] = shorter.time
+    return replace(split, time=time, used=split.used | shorter.used)
 
 
 class SeriesTotals:
-    """One step series on one device, so far; `launched` is what its steps did there, `lo` where
-    the window begins, ns, None where the operations decide."""
+    """One step series on one device, so far; `launched` is what its steps did there in the window,
+    whose edges are `lo` and `hi`, ns; `dead`: its steps that launched nothing on any device."""
 
-    def __init__(self, launched: Launched, lo: int | None) -> None:
-        self.launched = launched
+    def __init__(
+        self, series: StepSeries, launched: Launched, dead: Bool, lo: int, hi: int
+    ) -> None:
+        self.launched, self._dead = launched, dead
         n = len(launched.count)
         self._by_kind = np.zeros(len(GapKind), np.int64)
         self._of_step = np.zeros((2, n), np.int64)
         """Idle time of each step, inter and intra."""
         self._alive = np.flatnonzero(launched.count > 0)
-        self._steady = self._steady_window(-MAX_TIME if lo is None else lo)
+        self._steady = _SteadyTotals(steady_periods(launched, series, dead, lo, hi))
         # Idle time before the edges of each step's projection, for its busy time.
         alive = self._alive
         instants = np.concatenate((launched.gpu_start[alive], launched.gpu_end[alive]))
@@ -58,22 +76,17 @@ class SeriesTotals:
         self._done = 0
         self._before = 0
 
-    def _steady_window(self, begin: int) -> _SteadyTotals | None:
-        alive, first, quiet = self._alive, self.launched.first, self.launched.quiet
-        if len(alive) < 3 or not 0 < first[alive[1]] < first[alive[-1]]:
-            return None
-        lo, hi = (max(begin, int(quiet[alive[k]])) for k in (1, -1))
-        return _SteadyTotals(lo, hi)
-
-    def add(self, gaps: DeviceGaps, split: Split, kind: Code8, step: Int64, seen: int) -> None:
-        """The gaps that a part closed; `seen`: no later gap ends before this time, ns."""
+    def add(
+        self, gaps: DeviceGaps, split: Split, kind: Code8, step: Int64, seen: int, again: Again
+    ) -> None:
+        """The gaps that a part closed; `seen`: no later gap ends before this time, ns; `again`
+        splits some of them by cause anew."""
         length = gaps.length
         self._by_kind += sum_by_kind(kind, length)
         owned = np.flatnonzero(step >= 0)
         place = kind[owned].astype(np.int64) * self._of_step.shape[1] + step[owned]
         np.add.at(self._of_step.reshape(-1), place, length[owned])
-        if self._steady:
-            self._steady.add(gaps, split, kind)
+        self._steady.add(gaps, split, kind, again)
         # At `seen` itself one may: where operations of two devices start together.
         ready = int(np.searchsorted(self._instants, seen, side="left"))
         passed = np.concatenate(([0], np.cumsum(length)))
@@ -90,6 +103,9 @@ class SeriesTotals:
         launched = self.launched
         none = launched.count == 0
         inter, intra = self._of_step
+        periods = self._steady.periods
+        steady, left_out = np.zeros(len(none), np.bool_), np.zeros(len(none), np.int64)
+        steady[periods.step], left_out[periods.step] = True, periods.left_out
         table = StepTable(
             number=series.number,
             start=series.start,
@@ -100,11 +116,14 @@ class SeriesTotals:
             busy=self._busy(device.window_start, device.window_end),
             inter=inter,
             intra=intra,
+            steady=steady,
+            left_out=left_out,
         )
         return SeriesSummary.of(
             series,
             device.device.index,
             table,
+            dead=self._dead,
             by_kind=self._by_kind.tolist(),
             steady=self._steady_summary(parts, series, drains),
             threads=parts.source.threads,
@@ -125,18 +144,17 @@ class SeriesTotals:
     def _steady_summary(
         self, parts: Parts, series: StepSeries, drains: Iterable[str]
     ) -> Steady | None:
-        total, alive = self._steady, self._alive
-        if total is None:
+        total, periods = self._steady, self._steady.periods
+        if len(periods) == 0:
             return None
-        lo, hi = int(series.start[alive[1]]), int(series.start[alive[-1]])
+        host = union(periods.host_start, periods.host_end)
         launcher = self.launched.thread
         thread = launcher if launcher >= 0 else series.thread_index
         return Steady.of(
-            (total.lo, total.hi),
-            len(alive) - 2,
+            periods,
             by_kind=total.by_kind.tolist(),
             ahead_ns=total.ahead,
-            host_ns=hi - lo - waited(parts, thread, lo, hi),
+            host_ns=host.total - waited(parts, thread, host),
             causes=total.by_cause.named(),
             drained_by=total.by_cause.drained(drains),
         )

@@ -6,6 +6,7 @@ Promise: however a trace is cut into parts, the figures are the same to the nano
 from __future__ import annotations
 
 import os
+from functools import partial
 
 from ..model.schema import MAX_TIME
 from ..question import Question
@@ -59,8 +60,10 @@ class Totals:
             for device in devices
         }
         self._series = {
-            (k, device): SeriesTotals(launched[k, device], window[0])
-            for k in range(len(narrowed.place))
+            (k, device): SeriesTotals(series, launched[k, device], dead, *self._window)
+            for k, (series, dead) in enumerate(
+                zip(narrowed.steps.series, narrowed.dead(walked), strict=True)
+            )
             for device in devices
             if (k, device) in launched
         }
@@ -91,7 +94,8 @@ class Totals:
     def _add_device(self, part: Part, device: int) -> None:
         total, details = self.devices[device], self._details.get(device)
         gaps = part.gaps(device)
-        split = self._parts.split(part, gaps, self._drains)
+        again = partial(self._parts.split, part, names=self._drains)
+        split = again(gaps)
         if split.whole:
             self.rows.append((gaps, split.whole))
         total.add(split, gaps.length)
@@ -104,7 +108,7 @@ class Totals:
                 one = self._narrowed.series_of(k, part.owned.step_of[place])
                 kinds.append((one, *gap_kinds(gaps, one)))
             if known:
-                known.add(gaps, split, *kinds[-1][1:], part.seen)
+                known.add(gaps, split, *kinds[-1][1:], part.seen, again)
         if details:
             details.add(part.trace, gaps, split, kinds, found, self._parts.call_name)
 

@@ -12,7 +12,7 @@ import numpy as np
 from msgspec import Struct
 
 from ..idle.figures import COMMUNICATION, SeriesSummary
-from ..idle.per_step import steady_periods
+from ..idle.per_step import periods_of
 from ..model.arrays import Bool, Code
 from ..model.intervals import Int64, covered_before, union
 from ..model.names import operation_names
@@ -26,7 +26,7 @@ while another still waits (broadcast, send and receive), or do not say what they
 class RankSteps(Struct, frozen=True):
     """One step series on one device, as a rank among others. Shape (n,) is its interior steps, ns.
 
-    compute + communication + sum of causes == period, for each step (checked by `steady_periods`).
+    compute + communication + sum of causes == period, for each step (checked by `periods_of`).
     """
 
     path: str
@@ -77,7 +77,7 @@ def _of_series(report: TraceReport, summary: SeriesSummary) -> RankSteps | None:
     split, series = report.attributions[position], report.steps.series[index]
     if summary.steady is None:
         return None
-    periods = steady_periods(trace, gaps, split, series)
+    periods = periods_of(trace, gaps, split, series)
     operations = trace.operations
     rows = np.arange(len(operations))[gaps.rows]
     codes, texts = operation_names(trace, rows)
@@ -86,7 +86,9 @@ def _of_series(report: TraceReport, summary: SeriesSummary) -> RankSteps | None:
 
     start = np.maximum(operations.start[rows], gaps.window_start)
     end = np.minimum(operations.end[rows], gaps.window_end)
-    compute = np.diff(covered_before(union(start[~said], end[~said]), periods.edge))
+    computing = union(start[~said], end[~said])
+    compute = covered_before(computing, periods.steady.end)
+    compute -= covered_before(computing, periods.steady.start)
 
     place = np.full(len(series) + 1, -1, np.int64)  # the last is for operations of no step
     place[periods.step] = np.arange(len(periods.step))

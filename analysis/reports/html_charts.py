@@ -118,7 +118,7 @@ def _interior(entry: Entry) -> tuple[Int64, Int64, Int64, Int64]:
     """(numbers, idle, periods, main cause) of the steady-state steps, and periods may be fewer."""
     figures = entry.figures
     assert figures is not None
-    rows = np.flatnonzero(figures.interior)
+    rows = np.flatnonzero(figures.steady)
     main = figures.by_cause[:, rows].argmax(axis=0)
     return figures.number[rows], figures.idle[rows], figures.period[rows], main
 

@@ -174,7 +174,7 @@ def _worst(entry: Entry) -> tuple[WorstStep, ...]:
     figures = entry.figures
     if figures is None or not entry.believed or entry.series is None:
         return ()
-    rows = np.flatnonzero(figures.interior)
+    rows = np.flatnonzero(figures.steady)
     rows = rows[np.argsort(-figures.idle[rows], kind="stable")][:WORST]
     names = [cause.name for cause in entry.split.causes]
     table = entry.series.table

@@ -292,7 +292,7 @@ def _faster(slow: Entry, fast: Entry) -> str:
     for entry in (slow, fast):
         figures = entry.figures
         assert figures is not None
-        period = figures.period[figures.interior]
+        period = figures.period[figures.steady]
         samples.append(Sample("period", "ns", (period.astype(np.float64),)))
     verdict = compare_samples("", samples[0], samples[1], 0.95).verdict
     if verdict == "better":

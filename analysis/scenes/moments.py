@@ -83,11 +83,11 @@ def telling_moments(report: TraceReport, summary: SeriesSummary) -> tuple[Moment
     figures = figures_of(report, summary)
     device, series = positions(report, summary)
     length = report.gaps[device].length
-    steps = np.flatnonzero(figures.interior & (figures.longest >= 0))
+    steps = np.flatnonzero(figures.steady & (figures.longest >= 0))
     if len(steps) == 0:
         return ()
     order = steps[np.argsort(length[figures.longest[steps]], kind="stable")]
-    period = int(figures.period[figures.interior].mean())
+    period = int(figures.period[figures.steady].mean())
     worst = int(steps[np.argmax(length[figures.longest[steps]])])
     median = int(order[(len(order) - 1) // 2])
     return tuple(

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from harness.analysis.compare.sample_sets import trace_side
-from harness.analysis.idle.per_step import Periods, steady_periods
+from harness.analysis.idle import per_step
+from harness.analysis.idle.per_step import Periods
 from harness.analysis.model.errors import TraceError
 from harness.analysis.question import Question, StepPattern
 from harness.analysis.ranks.collectives import rank_steps
@@ -22,7 +23,7 @@ def periods_of(found: TraceReport) -> Periods:
     (summary,) = found.series
     device, series = positions(found, summary)
     split = found.attributions[device]
-    return steady_periods(found.trace, found.gaps[device], split, found.steps.series[series])
+    return per_step.periods_of(found.trace, found.gaps[device], split, found.steps.series[series])
 
 
 def test_idle_around_work_outside_every_step_is_not_busy(tmp_path: Path) -> None:
@@ -60,11 +61,13 @@ def test_steps_that_begin_in_another_order_than_they_were_launched(tmp_path: Pat
     periods, steady = periods_of(found), found.series[0].steady
     assert steady is not None
     # Before step 4's work the GPU falls quiet at 550, before that of step 5 at 350.
-    assert (periods.edge // US).tolist() == [50, 150, 250, 550, 550, 610, 650]
+    edges = [*periods.steady.start, periods.steady.end[-1]]
+    assert [edge // US for edge in edges] == [50, 150, 250, 550, 550, 610, 650]
+    assert edges[1:] == periods.steady.end.tolist()
     assert periods.period.mean() == steady.period_ns
     assert (periods.busy + periods.by_cause.sum(axis=0)).tolist() == periods.period.tolist()
-    interior = figures_of(found, found.series[0])
-    assert interior.period[interior.interior].tolist() == periods.period.tolist()
+    figures = figures_of(found, found.series[0])
+    assert figures.period[figures.steady].tolist() == periods.period.tolist()
     (rank,) = rank_steps(found)
     assert rank.period.tolist() == periods.period.tolist()
 

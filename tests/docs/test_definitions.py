@@ -151,6 +151,23 @@ def steady(tmp_path: Path) -> None:
         "Steady state",
         f"Idle of the three: {', '.join(map(str, each))}; median {us(np.median(each) * US)}",
     )
+    trace, thread = builder()
+    begins = [0, 90, 185, 1185, 1290]
+    for number, (begin, end) in enumerate(zip(begins, [*begins[1:], 1400], strict=True)):
+        trace.nvtx(begin * US, (end - 1) * US, f"Step {number}", thread=thread)
+    spans = [(3, 80), (100, 180), (1200, 1280), (1300, 1380)]
+    for begin, span in zip(begins[:2] + begins[3:], spans, strict=True):
+        kernels(trace, thread, span, call=begin + 1)
+    (series,) = report(trace, tmp_path).series
+    found = series.steady
+    assert found is not None
+    says("Steady state", f"ranges open at {begins[0]}, {begins[1]}, {begins[2]}, {begins[3]}")
+    assert (us(found.start_ns), us(found.end_ns)) == (80, 1280)
+    took = us(series.table.left_out.sum())
+    says("Steady state", f"Of the gap [180, 1200) the dead step took {took}")
+    (each,) = set(series.table.steady_idle.tolist())
+    period = us(found.period_ns)
+    says("Steady state", f"{found.steps} steps of {period}, idle {us(each)} each")
 
 
 def one_gap_of_every_cause() -> TraceBuilder:

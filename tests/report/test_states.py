@@ -74,12 +74,12 @@ def test_periods_sum_to_the_steady_window_and_causes_to_the_idle_time(tmp_path: 
     summary = report.series[0]
     figures = figures_of(report, summary)
     assert summary.steady is not None
-    assert figures.period[figures.interior].mean() == summary.steady.period_ns
+    assert figures.period[figures.steady].mean() == summary.steady.period_ns
     assert np.array_equal(figures.idle, summary.table.idle)
     assert np.array_equal(figures.by_cause.sum(axis=0), figures.idle)
     assert figures.period[-1] == -1
-    assert not figures.interior[[0, -1]].any()
-    assert figures.interior[1:-1].all()
+    assert not figures.steady[[0, -1]].any()
+    assert figures.steady[1:-1].all()
 
 
 def test_the_median_and_the_worst_gap_are_chosen(tmp_path: Path) -> None:

@@ -135,7 +135,7 @@ def pooled(report: Report) -> Table:
         weight = period = busy = 0.0
         for _, series in members:
             assert series.steady is not None
-            idle.append(series.table.idle[series.table.interior])
+            idle.append(series.table.steady_idle)
             weight += series.steady.steps
             period += series.steady.period_ns * series.steady.steps
             busy += series.steady.busy_ns * series.steady.steps

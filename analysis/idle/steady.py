@@ -1,0 +1,175 @@
+"""The steady state of a series on one device: which steps are in it, and each one's period.
+
+Left out, from time and count alike: the first and the last step, dead steps, and the steps around
+a hole in the numbers, whose periods hold what no range tells apart.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
+
+from ..model.arrays import Bool
+from ..model.intervals import Int64, Intervals, union
+from .gaps import DeviceGaps
+from .launched import Launched
+from .numbers import missing_after
+from .steps import StepSeries
+
+AGREEMENT = 0.05
+"""By how much the periods of GPU and host may differ before the device's quiet is doubted."""
+AHEAD = 2
+"""Steps that may begin in one period: where more do, a stream is only just running ahead."""
+
+
+class SteadyPeriods(Struct, frozen=True, eq=False):
+    """The steps in steady state. Arrays have shape (n,), ascending; times in ns."""
+
+    step: Int64
+    """Index in the series."""
+    start: Int64
+    """When the device fell quiet before the step's first operation, and after dead steps."""
+    end: Int64
+    """When it fell quiet before the next step's first operation."""
+    left_out: Int64
+    """Idle time before `start` that dead steps took, and no step of the steady state."""
+    host_start: Int64
+    """When the step's range began."""
+    host_end: Int64
+    """When the next range of the series began."""
+    by_ends: bool
+    """Streams run ahead of each other: periods run from the end of one step's last operation to
+    that of the next."""
+
+    def __len__(self) -> int:
+        return len(self.step)
+
+    @property
+    def length(self) -> Int64:
+        return self.end - self.start
+
+    @property
+    def runs(self) -> Intervals:
+        """The stretches that the periods cover."""
+        return union(self.start, self.end)
+
+    def cut(self, gaps: DeviceGaps) -> tuple[Int64, DeviceGaps]:
+        """(rows of the gaps inside the steady state, all gaps with those less dead steps' time).
+
+        Gaps at the edges of the window are outside.
+        """
+        runs = self.runs
+        if len(runs) == 0:
+            return np.empty(0, np.int64), gaps
+        at = np.searchsorted(runs.start, gaps.end, side="left") - 1
+        inside = (at >= 0) & (gaps.end <= runs.end[at]) & ~gaps.boundary
+        rows = np.flatnonzero(inside)
+        begin = runs.start[at[rows]]
+        late = begin > gaps.start[rows]
+        if not late.any():
+            return rows, gaps
+        start = gaps.start.copy()
+        start[rows[late]] = begin[late]
+        return rows, replace(gaps, start=start)
+
+
+def steady_periods(
+    launched: Launched, series: StepSeries, dead: Bool, lo: int, hi: int
+) -> SteadyPeriods:
+    """Of the steps of `series`, which launched that on one device in the window `[lo, hi)`, ns.
+
+    `dead`: steps that launched nothing on any device, shape (steps,). Empty where fewer than three
+    steps have work on this one.
+    """
+    alive = np.flatnonzero(launched.count > 0)
+    first = launched.first
+    if len(alive) < 3 or not 0 < first[alive[1]] < first[alive[-1]]:
+        return _none()
+    quiet = ascending(launched.quiet[alive])
+    holes, lost = _between(alive, missing_after(series.number), _host_spans(series, dead))
+    inner = np.arange(1, len(alive) - 1)
+    # What a hole holds is in the period before it: work of no step; or, in a pause of the
+    # recording, nothing but the wait for the step after it.
+    paused = quiet[1:] <= launched.gpu_end[alive[:-1]]
+    kept = inner[(holes[inner] == 0) & ~((holes[inner - 1] > 0) & paused[inner - 1])]
+    gap = np.maximum(launched.gpu_start[alive] - quiet, 0)
+    dropped = np.minimum(lost, np.concatenate(([0], gap[1:])))
+    found = _periods(series, alive, kept, quiet + dropped, quiet[1:], dropped, lo, hi)
+    overlap = np.maximum(launched.gpu_end[alive[:-1]] - launched.gpu_start[alive[1:]], 0).sum()
+    if overlap == 0 or _agree(found):
+        return found
+    ends = np.maximum.accumulate(launched.gpu_end[alive])
+    kept = inner[(holes[inner - 1] == 0) & (lost[inner] == 0)]
+    settled = kept[_begun_within(launched.gpu_start[alive], ends)[kept] <= AHEAD]
+    before = np.concatenate((ends[:1], ends[:-1]))
+    none = np.zeros(len(alive), np.int64)
+    kept = settled if len(settled) else kept
+    return _periods(series, alive, kept, before, ends, none, lo, hi, by_ends=True)
+
+
+def _begun_within(begin: Int64, ends: Int64) -> Int64:
+    """How many steps begin between the end of the step before and that of each; shape (n,)."""
+    at = np.searchsorted(ends, begin, side="right")
+    return np.bincount(at, minlength=len(ends))[: len(ends)]
+
+
+def ascending(quiet: Int64) -> Int64:
+    """Moments that ascend: where asynchronous steps begin in another order than they were launched,
+    those in between give way, the second and the last, which bound the steady state, do not."""
+    quiet = quiet.copy()
+    if len(quiet) > 1:
+        quiet[1:] = np.minimum(np.maximum.accumulate(quiet[1:]), quiet[-1])
+        quiet[0] = min(quiet[0], quiet[1])
+    return quiet
+
+
+def _none() -> SteadyPeriods:
+    none = np.empty(0, np.int64)
+    return SteadyPeriods(none, none, none, none, none, none, by_ends=False)
+
+
+def _host_spans(series: StepSeries, dead: Bool) -> Int64:
+    """Time on the host that each dead step took, up to the next range; 0 for the others."""
+    span = np.maximum(np.diff(series.start, append=series.start[-1:]), 0)
+    return np.where(dead, span, 0)
+
+
+def _between(alive: Int64, missing: Int64, spans: Int64) -> tuple[Int64, Int64]:
+    """For each step with work: steps missing between it and the next one with work, and the time
+    of the dead steps between the one before and it."""
+    holes = np.add.reduceat(missing, alive)
+    holes[-1] = 0
+    before = np.concatenate(([0], np.cumsum(spans)))[alive]
+    return holes, np.diff(before, prepend=before[0])
+
+
+def _periods(
+    series: StepSeries,
+    alive: Int64,
+    kept: Int64,
+    start: Int64,
+    end: Int64,
+    left_out: Int64,
+    lo: int,
+    hi: int,
+    *,
+    by_ends: bool = False,
+) -> SteadyPeriods:
+    step = alive[kept]
+    first = np.clip(start[kept], lo, hi)
+    return SteadyPeriods(
+        step=step,
+        start=first,
+        end=np.maximum(np.clip(end[kept], lo, hi), first),
+        left_out=left_out[kept],
+        host_start=series.start[step],
+        host_end=series.start[np.minimum(step + 1, len(series) - 1)],
+        by_ends=by_ends,
+    )
+
+
+def _agree(found: SteadyPeriods) -> bool:
+    """Whether the GPU took as long for these steps as the host did."""
+    gpu, host = int(found.length.sum()), int((found.host_end - found.host_start).sum())
+    return abs(gpu - host) <= AGREEMENT * max(gpu, host)
