@@ -164,6 +164,18 @@ DEAD_STEPS = _code(
     "Steps without GPU work were left out of averages.",
     "Work was skipped, or the ranges do not enclose the launches.",
 )
+STEPS_MISSING = _code(
+    "steps-missing",
+    "The numbers of the steps jump, while the GPU worked.",
+    "Ranges of steps were lost, never closed, or not pushed. The period before each hole holds "
+    "their work, and is left out. Look for the missing ranges; record a shorter window.",
+)
+RECORDING_PAUSED = _code(
+    "recording-paused",
+    "The numbers of the steps jump, and nothing ran in between.",
+    "The profiler recorded some steps, paused, and recorded others. The pause is idle time of the "
+    "whole window, and of no step. Look at one stretch with `--steps`.",
+)
 UNCLOSED_STEPS = _code(
     "unclosed-steps",
     "Ranges of steps never closed, and end with the recording.",

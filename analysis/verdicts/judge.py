@@ -15,6 +15,7 @@ from ..model.verdict import Level, Verdict
 from ..store.opened import Store
 from . import codes
 from .recorder import judge_recorder
+from .step_numbers import judge_numbers
 from .unusable import of_host, of_operations, unusable_rows
 
 __all__ = ["Level", "Verdict", "judge"]
@@ -263,6 +264,7 @@ def _steps(
                     "look at them: skipped work, or ranges that do not enclose the launches",
                 )
             )
+        found.extend(judge_numbers(one, which))
     unclosed = sum(int(np.count_nonzero(s.unclosed)) for s in steps.series)
     if unclosed:
         found.append(

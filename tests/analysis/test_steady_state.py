@@ -21,7 +21,7 @@ from harness.analysis.writer.writer import TraceBuilder
 
 from ..store.compare import figures, in_detail, ordered
 from ..store.test_chunks import stored
-from .build import US, builder, report
+from .build import US, builder, report, verdict
 
 
 def loop(
@@ -52,6 +52,11 @@ def loop(
 def only(found: TraceReport) -> SeriesSummary:
     (series,) = found.series
     return series
+
+
+def said(found: TraceReport, code: str) -> str:
+    (reason,) = (verdict.reason for verdict in found.verdicts if verdict.code == code)
+    return reason
 
 
 def same_in_parts(trace: TraceBuilder, folder: Path, question: Question | None = None) -> None:
@@ -134,7 +139,15 @@ def test_lost_ranges_do_not_lengthen_the_step(tmp_path: Path) -> None:
     found = report(trace, tmp_path)
     # 25 ranges, the first and the last, and the one before each of the four holes.
     assert steady(found) == (19, 100, 20)
+    assert said(found, "steps-missing").startswith("5 steps are missing by their numbers")
+    assert "6 to 8, 11 to 14, 19 to 21, 24 to 26" in said(found, "steps-missing")
     same_in_parts(trace, tmp_path)
+
+
+def test_steps_that_count_by_tens_are_not_missing(tmp_path: Path) -> None:
+    found = report(loop(list(range(0, 200, 10))), tmp_path)
+    assert steady(found) == (18, 100, 20)
+    assert found.verdicts == ()
 
 
 def test_a_pause_between_repeats_is_no_idle_time_of_a_step(tmp_path: Path) -> None:
@@ -142,6 +155,9 @@ def test_a_pause_between_repeats_is_no_idle_time_of_a_step(tmp_path: Path) -> No
     found = report(trace, tmp_path)
     assert steady(found) == (8, 100, 20)  # without the ends of both repeats
     assert only(found).idle_per_step.max_ns == 20 * US
+    assert "from 8 to 13" in said(found, "recording-paused")
+    assert "paused for 50.0 ms" in said(found, "recording-paused")
+    assert verdict(found, "steps-missing") is None
     same_in_parts(trace, tmp_path)
 
 
