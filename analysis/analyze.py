@@ -6,6 +6,7 @@ import os
 
 from msgspec.structs import replace
 
+from .idle.assign import find_steps
 from .idle.counts import Counted, count_rows
 from .idle.errors import NoSuchDevice, TooManyThreads
 from .idle.figures import summarize_host
@@ -16,7 +17,7 @@ from .idle.narrow import Narrowed, narrow
 from .idle.owners import WholeSteps
 from .idle.parts import Parts, StoredParts, WholeParts
 from .idle.sizes import Progress, Sizes, quiet
-from .idle.steps import MAX_SERIES, Steps, find_steps
+from .idle.steps import MAX_SERIES, Steps
 from .idle.totals import Totals
 from .model.errors import NotEnoughMemory
 from .model.trace import Trace

@@ -27,6 +27,7 @@ from msgspec import structs
 from timed import machine
 
 from harness.analysis.analyze import analyze
+from harness.analysis.idle.assign import find_steps
 from harness.analysis.idle.counts import count_rows
 from harness.analysis.idle.device_totals import DeviceTotals
 from harness.analysis.idle.gaps import DeviceGaps, device_gaps
@@ -35,7 +36,6 @@ from harness.analysis.idle.owners import WholeSteps
 from harness.analysis.idle.parts import END, WholeParts
 from harness.analysis.idle.sizes import Sizes
 from harness.analysis.idle.split import Split, split_whole
-from harness.analysis.idle.steps import find_steps
 from harness.analysis.model.memory import reuse_freed_memory
 from harness.analysis.model.trace import Trace
 from harness.analysis.question import Question, StepPattern

@@ -17,6 +17,7 @@ from ..statistics.quantiles import Quantiles
 from .causes import Phase
 from .causes import causes as every_cause
 from .gaps import GapKind
+from .numbers import missing_after
 from .steady import SteadyPeriods
 from .steps import StepSeries
 
@@ -185,6 +186,10 @@ class SeriesSummary(Struct, frozen=True):
     steady: Steady | None
     dead_steps: tuple[int, ...]
     """Numbers of the steps that launched nothing on any device."""
+    never_closed: tuple[int, ...]
+    """Numbers of the ranges that never closed and that others follow: they are no steps."""
+    turns: tuple[str, ...]
+    """The threads that take turns with the steps; empty where one thread runs them all."""
     by_time: int
     other_threads: dict[str, int]
     table: StepTable
@@ -224,10 +229,17 @@ class SeriesSummary(Struct, frozen=True):
             hull_overlap_ns=int(overlap.sum()),
             steady=steady,
             dead_steps=tuple(series.number[dead].tolist()),
+            never_closed=tuple(series.never_closed.tolist()),
+            turns=_turns(series, threads),
             by_time=series.by_time,
             other_threads={threads[t].label: n for t, n in series.other_threads.items()},
             table=table,
         )
+
+
+def _turns(series: StepSeries, threads: Sequence[Thread]) -> tuple[str, ...]:
+    several = series.threads
+    return tuple(threads[k].label for k in several) if len(several) > 1 else ()
 
 
 class HostSeries(Struct, frozen=True):
@@ -239,10 +251,11 @@ class HostSeries(Struct, frozen=True):
     thread_name: str
     steps: int
     unclosed: int
+    """Ranges that never closed, steps or not."""
     duration: Quantiles | None
     """Length of the range, interior steps."""
     period: Quantiles | None
-    """From one range's start to the next one's, interior steps."""
+    """From one range's start to that of the next number's, interior steps."""
 
 
 def limiter_of(
@@ -269,13 +282,15 @@ def _before_or_inside() -> tuple[str, ...]:
 def summarize_host(series: StepSeries) -> HostSeries:
     """Host step times of a series."""
     duration = (series.end - series.start)[1:-1]
+    follows = np.flatnonzero(missing_after(series.number)[:-1] == 0)
+    period = np.diff(series.start)[follows[follows > 0]]
     return HostSeries(
         pattern=series.pattern,
         pid=series.thread.pid,
         tid=series.thread.tid,
         thread_name=series.thread.name,
         steps=len(series),
-        unclosed=int(np.count_nonzero(series.unclosed)),
+        unclosed=int(np.count_nonzero(series.unclosed)) + len(series.never_closed),
         duration=Quantiles.of(duration),
-        period=Quantiles.of(np.diff(series.start)[1:]) if len(series) > 2 else None,
+        period=Quantiles.of(period),
     )

@@ -14,10 +14,10 @@ from ..store.opened import Store
 from ..store.whole import Whole
 from .counts import Counted, Facts, facts_of
 from .launched import Extent, Launched, Launches, find_launches
-from .owners import StoredSteps, WholeSteps, matching_rows
+from .owners import StoredSteps, WholeSteps, matching_rows, stored_homes
 from .parts import StoredParts, WholeParts
 from .sizes import Progress, Sizes, quiet
-from .steps import Steps, effective
+from .steps import Steps, effective, homes_of
 
 FACTS = "facts.bin"
 _CLASSES = (Launches, Launched, Extent)
@@ -42,15 +42,16 @@ def known_steps(
     patterns = effective(patterns, store.source)
     path = store.folder / _steps_file(patterns)
     try:
-        matched, walked = decode(read_checked(path), _CLASSES)
-        return StoredSteps(store, patterns, matched), walked
+        matched, homes, walked = decode(read_checked(path), _CLASSES)
+        return StoredSteps(store, patterns, matched, homes), walked
     except StoreError:
         names = store.ranges["name"]
         store.ranges.bytes_read += names.nbytes
         matched = matching_rows(names, store.strings, patterns, sizes.host_rows)
-        steps = StoredSteps(store, patterns, matched)
+        homes = stored_homes(store, matched, sizes.operations)
+        steps = StoredSteps(store, patterns, matched, homes)
         walked = find_launches(StoredParts(store, steps, sizes, progress))
-        _keep(path, (matched, walked))
+        _keep(path, (matched, homes, walked))
         return steps, walked
 
 
@@ -67,7 +68,7 @@ def keep_whole(folder: Path, trace: Trace, steps: Steps, question: Question) -> 
         patterns = effective(question.patterns, trace.source)
         matched = matching_rows(trace.ranges.name, trace.strings, patterns, sizes.host_rows)
         walked = find_launches(WholeParts(trace, WholeSteps(steps)))
-        write_checked(folder / _steps_file(patterns), encode((matched, walked)))
+        write_checked(folder / _steps_file(patterns), encode((matched, homes_of(trace), walked)))
 
 
 def _steps_file(patterns: tuple[StepPattern, ...]) -> str:

@@ -11,8 +11,8 @@ from msgspec.structs import replace
 from ..model.arrays import Bool, Code, groups
 from ..model.intervals import Int64
 from ..model.trace import Trace
+from .assign import Owned
 from .gaps import DeviceGaps
-from .owners import Owned
 from .parts import Part, Parts
 from .steps import StepSeries
 
@@ -85,11 +85,11 @@ class LaunchTotals:
 
     def add(self, part: Part) -> None:
         owned = part.owned
-        self._unassigned += owned.found.unassigned
-        self._ambiguous += owned.found.ambiguous
-        for one, place in zip(owned.found.series, owned.places, strict=True):
-            self._by_time[place] += one.by_time
-            self._other[place].update(one.other_threads)
+        self._unassigned += owned.unassigned
+        self._ambiguous += owned.ambiguous
+        for place, others in enumerate(owned.other_threads):
+            self._by_time[place] += owned.by_time[place]
+            self._other[place].update(others)
         for device in part.devices:
             self._add_device(part, device, owned)
 

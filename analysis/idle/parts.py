@@ -20,8 +20,9 @@ from ..model.trace import Operations, Trace
 from ..store.cut import calls_of, in_window, launches_of, operations_of, part_of, rows_in, slice_of
 from ..store.layout import GOES_ON, SYNCHRONIZING
 from ..store.opened import Store
+from .assign import Owned
 from .gaps import DeviceGaps, device_gaps
-from .owners import Owned, StoredSteps, WholeSteps
+from .owners import StoredSteps, WholeSteps
 from .sizes import Progress, Sizes
 from .split import Split, split_stored, split_whole
 from .waits import Released

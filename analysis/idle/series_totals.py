@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 from msgspec.structs import replace
 
-from ..model.arrays import Bool, Code8
+from ..model.arrays import Bool, Code8, groups
 from ..model.intervals import Int64, union
 from .device_totals import ByCause, DeviceTotals
 from .figures import SeriesSummary, Steady, StepTable
@@ -147,14 +147,19 @@ class SeriesTotals:
         total, periods = self._steady, self._steady.periods
         if len(periods) == 0:
             return None
-        host = union(periods.host_start, periods.host_end)
         launcher = self.launched.thread
-        thread = launcher if launcher >= 0 else series.thread_index
+        threads = series.thread_of[periods.step]
+        if launcher >= 0 and len(series.threads) == 1:
+            threads = np.full_like(threads, launcher)
+        host_ns = 0
+        for thread, mine in groups(threads):
+            host = union(periods.host_start[mine], periods.host_end[mine])
+            host_ns += host.total - waited(parts, thread, host)
         return Steady.of(
             periods,
             by_kind=total.by_kind.tolist(),
             ahead_ns=total.ahead,
-            host_ns=host.total - waited(parts, thread, host),
+            host_ns=host_ns,
             causes=total.by_cause.named(),
             drained_by=total.by_cause.drained(drains),
         )

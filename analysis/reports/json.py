@@ -140,7 +140,8 @@ _SPLIT = ("causes", "drained_by", "host_ranges", "handoffs")
 _BY_CALLS = ("host_ns", "causes", "drained_by", "drained_share", "recoverable_ns")
 """What a steady state owes to the host's calls."""
 _COUNTS = (
-    "pattern", "pid", "tid", "thread_name", "device", "dead_steps", "by_time", "other_threads",
+    "pattern", "pid", "tid", "thread_name", "device", "dead_steps", "never_closed", "turns",
+    "by_time", "other_threads",
 )  # fmt: skip
 """What holds of a series whatever its idle time is."""
 
@@ -157,7 +158,9 @@ def _series(report: TraceReport, series: SeriesSummary, device: int, valid: bool
         result["steady"] |= dict.fromkeys(_BY_CALLS)
         result["steady"]["limiter"] = report.limiter(series.steady)
     result["device"] = device
-    result["dead_steps"] = list(series.dead_steps)
+    result |= {
+        name: list(getattr(series, name)) for name in ("dead_steps", "never_closed", "turns")
+    }
     result["steps"] = len(series.table)
     return result
 

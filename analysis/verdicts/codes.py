@@ -178,8 +178,9 @@ RECORDING_PAUSED = _code(
 )
 UNCLOSED_STEPS = _code(
     "unclosed-steps",
-    "Ranges of steps never closed, and end with the recording.",
-    "Pop each, and stop after the last step.",
+    "Ranges of steps never closed.",
+    "Those that other steps follow are left out; the last one of a thread is taken to end with the "
+    "recording. Pop each, and stop after the last step.",
 )
 AMBIGUOUS_OPERATIONS = _code(
     "ambiguous-operations",

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from ..idle.counts import Counted
 from ..idle.device_totals import DeviceTotals
 from ..idle.figures import SeriesSummary
@@ -15,7 +13,7 @@ from ..model.verdict import Level, Verdict
 from ..store.opened import Store
 from . import codes
 from .recorder import judge_recorder
-from .step_numbers import judge_numbers
+from .step_numbers import judge_numbers, judge_unclosed
 from .unusable import of_host, of_operations, unusable_rows
 
 __all__ = ["Level", "Verdict", "judge"]
@@ -265,17 +263,7 @@ def _steps(
                 )
             )
         found.extend(judge_numbers(one, which))
-    unclosed = sum(int(np.count_nonzero(s.unclosed)) for s in steps.series)
-    if unclosed:
-        found.append(
-            Verdict(
-                "steps",
-                Level.DEGRADED,
-                codes.UNCLOSED_STEPS,
-                f"{unclosed} step ranges never closed; they end with the recording",
-                "pop every range, or stop the capture after the last step",
-            )
-        )
+    found.extend(judge_unclosed(steps))
     if steps.ambiguous:
         found.append(
             Verdict(

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from ..idle.figures import SeriesSummary, StepTable
 from ..idle.numbers import missing_after
+from ..idle.steps import Steps
 from ..model.verdict import Level, Verdict
 from . import codes
 
@@ -24,27 +25,28 @@ class Hole(Struct, frozen=True):
     """How long the GPU idled, where no work ran in the hole; else 0."""
 
 
-def holes(table: StepTable) -> list[Hole]:
-    """In the order of the steps."""
+def holes(table: StepTable, known: tuple[int, ...] = ()) -> list[Hole]:
+    """In the order of the steps. `known`: numbers whose ranges were there and never closed."""
     missing = missing_after(table.number)
     if not missing.any():
         return []
     alive = np.flatnonzero(table.operations > 0)
     found = []
     for first, last in zip(alive[:-1].tolist(), alive[1:].tolist(), strict=True):
+        low, high = int(table.number[first]), int(table.number[last])
         count = int(missing[first:last].sum())
-        if count:
+        count -= sum(low < number < high for number in known)
+        if count > 0:
             gap = int(table.gpu_start[last] - table.gpu_end[first])
             # An operation of no step between the two would have ended the gap.
             paused = gap if 0 < gap == int(table.inter[last]) else 0
-            number = table.number
-            found.append(Hole(int(number[first]), int(number[last]), count, paused))
+            found.append(Hole(low, high, count, paused))
     return found
 
 
 def judge_numbers(one: SeriesSummary, which: str) -> list[Verdict]:
     """Of one series on one device; `which` names it where there are several."""
-    found, all_holes = [], holes(one.table)
+    found, all_holes = [], holes(one.table, one.never_closed)
     lost = [hole for hole in all_holes if not hole.paused_ns]
     if lost:
         count = sum(hole.missing for hole in lost)
@@ -79,3 +81,29 @@ def judge_numbers(one: SeriesSummary, which: str) -> list[Verdict]:
 def _jumps(found: list[Hole]) -> str:
     shown = ", ".join(f"{hole.after} to {hole.before}" for hole in found[:_SHOWN])
     return shown + (", ..." if len(found) > _SHOWN else "")
+
+
+def judge_unclosed(steps: Steps) -> list[Verdict]:
+    """Of all series."""
+    last = sum(int(np.count_nonzero(one.unclosed)) for one in steps.series)
+    lost = sum(len(one.never_closed) for one in steps.series)
+    if last + lost == 0:
+        return []
+    reason = f"{_count(last + lost, 'step range')} never closed"
+    if lost:
+        reason += f"; {_count(lost, 'range')} with steps after it left out"
+    if last:
+        reason += f"; {_count(last, 'range')} taken to end with the recording"
+    return [
+        Verdict(
+            "steps",
+            Level.DEGRADED,
+            codes.UNCLOSED_STEPS,
+            reason,
+            "pop every range, or stop the capture after the last step",
+        )
+    ]
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

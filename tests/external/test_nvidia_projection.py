@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.analysis.idle.steps import Steps, find_steps
+from harness.analysis.idle.assign import find_steps
+from harness.analysis.idle.steps import Steps
 from harness.analysis.model.trace import Trace
 from harness.analysis.question import DEFAULT_STEP, StepPattern
 from harness.analysis.readers.open import open_trace
@@ -36,7 +37,8 @@ def ours(trace: Trace, steps: Steps, *, own_thread: bool = True) -> Counter[Row]
     for series in steps.series:
         mine = series.step_of >= 0
         if own_thread:
-            mine &= trace.calls.thread[operations.launch] == series.thread_index
+            opened_by = series.thread_of[np.maximum(series.step_of, 0)]
+            mine &= trace.calls.thread[operations.launch] == opened_by
         by_step: dict[int, list[int]] = {}
         for row in np.flatnonzero(mine).tolist():
             by_step.setdefault(int(series.step_of[row]), []).append(row)
@@ -44,7 +46,7 @@ def ours(trace: Trace, steps: Steps, *, own_thread: bool = True) -> Counter[Row]
             rows[
                 (
                     series.thread.pid,
-                    series.thread.tid,
+                    trace.threads[series.thread_of[step]].tid,
                     int(series.start[step]),
                     int(series.end[step]),
                     int(operations.start[work].min()),

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from harness.analysis.idle.steps import find_steps
+from harness.analysis.idle.assign import find_steps
 from harness.analysis.readers.open import open_trace
 
 from .nvidia import Nsys, unavailable

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from harness.analysis.analyze import analyze
+from harness.analysis.idle.assign import find_steps
 from harness.analysis.idle.infer.infer import infer_steps
-from harness.analysis.idle.steps import find_steps
 from harness.analysis.model.errors import TraceError
 from harness.analysis.question import Question, StepPattern
 from harness.analysis.readers.open import open_trace

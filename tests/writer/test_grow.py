@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from harness.analysis.analyze import analyze
-from harness.analysis.idle.steps import find_steps
+from harness.analysis.idle.assign import find_steps
 from harness.analysis.readers.open import open_trace
 
 ROOT = Path(__file__).parents[2]

@@ -250,6 +250,7 @@ def _series(
     count = len(start)
     series = StepSeries(
         pattern=f"(inferred: {loop.period} operations)",
+        asked=0,
         thread=trace.threads[thread],
         process=process,
         thread_index=thread,
@@ -258,6 +259,9 @@ def _series(
         name=np.full(count, NULL),
         number=np.arange(count, dtype=np.int64),
         unclosed=np.zeros(count, np.bool_),
+        never_closed=np.empty(0, np.int64),
+        thread_of=np.full(count, thread, np.int32),
+        own=np.ones(count, np.bool_),
         step_of=step_of,
         by_time=int(np.count_nonzero(timed)),
         other_threads=dict(zip(names.tolist(), counts.tolist(), strict=True)),

@@ -19,7 +19,7 @@ HARDLY_NS = 50
 
 def step_notes(report: Report) -> tuple[str, ...]:
     """Sentences for the reader of the main table; none where nothing is out of the ordinary."""
-    return (*outside_steps(report), *_other_threads(report))
+    return (*outside_steps(report), *_turns(report), *_by_ends(report), *_other_threads(report))
 
 
 def outside_steps(report: Report) -> list[str]:
@@ -30,6 +30,29 @@ def outside_steps(report: Report) -> list[str]:
         if (steady := _unassigned(trace)) is not None
     ]
     return _worst(found, "idle µs holds idle time around operations of no step in {}.")
+
+
+def _turns(report: Report) -> list[str]:
+    """Which threads are one loop."""
+    found = [
+        (float(len(one.turns)), f"{_where(report, trace)}{len(one.turns)} threads take turns with "
+         f"the steps, as one loop: {listed([plain(name, 60) for name in one.turns])}.")
+        for trace in report.by_label
+        for one in {(s.pid, s.tid, s.pattern): s for s in trace.series}.values()
+        if one.turns
+    ]  # fmt: skip
+    return _worst(found, "Threads take turns with the steps in {}.")
+
+
+def _by_ends(report: Report) -> list[str]:
+    """Whose steps are cut at their ends."""
+    found = [
+        (1.0, f"{_where(report, trace)}streams run ahead of each other: a step runs from the end "
+         "of the last operation of the step before to that of its own.")
+        for trace in report.by_label
+        if believed(trace) and any(one.steady and one.steady.by_ends for one in trace.series)
+    ]  # fmt: skip
+    return _worst(found, "Steps run from end to end of their last operations in {}.")
 
 
 def _other_threads(report: Report) -> list[str]:
