@@ -12,7 +12,7 @@ from .idle.errors import NoSuchDevice, TooManyThreads
 from .idle.figures import summarize_host
 from .idle.gaps import edges
 from .idle.kept import known_facts, known_steps
-from .idle.launched import Launched, Launches, find_launches
+from .idle.launched import Extent, Launched, Launches, find_launches
 from .idle.narrow import Narrowed, narrow
 from .idle.owners import WholeSteps
 from .idle.parts import Parts, StoredParts, WholeParts
@@ -51,8 +51,10 @@ def analyze(
     )
     narrower, narrowed = narrow(parts, whole, question)
     # Nobody asks for the edges of a window in which no device could be looked at.
-    window = edges(parts.source, narrower) if parts.source.devices else (None, None)
+    recorded = _recorded(whole)
+    window = edges(parts.source, narrower, recorded) if recorded else (None, None)
     walked = whole if window == (None, None) else find_launches(parts, *window)
+    walked = _with_idle(walked, whole, window, recorded)
     devices = _devices(parts, walked, narrowed.launched(whole), len(narrowed.place), question)
     totals = Totals(parts, question, counted, narrowed, walked, window, devices)
     if question.definitions:
@@ -60,6 +62,9 @@ def analyze(
             totals.extend(part)
     for part in parts.walk("gaps", *window, devices):
         totals.add(part)
+    for one in totals.devices.values():
+        if one.operations == 0:
+            totals.add(parts.idle(one.device.index, one.window_start, one.window_end))
     return _report(parts, question, narrowed, counted, totals, said)
 
 
@@ -98,6 +103,32 @@ def _steps(trace: Trace, question: Question) -> tuple[Steps, tuple[Verdict, ...]
     return found.steps, (Verdict("steps", Level.DEGRADED, codes.INFERRED_STEPS, reason, remedy),)
 
 
+def _recorded(whole: Launches) -> tuple[int, int] | None:
+    """Where the first operation of the trace begins and the last one ends, ns."""
+    found = whole.extents.values()
+    if not found:
+        return None
+    return min(one.first_start for one in found), max(one.last_end for one in found)
+
+
+def _with_idle(
+    walked: Launches,
+    whole: Launches,
+    window: tuple[int | None, int | None],
+    recorded: tuple[int, int] | None,
+) -> Launches:
+    """The same, with the devices that are idle through the whole window; none where the window
+    lies outside of what was recorded."""
+    if recorded is None or walked is whole:
+        return walked
+    lo = recorded[0] if window[0] is None else window[0]
+    hi = recorded[1] if window[1] is None else window[1]
+    if hi <= recorded[0] or lo >= recorded[1]:
+        return walked
+    idle = dict.fromkeys(whole.extents, Extent(0, lo, hi))
+    return replace(walked, extents=idle | walked.extents)
+
+
 def _devices(
     parts: Parts,
     walked: Launches,
@@ -105,7 +136,7 @@ def _devices(
     threads: int,
     question: Question,
 ) -> tuple[int, ...]:
-    """The devices at work in the window, or of them the one that is asked for.
+    """The devices of the window, or of them the one that is asked for.
 
     `launched`: what the steps looked at launched, in the window or not, and `threads` how many
     series they are. Raises NoSuchDevice if it did nothing, and TooManyThreads if steps of many

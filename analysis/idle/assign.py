@@ -177,7 +177,7 @@ def _candidates(
             late = rest[(process == own) & (device == gpu)]
             near = theirs[(home[theirs] == gpu) | (home[theirs] < 0)]
             found.append((late, near if (own, gpu) in housed else theirs))
-    return found
+    return [(late, chosen) for late, chosen in found if len(chosen)]
 
 
 def _open_at_calls(calls: Int64, start: Int64, end: Int64) -> tuple[Int64, Bool]:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from ..model.arrays import Bool, Code8
-from ..model.intervals import Int64, Intervals
+from ..model.intervals import EMPTY, Int64, Intervals
 from ..model.trace import Device, Trace
 from ..question import Question
 from ..store.opened import Store
@@ -146,19 +146,49 @@ def _leaders(end: Int64, reach: Int64, heads: Int64) -> Int64:
     return leading
 
 
-def edges(trace: Trace | Store, question: Question) -> tuple[int | None, int | None]:
-    """Where the window asked for begins and ends, ns; None where the operations decide."""
+def idle_throughout(device: Device, lo: int, hi: int) -> DeviceGaps:
+    """The one gap of a device that does nothing in `[lo, hi)`."""
+    nobody = np.array([-1], np.int64)
+    return DeviceGaps(
+        device=device,
+        window_start=lo,
+        window_end=hi,
+        rows=np.empty(0, np.int64),
+        busy=EMPTY,
+        start=np.array([lo], np.int64),
+        end=np.array([hi], np.int64),
+        before=nobody,
+        after=nobody,
+        boundary=np.array([True]),
+    )
+
+
+def edges(
+    trace: Trace | Store, question: Question, recorded: tuple[int, int]
+) -> tuple[int | None, int | None]:
+    """Where the window asked for begins and ends, ns; None where the operations decide.
+
+    `recorded`: where the first operation of any device begins, and the last one ends. An edge
+    beyond it cuts nothing. Raises NoCaptureTime, WindowEndsFirst.
+    """
     lo, hi = question.start, question.end
+    if lo is not None and hi is not None and hi <= lo:
+        raise WindowEndsFirst(f"the window ends ({hi} ns) no later than it starts ({lo} ns)")
+    first, last = recorded
     if question.capture:
         duration = trace.source.duration_ns
         if duration is None:
             raise NoCaptureTime(
                 f"{trace.path}: --window capture needs ANALYSIS_DETAILS.duration, which is absent"
             )
-        lo, hi = (0 if lo is None else lo), (duration if hi is None else hi)
-    if lo is not None and hi is not None and hi <= lo:
-        raise WindowEndsFirst(f"the window ends ({hi} ns) no later than it starts ({lo} ns)")
-    return lo, hi
+        first, last = 0, duration
+    if (lo is not None and lo >= last) or (hi is not None and hi <= first):
+        return lo, hi  # all is cut away
+    inner_lo = lo if lo is not None and lo > first else None
+    inner_hi = hi if hi is not None and hi < last else None
+    if not question.capture:
+        return inner_lo, inner_hi
+    return first if inner_lo is None else inner_lo, last if inner_hi is None else inner_hi
 
 
 def known(values: NDArray[_T], rows: Int64) -> NDArray[_T]:

@@ -17,11 +17,21 @@ from ..model.arrays import stretches
 from ..model.cuda_calls import host_waits
 from ..model.intervals import Int64
 from ..model.trace import Operations, Trace
-from ..store.cut import calls_of, in_window, launches_of, operations_of, part_of, rows_in, slice_of
+from ..store.cut import (
+    NO_ROWS,
+    calls_of,
+    in_window,
+    launches_of,
+    no_operations,
+    operations_of,
+    part_of,
+    rows_in,
+    slice_of,
+)
 from ..store.layout import GOES_ON, SYNCHRONIZING
 from ..store.opened import Store
 from .assign import Owned
-from .gaps import DeviceGaps, device_gaps
+from .gaps import DeviceGaps, device_gaps, idle_throughout
 from .owners import StoredSteps, WholeSteps
 from .sizes import Progress, Sizes
 from .split import Split, split_stored, split_whole
@@ -73,9 +83,12 @@ class Part(Struct, frozen=True, dict=True):
 
     def gaps(self, device: int) -> DeviceGaps:
         """The gaps of one of `devices` that end in this part."""
-        lo = None if device in self.carried else self.lo
-        found = device_gaps(self.trace, self.source.devices[device], lo, self.hi)
-        assert found is not None
+        lo, where = None if device in self.carried else self.lo, self.source.devices[device]
+        found = device_gaps(self.trace, where, lo, self.hi)
+        if found is None:
+            assert lo is not None
+            assert self.hi is not None
+            return idle_throughout(where, lo, self.hi)
         return found
 
 
@@ -101,6 +114,13 @@ class WholeParts:
             yield Part(
                 trace, self.steps, trace.operations, tuple(there), rows, frozenset(), lo, hi, END
             )
+
+    def idle(self, device: int, lo: int, hi: int) -> Part:
+        """The part of a device that does nothing in `[lo, hi)`."""
+        trace = self.source
+        return Part(
+            trace, self.steps, trace.operations, (device,), NO_ROWS, frozenset(), lo, hi, END
+        )
 
     def split(self, part: Part, gaps: DeviceGaps, names: dict[str, int]) -> Split:
         """The gaps of a part by cause. `names`: see `attribute.drain_codes`."""
@@ -190,6 +210,12 @@ class StoredParts:
             self.source, self.steps, operations, (device,), slice(1, None), frozenset((device,)),
             None, hi, END,
         )  # fmt: skip
+
+    def idle(self, device: int, lo: int, hi: int) -> Part:
+        """The part of a device that does nothing in `[lo, hi)`."""
+        return Part(
+            self.source, self.steps, no_operations(), (device,), NO_ROWS, frozenset(), lo, hi, END
+        )
 
     def split(self, part: Part, gaps: DeviceGaps, names: dict[str, int]) -> Split:
         """The gaps of a part by cause. `names`: see `attribute.drain_codes`."""

@@ -70,8 +70,7 @@ class Totals:
         self._details: dict[int, DetailTotals] = {}
         if isinstance(parts, StoredParts):
             self._details = {device: DetailTotals(source, question) for device in devices}
-        self.rows: list[tuple[DeviceGaps, Attribution]] = []
-        """Of a trace in memory: all of each device."""
+        self._rows: dict[int, tuple[DeviceGaps, Attribution]] = {}
 
     def extend(self, part: Part) -> None:
         """Where other definitions are wanted, all parts are shown before any is added."""
@@ -97,7 +96,7 @@ class Totals:
         again = partial(self._parts.split, part, names=self._drains)
         split = again(gaps)
         if split.whole:
-            self.rows.append((gaps, split.whole))
+            self._rows[device] = gaps, split.whole
         total.add(split, gaps.length)
         found = self._clipped(part, device)
         total.cover(part.trace, found, graphs=self._graphs)
@@ -111,6 +110,11 @@ class Totals:
                 known.add(gaps, split, *kinds[-1][1:], part.seen, again)
         if details:
             details.add(part.trace, gaps, split, kinds, found, self._parts.call_name)
+
+    @property
+    def rows(self) -> list[tuple[DeviceGaps, Attribution]]:
+        """Of a trace in memory: all of each device."""
+        return [self._rows[device] for device in self.devices if device in self._rows]
 
     def everywhere(self) -> tuple[int, int]:
         """(window ns, idle ns) of all devices together: idle means that not one of them works."""

@@ -101,7 +101,9 @@ def test_windows(tmp_path: Path) -> None:
     assert idle(capture=True) == (100, 70)
     assert idle(start=15 * US, end=35 * US) == (20, 10)
     assert idle(start=20 * US) == (40, 20)
-    assert idle(start=0, end=10_000 * US) == (10_000, 9_970)
+    assert idle(start=0, end=10_000 * US) == (50, 20)  # a window cuts, and never extends
+    assert idle(start=0, end=10_000 * US, capture=True) == (100, 70)
+    assert idle(start=5 * US, capture=True) == (95, 65)
 
 
 def test_boundary_gaps_are_their_own_kind(tmp_path: Path) -> None:

@@ -140,3 +140,66 @@ def test_one_operation_and_one_step(tmp_path: Path) -> None:
     assert found.devices[0].gaps is None
     assert found.series[0].steady is None
     assert found.host[0].duration is None
+
+
+def in_parts(trace: object, folder: Path, question: Question) -> None:
+    from .test_steady_state import same_in_parts
+
+    same_in_parts(trace, folder, question)
+
+
+@pytest.mark.parametrize(
+    "beyond",
+    [
+        Question(end=10**10),
+        Question(start=-(10**9)),
+        Question(start=0, end=10**12),
+        Question(start=-1, end=10**10, device=1),
+    ],
+)
+def test_a_window_beyond_the_recording_changes_nothing(tmp_path: Path, beyond: Question) -> None:
+    plain = report(two_gpus(), tmp_path, Question(device=beyond.device))
+    found = report(two_gpus(), tmp_path, beyond)
+    assert found.devices == plain.devices
+    assert found.all_window_ns == plain.all_window_ns
+    assert [one.steady for one in found.series] == [one.steady for one in plain.series]
+    assert found.verdicts == plain.verdicts
+    in_parts(two_gpus(), tmp_path, beyond)
+
+
+def test_an_end_beyond_the_recording_leaves_the_start(tmp_path: Path) -> None:
+    cut = report(two_gpus(), tmp_path, Question(start=150 * US, end=10**10))
+    assert [d.window_ns for d in cut.devices] == [400 * US, 445 * US]
+
+
+def test_a_gpu_idle_through_the_whole_window_is_idle_and_not_missing(tmp_path: Path) -> None:
+    """GPU 0 works in [100k, 100k + 50) us, GPU 1 until 100k + 95."""
+    question = Question(start=260 * US, end=290 * US, definitions=True)
+    found = report(two_gpus(), tmp_path, question)
+    first, second = found.devices
+    assert (first.window_ns, first.idle_ns, first.busy_ns) == (30 * US, 30 * US, 0)
+    assert (first.operations, first.gap_count) == (0, 1)
+    assert {name: ns for name, ns in first.causes.items() if ns} == {"tail": 30 * US}
+    assert (second.window_ns, second.idle_ns) == (30 * US, 0)
+    assert (found.all_window_ns, found.all_idle_ns) == (30 * US, 0)
+    assert "empty-window" not in codes(found)
+    in_parts(two_gpus(), tmp_path, question)
+    one = report(two_gpus(), tmp_path, Question(start=260 * US, end=290 * US, device=0))
+    assert [d.idle_ns for d in one.devices] == [30 * US]
+
+
+def test_a_window_in_a_gap_of_all_gpus_is_all_idle(tmp_path: Path) -> None:
+    question = Question(start=296 * US, end=299 * US)
+    found = report(two_gpus(), tmp_path, question)
+    assert [(d.idle_ns, d.window_ns) for d in found.devices] == [(3 * US, 3 * US)] * 2
+    assert (found.all_window_ns, found.all_idle_ns) == (3 * US, 3 * US)
+    in_parts(two_gpus(), tmp_path, question)
+
+
+@pytest.mark.parametrize("window", [(10**9, 2 * 10**9), (-100, -50), (10**9, None), (None, -5)])
+def test_a_window_outside_the_recording_is_empty(
+    tmp_path: Path, window: tuple[int | None, int | None]
+) -> None:
+    found = report(two_gpus(), tmp_path, Question(start=window[0], end=window[1]))
+    assert found.devices == ()
+    assert "empty-window" in codes(found)
