@@ -77,7 +77,9 @@ class OtherDefinitions:
 
     def add(self, found: Clipped, gaps: Int64) -> None:
         """`gaps`: lengths of those that end at these operations, ns."""
-        kernels = found.operations.kind[found.rows] == Kind.KERNEL
+        # Of a graph recorded whole nobody knows which of its time is kernels: it is busy, as ours.
+        kind = found.operations.kind[found.rows]
+        kernels = (kind == Kind.KERNEL) | (kind == Kind.GRAPH)
         self._kernels.add(found.start[kernels], found.end[kernels])
         self._nvidia.add(found)
         long = gaps > 1_000_000

@@ -217,3 +217,26 @@ def test_a_copy_ahead_in_a_loop_that_waits_changes_nothing(tmp_path: Path) -> No
 )
 def test_what_numbers_tell(numbers: list[int], missing: list[int]) -> None:
     assert missing_after(np.array(numbers, np.int64)).tolist() == missing
+
+
+def test_graphs_recorded_whole_count_as_kernels_where_only_kernels_do(tmp_path: Path) -> None:
+    """20 graphs of 900 us, after every other one a kernel of 10."""
+    trace, thread = builder()
+    for k in range(20):
+        at = 1000 * (k + 1)
+        trace.nvtx(at * US, (at + 990) * US, f"Step {k}", thread=thread)
+        call = trace.api(at * US, (at + 10) * US, "cudaGraphLaunch_v10000", thread=thread)
+        trace.graph_trace(
+            (at + 20) * US, (at + 920) * US, correlation=call, process=thread & ~0xFFFFFF
+        )
+        if k % 2 == 0:
+            trace.launch(
+                (at + 930) * US, (at + 935) * US, (at + 940) * US, (at + 950) * US, thread=thread
+            )
+    found = report(trace, tmp_path)
+    rows = {d.name: d for d in found.details(0, Question(definitions=True)).definitions}
+    assert (
+        rows["kernels-only"].idle_ns
+        == rows["harness"].idle_ns
+        == (19_900 - 20 * 900 - 10 * 10) * US
+    )
