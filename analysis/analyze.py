@@ -186,6 +186,7 @@ def _report(
         gaps=tuple(gaps for gaps, _ in totals.rows),
         attributions=tuple(split for _, split in totals.rows),
         steps=steps,
+        processes=counted.processes,
         detailed=totals.details(),
     )
     if report.detailed is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from .idle.census import ProcessCount
 from .idle.definitions import Definition
 from .idle.details import DeviceDetails, StreamFigures, TopGap
 from .idle.figures import DeviceSummary, HostSeries, SeriesSummary, Steady, StepTable
@@ -18,9 +19,9 @@ from .store.opened import Store
 
 _KNOWN = (
     DeviceSummary, Quantiles, SeriesSummary, Steady, StepTable, HostSeries, Verdict, Level,
-    DeviceDetails, TopGap, StreamFigures, Definition,
+    DeviceDetails, TopGap, StreamFigures, Definition, ProcessCount,
 )  # fmt: skip
-_FIGURES = ("devices", "all_window_ns", "all_idle_ns", "series", "host", "verdicts")
+_FIGURES = ("devices", "all_window_ns", "all_idle_ns", "series", "host", "verdicts", "processes")
 
 
 def pack(report: TraceReport, question: Question) -> bytes:

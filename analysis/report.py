@@ -10,6 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from .idle.attribute import Attribution
+from .idle.census import ProcessCount
 from .idle.details import DeviceDetails, device_details
 from .idle.figures import DeviceSummary, HostSeries, SeriesSummary, Steady
 from .idle.gaps import DeviceGaps
@@ -38,6 +39,8 @@ class TraceReport(Struct, frozen=True):
     gaps: tuple[DeviceGaps, ...]
     attributions: tuple[Attribution, ...]
     steps: Steps
+    processes: tuple[ProcessCount, ...] = ()
+    """Who was recorded, whatever the window."""
     kept: Mapping[str, tuple[Any, ...]] | None = None
     """None: the trace is whole. Else its arrays are empty, and this holds the rows of the views
     that need them, by name (see `reports.slim`)."""

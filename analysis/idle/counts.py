@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -18,7 +17,8 @@ from ..store.folder import Array
 from ..store.layout import FAILED, LAUNCHED, REPEATED
 from ..store.opened import Store
 from ..store.whole import Whole
-from .attribute import family
+from .census import ProcessCount, count_processes, unrecorded
+from .proposals import LOOKED_AT, Proposed, proposed_ranges
 from .sizes import Progress, Sizes, quiet
 from .waits import Released, queued_operations, queued_waits, released
 
@@ -34,28 +34,23 @@ KINDS = (
 """Which calls make which operations. One such call may leave no row (of no bytes, or from host to
 host), but hardly all of them."""
 
-LOOKED_AT = 100_000
-"""Ranges whose names are counted to propose a step pattern."""
-_SHOWN = 60
-"""Characters of a proposed pattern."""
-
 
 class Counted(Struct, frozen=True):
     """What the verdicts need to know of all rows of a trace."""
 
     operations: int
     calls: int
-    graphs: int
-    """CUDA graphs recorded whole."""
     missing: int
     """Launches without GPU rows."""
     launches: int
-    ranges: tuple[tuple[str, int], ...]
-    """The commonest families of NVTX ranges, and how many of the first ones are theirs."""
+    ranges: Proposed
+    """Families of ranges that may be the steps."""
     nameless: tuple[str, ...] = ()
     """Which rows refer to names that the export does not hold."""
     unseen: tuple[tuple[str, int], ...] = ()
     """Copies or memsets where the trace holds none, and how many calls asked for them."""
+    processes: tuple[ProcessCount, ...] = ()
+    """Who was recorded; `launches` and `missing` leave out those of whom nothing was."""
 
 
 class Facts(Struct, frozen=True):
@@ -83,15 +78,18 @@ def count_rows(tables: Whole | Store, sizes: Sizes, progress: Progress = quiet) 
     kinds = np.zeros(len(Kind), np.int64)
     for rows in stretches(operations.rows, sizes.operations):
         kinds += np.bincount(operations.one(rows, "kind"), minlength=len(Kind))
-    missing, launches, asked = _missing(tables, sizes, progress)
+    recorded, every, asked = _launches(tables, sizes, progress)
+    processes = count_processes(tables, sizes, every, recorded)
+    # A process of which nothing was recorded is named, and says nothing of the others.
+    launches = int(every.sum()) - sum(one.launches for one in unrecorded(processes))
     looked_at = slice(0, LOOKED_AT)
     counted = Counted(
         operations=operations.rows,
         calls=tables.calls.rows,
         graphs=int(kinds[Kind.GRAPH]),
-        missing=missing,
+        missing=launches - int(recorded.sum()),
         launches=launches,
-        ranges=common_ranges(ranges.one(looked_at, "name"), tables.strings),
+        ranges=proposed_ranges(tables),
         nameless=nameless(
             tables.names,
             operations.one(looked_at, "name"),
@@ -103,6 +101,7 @@ def count_rows(tables: Whole | Store, sizes: Sizes, progress: Progress = quiet) 
             for kind, what, pattern in KINDS
             if asked[pattern] and not kinds[kind]
         ),
+        processes=processes,
     )
     tables.forget()
     return counted
@@ -126,28 +125,11 @@ def _unknown(names: Int64, strings: Strings) -> bool:
     return not known >= set(np.unique(names).tolist())
 
 
-def common_ranges(names: Int64, strings: Strings) -> tuple[tuple[str, int], ...]:
-    """The commonest families of these names (string ids), and their number."""
-    ids, first, count = np.unique(names, return_index=True, return_counts=True)
-    order = np.argsort(first)  # of equally common ones the first goes first
-    ranges: Counter[str] = Counter()
-    for string_id, number in zip(ids[order].tolist(), count[order].tolist(), strict=True):
-        ranges[_wildcard(strings[string_id])] += number
-    return tuple(ranges.most_common(3))
-
-
-def _wildcard(name: str) -> str:
-    """What `--step` takes for this name and its family: a long name is cut at a star."""
-    text = family(name)
-    text = text if len(text) <= _SHOWN else text[: _SHOWN - 1].rstrip("*") + "*"
-    return text.replace("[", "[[]")  # else it would begin a set of characters
-
-
-def _missing(
+def _launches(
     tables: Whole | Store, sizes: Sizes, progress: Progress
-) -> tuple[int, int, dict[re.Pattern[str], int]]:
-    """(launches without GPU rows, launches): kernel and graph launches only; and the number of
-    calls for each of `KINDS`.
+) -> tuple[Int64, Int64, dict[re.Pattern[str], int]]:
+    """(launches that left GPU rows, launches) of each process: kernel and graph launches only; and
+    the number of calls for each of `KINDS`.
 
     Left out: failed calls, launches under stream capture, duplicate API rows, and the launches
     after the last one that was seen to run: their work was still queued when recording ended.
@@ -170,8 +152,7 @@ def _missing(
         every.add(part, launching[part["name"]] & within)
         for pattern, copies in copying.items():
             asked[pattern] += int(np.count_nonzero(copies[part["name"]] & within))
-    launches = int(every.counts().sum())
-    return launches - int(seen.counts().sum()), launches, asked
+    return seen.counts(), every.counts(), asked
 
 
 def _sound(

@@ -12,6 +12,7 @@ from ..store.errors import StoreError
 from ..store.folder import read_checked, write_checked
 from ..store.opened import Store
 from ..store.whole import Whole
+from .census import ProcessCount
 from .counts import Counted, Facts, facts_of
 from .launched import Extent, Launched, Launches, find_launches
 from .owners import StoredSteps, WholeSteps, matching_rows, stored_homes
@@ -27,7 +28,7 @@ def known_facts(store: Store, sizes: Sizes, progress: Progress) -> Facts:
     """What the store has counted, counted now where it has not."""
     path = store.folder / FACTS
     try:
-        found: Facts = decode(read_checked(path), (Facts, Counted))
+        found: Facts = decode(read_checked(path), (Facts, Counted, ProcessCount))
     except StoreError:
         found = facts_of(store, sizes, progress)
         _keep(path, found)

@@ -141,7 +141,9 @@ EXPORT = Table(
     optional=True,
 )
 DIAGNOSTIC = Table(
-    "DIAGNOSTIC_EVENT", (Column("severity"), Column("text", text=True)), optional=True
+    "DIAGNOSTIC_EVENT",
+    (Column("severity"), Column("text", text=True), Column("globalPid", absent=NULL)),
+    optional=True,
 )
 SESSION = Table("TARGET_INFO_SESSION_START_TIME", _columns("utcEpochNs"), optional=True)
 SYSTEM_ENV = Table(

@@ -12,6 +12,8 @@ from .shown import shown_without
 ORIGINS = ("measured", "simulated", "synthetic")
 TORCH_PROFILER = "torch.profiler"
 """`Source.producer` of a Kineto trace."""
+OPERATORS_DOMAIN = 1
+"""The domain that its reader gives to ATen and autograd operators; all else there is annotated."""
 PROFILER_STEP_NAME = re.compile(r"^(ProfilerStep#|Step )\d+$")
 """What `prof.step()` marks there, and the harness's own steps."""
 
@@ -26,6 +28,8 @@ class Diagnostic(Struct, frozen=True):
     severity: int
     text: str
     count: int
+    pids: tuple[int, ...] = ()
+    """Processes of which it was said, where the profiler names them."""
 
     @property
     def doubted(self) -> str | None:
@@ -59,6 +63,8 @@ class Source(Struct, frozen=True):
     """Of the recorded process among several, where the manifest or the environment says."""
     rank_from: str = ""
     """`manifest`, the environment variable, or `distributedInfo` of a torch.profiler trace."""
+    gpus: int = 0
+    """GPUs of the machine, as the trace lists them; 0 where it lists none."""
 
     def __repr__(self) -> str:
         return shown_without(self, "manifest")

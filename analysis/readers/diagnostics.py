@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from ..model.errors import TraceError
-from ..model.schema import DIAGNOSTIC
+from ..model.schema import DIAGNOSTIC, NULL, pid_of
 from ..model.source import ERROR, WARNING, Diagnostic
 from .sqlite.database import Database
 
@@ -40,11 +40,17 @@ def read_diagnostics(database: Database) -> tuple[Diagnostic, ...]:
     except TraceError:
         return ()  # a table of remarks is no reason to refuse the figures
     counts: dict[tuple[int, str], int] = {}
-    for severity, raw in zip(rows["severity"].tolist(), rows["text"], strict=True):
+    pids: dict[tuple[int, str], set[int]] = {}
+    said = zip(rows["severity"].tolist(), rows["text"], rows["globalPid"].tolist(), strict=True)
+    for severity, raw, process in said:
         text = safe(raw)
         if telling(severity, text):
             if len(text) > LONGEST:
                 text = text[: LONGEST - 1] + "…"
             counts[severity, text] = counts.get((severity, text), 0) + 1
+            if process not in (NULL, 0):
+                pids.setdefault((severity, text), set()).add(pid_of(process))
     ordered = sorted(counts.items(), key=lambda item: -item[0][0])
-    return tuple(Diagnostic(severity, text, n) for (severity, text), n in ordered)
+    return tuple(
+        Diagnostic(*key, count, tuple(sorted(pids.get(key, ())))) for key, count in ordered
+    )

@@ -10,7 +10,7 @@ from typing import Any
 from msgspec import Struct
 
 from ..model.launchers import rank_variable
-from ..model.schema import ANALYSIS, EXPORT, NULL, SESSION, SYSTEM_ENV
+from ..model.schema import ANALYSIS, EXPORT, GPU, NULL, SESSION, SYSTEM_ENV
 from ..model.source import ORIGINS, Diagnostic, Source
 from .diagnostics import read_diagnostics
 from .sqlite.database import Database
@@ -29,6 +29,8 @@ class Metadata(Struct, frozen=True):
     rank: int | None = None
     """By the launcher's variable in the recorded environment; the manifest may know better."""
     rank_from: str = ""
+    gpus: int = 0
+    """How many GPUs it lists."""
 
 
 def read_source(database: Database) -> Source:
@@ -47,6 +49,7 @@ def read_metadata(database: Database) -> Metadata:
         int(duration[0]) if len(duration) and duration[0] != NULL else None,
         read_diagnostics(database),
         *_rank_of_environment(database),
+        len(set(database.read(GPU)["id"].tolist())),
     )
 
 
@@ -81,6 +84,7 @@ def source_of(metadata: Metadata, path: Path) -> Source:
         diagnostics=metadata.diagnostics,
         rank=rank,
         rank_from=rank_from,
+        gpus=metadata.gpus,
     )
 
 

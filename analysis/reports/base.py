@@ -22,8 +22,8 @@ Value = str | int | float | None
 
 class Column(Struct, frozen=True):
     """`name` is the machine's, with its unit; `title` a person's; `show` how a person reads it:
-    `text`, `int`, `us`, `ms`, `s` (values in ns), `gb` (bytes, shown in units of 10^9), `percent`
-    (values in 0..1), `ratio` or `number`."""
+    `text`, `int`, `id` (a number without separators), `us`, `ms`, `s` (values in ns), `gb` (bytes,
+    shown in units of 10^9), `percent` (values in 0..1), `ratio` or `number`."""
 
     name: str
     title: str
@@ -136,4 +136,6 @@ def shown(value: Value, show: str) -> str:
         return f"{value:.3f}x"
     if show == "number":
         return f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
+    if show == "id":
+        return str(value)
     return f"{value:,d}" if isinstance(value, int) else f"{value:,.1f}"

@@ -13,6 +13,7 @@ from .base import Report, Reporter, Table, Terminal
 from .tables import by_cause, by_rank, by_stream, definitions, pooled, steps, top_gaps
 from .tables.calibrated import calibration
 from .tables.place import believed
+from .tables.processes import processes
 from .tables.ranks import jobs_of
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ def _trace(report: TraceReport) -> dict[str, Any]:
             _series(report, one, trace.devices[one.device].ordinal, valid) for one in report.series
         ],
         "host_series": [to_builtins(host) for host in report.host],
+        "processes": _rows(processes([report])),
         "unassigned_operations": report.steps.unassigned,
         "ambiguous_operations": report.steps.ambiguous,
         "duplicate_api_rows": trace.duplicate_calls,

@@ -22,6 +22,7 @@ _HIDE_WHEN_EMPTY = frozenset(
     {
         "communication_ns",
         "device_name",
+        "diagnostics",
         "drained_by",
         "mostly_in",
         "step",

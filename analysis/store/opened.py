@@ -54,7 +54,9 @@ class Store:
         self.duplicate_calls: int = head["duplicate_calls"]
         self.ambiguous_devices: bool = head["ambiguous_devices"]
         said = head["metadata"]
-        said["diagnostics"] = tuple(Diagnostic(**one) for one in said["diagnostics"])
+        said["diagnostics"] = tuple(
+            Diagnostic(**one | {"pids": tuple(one["pids"])}) for one in said["diagnostics"]
+        )
         self.source = source_of(Metadata(**said), path)
 
     @cached_property

@@ -60,7 +60,7 @@ class Whole:
         self.ranges = WholeTable(trace.ranges)
         self.synchronizations = trace.synchronizations
         self.names, self.strings = trace.calls.names, trace.strings
-        self.processes = trace.processes
+        self.processes, self.threads, self.source = trace.processes, trace.threads, trace.source
 
     def forget(self) -> None:
         """There is nothing that could be read again."""

@@ -62,6 +62,20 @@ LAUNCHES_WITHOUT_GPU_ROWS = _code(
     "the figures are invalid. Record a shorter window; if it stays, the profiler's CUPTI and "
     "the driver do not match.",
 )
+PROCESS_NOT_RECORDED = _code(
+    "process-not-recorded",
+    "A process launched work, and none of it was recorded, while that of others was.",
+    "The figures are those of the others; where the machine has one GPU alone, they are invalid. "
+    "Profilers follow a process from its start: a worker that was forked by a process that had "
+    "begun already is missed. Start workers by spawn, or record with "
+    "`--trace-fork-before-exec=true`; torch.profiler has to be started in each process.",
+)
+STEPS_ELSEWHERE = _code(
+    "steps-elsewhere",
+    "The steps are ranges of one process, and another launches all the work.",
+    "A server and its workers are such. Choose ranges of the process that launches, or mark the "
+    "steps there.",
+)
 OPERATIONS_MISSING = _code(
     "operations-missing",
     "Copies (or memsets) were called, ten times or more, and the trace holds none.",

@@ -12,7 +12,9 @@ from ..model.trace import Trace
 from ..model.verdict import Level, Verdict
 from ..store.opened import Store
 from . import codes
+from .census import judge_census, steps_elsewhere
 from .recorder import judge_recorder
+from .remedies import Remedies, remedies
 from .step_numbers import judge_numbers, judge_unclosed
 from .unusable import of_host, of_operations, unusable_rows
 
@@ -36,14 +38,15 @@ def judge(
     """Every verdict that applies; none means that all figures are ok."""
     found = [
         *_activity(trace, counted, steps, working=bool(devices)),
-        *_completeness(counted),
+        *_completeness(counted, remedies(trace.source)),
+        *judge_census(trace, counted),
         *_rows(trace, counted),
         *_identity(trace),
         *_names(counted.nameless),
         *_graph(counted.graphs),
         *judge_recorder(trace, devices, counted, steps),
-        *_launches(devices),
-        *_steps(steps, series, {one.device.index: one.device.ordinal for one in devices}),
+        *_launches(devices, remedies(trace.source)),
+        *_steps(steps, series, counted, {one.device.index: one.device.ordinal for one in devices}),
     ]
     return tuple(found)
 
@@ -52,6 +55,7 @@ def _activity(
     trace: Trace | Store, counted: Counted, steps: Steps, *, working: bool
 ) -> list[Verdict]:
     found = []
+    mend = remedies(trace.source)
     if not working:
         unusable = trace.dropped.total
         code, what = codes.HOST_ONLY, "the trace holds no GPU operations"
@@ -65,12 +69,11 @@ def _activity(
             code = codes.GPU_ROWS_MISSING
             what = f"{counted.calls} CUDA calls were recorded but not one GPU operation"
         remedy = {
-            codes.HOST_ONLY: "record with --trace=cuda on a machine with a GPU",
+            codes.HOST_ONLY: mend.record_gpu,
             codes.EMPTY_WINDOW: "widen --start/--end or --steps",
             codes.GPU_ROWS_UNUSABLE: "record again, and see `harness doctor` for the profiler's "
             "CUPTI against the driver",
-            codes.GPU_ROWS_MISSING: "the GPU side of the trace failed (CUPTI against driver): see "
-            "`harness doctor`",
+            codes.GPU_ROWS_MISSING: mend.gpu_side,
         }[code]
         if code == codes.HOST_ONLY and steps.series:
             remedy += "; host step times follow"
@@ -78,24 +81,23 @@ def _activity(
     if not steps.series:
         common = ", ".join(f"'{name}' ({n})" for name, n in counted.ranges)
         unusable = trace.ranges_dropped.total
-        reason = "no NVTX range matches the step pattern"
+        reason = f"no {mend.range_name} matches the step pattern"
         if common:
             remedy = f"choose one with --step; most common here: {common}"
         elif unusable:
-            reason = f"none of the trace's {unusable} NVTX ranges can be used: "
+            reason = f"none of the trace's {unusable} {mend.range_name}s can be used: "
             reason += of_host(trace.ranges_dropped)
             remedy = "record again, or try --infer-steps"
         else:
-            reason = "the trace holds no NVTX ranges"
-            remedy = (
-                "annotate the steps and record with --trace=nvtx (nvtx >= 0.2.12 records nothing "
-                "under nsys before 2024: use nvtx<0.2.12), or try --infer-steps"
-            )
+            any_range = any(one.ranges for one in counted.processes)
+            of_libraries = " but those of operators and libraries" if any_range else ""
+            reason = f"the trace holds no {mend.range_name}s{of_libraries}"
+            remedy = mend.mark_steps
         found.append(Verdict("steps", Level.INVALID, codes.DEVICE_ONLY, reason, remedy))
     return found
 
 
-def _completeness(counted: Counted) -> list[Verdict]:
+def _completeness(counted: Counted, remedy: Remedies) -> list[Verdict]:
     found = []
     missing, launches = counted.missing, counted.launches
     if missing:
@@ -108,7 +110,7 @@ def _completeness(counted: Counted) -> list[Verdict]:
                 codes.LAUNCHES_WITHOUT_GPU_ROWS,
                 f"{missing} of {launches} launches ({share:.2%}) left no GPU operation: busy time "
                 "is missing, and shows as idle",
-                "record again; if it stays, the profiler's CUPTI and the driver do not match",
+                remedy.lost_rows,
             )
         )
     for what, calls in counted.unseen:
@@ -181,7 +183,7 @@ def _graph(graphs: int) -> list[Verdict]:
     ]
 
 
-def _launches(devices: Sequence[DeviceTotals]) -> list[Verdict]:
+def _launches(devices: Sequence[DeviceTotals], remedy: Remedies) -> list[Verdict]:
     idle = sum(one.idle for one in devices)
     if not idle:
         return []
@@ -196,7 +198,7 @@ def _launches(devices: Sequence[DeviceTotals]) -> list[Verdict]:
                 codes.LAUNCHES_UNKNOWN,
                 f"{unknown / idle:.0%} of the idle time precedes operations whose launch was not "
                 "recorded",
-                "trace the CUDA API too, and start recording before the work is launched",
+                remedy.record_calls,
             )
         )
     skewed = sum(one.skewed for one in devices)
@@ -217,14 +219,18 @@ def _launches(devices: Sequence[DeviceTotals]) -> list[Verdict]:
 
 
 def _steps(
-    steps: Steps, series: tuple[SeriesSummary, ...], ordinals: dict[int, int]
+    steps: Steps,
+    series: tuple[SeriesSummary, ...],
+    counted: Counted,
+    ordinals: dict[int, int],
 ) -> list[Verdict]:
     """`ordinals`: of the devices looked at, by their index."""
     found = []
     if steps.series and ordinals and not series:
         count = sum(map(len, steps.series))
         found.append(
-            Verdict(
+            steps_elsewhere(counted, steps)
+            or Verdict(
                 "steps",
                 Level.INVALID,
                 codes.DEAD_STEPS,

@@ -16,6 +16,7 @@ from ..model.trace import Trace
 from ..model.verdict import Level, Verdict
 from ..store.opened import Store
 from . import codes
+from .remedies import remedies
 
 OVERHEAD_SHARE = 0.05
 
@@ -93,7 +94,7 @@ def _overhead(trace: Trace | Store, devices: Sequence[DeviceTotals]) -> list[Ver
             Level.DEGRADED,
             codes.PROFILER_OVERHEAD,
             f"the profiler worked {spent / 1e6:.3f} ms inside the window ({share:.1%} of it)",
-            "shorten the captured window, or trace less (--trace=cuda,nvtx)",
+            remedies(trace.source).lighter,
         )
     ]
 

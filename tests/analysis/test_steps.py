@@ -8,7 +8,7 @@ import pytest
 
 from harness.analysis.exports.frames import steps_frame
 from harness.analysis.idle.assign import find_steps
-from harness.analysis.idle.counts import common_ranges
+from harness.analysis.idle.proposals import common_ranges
 from harness.analysis.model.errors import TraceError
 from harness.analysis.model.trace import Trace
 from harness.analysis.question import Question, StepPattern

@@ -78,9 +78,9 @@ def test_a_process_whose_gpu_rows_are_all_lost_is_not_overlooked(tmp_path: Path)
     for k in range(100):
         trace.api(k * 100, k * 100 + 10, "cudaLaunchKernel_v7000", thread=other)
     found = report(trace, tmp_path)
-    verdict = next(v for v in found.verdicts if v.code == "launches-without-gpu-rows")
-    assert "100 of 500 launches" in verdict.reason
-    assert verdict.level is Level.INVALID
+    verdict = next(v for v in found.verdicts if v.code == "process-not-recorded")
+    assert verdict.reason.startswith("none of the 100 launches of process 200 left")
+    assert verdict.level is Level.INVALID  # there is one GPU alone
 
 
 def test_captured_failed_and_queued_launches_are_not_missing(tmp_path: Path) -> None:
@@ -239,8 +239,11 @@ def test_steps_without_any_work_that_is_looked_at(tmp_path: Path) -> None:
                      thread=thread)  # fmt: skip
         trace.nvtx(k * 100 * US, (k * 100 + 60) * US, f"Step {k}", thread=other)
     (verdict,) = report(trace, tmp_path).verdicts
-    assert (verdict.code, verdict.level) == ("dead-steps", Level.INVALID)
-    assert verdict.reason == "none of 12 steps launched GPU work that is looked at"
+    assert (verdict.code, verdict.level) == ("steps-elsewhere", Level.INVALID)
+    assert verdict.reason == (
+        "the steps are ranges of process 200, which launched nothing; process 100 launched 12 "
+        "operations"
+    )
 
 
 def test_a_verdict_names_its_series_where_there_are_several(tmp_path: Path) -> None:

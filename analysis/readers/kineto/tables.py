@@ -18,7 +18,7 @@ from ...model import schema
 from ...model.intervals import Int64
 from ...model.nesting import innermost
 from ...model.schema import NULL
-from ...model.source import PROFILER_STEP_NAME, TORCH_PROFILER
+from ...model.source import OPERATORS_DOMAIN, PROFILER_STEP_NAME, TORCH_PROFILER
 from ...model.trace import Trace
 from ..errors import NotATrace
 from ..join import read_tables
@@ -26,7 +26,6 @@ from ..sqlite.database import Columns, Database
 from .rows import WILD, Rows, Table
 from .stream import EventStream
 
-_OPERATORS_DOMAIN = 1
 _VM = 1 << 48
 _ID_LIMIT = 1 << 24
 
@@ -195,7 +194,7 @@ class _Tables(Database):
             for name in ("start", "end", "thread", "name")
         }
         domain = np.zeros(len(columns["start"]), np.int64)
-        domain[len(notes) :] = _OPERATORS_DOMAIN
+        domain[len(notes) :] = OPERATORS_DOMAIN
         push_pop = np.full(len(domain), 59, np.int64)
         return {
             "start": self._time(columns["start"]),

@@ -110,8 +110,8 @@ def host_steps(report: Report) -> Table:
         "Step times on the host (where no GPU figure can be given)",
         (
             *OF_TRACE,
-            Column("pid", "pid", "int"),
-            Column("tid", "tid", "int"),
+            Column("pid", "pid", "id"),
+            Column("tid", "tid", "id"),
             Column("pattern", "pattern"),
             Column("steps", "steps", "int"),
             Column("host_period_p50_ns", "period p50 µs", "us"),
@@ -136,7 +136,7 @@ def by_stream(report: Report) -> Table:
         "Each stream on its own (a stream's idle time is not the device's)",
         (
             *OF_DEVICE,
-            Column("pid", "pid", "int"),
+            Column("pid", "pid", "id"),
             Column("stream", "stream", "int"),
             Column("operations", "ops", "int"),
             Column("extent_ns", "extent ms", "ms"),

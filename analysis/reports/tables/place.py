@@ -13,8 +13,8 @@ OF_TRACE = (Column("strategy", "strategy"), Column("trace", "trace"))
 OF_DEVICE = (*OF_TRACE, Column("device", "GPU", "int"))
 WHERE = (
     *OF_DEVICE,
-    Column("pid", "pid", "int"),
-    Column("tid", "tid", "int"),
+    Column("pid", "pid", "id"),
+    Column("tid", "tid", "id"),
     Column("pattern", "pattern"),
 )
 

@@ -81,7 +81,7 @@ def by_rank(report: Report) -> Table:
             Column("rank", "rank", "int"),
             Column("rank_from", "rank from"),
             Column("device", "GPU", "int"),
-            Column("pid", "pid", "int"),
+            Column("pid", "pid", "id"),
             Column("steps", "steps", "int"),
             Column("collectives", "collectives", "int"),
             Column("period_ns", "step µs", "us"),

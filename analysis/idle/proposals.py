@@ -1,0 +1,74 @@
+"""Which ranges to propose as steps: the user's own, never those of operators and libraries."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+import numpy as np
+
+from ..model.arrays import Bool, Code
+from ..model.intervals import Int64
+from ..model.source import OPERATORS_DOMAIN, TORCH_PROFILER
+from ..model.trace import Strings
+from ..store.opened import Store
+from ..store.whole import Whole
+from .attribute import family
+
+Proposed = tuple[tuple[str, int], ...]
+"""Families of ranges as `--step` takes them, and how many ranges are theirs."""
+
+LOOKED_AT = 100_000
+"""Ranges whose names are counted to propose a step pattern."""
+MOST = 3
+_SHOWN = 60
+"""Characters of a proposed pattern."""
+
+_LIBRARY = re.compile(
+    r"(aten|autograd|c10d?|torch|torchvision|prim|quantized|inductor|triton|fbgemm|xformers|_?C\w*"
+    r"|cub|thrust|cudf|raft|nvjpeg)::|cu(dnn|blas|fft|sparse|solver)[A-Z_]|nccl[A-Z:]|MPI_"
+)
+"""What operators and libraries call their ranges."""
+_FRAMEWORK = re.compile(
+    r"(Optimizer\.|enumerate\(DataLoader\)|DistributedDataParallel|FSDP|FullyShardedDataParallel"
+    r"|DataParallel|record_param_comms|## |Torch-Compiled Region|TorchDynamo|CompiledFunction"
+    r"|PyTorch Profiler|ProfilerStep$)"
+)
+"""What PyTorch itself marks in every program: proposed after the user's own."""
+
+
+def proposed_ranges(
+    tables: Whole | Store, threads: Bool | None = None, most: int = MOST
+) -> Proposed:
+    """The commonest families among the first ranges of a trace, of some of its threads if given
+    (shape (threads,))."""
+    ranges, first = tables.ranges, slice(0, LOOKED_AT)
+    names = ranges.one(first, "name")
+    if tables.source.producer == TORCH_PROFILER:
+        mine = ranges.one(first, "domain") != OPERATORS_DOMAIN
+    else:
+        mine = np.ones(len(names), np.bool_)
+    if threads is not None:
+        owner: Code = ranges.one(first, "thread")
+        mine &= (owner >= 0) & threads[owner]
+    return common_ranges(names[mine], tables.strings, most)
+
+
+def common_ranges(names: Int64, strings: Strings, most: int = MOST) -> Proposed:
+    """The commonest families of these names (string ids), and their number."""
+    ids, first, count = np.unique(names, return_index=True, return_counts=True)
+    order = np.argsort(first)  # of equally common ones the first goes first
+    own: Counter[str] = Counter()
+    frameworks: Counter[str] = Counter()
+    for string_id, number in zip(ids[order].tolist(), count[order].tolist(), strict=True):
+        name = strings[string_id]
+        if not _LIBRARY.match(name):
+            (frameworks if _FRAMEWORK.match(name) else own)[_wildcard(name)] += number
+    return (*own.most_common(most), *frameworks.most_common(most))[:most]
+
+
+def _wildcard(name: str) -> str:
+    """What `--step` takes for this name and its family: a long name is cut at a star."""
+    text = family(name)
+    text = text if len(text) <= _SHOWN else text[: _SHOWN - 1].rstrip("*") + "*"
+    return text.replace("[", "[[]")  # else it would begin a set of characters

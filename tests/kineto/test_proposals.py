@@ -1,0 +1,63 @@
+"""Proposed as steps are the user's ranges, never operators, however many there are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from harness.analysis.analyze import analyze
+from harness.analysis.model.verdict import Verdict
+
+from .kineto_json import Event, event, kineto_2_11, launch
+
+US = 1000
+
+
+def loop(annotation: str | None, *, framework: tuple[str, ...] = ()) -> list[Event]:
+    """14 steps of 100 us, with seven operators each on the autograd thread."""
+    made: list[Event] = []
+    for k in range(14):
+        at = k * 100 * US
+        if annotation:
+            made.append(event("user_annotation", annotation, at, at + 99 * US, 100, 100))
+        made += [
+            event("user_annotation", name, at + 80 * US, at + 90 * US, 100, 100)
+            for name in framework
+        ]
+        for j in range(7):
+            name = "autograd::engine::evaluate_function: AddmmBackward0" if j < 3 else "aten::relu"
+            made.append(event("cpu_op", name, at + j * 5 * US, at + (j * 5 + 2) * US, 100, 200))
+        call, gpu = (at + 10 * US, at + 15 * US), (at + 20 * US, at + 80 * US)
+        made += launch("gemm", call, gpu, k + 1)
+    return made
+
+
+def said(folder: Path, events: list[Event]) -> Verdict:
+    path = folder / "t.json"
+    path.write_bytes(kineto_2_11(events))
+    return next(v for v in analyze(path).verdicts if v.code == "device-only")
+
+
+def test_operators_are_not_proposed(tmp_path: Path) -> None:
+    verdict = said(tmp_path, loop("train_step"))
+    assert verdict.remedy == "choose one with --step; most common here: 'train_step' (14)"
+
+
+def test_what_pytorch_marks_itself_comes_after_the_users_own(tmp_path: Path) -> None:
+    twice = ("Optimizer.step#SGD.step", "Optimizer.zero_grad#SGD.zero_grad")
+    verdict = said(tmp_path, loop("train_step", framework=twice * 2))
+    assert verdict.remedy == (
+        "choose one with --step; most common here: 'train_step' (14), 'Optimizer.step#SGD.step' "
+        "(28), 'Optimizer.zero_grad#SGD.zero_grad' (28)"
+    )
+
+
+def test_where_there_are_operators_alone_the_user_is_told_how_to_mark_steps(
+    tmp_path: Path,
+) -> None:
+    verdict = said(tmp_path, loop(None))
+    assert verdict.reason == (
+        "the trace holds no annotated ranges but those of operators and libraries"
+    )
+    assert "prof.step()" in verdict.remedy
+    assert "record_function" in verdict.remedy
+    assert "nvtx" not in verdict.remedy
