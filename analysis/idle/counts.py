@@ -40,6 +40,8 @@ class Counted(Struct, frozen=True):
 
     operations: int
     calls: int
+    graphs: int
+    """CUDA graphs recorded whole."""
     missing: int
     """Launches without GPU rows."""
     launches: int
@@ -81,13 +83,15 @@ def count_rows(tables: Whole | Store, sizes: Sizes, progress: Progress = quiet) 
     recorded, every, asked = _launches(tables, sizes, progress)
     processes = count_processes(tables, sizes, every, recorded)
     # A process of which nothing was recorded is named, and says nothing of the others.
+    dropped = tables.dropped
     launches = int(every.sum()) - sum(one.launches for one in unrecorded(processes))
     looked_at = slice(0, LOOKED_AT)
     counted = Counted(
         operations=operations.rows,
         calls=tables.calls.rows,
         graphs=int(kinds[Kind.GRAPH]),
-        missing=launches - int(recorded.sum()),
+        # Rows without a time or a length are launches that left one.
+        missing=max(0, launches - int(recorded.sum()) - dropped.empty - dropped.null),
         launches=launches,
         ranges=proposed_ranges(tables),
         nameless=nameless(

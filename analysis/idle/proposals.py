@@ -21,6 +21,8 @@ Proposed = tuple[tuple[str, int], ...]
 LOOKED_AT = 100_000
 """Ranges whose names are counted to propose a step pattern."""
 MOST = 3
+LONGEST = 4096
+"""Characters of a name that are looked at."""
 _SHOWN = 60
 """Characters of a proposed pattern."""
 
@@ -29,6 +31,8 @@ _LIBRARY = re.compile(
     r"|cub|thrust|cudf|raft|nvjpeg)::|cu(dnn|blas|fft|sparse|solver)[A-Z_]|nccl[A-Z:]|MPI_"
 )
 """What operators and libraries call their ranges."""
+_RECORDED_OPERATOR = re.compile(r", (op_id|seq) = \d")
+"""What `emit_nvtx` adds to the name of an operator."""
 _FRAMEWORK = re.compile(
     r"(Optimizer\.|enumerate\(DataLoader\)|DistributedDataParallel|FSDP|FullyShardedDataParallel"
     r"|DataParallel|record_param_comms|## |Torch-Compiled Region|TorchDynamo|CompiledFunction"
@@ -62,7 +66,7 @@ def common_ranges(names: Int64, strings: Strings, most: int = MOST) -> Proposed:
     frameworks: Counter[str] = Counter()
     for string_id, number in zip(ids[order].tolist(), count[order].tolist(), strict=True):
         name = strings[string_id]
-        if not _LIBRARY.match(name):
+        if not _LIBRARY.match(name) and not _RECORDED_OPERATOR.search(name[:LONGEST]):
             (frameworks if _FRAMEWORK.match(name) else own)[_wildcard(name)] += number
     return (*own.most_common(most), *frameworks.most_common(most))[:most]
 

@@ -113,8 +113,8 @@ class NotAPlainTable(TraceError):
 class InvalidJson(TraceError):
     """The JSON of a torch.profiler trace breaks off or is not valid.
 
-    The place is shown. PyTorch does not escape a `"` in the names of `record_function`, which
-    makes JSON that nothing can read.
+    The place is shown. PyTorch does not escape names; quotes, backslashes and control characters
+    in them are mended, but what is left here cannot be.
     """
 
     code = "invalid-json"

@@ -61,6 +61,7 @@ class Whole:
         self.synchronizations = trace.synchronizations
         self.names, self.strings = trace.calls.names, trace.strings
         self.processes, self.threads, self.source = trace.processes, trace.threads, trace.source
+        self.dropped = trace.dropped
 
     def forget(self) -> None:
         """There is nothing that could be read again."""

@@ -15,7 +15,6 @@ import pytest
 
 from harness.analysis.analyze import analyze
 from harness.analysis.idle.assign import find_steps
-from harness.analysis.model.errors import TraceError
 from harness.analysis.model.schema import SyncType
 from harness.analysis.readers.open import open_trace
 
@@ -184,9 +183,9 @@ def test_recorded_here_and_now(recorded: Path, ending: str, stack: str) -> None:
 
 
 def test_a_quote_that_pytorch_does_not_escape(recorded: Path) -> None:
-    """PyTorch writes names as they are: with a quote in one, its JSON is none."""
+    """PyTorch writes names as they are: with a quote in one, its JSON is none, and is read."""
     path = recorded / "quote.json"
     with pytest.raises(ValueError, match="delimiter"):
         json.loads(path.read_bytes())
-    with pytest.raises(TraceError, match=r'is not valid JSON.*near .*Forward "fast'):
-        open_trace(path)
+    trace = open_trace(path)
+    assert 'Forward "fast"' in trace.strings.values.values()

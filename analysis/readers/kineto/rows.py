@@ -6,7 +6,7 @@ Event shapes follow Kineto's own writers for CUDA (CUPTI) and ROCm (roctracer, r
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from decimal import Decimal, DecimalException
 
 import msgspec
@@ -14,6 +14,7 @@ import numpy as np
 
 from ...model.intervals import Int64
 from ...model.schema import NULL, SyncType
+from .merged import rank_of
 from .stream import NO_JSON, Args, Event
 
 WILD = 2**62
@@ -91,7 +92,7 @@ class Table:
         return np.concatenate([piece[at] for piece in self._pieces])
 
 
-_GPU = ("start", "end", "device", "stream", "correlation")
+_GPU = ("start", "end", "device", "stream", "correlation", "rank")
 
 
 class Rows:
@@ -116,6 +117,8 @@ class Rows:
         """Start of recording, where the file has it; WILD otherwise."""
         self.last = NULL
         self._reach: dict[tuple[object, object], tuple[int, int]] = {}
+        self.ranks: dict[str, int] = {"": 0}
+        """What a merger of several ranks' files put before the processes, by its code."""
         self._unreadable: dict[bytes, int] = {}
         self._tables = (
             self.kernels, self.copies, self.sets, self.syncs,
@@ -132,6 +135,11 @@ class Rows:
             "overhead": self._overhead,
             "Trace": self._span,
         }
+
+    @property
+    def needed(self) -> Container[str]:
+        """The categories of events that are kept."""
+        return self._handlers.keys()
 
     def take(self, events: Iterable[Event]) -> None:
         """Keep what matters of one piece of the file."""
@@ -155,16 +163,20 @@ class Rows:
             return start, NULL
         return start, min(start + duration, WILD)
 
-    def _place(self, event: Event) -> tuple[int, int, int]:
-        """Device, stream and correlation id; the event's own track where `args` do not say."""
-        args = event.args
+    def _place(self, event: Event) -> tuple[int, int, int, int]:
+        """Device, stream, correlation id and rank; its own track where `args` do not say."""
+        args, pid, rank = event.args, event.pid, 0
+        if isinstance(pid, str):
+            text, pid = rank_of(pid)
+            rank = self.ranks.setdefault(text, len(self.ranks))
         if args is None:
-            return self._plain(event.pid), self._plain(event.tid), NULL
+            return self._plain(pid), self._plain(event.tid), NULL, rank
         device, stream = bytes(args.device), bytes(args.stream)
         return (
-            self._integer(device) if device else self._plain(event.pid),
+            self._integer(device) if device else self._plain(pid),
             self._integer(stream) if stream else self._plain(event.tid),
             self._correlation(args),
+            rank,
         )
 
     def _correlation(self, args: Args) -> int:

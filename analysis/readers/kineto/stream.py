@@ -8,11 +8,12 @@ compared by benchmarks/kineto_parsers.py this one is the fastest that reads ever
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import math
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ import numpy as np
 from ...model.errors import CannotRead, TraceError
 from ..errors import ExpandsTooFar, InvalidJson, ManifestGiven, NotATrace, TraceDamaged, Truncated
 from ..formats import BOM, GZIP
+from .repair import quoted, repaired
 
 _BLOCK = 1 << 20
 _LARGEST = 256 << 20
@@ -38,8 +40,7 @@ _RETURNED = 8
 _EVENTS = re.compile(rb'"traceEvents"\s*:\s*\[')
 _BOUNDARY = b"\n  },\n  {"
 """Between two events as every Kineto writes them; other layouts are scanned for braces."""
-_BARE = re.compile(rb'(":\s*)-?(?:inf|nan|Infinity|NaN)(?=\s*[,}\]])')
-"""What older Kineto wrote for an occupancy that it could not compute; no JSON."""
+_CATEGORY = re.compile(rb'"cat"\s*:\s*"(\w*)"')
 
 _PLACE = re.compile(r"\(byte (\d+)\)")
 
@@ -84,11 +85,15 @@ _decode_events = msgspec.json.Decoder(list[Event]).decode
 class EventStream:
     """Iterate over it for lists of events; `metadata` is complete when it is exhausted.
 
+    `needed`: the categories of events without which there would be other figures. An event of
+    another category that is no JSON is left out; names that Kineto did not escape are mended.
+
     Raises TraceError, one line, from the iteration: no JSON, no traceEvents, cut short, damaged.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, needed: Container[str] = ()) -> None:
         self.path = path
+        self._needed = needed
         self.metadata: dict[str, Any] = {}
         """What stands beside `traceEvents` at the top of the file."""
         self.count = 0
@@ -147,7 +152,7 @@ class EventStream:
                     continue
                 tried.add(match.start())
                 try:
-                    found = msgspec.json.decode(head[: match.end()] + b"]}")
+                    found = _object(head[: match.end()] + b"]}")
                 except NO_JSON:
                     continue  # a member of something else that has this name
                 self.metadata = {key: found[key] for key in found if key != "traceEvents"}
@@ -172,7 +177,7 @@ class EventStream:
         while True:
             if not self._ended and len(self._rest) < 2 * _BLOCK:
                 self._rest += self._more(self._rest)
-            if self._known_layout and not self._ended:
+            if self._known_layout:
                 at = self._rest.rfind(_BOUNDARY)
                 if at >= 0:
                     return at + 4
@@ -210,16 +215,33 @@ class EventStream:
         try:
             return _decode_events(wrapped)
         except NO_JSON:
-            text = _BARE.sub(rb"\1null", wrapped.decode("utf-8", "replace").encode())
+            text = repaired(wrapped)
         try:
             return _decode_events(text)
         except NO_JSON as error:
+            with contextlib.suppress(*NO_JSON):
+                return _decode_events(quoted(text))
+            if self._known_layout:
+                return self._one_by_one(piece)
             place = _PLACE.search(str(error))
-            if self._known_layout or not place:
+            if not place:
                 raise
             at = int(place.group(1))
             near = text[max(at - 40, 0) : at + 20].decode("utf-8", "replace")
             raise self._malformed(f"{error}, near {' '.join(near.split())}") from error
+
+    def _one_by_one(self, piece: bytes) -> list[Event]:
+        """Events of a piece without those that are no JSON, of which no figure may need one."""
+        events: list[Event] = []
+        for one in piece.split(_BOUNDARY):
+            whole = b"[{" + one.strip().removeprefix(b"{").removesuffix(b"\n  }") + b"}]"
+            try:
+                events += _decode_events(quoted(repaired(whole)))
+            except NO_JSON:
+                category = _CATEGORY.search(one)
+                if category is None or category[1].decode() in self._needed:
+                    raise
+        return events
 
     def _tail(self, tail: bytes, bare_array: bool) -> None:
         while not self._ended and len(tail) <= _LARGEST:
@@ -229,7 +251,7 @@ class EventStream:
                 raise self._malformed("something stands after the closing bracket")
             return
         try:
-            found = msgspec.json.decode(b'{"":0' + _BARE.sub(rb"\1null", tail))
+            found = _object(b'{"":0' + tail)
         except NO_JSON as error:
             raise self._malformed(error) from error
         if "traceEvents" in found:
@@ -238,6 +260,18 @@ class EventStream:
 
     def _malformed(self, why: object) -> TraceError:
         return InvalidJson(f"{self.path} is not valid JSON: {why} (after {self.count} events)")
+
+
+def _object(text: bytes) -> Any:
+    """What JSON decodes to, mended where it has to be. Raises what `NO_JSON` holds."""
+    try:
+        return msgspec.json.decode(text)
+    except NO_JSON:
+        mended = repaired(text)
+    try:
+        return msgspec.json.decode(mended)
+    except NO_JSON:
+        return msgspec.json.decode(quoted(mended))
 
 
 def _blocks(path: Path) -> Iterator[bytes]:

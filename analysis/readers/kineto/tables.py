@@ -8,6 +8,8 @@ ROCm traces differ in the names of the API calls alone. Time 0 is the start of t
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,11 +25,14 @@ from ...model.trace import Trace
 from ..errors import NotATrace
 from ..join import read_tables
 from ..sqlite.database import Columns, Database
+from .merged import callers_of, plain_pids, rank_of
 from .rows import WILD, Rows, Table
 from .stream import EventStream
 
 _VM = 1 << 48
 _ID_LIMIT = 1 << 24
+_FAR_NS = 10**9
+"""Time before all other rows, beyond their own length, in which 0 is taken for no time."""
 
 
 def read_kineto(path: Path) -> Trace:
@@ -36,8 +41,8 @@ def read_kineto(path: Path) -> Trace:
     Memory: the columns that are kept (about 60 bytes a GPU operation or API call, 30 an
     annotation or outermost operator) and a few MiB, whatever the size of the JSON.
     """
-    stream = EventStream(path)
     rows = Rows()
+    stream = EventStream(path, rows.needed)
     for events in stream:
         rows.take(events)
     kept = (rows.kernels, rows.copies, rows.sets, rows.calls, rows.annotations, rows.operators)
@@ -50,7 +55,8 @@ def read_kineto(path: Path) -> Trace:
         )
     tables = _Tables(path, rows, stream.metadata)
     trace = read_tables(tables)
-    rank = _rank(stream.metadata)
+    # A merged file has the head of one of its ranks.
+    rank = _rank(stream.metadata) if len(rows.ranks) < 3 else ""
     label = trace.source.label
     if rank and not trace.source.manifest.get("label"):
         label = f"{label} ({rank})"
@@ -69,7 +75,7 @@ class _Tables(Database):
         self.path, self.shown = _manifest_place(path), path
         self.layout = {}
         self._rows = rows
-        self._zero = _zero(rows)
+        self._zero, self._no_zero = _clock(rows)
         self._threads = _global_ids(rows)
         self._metadata = metadata
         self._stem = path.name.removesuffix(".gz").removesuffix(".json").removesuffix(".pt.trace")
@@ -134,9 +140,14 @@ class _Tables(Database):
                 "nameId": np.array([rows.names.ids[name] for _, name in known], np.int64),
             }
         if table is schema.GPU:
-            gpus = _gpus(self._metadata)
-            ids = np.array([number for number, _ in gpus], np.int64)
-            return {"id": ids, "cuDevice": ids, "name": [name for _, name in gpus]}
+            names = _gpus(self._metadata)
+            own = {gpu: names.get(ordinal, "") for gpu, ordinal, _ in self._gpus_of_ranks}
+            described = names | own
+            ids = np.array(list(described), np.int64)
+            return {"id": ids, "cuDevice": ids, "name": list(described.values())}
+        if table is schema.CUDA_DEVICE:
+            gpu, ordinal, pid = np.array(self._gpus_of_ranks, np.int64).reshape(-1, 3).T
+            return {"gpuId": gpu, "cudaId": ordinal, "pid": pid}
         if table is schema.EXPORT:
             meta = {
                 "EXPORT_PRODUCT_NAME": TORCH_PROFILER,
@@ -153,24 +164,25 @@ class _Tables(Database):
             return {"duration": np.array([self._rows.last - self._zero], np.int64)}
         return {}
 
-    def _time(self, column: Int64) -> Int64:
-        return np.where(column == NULL, NULL, column - self._zero)
+    def _times(self, start: Int64, end: Int64) -> Columns:
+        """On the trace's clock; NULL where there is none."""
+        none = (start == NULL) | ((start == 0) & self._no_zero)
+        start = np.where(none, NULL, start - self._zero)
+        return {"start": start, "end": np.where(none | (end == NULL), NULL, end - self._zero)}
 
     def _gpu(self, table: Table) -> Columns:
         correlation = table["correlation"]
         return {
-            "start": self._time(table["start"]),
-            "end": self._time(table["end"]),
+            **self._times(table["start"], table["end"]),
             "deviceId": table["device"],
             "streamId": table["stream"],
             "correlationId": correlation,
-            "globalPid": self._process_of(correlation),
+            "globalPid": self._process_of(correlation, table["rank"]),
         }
 
     def _host(self, table: Table) -> Columns:
         return {
-            "start": self._time(table["start"]),
-            "end": self._time(table["end"]),
+            **self._times(table["start"], table["end"]),
             "globalTid": self._threads[table["thread"]],
         }
 
@@ -181,8 +193,7 @@ class _Tables(Database):
         tids = np.full(len(named), NULL, np.int64)
         tids[named] = self._threads[table["thread"][named]]
         return {
-            "start": self._time(table["start"]),
-            "end": self._time(table["end"]),
+            **self._times(table["start"], table["end"]),
             "globalTid": tids,
         }
 
@@ -197,8 +208,7 @@ class _Tables(Database):
         domain[len(notes) :] = OPERATORS_DOMAIN
         push_pop = np.full(len(domain), 59, np.int64)
         return {
-            "start": self._time(columns["start"]),
-            "end": self._time(columns["end"]),
+            **self._times(columns["start"], columns["end"]),
             "globalTid": self._threads[columns["thread"]],
             "textId": columns["name"],
             "domainId": domain,
@@ -206,58 +216,83 @@ class _Tables(Database):
             "text": [""] * len(domain),
         }
 
-    def _process_of(self, correlation: Int64) -> Int64:
+    def _process_of(self, correlation: Int64, rank: Int64) -> Int64:
         """globalPid of GPU rows, which name a device only: the process that made their call."""
         calls = self._rows.calls
         owner = self._threads[calls["thread"]] & schema.PID_MASK
-        if len(owner) == 0:
-            notes = self._threads[self._rows.annotations["thread"]] & schema.PID_MASK
-            return np.full(len(correlation), notes[0] if len(notes) else _VM, np.int64)
-        pids, counts = np.unique(owner, return_counts=True)
-        result = np.full(len(correlation), pids[np.argmax(counts)], np.int64)
-        if len(pids) > 1:
-            called = calls["correlation"]
-            # Of several processes with this id, the one that made the most calls.
-            rank = np.empty(len(pids), np.int64)
-            rank[np.argsort(counts, kind="stable")] = np.arange(len(pids))
-            order = np.lexsort((rank[np.searchsorted(pids, owner)], called))
-            at = np.searchsorted(called[order], correlation, side="right") - 1
-            hit = (at >= 0) & (called[order][np.maximum(at, 0)] == correlation)
-            result[hit] = owner[order[at[hit]]]
+        notes = self._threads[self._rows.annotations["thread"]] & schema.PID_MASK
+        nobody = notes[0] if len(notes) else _VM
+        ranks = np.unique(rank)
+        if len(ranks) < 2:
+            return callers_of(correlation, calls["correlation"], owner, nobody)
+        result = np.empty(len(rank), np.int64)
+        theirs = _ranks_of_threads(self._rows)[calls["thread"]]
+        for one in ranks.tolist():
+            rows, mine = rank == one, theirs == one
+            if not mine.any():
+                mine[:] = True
+            result[rows] = callers_of(
+                correlation[rows], calls["correlation"][mine], owner[mine], nobody
+            )
         return result
 
+    @cached_property
+    def _gpus_of_ranks(self) -> list[tuple[int, int, int]]:
+        """(GPU id, ordinal, pid) of each rank's GPUs, where ranks mean several by one ordinal."""
+        found = set()
+        for table in (self._rows.kernels, self._rows.copies, self._rows.sets):
+            rank = table["rank"]
+            process = self._process_of(table["correlation"], rank)
+            found |= set(
+                zip(rank.tolist(), table["device"].tolist(), process.tolist(), strict=True)
+            )
+        users = sorted({(rank, device) for rank, device, _ in found})
+        if len({device for _, device in users}) == len(users):
+            return []
+        return [(users.index((r, d)), d, schema.pid_of(pid)) for r, d, pid in sorted(found)]
 
-def _zero(rows: Rows) -> int:
-    """Start of the recording on the file's clock: the profiler's own span, else the first row."""
-    if rows.first != WILD:
-        return rows.first
+
+def _clock(rows: Rows) -> tuple[int, bool]:
+    """(start of the recording on the file's clock, whether 0 is no time on it).
+
+    The start is the profiler's own, else that of the first row. CUPTI gives 0 where it has no time,
+    and Kineto where a time lies before its base: far from all other rows 0 is no time.
+    """
     tables = (rows.kernels, rows.copies, rows.sets, rows.calls, rows.annotations, rows.operators)
     starts = np.concatenate([table["start"] for table in tables])
     known = starts[(starts != NULL) & (np.abs(starts) < WILD)]
-    return int(known.min()) if len(known) else 0
+    others = known[known != 0]
+    if len(others) < len(known) and len(others):
+        low, high = int(others.min()), int(others.max())
+        if low > high - low + _FAR_NS:
+            return (rows.first if 0 < rows.first < WILD else low), True
+    if rows.first != WILD:
+        return rows.first, False
+    return int(known.min()) if len(known) else 0, False
+
+
+def _ranks_of_threads(rows: Rows) -> Int64:
+    """Code of the rank that each thread is of, as `Rows.ranks` has it; shape (threads,)."""
+    return np.array([rows.ranks.get(rank_of(pid)[0], -1) for pid, _ in rows.threads], np.int64)
 
 
 def _global_ids(rows: Rows) -> Int64:
     """globalTid of each thread, shape (threads,); ids that do not fit 24 bits get a free one."""
     for key in rows.threads:
-        if name := rows.thread_names.get(key):
+        rank = rank_of(key[0])[0]
+        if name := f"{rank} {rows.thread_names.get(key, '')}".strip():
+            rows.thread_names[key] = name
             rows.names(name)
-    pids = _fitted([pid for pid, _ in rows.threads])
+    pids = _fitted(plain_pids([pid for pid, _ in rows.threads]))
     tids = _fitted([tid for _, tid in rows.threads])
     return np.array([_VM | p << 24 | t for p, t in zip(pids, tids, strict=True)], np.int64)
 
 
 def _fitted(values: list[object]) -> list[int]:
     fits = {v for v in values if isinstance(v, int) and 0 <= v < _ID_LIMIT}
-    given: dict[object, int] = {}
-    spare = _ID_LIMIT - 1
-    for value in values:
-        if value in fits or value in given:
-            continue
-        while spare in fits:
-            spare -= 1
-        given[value] = spare
-        spare -= 1
+    others = list(dict.fromkeys(value for value in values if value not in fits))
+    spare = (number for number in range(_ID_LIMIT - 1, 0, -1) if number not in fits)
+    given = dict(zip(others, sorted(islice(spare, len(others))), strict=True))
     # A float may equal an id that fits: 7.0 is in {7}.
     return [int(value) if value in fits else given[value] for value in values]
 
@@ -304,16 +339,16 @@ def _rows_of(column: Int64, values: Int64) -> list[Int64]:
 _SIDES: tuple[Literal["left", "right"], ...] = ("left", "right")
 
 
-def _gpus(metadata: Mapping[str, Any]) -> list[tuple[int, str]]:
-    """(ordinal, name) of each device that `deviceProperties` describes."""
+def _gpus(metadata: Mapping[str, Any]) -> dict[int, str]:
+    """Names of the devices that `deviceProperties` describes, by their ordinal."""
     found = metadata.get("deviceProperties")
     if not isinstance(found, list):
-        return []
-    return [
-        (gpu["id"], str(gpu.get("name", "")))
+        return {}
+    return {
+        gpu["id"]: str(gpu.get("name", ""))
         for gpu in found
         if isinstance(gpu, dict) and isinstance(gpu.get("id"), int) and abs(gpu["id"]) < 2**31
-    ]
+    }
 
 
 def _rank(metadata: Mapping[str, Any]) -> str:
