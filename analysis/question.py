@@ -87,6 +87,8 @@ class Question(Struct, frozen=True):
     """Longest gaps wanted of each device."""
     definitions: bool = False
     """The idle time by other definitions too."""
+    comm: tuple[str, ...] = ()
+    """Wildcards of kernels that are collectives, besides those that are known."""
 
     @property
     def streams(self) -> bool:
@@ -116,4 +118,5 @@ class Question(Struct, frozen=True):
             *([f"--start {self.start}ns"] if self.start is not None else []),
             *([f"--end {self.end}ns"] if self.end is not None else []),
             *(["--window capture"] if self.capture else []),
+            *(f"--comm {shlex.quote(glob)}" for glob in self.comm),
         )

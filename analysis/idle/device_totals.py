@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from ..model.arrays import factorize
+from ..model.communication import KNOWN, Communication
 from ..model.intervals import Int64
 from ..model.schema import Kind
 from ..model.trace import Device, Trace
@@ -16,7 +17,7 @@ from .attribute import largest_first, sum_by_code
 from .causes import causes
 from .cover import Cover
 from .definitions import Clipped
-from .figures import COMMUNICATION, DeviceSummary
+from .figures import DeviceSummary
 from .launched import Extent
 from .split import Split
 
@@ -53,9 +54,16 @@ class DeviceTotals:
     """One device over the window, so far. Times in ns."""
 
     def __init__(
-        self, device: Device, extent: Extent, lo: int | None, hi: int | None, lengths: Sample
+        self,
+        device: Device,
+        extent: Extent,
+        lo: int | None,
+        hi: int | None,
+        lengths: Sample,
+        communicates: Communication = KNOWN,
     ) -> None:
         self.device, self.lengths = device, lengths
+        self._communicates = communicates
         self.window_start = extent.first_start if lo is None else lo
         self.window_end = extent.last_end if hi is None else hi
         self.operations = extent.operations
@@ -85,9 +93,9 @@ class DeviceTotals:
     def cover(self, trace: Trace, found: Clipped, *, graphs: bool) -> None:
         """Operations that are new; `graphs`: some of the trace are graphs recorded whole."""
         codes, ids = factorize(found.operations.name[found.rows])
-        named = [bool(COMMUNICATION.search(trace.strings[i])) for i in ids.tolist()]
-        if any(named):
-            mask = np.array(named)[codes]
+        named = self._communicates.which(trace.strings[i] for i in ids.tolist())
+        if named.any():
+            mask = named[codes]
             self._communication.add(found.start[mask], found.end[mask])
         if graphs:
             mask = found.operations.kind[found.rows] != Kind.GRAPH

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from functools import cache
 
@@ -23,8 +22,6 @@ from .steps import StepSeries
 
 GPU_BOUND = 0.9
 """Busy (or host) share of the period from which a series counts as bound by the GPU (or launch)."""
-
-COMMUNICATION = re.compile(r"nccl|rccl", re.IGNORECASE)
 
 
 class DeviceSummary(Struct, frozen=True):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from functools import partial
 
+from ..model.communication import Communication
 from ..model.schema import MAX_TIME
 from ..question import Question
 from ..statistics.sample import Sample
@@ -53,9 +54,14 @@ class Totals:
             MAX_TIME if window[1] is None else window[1],
         )
         launched = narrowed.launched(walked)
+        communicates = Communication(question.comm)
         self.devices = {
             device: DeviceTotals(
-                source.devices[device], walked.extents[device], *window, _lengths(parts)
+                source.devices[device],
+                walked.extents[device],
+                *window,
+                _lengths(parts),
+                communicates,
             )
             for device in devices
         }

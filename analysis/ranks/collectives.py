@@ -6,21 +6,16 @@ a rank.
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 from msgspec import Struct
 
-from ..idle.figures import COMMUNICATION, SeriesSummary
+from ..idle.figures import SeriesSummary
 from ..idle.per_step import periods_of
 from ..model.arrays import Bool, Code
+from ..model.communication import KNOWN, Communication
 from ..model.intervals import Int64, covered_before, union
 from ..model.names import operation_names
 from ..report import TraceReport, positions
-
-COLLECTIVE = re.compile(r"AllReduce|AllGather|ReduceScatter", re.IGNORECASE)
-"""Communication that no rank can leave before the last has come; others may end for one rank
-while another still waits (broadcast, send and receive), or do not say what they are."""
 
 
 class RankSteps(Struct, frozen=True):
@@ -56,7 +51,7 @@ class RankSteps(Struct, frozen=True):
     """Communication kernels of these steps that are no such collectives."""
 
 
-def rank_steps(report: TraceReport) -> tuple[RankSteps, ...]:
+def rank_steps(report: TraceReport, communication: Communication = KNOWN) -> tuple[RankSteps, ...]:
     """Every series and device that ran communication kernels in its steps, by device and process.
 
     Empty for a trace whose device figures cannot be believed.
@@ -65,13 +60,15 @@ def rank_steps(report: TraceReport) -> tuple[RankSteps, ...]:
     for summary in report.series:
         position, _ = positions(report, summary)
         if report.devices[position].communication_ns and report.level("device") != "invalid":
-            one = _of_series(report, summary)
+            one = _of_series(report, summary, communication)
             if one is not None:
                 found.append(one)
     return tuple(sorted(found, key=lambda one: (one.device, one.pid)))
 
 
-def _of_series(report: TraceReport, summary: SeriesSummary) -> RankSteps | None:
+def _of_series(
+    report: TraceReport, summary: SeriesSummary, communication: Communication
+) -> RankSteps | None:
     position, index = positions(report, summary)
     trace, gaps = report.trace, report.gaps[position]
     split, series = report.attributions[position], report.steps.series[index]
@@ -81,8 +78,8 @@ def _of_series(report: TraceReport, summary: SeriesSummary) -> RankSteps | None:
     operations = trace.operations
     rows = np.arange(len(operations))[gaps.rows]
     codes, texts = operation_names(trace, rows)
-    said = np.array([bool(COMMUNICATION.search(text)) for text in texts], np.bool_)[codes]
-    together = np.array([bool(COLLECTIVE.search(text)) for text in texts], np.bool_)[codes]
+    said = communication.which(texts)[codes]
+    together = np.array([communication.is_collective(text) for text in texts], np.bool_)[codes]
 
     start = np.maximum(operations.start[rows], gaps.window_start)
     end = np.minimum(operations.end[rows], gaps.window_end)

@@ -13,6 +13,7 @@ import numpy as np
 from msgspec import Struct
 from msgspec.structs import asdict, replace
 
+from ..model.communication import Communication
 from ..model.intervals import Intervals
 from ..model.trace import Strings
 from ..question import Question
@@ -63,7 +64,7 @@ def _views(question: Question) -> dict[str, Callable[[TraceReport], Any]]:
     """How to draw each view that is asked for and that a slim report could not."""
     found: dict[str, Callable[[TraceReport], Any]] = {}
     if question.by in (None, "rank"):
-        found["ranks"] = _ranks
+        found["ranks"] = lambda report: _ranks(report, question)
     if question.by == "cause":
         found["by_cause"] = cause_rows
     if question.by == "stream":
@@ -75,13 +76,13 @@ def _views(question: Question) -> dict[str, Callable[[TraceReport], Any]]:
     return found
 
 
-def _ranks(report: TraceReport) -> tuple[RankSteps, ...]:
+def _ranks(report: TraceReport, question: Question) -> tuple[RankSteps, ...]:
     """Collectives are rows: a report of figures alone knows none."""
     if report.detailed is not None or not any(d.communication_ns for d in report.devices):
         return ()
     from ..ranks.collectives import rank_steps
 
-    return rank_steps(report)
+    return rank_steps(report, Communication(question.comm))
 
 
 def _emptied(columns: T) -> T:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..idle.attribute import family
-from ..idle.figures import COMMUNICATION
 from ..model.arrays import factorize
+from ..model.communication import KNOWN
 from ..model.cuda_calls import allocating, synchronizing
 from ..model.intervals import Int64
 from ..model.names import operation_names
@@ -148,7 +148,7 @@ def _operations(trace: Trace, rows: Int64, title: str) -> Lane:
     )
     kernel = kind == Kind.KERNEL
     codes, names = operation_names(trace, rows)
-    communicates = np.array([COMMUNICATION.search(name) is not None for name in names], np.bool_)
+    communicates = KNOWN.which(names)
     tone = np.where(kernel & communicates[codes], 4, tone)
     row = stacked(operations.start[rows], operations.end[rows], nested=False)
     hidden = int((row >= MAX_ROWS).sum())

@@ -156,7 +156,7 @@ def trace_options(*, names_steps: bool = True) -> Callable[[Callable[..., Any]],
     return decorate
 
 
-_ASKED = ("steps", "start", "end", "device", "infer", "by", "top", "definitions")
+_ASKED = ("steps", "start", "end", "device", "infer", "by", "top", "definitions", "comm")
 
 
 def asks(function: Callable[..., Any]) -> Any:

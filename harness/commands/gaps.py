@@ -29,6 +29,12 @@ from ._trace_options import Memory, edge_options, label_option, trace_options
 @click.option(
     "--definitions", is_flag=True, help="The same traces under other people's definitions of idle."
 )
+@click.option(
+    "--comm",
+    multiple=True,
+    metavar="GLOB",
+    help="Kernels that are collectives, besides those that are known: '*my_all_reduce*'.",
+)
 @click.option("--plot", is_flag=True, help="Draw bars, idle time by step, and one step's timeline.")
 @label_option
 @format_by_ending
@@ -71,6 +77,7 @@ def command(**asked: Any) -> None:
       harness gaps run.sqlite --step 'Step *' --by cause
       harness gaps run.sqlite --step-regex '^train_step' --top 5
       harness gaps run-rank*.sqlite --by rank
+      harness gaps run-rank*.sqlite --by rank --comm '*my_all_reduce*'
       harness gaps run.nsys-rep --start 1.2s --end 1.9s --definitions
       harness gaps trace.json.gz --infer-steps
       harness gaps traces/*.sqlite --format json -o gaps.json

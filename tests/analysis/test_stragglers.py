@@ -267,7 +267,7 @@ def test_what_a_user_sees(inside, tmp_path: Path) -> None:
     rows = list(csv.DictReader(io.StringIO(text)))
     assert [float(row["made_wait_ns"]) for row in rows] == [0, 0, 50 * US]
     alone = inside("gaps", names[0], "--by", "rank")
-    assert "ranks not compared: one rank has nobody to wait for it" in " ".join(
+    assert "Ranks not compared: one rank has nobody to wait for it" in " ".join(
         alone.stdout.split()
     )
 

@@ -215,7 +215,7 @@ class Rows:
 
     def _kernel(self, event: Event) -> None:
         self.kernels.add.append(
-            (*self._span_of(event), *self._place(event), self.names(event.name))
+            (*self._span_of(event), *self._place(event), self.names(_kernel_name(event)))
         )
 
     def _copy(self, event: Event) -> None:
@@ -301,6 +301,21 @@ _KINDS = {
 }  # fmt: skip
 _WORDS = re.compile(r"Copy(Host|Device|Peer)To(Host|Device|Peer)")
 _LETTERS = re.compile(r"\b([HDAP]to[HDAP])\b")
+
+
+def _kernel_name(event: Event) -> object:
+    """A kernel's name; that of a collective with what it is and among whom, as PyTorch said.
+
+    Names of NCCL's kernels alone tell neither: `ncclDevKernel_Generic` is any of them.
+    """
+    args = event.args
+    if args is None or not bytes(args.collective):
+        return event.name
+    group = text_of(bytes(args.group))
+    if not group or group == "undefined":
+        group = text_of(bytes(args.group_name))
+    said = ", ".join(filter(None, (text_of(bytes(args.collective)), group)))
+    return f"{event.name} [{said}]" if said else event.name
 
 
 def _track(event: Event) -> tuple[object, object]:

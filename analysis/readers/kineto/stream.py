@@ -64,6 +64,9 @@ class Args(msgspec.Struct, gc=False):
     name: msgspec.Raw = ABSENT
     fromDevice: msgspec.Raw = ABSENT
     toDevice: msgspec.Raw = ABSENT
+    collective: msgspec.Raw = msgspec.field(default=ABSENT, name="Collective name")
+    group: msgspec.Raw = msgspec.field(default=ABSENT, name="Process Group Description")
+    group_name: msgspec.Raw = msgspec.field(default=ABSENT, name="Process Group Name")
 
 
 class Event(msgspec.Struct, gc=False):

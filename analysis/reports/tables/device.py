@@ -74,7 +74,7 @@ def devices(report: Report) -> Table:
             Column("busy_ns", "busy ms", "ms"),
             Column("idle_ns", "idle ms", "ms"),
             Column("idle_share", "idle", "percent"),
-            Column("communication_ns", "NCCL ms", "ms"),
+            Column("communication_ns", "comm. ms", "ms"),
             Column("gap_count", "gaps", "int"),
             Column("gap_p50_ns", "p50 µs", "us"),
             Column("gap_p95_ns", "p95 µs", "us"),

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...figures.units import human, share
+from ...model.communication import Communication
 from ...model.text import plain
+from ...report import TraceReport
+from ...verdicts.judge import Level
 from ..base import Column, Report, Table, Value
 from .kept import rows_of
+from .notes import listed
 from .place import believed, name_of
 
 if TYPE_CHECKING:
+    from ...ranks.collectives import RankSteps
     from ...ranks.stragglers import JobRanks
 
 SPOKEN_OF = 3
@@ -24,6 +30,11 @@ def jobs_of(report: Report) -> tuple[JobRanks, ...]:
     from ...ranks.collectives import rank_steps
     from ...ranks.stragglers import Member, jobs
 
+    communication = Communication(report.question.comm)
+
+    def drawn(trace: TraceReport) -> tuple[RankSteps, ...]:
+        return rank_steps(trace, communication)
+
     members = []
     for trace in report.traces:
         source = trace.trace.source
@@ -32,7 +43,7 @@ def jobs_of(report: Report) -> tuple[JobRanks, ...]:
             Member(
                 name_of(trace), str(told or ""), source.rank, source.rank_from, source.origin, one
             )
-            for one in rows_of(trace, "ranks", rank_steps)
+            for one in rows_of(trace, "ranks", drawn)
         ]
     return jobs(members)
 
@@ -106,16 +117,14 @@ def rank_lines(report: Report) -> list[str]:
         return []
     found = jobs_of(report)
     if asked and not found:
-        return [
-            "No trace ran a communication kernel (NCCL, RCCL) in its steps: no rank waits for "
-            "another in what these traces show."
-        ]
+        return [_nothing(report)]
     lines = []
     shown = found if asked else _worst(found)
     for job in shown:
         where = f"{plain(job.name, 60)}: " if len(found) > 1 else ""
         if job.reason:
-            lines += [f"{where}ranks not compared: {plain(job.reason, 300)}."] if asked else []
+            said = "ranks not compared" if where else "Ranks not compared"
+            lines += [f"{where}{said}: {plain(job.reason, 300)}."] if asked else []
             continue
         lines.append(where + headline(job))
         if asked:
@@ -124,6 +133,42 @@ def rank_lines(report: Report) -> list[str]:
     if late > len(shown):
         lines.append(f"{late - len(shown)} more jobs have a late rank: --by rank names them.")
     return lines
+
+
+def _nothing(report: Report) -> str:
+    """Why no rank stands in the table."""
+    reasons: dict[str, list[str]] = {}
+    for trace in report.traces:
+        if why := _why_not(trace):
+            reasons.setdefault(why, []).append(plain(Path(trace.path).name, 40))
+    if not reasons:
+        return (
+            "No kernel of these traces is known to be communication (NCCL, RCCL, all-reduce "
+            "kernels of vLLM, SGLang, TensorRT-LLM, FlashInfer and PyTorch): no rank waits for "
+            "another in what they show. Name others with --comm GLOB."
+        )
+    alike = len(reasons) == 1
+    told = (why if alike else f"{listed(names)}: {why}" for why, names in reasons.items())
+    return f"Ranks not compared: {'; '.join(told)}."
+
+
+def _why_not(trace: TraceReport) -> str:
+    """Why a trace is no rank to compare; empty where it shows no communication."""
+    if trace.level("device") is Level.INVALID:
+        return "the device figures cannot be believed"
+    seen = any(device.communication_ns for device in trace.devices)
+    if not seen:
+        whole = any(device.graph_level_ns for device in trace.devices)
+        return "CUDA graphs were recorded whole, with what communicates in them" if whole else ""
+    if not trace.series:
+        return "there are communication kernels, and no steps: choose them with --step"
+    if not any(one.steady for one in trace.series):
+        steps = max(len(one.table) for one in trace.series)
+        return (
+            f"there are communication kernels, and no steady-state steps: of {steps}, the first "
+            "and the last are left out"
+        )
+    return "there are communication kernels, and none of them in the steps"
 
 
 def _worst(found: tuple[JobRanks, ...]) -> list[JobRanks]:
