@@ -17,6 +17,9 @@ OPERATORS_DOMAIN = 1
 PROFILER_STEP_NAME = re.compile(r"^(ProfilerStep#|Step )\d+$")
 """What `prof.step()` marks there, and the harness's own steps."""
 
+KNOWN_CALLS = frozenset({"CUDA", "HIP", "XPU"})
+"""Accelerators whose calls are known by name."""
+
 WARNING, ERROR = 2, 3
 """ENUM_DIAGNOSTIC_SEVERITY_LEVEL; 0 unknown, 1 information, 4 verbose."""
 _DOUBT = re.compile(r"Not all (CUDA|NVTX) events might have been collected\.")
@@ -65,9 +68,16 @@ class Source(Struct, frozen=True):
     """`manifest`, the environment variable, or `distributedInfo` of a torch.profiler trace."""
     gpus: int = 0
     """GPUs of the machine, as the trace lists them; 0 where it lists none."""
+    accelerator: str = "CUDA"
+    """Whose API the calls are of: `CUDA`, `HIP`, `XPU`, ..."""
 
     def __repr__(self) -> str:
         return shown_without(self, "manifest")
+
+    @property
+    def calls_known(self) -> bool:
+        """Whether the names of its calls say which of them launch, wait and allocate."""
+        return self.accelerator in KNOWN_CALLS
 
     @property
     def graph_trace(self) -> str | None:

@@ -85,6 +85,7 @@ def source_of(metadata: Metadata, path: Path) -> Source:
         rank=rank,
         rank_from=rank_from,
         gpus=metadata.gpus,
+        accelerator=meta.get("HARNESS_ACCELERATOR", "CUDA"),
     )
 
 

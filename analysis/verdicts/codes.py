@@ -156,6 +156,12 @@ LAUNCHES_UNKNOWN = _code(
     "Over 5% of the idle time ends in work whose launch was not recorded.",
     "So its cause is unknown. Trace the CUDA API too, and begin before the work is launched.",
 )
+ACCELERATOR_UNKNOWN = _code(
+    "accelerator-unknown",
+    "The calls are of an accelerator whose calls are not known by name.",
+    "Idle time of the device is right. Which calls launch, wait or allocate cannot be told, so "
+    "there are no causes and no limiter. Those of CUDA, HIP and XPU are known.",
+)
 CLOCK_SKEW = _code(
     "clock-skew",
     "Over 1% of the gaps end before their launch began.",

@@ -8,6 +8,7 @@ from ..idle.counts import Counted
 from ..idle.device_totals import DeviceTotals
 from ..idle.figures import SeriesSummary
 from ..idle.steps import Steps
+from ..model.source import Source
 from ..model.trace import Trace
 from ..model.verdict import Level, Verdict
 from ..store.opened import Store
@@ -45,7 +46,8 @@ def judge(
         *_names(counted.nameless),
         *_graph(counted.graphs),
         *judge_recorder(trace, devices, counted, steps),
-        *_launches(devices, remedies(trace.source)),
+        *_accelerator(trace.source, counted),
+        *(_launches(devices, remedies(trace.source)) if trace.source.calls_known else ()),
         *_steps(steps, series, counted, {one.device.index: one.device.ordinal for one in devices}),
     ]
     return tuple(found)
@@ -67,7 +69,8 @@ def _activity(
             what += of_operations(trace.dropped)
         elif counted.calls:
             code = codes.GPU_ROWS_MISSING
-            what = f"{counted.calls} CUDA calls were recorded but not one GPU operation"
+            api = trace.source.accelerator
+            what = f"{counted.calls} {api} calls were recorded but not one GPU operation"
         remedy = {
             codes.HOST_ONLY: mend.record_gpu,
             codes.EMPTY_WINDOW: "widen --start/--end or --steps",
@@ -179,6 +182,21 @@ def _graph(graphs: int) -> list[Verdict]:
             f"{graphs} CUDA graph launches were recorded whole (graph-level): gaps inside a graph "
             "cannot be seen and count as busy",
             "record with --cuda-graph-trace=node to see inside, at the cost of slower graphs",
+        )
+    ]
+
+
+def _accelerator(source: Source, counted: Counted) -> list[Verdict]:
+    if source.calls_known or not counted.operations:
+        return []
+    return [
+        Verdict(
+            "causes",
+            Level.INVALID,
+            codes.ACCELERATOR_UNKNOWN,
+            f"the trace is of {source.accelerator}: which of its calls launch, wait or allocate "
+            "is not known, so neither is what the device waited for",
+            "take the device's figures and the host's step times; causes need CUDA, HIP or XPU",
         )
     ]
 

@@ -50,24 +50,29 @@ _CUPTI = Remedies(
     every_process="run `harness profile` in each process",
     lighter="shorten the captured window",
 )
-_TORCH = Remedies(
-    range_name="annotated range",
-    record_gpu="give torch.profiler.profile activities=[ProfilerActivity.CPU, "
-    "ProfilerActivity.CUDA], on a machine with a GPU",
-    gpu_side="give torch.profiler.profile activities=[ProfilerActivity.CPU, "
-    "ProfilerActivity.CUDA]; where it has both, another profiler held the GPU, or warm up a step "
-    "first with schedule(wait=1, warmup=1, active=N)",
-    lost_rows="record fewer steps, after a warm-up: schedule(wait=1, warmup=1, active=N)",
-    mark_steps="call prof.step() after each step, or put each into torch.profiler.record_function("
-    "'step'), or try --infer-steps",
-    record_calls="record ProfilerActivity.CPU too, and begin before the work is launched",
-    every_process="start a torch.profiler in each process: it records the one that it runs in",
-    lighter="record fewer steps, without with_stack, record_shapes and profile_memory",
-)
+_ACTIVITY = {"HIP": "CUDA", "Ascend": "PrivateUse1"}
+"""What torch.profiler calls recording an accelerator, where not by its name."""
 
 
 def remedies(source: Source) -> Remedies:
     """Those of the tool that made a trace."""
     if source.producer == TORCH_PROFILER:
-        return _TORCH
+        return _of_torch(source.accelerator)
     return _CUPTI if source.producer == "harness cupti" else _NSYS
+
+
+def _of_torch(accelerator: str) -> Remedies:
+    activity = f"ProfilerActivity.{_ACTIVITY.get(accelerator, accelerator)}"
+    both = f"give torch.profiler.profile activities=[ProfilerActivity.CPU, {activity}]"
+    return Remedies(
+        range_name="annotated range",
+        record_gpu=f"{both}, on a machine with a GPU",
+        gpu_side=f"{both}; where it has both, another profiler held the GPU, or warm up a step "
+        "first with schedule(wait=1, warmup=1, active=N)",
+        lost_rows="record fewer steps, after a warm-up: schedule(wait=1, warmup=1, active=N)",
+        mark_steps="call prof.step() after each step, or put each into "
+        "torch.profiler.record_function('step'), or try --infer-steps",
+        record_calls="record ProfilerActivity.CPU too, and begin before the work is launched",
+        every_process="start a torch.profiler in each process: it records the one that it runs in",
+        lighter="record fewer steps, without with_stack, record_shapes and profile_memory",
+    )

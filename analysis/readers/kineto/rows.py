@@ -14,6 +14,7 @@ import numpy as np
 
 from ...model.intervals import Int64
 from ...model.schema import NULL, SyncType
+from .accelerators import ASCEND, OPERATIONS
 from .merged import rank_of
 from .stream import NO_JSON, Args, Event
 
@@ -125,7 +126,7 @@ class Rows:
             self.calls, self.annotations, self.operators, self.overheads,
         )  # fmt: skip
         self._handlers: dict[str, Callable[[Event], None]] = {
-            **dict.fromkeys(("kernel", "Kernel"), self._kernel),
+            **dict.fromkeys(("kernel", "Kernel", *OPERATIONS), self._kernel),
             **dict.fromkeys(("gpu_memcpy", "Memcpy"), self._copy),
             **dict.fromkeys(("gpu_memset", "Memset"), self._set),
             **dict.fromkeys(_CALLS, self._call),
@@ -218,6 +219,13 @@ class Rows:
             (*self._span_of(event), *self._place(event), self.names(_kernel_name(event)))
         )
 
+    def _task(self, event: Event, args: Args) -> None:
+        """A task of an Ascend NPU, as torch_npu writes it: those that wait or mark are no work."""
+        self.categories[ASCEND] = self.categories.get(ASCEND, 0) + 1
+        if not _NO_WORK.search(text_of(bytes(args.task))):
+            place = 0, self._integer(bytes(args.task_stream) or b"0"), NULL, 0
+            self.kernels.add.append((*self._span_of(event), *place, self.names(event.name)))
+
     def _copy(self, event: Event) -> None:
         source = target = NULL
         if event.args is not None and bytes(event.args.toDevice):
@@ -270,12 +278,15 @@ class Rows:
         if event.ph == "i" and event.name == "Record Window End":
             end = nanoseconds(bytes(event.ts))
             self.last = max(self.last, end if end < WILD else NULL)
+        elif event.ph == "X" and event.args is not None and bytes(event.args.task):
+            self._task(event, event.args)
         elif event.ph == "M" and event.name == "thread_name" and event.args is not None:
             name = text_of(bytes(event.args.name))
             if name:
                 self.thread_names[_track(event)] = name
 
 
+_NO_WORK = re.compile(r"EVENT|NOTIFY|RECORD|WAIT|PROFILER|PLACE_HOLDER")
 _CALLS = (
     "cuda_runtime",
     "cuda_driver",

@@ -25,12 +25,15 @@ from ...model.trace import Trace
 from ..errors import NotATrace
 from ..join import read_tables
 from ..sqlite.database import Columns, Database
+from .accelerators import accelerator_of
 from .merged import callers_of, plain_pids, rank_of
 from .rows import WILD, Rows, Table
 from .stream import EventStream
 
 _VM = 1 << 48
 _ID_LIMIT = 1 << 24
+_CALLS_LOOKED_AT = 1000
+"""Names of calls that are asked whose they are."""
 _FAR_NS = 10**9
 """Time before all other rows, beyond their own length, in which 0 is taken for no time."""
 
@@ -140,7 +143,7 @@ class _Tables(Database):
                 "nameId": np.array([rows.names.ids[name] for _, name in known], np.int64),
             }
         if table is schema.GPU:
-            names = _gpus(self._metadata)
+            names = self._named_gpus()
             own = {gpu: names.get(ordinal, "") for gpu, ordinal, _ in self._gpus_of_ranks}
             described = names | own
             ids = np.array(list(described), np.int64)
@@ -153,6 +156,7 @@ class _Tables(Database):
                 "EXPORT_PRODUCT_NAME": TORCH_PROFILER,
                 "EXPORT_SCHEMA_VERSION": f"Kineto {self._metadata.get('schemaVersion', '?')}",
                 "HARNESS_STRATEGY": self._stem,
+                "HARNESS_ACCELERATOR": self._accelerator,
             }
             return {"name": list(meta), "value": list(meta.values())}
         if table is schema.SESSION:
@@ -235,6 +239,28 @@ class _Tables(Database):
                 correlation[rows], calls["correlation"][mine], owner[mine], nobody
             )
         return result
+
+    @property
+    def _accelerator(self) -> str:
+        rows, texts = self._rows, list(self._rows.names.ids)
+        called = np.unique(rows.calls["name"])[:_CALLS_LOOKED_AT].tolist()
+        names = _gpus(self._metadata).values()
+        return accelerator_of(rows.categories, (texts[k - 1] for k in called), names)
+
+    def _named_gpus(self) -> dict[int, str]:
+        """Names of GPUs by the numbers that rows call them by.
+
+        ROCm's rows count a machine's CPUs too, and `deviceProperties` does not: GPUs that are not
+        described there have the name that all described ones share.
+        """
+        described = _gpus(self._metadata)
+        common = set(described.values())
+        tables = (self._rows.kernels, self._rows.copies, self._rows.sets)
+        seen = np.unique(np.concatenate([table["device"] for table in tables])).tolist()
+        if self._accelerator == "HIP" and len(common) == 1:
+            name = common.pop() or "AMD GPU"
+            return dict.fromkeys((*described, *seen), name)
+        return described
 
     @cached_property
     def _gpus_of_ranks(self) -> list[tuple[int, int, int]]:
