@@ -16,6 +16,17 @@ class NotATrace(TraceError):
     code = "not-a-trace"
 
 
+class ForeignFile(TraceError):
+    """The file is another tool's, is packed, or stands in the place of the file.
+
+    The line names what it is (nvprof, DLProf, rocpd, Nsight Compute, Perfetto, a ZIP archive, a Git
+    LFS pointer, an HTML page, ...) and the one thing that helps: unpack or fetch it, export it, or
+    record again with Nsight Systems, torch.profiler or `harness profile`.
+    """
+
+    code = "foreign-file"
+
+
 class NoTraceRows(TraceError):
     """The database holds neither CUDA nor NVTX rows.
 

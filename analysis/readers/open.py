@@ -11,6 +11,7 @@ from ..model.trace import Trace
 from .arrow.tables import is_columnar, named, open_columnar
 from .formats import is_json
 from .join import holding_rows, read_tables
+from .other_tools import refuse_foreign, refuse_foreign_tables
 from .sqlite.database import Database, open_database
 
 
@@ -22,6 +23,7 @@ def open_trace(path: str | os.PathLike[str]) -> Trace:
     Raises TraceError, one line, where the file cannot be read as a trace.
     """
     path = Path(path)
+    refuse_foreign(path)
     if path.is_file() and is_json(path):
         from .kineto.tables import read_kineto
 
@@ -33,4 +35,7 @@ def open_trace(path: str | os.PathLike[str]) -> Trace:
 
 def open_export(path: Path) -> Database:
     """Open an SQLite export. Raises TraceError where it holds nothing to analyse."""
-    return holding_rows(open_database(path))
+    refuse_foreign(path)
+    database = open_database(path)
+    refuse_foreign_tables(path, database.layout)
+    return holding_rows(database)

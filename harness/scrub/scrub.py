@@ -15,6 +15,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..analysis.readers.other_tools import refuse_foreign
 from ..analysis.readers.sqlite.database import Database, open_database
 from ..analysis.readers.sqlite.sql import free_rowid
 from ..errors import CannotWrite
@@ -50,6 +51,7 @@ def scrub(
     Raises HarnessError, with nothing written, where a value that was left out still stands in the
     copy. `allow` names variables and metadata whose values may.
     """
+    refuse_foreign(trace)
     shown, output = output, Path(os.path.abspath(output))
     manifest = output.with_suffix(".json")
     for written in (output, manifest):  # one of another trace would be taken for the copy's

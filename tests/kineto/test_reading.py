@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from harness.analysis.model.schema import NULL, CopyKind, Kind, SyncType
 from harness.analysis.model.trace import Trace
 from harness.analysis.readers.kineto import stream as kineto_stream
-from harness.analysis.readers.kineto.rows import WILD, copy_kind, nanoseconds
+from harness.analysis.readers.kineto.columns import WILD, nanoseconds
+from harness.analysis.readers.kineto.names import copy_kind
 from harness.analysis.readers.kineto.stream import EventStream
 from harness.analysis.readers.open import open_trace
 
@@ -77,7 +78,7 @@ def test_every_layout_reads_the_same(tmp_path: Path, layout, zipped: bool) -> No
     assert [trace.strings[i] for i in trace.ranges.name] == ["ProfilerStep#0", "ProfilerStep#1"]
     assert (trace.ranges.end - trace.ranges.start).tolist() == [90_001] * 2
     assert [d.label for d in trace.devices] == ["GPU 0 (NVIDIA H100 80GB HBM3)"]
-    assert [(t.pid, t.tid, t.name) for t in trace.threads] == [(100, 100, "thread 100 (python)")]
+    assert [(t.pid, t.tid, t.name) for t in trace.threads] == [(100, 100, "python")]
     assert trace.source.producer == "torch.profiler"
     assert trace.source.origin == "measured"
     assert trace.source.session_start_utc_ns == 1790857026000000000 + 1_000

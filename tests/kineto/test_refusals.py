@@ -32,7 +32,7 @@ ZIPPED = gzip.compress(GOOD, mtime=0)
         (ZIPPED[:-200], "gzip data ends early"),
         (ZIPPED[:300] + b"\0" * 40 + ZIPPED[340:], "gzip data is damaged"),
         (b"\x1f\x8bnot gzip at all", "gzip data"),
-        (gzip.compress(b"SQLite format 3\0", mtime=0), "neither an SQLite trace nor"),
+        (gzip.compress(b"SQLite format 3\0", mtime=0), "is an SQLite file inside gzip"),
         (b"{}", "without a traceEvents array"),
         (b'{"traceEvents": 7}', "without a traceEvents array"),
         (b'{"manifest_version": 1}', "is the manifest of a trace"),

@@ -7,91 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Container, Iterable
-from decimal import Decimal, DecimalException
 
-import msgspec
-import numpy as np
-
-from ...model.intervals import Int64
-from ...model.schema import NULL, SyncType
+from ...model.schema import NULL
 from .accelerators import ASCEND, OPERATIONS
+from .columns import WILD, Names, Table, nanoseconds
 from .merged import rank_of
-from .stream import NO_JSON, Args, Event
-
-WILD = 2**62
-"""Stands for a time that no clock gives; it stays beyond `schema.MAX_TIME` from any epoch."""
-
-
-def nanoseconds(text: bytes) -> int:
-    """A JSON number of microseconds as whole nanoseconds, NULL where it is none.
-
-    No float on the way: `4613307516141.939` has more digits than a double keeps.
-
-    >>> nanoseconds(b"4613307516141.939"), nanoseconds(b"7"), nanoseconds(b"1.5")
-    (4613307516141939, 7000, 1500)
-    """
-    whole, dot, decimals = text.partition(b".")
-    try:
-        if not dot:
-            value = int(whole) * 1000
-        elif len(decimals) <= 3:
-            value = int(whole + decimals.ljust(3, b"0"))
-        else:
-            return _rounded(text)
-    except ValueError:
-        return _rounded(text)
-    return value if -WILD < value < WILD else WILD
-
-
-def _rounded(text: bytes) -> int:
-    """The slow way: exponents, more than three decimals, numbers inside quotes."""
-    try:
-        value = Decimal(text.decode("ascii", "replace").strip('"')) * 1000
-    except DecimalException:  # no number, or one that no Decimal holds
-        return NULL
-    if not value.is_finite():
-        return NULL
-    return int(value.to_integral_value()) if abs(value) < WILD else WILD
-
-
-class Names:
-    """Ids of texts, from 1."""
-
-    def __init__(self) -> None:
-        self.ids: dict[str, int] = {}
-
-    def __call__(self, text: object) -> int:
-        name = text if isinstance(text, str) else str(text)
-        return self.ids.setdefault(name, len(self.ids) + 1)
-
-
-class Table:
-    """Columns that grow piece by piece, 8 bytes a value."""
-
-    def __init__(self, *columns: str) -> None:
-        self.columns = columns
-        self.add: list[tuple[int, ...]] = []
-        """Rows of the piece at hand."""
-        self._pieces: list[Int64] = []
-        """Each of shape (columns, rows)."""
-
-    def close_piece(self) -> None:
-        """Turn the rows gathered so far into compact columns."""
-        if self.add:
-            self._pieces.append(np.array(self.add, np.int64).T.copy())
-            self.add.clear()
-
-    def __len__(self) -> int:
-        return sum(len(piece[0]) for piece in self._pieces) + len(self.add)
-
-    def __getitem__(self, name: str) -> Int64:
-        """Shape (rows,)."""
-        self.close_piece()
-        at = self.columns.index(name)
-        if not self._pieces:
-            return np.empty(0, np.int64)
-        return np.concatenate([piece[at] for piece in self._pieces])
-
+from .names import SYNCS, THREAD, copy_kind, kernel_name, text_of
+from .stream import Args, Event
 
 _GPU = ("start", "end", "device", "stream", "correlation", "rank")
 
@@ -216,7 +138,7 @@ class Rows:
 
     def _kernel(self, event: Event) -> None:
         self.kernels.add.append(
-            (*self._span_of(event), *self._place(event), self.names(_kernel_name(event)))
+            (*self._span_of(event), *self._place(event), self.names(kernel_name(event)))
         )
 
     def _task(self, event: Event, args: Args) -> None:
@@ -238,7 +160,7 @@ class Rows:
         self.sets.add.append((*self._span_of(event), *self._place(event)))
 
     def _sync(self, event: Event) -> None:
-        kind = _SYNCS.get(str(event.name), 0)
+        kind = SYNCS.get(str(event.name), 0)
         self.syncs.add.append((*self._span_of(event), *self._place(event), kind))
 
     def _call(self, event: Event) -> None:
@@ -282,6 +204,8 @@ class Rows:
             self._task(event, event.args)
         elif event.ph == "M" and event.name == "thread_name" and event.args is not None:
             name = text_of(bytes(event.args.name))
+            if (said := THREAD.fullmatch(name)) is not None:
+                name = said[1] or ""
             if name:
                 self.thread_names[_track(event)] = name
 
@@ -299,35 +223,6 @@ _CALLS = (
     "mtia_runtime",
 )
 
-_SYNCS = {
-    "Event Sync": SyncType.EVENT,
-    "Stream Wait Event": SyncType.STREAM_WAIT_EVENT,
-    "Stream Sync": SyncType.STREAM,
-    "Context Sync": SyncType.CONTEXT,
-}
-
-_KINDS = {
-    "HtoD": 1, "DtoH": 2, "HtoA": 3, "AtoH": 4, "AtoA": 5, "AtoD": 6, "DtoA": 7, "DtoD": 8,
-    "HtoH": 9, "PtoP": 10,
-}  # fmt: skip
-_WORDS = re.compile(r"Copy(Host|Device|Peer)To(Host|Device|Peer)")
-_LETTERS = re.compile(r"\b([HDAP]to[HDAP])\b")
-
-
-def _kernel_name(event: Event) -> object:
-    """A kernel's name; that of a collective with what it is and among whom, as PyTorch said.
-
-    Names of NCCL's kernels alone tell neither: `ncclDevKernel_Generic` is any of them.
-    """
-    args = event.args
-    if args is None or not bytes(args.collective):
-        return event.name
-    group = text_of(bytes(args.group))
-    if not group or group == "undefined":
-        group = text_of(bytes(args.group_name))
-    said = ", ".join(filter(None, (text_of(bytes(args.collective)), group)))
-    return f"{event.name} [{said}]" if said else event.name
-
 
 def _track(event: Event) -> tuple[object, object]:
     """The (pid, tid) of an event; lists and objects, which no profiler writes, by their text."""
@@ -335,26 +230,3 @@ def _track(event: Event) -> tuple[object, object]:
     if isinstance(pid, list | dict) or isinstance(tid, list | dict):
         return str(pid), str(tid)
     return pid, tid
-
-
-def copy_kind(name: object) -> int:
-    """ENUM_CUDA_MEMCPY_OPER from `Memcpy DtoH (Device -> Pinned)` or `CopyDeviceToHost`; 0 unknown.
-
-    >>> copy_kind("Memcpy DtoH (Device -> Pageable)"), copy_kind("CopyHostToDevice")
-    (2, 1)
-    """
-    text = str(name)
-    letters = _LETTERS.search(text)
-    if letters:
-        return _KINDS.get(letters.group(1), 0)
-    words = _WORDS.search(text)
-    return _KINDS.get(f"{words.group(1)[0]}to{words.group(2)[0]}", 0) if words else 0
-
-
-def text_of(text: bytes) -> str:
-    """A JSON string's value; empty for anything else."""
-    try:
-        value = msgspec.json.decode(text)
-    except NO_JSON:
-        return ""
-    return value if isinstance(value, str) else ""

@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 
 from ...model.errors import CannotRead, TraceError
 from ..errors import ExpandsTooFar, InvalidJson, ManifestGiven, NotATrace, TraceDamaged, Truncated
 from ..formats import BOM, GZIP
+from ..other_tools import unpacked
+from .braces import scan
 from .repair import quoted, repaired
 
 _BLOCK = 1 << 20
@@ -43,11 +44,6 @@ _BOUNDARY = b"\n  },\n  {"
 _CATEGORY = re.compile(rb'"cat"\s*:\s*"(\w*)"')
 
 _PLACE = re.compile(r"\(byte (\d+)\)")
-
-_DEPTH = np.zeros(256, np.int8)
-_DEPTH[list(b"{[")] = 1
-_DEPTH[list(b"}]")] = -1
-_QUOTE, _BACKSLASH = ord('"'), ord("\\")
 
 ABSENT = msgspec.Raw(b"")
 
@@ -146,7 +142,7 @@ class EventStream:
             if not head and not self._ended:
                 continue
             if not head.startswith((b"{", b"[")):
-                raise NotATrace(
+                raise unpacked(self.path, head) or NotATrace(
                     f"{self.path} is neither an SQLite trace nor a torch.profiler JSON trace"
                 )
             if head.startswith(b"["):
@@ -186,7 +182,7 @@ class EventStream:
                 at = self._rest.rfind(_BOUNDARY)
                 if at >= 0:
                     return at + 4
-            cut, end, deepest = _scan(self._rest)
+            cut, end, deepest = scan(self._rest)
             if deepest > _DEEPEST:
                 raise self._malformed(f"something nested {deepest} levels deep")
             if cut:
@@ -304,33 +300,3 @@ def _blocks(path: Path) -> Iterator[bytes]:
         raise TraceDamaged(f"{path}: the gzip data is damaged ({error})") from error
     except OSError as error:
         raise CannotRead(f"{path} cannot be read: {error.strerror or error}") from error
-
-
-def _scan(data: bytes) -> tuple[int, int, int]:
-    """(end of the last whole element of the array that `data` is inside of, its `]` or -1, depth).
-
-    Quotes decide what is a string, braces and brackets outside strings the depth. O(n).
-    """
-    text = np.frombuffer(data, np.uint8)
-    quotes = np.flatnonzero(text == _QUOTE)
-    slashes = np.flatnonzero(text == _BACKSLASH)
-    if len(slashes):
-        # A quote after an odd number of backslashes does not end its string.
-        first = np.concatenate(([True], np.diff(slashes) > 1))
-        run_start = np.maximum.accumulate(np.where(first, np.arange(len(slashes)), 0))
-        at = np.searchsorted(slashes, quotes) - 1
-        behind = (at >= 0) & (slashes[np.maximum(at, 0)] == quotes - 1)
-        length = at - run_start[np.maximum(at, 0)] + 1
-        quotes = quotes[~(behind & (length % 2 == 1))]
-    change = _DEPTH[text]
-    places = np.flatnonzero(change)
-    places = places[np.searchsorted(quotes, places) % 2 == 0]
-    change = change[places]
-    depth = np.cumsum(change, dtype=np.int64)
-    closing = np.flatnonzero(depth < 0)
-    end = int(places[closing[0]]) if len(closing) else -1
-    if end >= 0:
-        depth, change = depth[: closing[0]], change[: closing[0]]
-    whole = np.flatnonzero((depth == 0) & (change < 0))
-    cut = int(places[whole[-1]]) + 1 if len(whole) else 0
-    return cut, end, int(depth.max(initial=0))

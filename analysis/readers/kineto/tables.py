@@ -9,33 +9,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from msgspec.structs import replace
 
 from ...model import schema
 from ...model.intervals import Int64
-from ...model.nesting import innermost
 from ...model.schema import NULL
-from ...model.source import OPERATORS_DOMAIN, PROFILER_STEP_NAME, TORCH_PROFILER
+from ...model.source import OPERATORS_DOMAIN, TORCH_PROFILER
 from ...model.trace import Trace
 from ..errors import NotATrace
 from ..join import read_tables
 from ..sqlite.database import Columns, Database
 from .accelerators import accelerator_of
-from .merged import callers_of, plain_pids, rank_of
-from .rows import WILD, Rows, Table
+from .clock import VM, clock_of, global_ids, ranks_of_threads
+from .columns import WILD, Table
+from .merged import callers_of
+from .operators import worth_naming
+from .rows import Rows
 from .stream import EventStream
 
-_VM = 1 << 48
-_ID_LIMIT = 1 << 24
 _CALLS_LOOKED_AT = 1000
 """Names of calls that are asked whose they are."""
-_FAR_NS = 10**9
-"""Time before all other rows, beyond their own length, in which 0 is taken for no time."""
 
 
 def read_kineto(path: Path) -> Trace:
@@ -78,8 +75,8 @@ class _Tables(Database):
         self.path, self.shown = _manifest_place(path), path
         self.layout = {}
         self._rows = rows
-        self._zero, self._no_zero = _clock(rows)
-        self._threads = _global_ids(rows)
+        self._zero, self._no_zero = clock_of(rows)
+        self._threads = global_ids(rows)
         self._metadata = metadata
         self._stem = path.name.removesuffix(".gz").removesuffix(".json").removesuffix(".pt.trace")
 
@@ -203,7 +200,7 @@ class _Tables(Database):
 
     def _ranges(self) -> Columns:
         notes, operators = self._rows.annotations, self._rows.operators
-        chosen = _worth_naming(self._rows)
+        chosen = worth_naming(self._rows)
         columns = {
             name: np.concatenate((notes[name], operators[name][chosen]))
             for name in ("start", "end", "thread", "name")
@@ -225,12 +222,12 @@ class _Tables(Database):
         calls = self._rows.calls
         owner = self._threads[calls["thread"]] & schema.PID_MASK
         notes = self._threads[self._rows.annotations["thread"]] & schema.PID_MASK
-        nobody = notes[0] if len(notes) else _VM
+        nobody = notes[0] if len(notes) else VM
         ranks = np.unique(rank)
         if len(ranks) < 2:
             return callers_of(correlation, calls["correlation"], owner, nobody)
         result = np.empty(len(rank), np.int64)
-        theirs = _ranks_of_threads(self._rows)[calls["thread"]]
+        theirs = ranks_of_threads(self._rows)[calls["thread"]]
         for one in ranks.tolist():
             rows, mine = rank == one, theirs == one
             if not mine.any():
@@ -276,93 +273,6 @@ class _Tables(Database):
         if len({device for _, device in users}) == len(users):
             return []
         return [(users.index((r, d)), d, schema.pid_of(pid)) for r, d, pid in sorted(found)]
-
-
-def _clock(rows: Rows) -> tuple[int, bool]:
-    """(start of the recording on the file's clock, whether 0 is no time on it).
-
-    The start is the profiler's own, else that of the first row. CUPTI gives 0 where it has no time,
-    and Kineto where a time lies before its base: far from all other rows 0 is no time.
-    """
-    tables = (rows.kernels, rows.copies, rows.sets, rows.calls, rows.annotations, rows.operators)
-    starts = np.concatenate([table["start"] for table in tables])
-    known = starts[(starts != NULL) & (np.abs(starts) < WILD)]
-    others = known[known != 0]
-    if len(others) < len(known) and len(others):
-        low, high = int(others.min()), int(others.max())
-        if low > high - low + _FAR_NS:
-            return (rows.first if 0 < rows.first < WILD else low), True
-    if rows.first != WILD:
-        return rows.first, False
-    return int(known.min()) if len(known) else 0, False
-
-
-def _ranks_of_threads(rows: Rows) -> Int64:
-    """Code of the rank that each thread is of, as `Rows.ranks` has it; shape (threads,)."""
-    return np.array([rows.ranks.get(rank_of(pid)[0], -1) for pid, _ in rows.threads], np.int64)
-
-
-def _global_ids(rows: Rows) -> Int64:
-    """globalTid of each thread, shape (threads,); ids that do not fit 24 bits get a free one."""
-    for key in rows.threads:
-        rank = rank_of(key[0])[0]
-        if name := f"{rank} {rows.thread_names.get(key, '')}".strip():
-            rows.thread_names[key] = name
-            rows.names(name)
-    pids = _fitted(plain_pids([pid for pid, _ in rows.threads]))
-    tids = _fitted([tid for _, tid in rows.threads])
-    return np.array([_VM | p << 24 | t for p, t in zip(pids, tids, strict=True)], np.int64)
-
-
-def _fitted(values: list[object]) -> list[int]:
-    fits = {v for v in values if isinstance(v, int) and 0 <= v < _ID_LIMIT}
-    others = list(dict.fromkeys(value for value in values if value not in fits))
-    spare = (number for number in range(_ID_LIMIT - 1, 0, -1) if number not in fits)
-    given = dict(zip(others, sorted(islice(spare, len(others))), strict=True))
-    # A float may equal an id that fits: 7.0 is in {7}.
-    return [int(value) if value in fits else given[value] for value in values]
-
-
-def _worth_naming(rows: Rows) -> Int64:
-    """Operators that are outermost on their thread and inside no annotation but a step.
-
-    They name host time that nobody annotated (`aten::item`, `aten::linear`); where the user has
-    named it, the user's name stands, as it does in an nsys trace.
-    """
-    operators, notes = rows.operators, rows.annotations
-    thread, start, end = (operators[name] for name in ("thread", "start", "end"))
-    steps = {number for text, number in rows.names.ids.items() if PROFILER_STEP_NAME.search(text)}
-    is_step = np.isin(notes["name"], np.array(sorted(steps), np.int64))
-    columns = {name: notes[name] for name in ("thread", "start", "end")}
-    kept = []
-    distinct = np.unique(thread)
-    groups = zip(_rows_of(thread, distinct), _rows_of(columns["thread"], distinct), strict=True)
-    for rows_here, notes_here in groups:
-        mine = rows_here[np.lexsort((-end[rows_here], start[rows_here]))]
-        reach = np.maximum.accumulate(end[mine])
-        outer = np.ones(len(mine), np.bool_)
-        outer[1:] = end[mine[1:]] > reach[:-1]
-        mine = mine[outer]
-        order = np.lexsort((-columns["end"][notes_here], columns["start"][notes_here]))
-        own = notes_here[order]
-        stretches, owner = innermost(columns["start"][own], columns["end"][own])
-        at = np.searchsorted(stretches.start, start[mine], side="right") - 1
-        inside = at >= 0
-        inside[inside] = stretches.end[at[inside]] > start[mine[inside]]
-        named = inside.copy()
-        named[inside] = ~is_step[own[owner[at[inside]]]]
-        kept.append(mine[~named])
-    return np.sort(np.concatenate(kept)) if kept else np.empty(0, np.int64)
-
-
-def _rows_of(column: Int64, values: Int64) -> list[Int64]:
-    """The rows that hold each of some sorted values; one sort for all of them."""
-    order = np.argsort(column, kind="stable")
-    low, high = (np.searchsorted(column[order], values, side=side) for side in _SIDES)
-    return [order[a:b] for a, b in zip(low.tolist(), high.tolist(), strict=True)]
-
-
-_SIDES: tuple[Literal["left", "right"], ...] = ("left", "right")
 
 
 def _gpus(metadata: Mapping[str, Any]) -> dict[int, str]:

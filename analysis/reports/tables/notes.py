@@ -105,7 +105,8 @@ def _by_time(launched: dict[str, int]) -> str:
     ranked = sorted(launched.items(), key=lambda item: -item[1])
     total = sum(launched.values())
     if len(ranked) == 1:
-        who = f"thread {plain(ranked[0][0], 60)}"
+        name = plain(ranked[0][0], 60)
+        who = name if name.startswith("thread ") else f"thread {name}"
     else:
         who = f"threads {listed([f'{plain(name, 60)} ({count:,})' for name, count in ranked])}"
     verb = "was" if total == 1 else "were"
