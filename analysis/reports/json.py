@@ -109,7 +109,10 @@ def _trace(report: TraceReport) -> dict[str, Any]:
             _series(report, one, trace.devices[one.device].ordinal, valid) for one in report.series
         ],
         "host_series": [to_builtins(host) for host in report.host],
-        "processes": _rows(processes([report])),
+        "processes": [
+            {name: value for name, value in row.items() if name not in ("strategy", "trace")}
+            for row in _rows(processes([report]))
+        ],
         "unassigned_operations": report.steps.unassigned,
         "ambiguous_operations": report.steps.ambiguous,
         "duplicate_api_rows": trace.duplicate_calls,
