@@ -6,8 +6,9 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
-from ..model.cuda_calls import SYNCHRONIZE, synchronizing
+from ..model.cuda_calls import STREAM_WAIT, SYNCHRONIZE, host_waits, synchronizing
 from ..model.intervals import Int64
+from ..model.polling import QUERY
 from ..model.trace import Trace
 from .machine import Timing
 
@@ -127,7 +128,7 @@ def _first_of_launch(call: Int64) -> npt.NDArray[np.bool_]:
 
 def _behind_a_hold(trace: Trace) -> npt.NDArray[np.bool_]:
     """Mask over calls: the call before it on its thread made a stream wait."""
-    holds = trace.calls.named({"cudaStreamWaitEvent", "cuStreamWaitEvent"})
+    holds = trace.calls.named(STREAM_WAIT)
     behind = np.zeros(len(trace.calls), np.bool_)
     if len(holds) > 1:
         behind[1:] = holds[:-1] & (trace.calls.thread[1:] == trace.calls.thread[:-1])
@@ -145,15 +146,16 @@ def _called_in(trace: Trace, span: tuple[int, int] | None) -> npt.NDArray[np.boo
 def _wakes(trace: Trace, asked: npt.NDArray[np.bool_]) -> Int64:
     """From the end of the last operation to the return of the call that waited for it, ns."""
     operations, calls = trace.operations, trace.calls
-    waits = np.flatnonzero(synchronizing(trace) & calls.named(SYNCHRONIZE) & asked[:-1])
+    found = host_waits(trace)
+    waits = np.flatnonzero(found.last(calls) & calls.named(SYNCHRONIZE | QUERY) & asked[:-1])
     if len(waits) == 0 or len(operations) == 0:
         return _copy_wakes(trace, asked)
     ends = np.sort(operations.end)
     place = np.searchsorted(ends, calls.end[waits], side="right") - 1
     last = np.where(place >= 0, ends[np.maximum(place, 0)], -1)
-    held = last > calls.start[waits]
-    found: Int64 = (calls.end[waits] - last)[held]
-    return found if len(found) else _copy_wakes(trace, asked)
+    held = last > found.begun(calls)[waits]
+    wakes: Int64 = (calls.end[waits] - last)[held]
+    return wakes if len(wakes) else _copy_wakes(trace, asked)
 
 
 def _copy_wakes(trace: Trace, asked: npt.NDArray[np.bool_]) -> Int64:

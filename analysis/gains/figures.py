@@ -5,12 +5,14 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+import numpy as np
 from msgspec import Struct
 
 from ..analyze import analyze
 from ..idle.figures import SeriesSummary, Steady
 from ..idle.steps import StepSeries
 from ..model.errors import TraceError
+from ..model.intervals import Int64
 from ..question import DEFAULT_STEP, Question, StepPattern
 from ..report import TraceReport, positions
 from ..writer.writer import TraceBuilder
@@ -26,6 +28,13 @@ class Looked(Struct, frozen=True):
     summary: SeriesSummary
     series: StepSeries
     steady: Steady
+
+    @property
+    def periods(self) -> Int64:
+        """From one interior step's first operation to the next one's, ns; shape (steps,)."""
+        table = self.summary.table
+        found: Int64 = np.diff(table.gpu_start[table.operations > 0])[1:]
+        return found
 
 
 def look(report: TraceReport, device: int | None = None, *, called: str | None = None) -> Looked:
@@ -65,9 +74,16 @@ def builder(strategy: str | None, gpu: str, notes: dict[str, str]) -> TraceBuild
 def steady_of(
     log: Log, patterns: tuple[StepPattern, ...] = (DEFAULT_STEP,), place: Place = plain_place
 ) -> Steady:
-    """The steady state of a log's steps, by `harness gaps`' own definitions.
+    """The steady state of a log's steps. Raises TraceError where it has none."""
+    return looked_of(log, patterns, place).steady
 
-    Raises TraceError where it has none.
+
+def looked_of(
+    log: Log, patterns: tuple[StepPattern, ...] = (DEFAULT_STEP,), place: Place = plain_place
+) -> Looked:
+    """A log's steps, by `harness gaps`' own definitions.
+
+    Raises TraceError where they have no steady state.
     """
     called = "the simulation"  # the trace that is analysed is gone before anyone reads its name
     if not log.operations:
@@ -78,4 +94,4 @@ def steady_of(
         path = Path(folder) / "simulated.sqlite"
         trace.write(path)
         report = analyze(path, Question(patterns=patterns))
-        return look(report, called=called).steady
+        return look(report, called=called)

@@ -14,21 +14,28 @@ import numpy as np
 from msgspec import Struct
 
 from ..idle.steps import StepSeries
-from ..model.cuda_calls import SYNCHRONIZE, synchronizing
+from ..model.cuda_calls import (
+    EVENT_RECORD,
+    EVENT_SYNCHRONIZE,
+    STREAM_SYNCHRONIZE,
+    STREAM_WAIT,
+    SYNCHRONIZE,
+    host_waits,
+)
 from ..model.names import operation_name
+from ..model.polling import QUERY
 from ..model.schema import CopyKind, Kind, SyncType
 from ..model.step_ranges import STOP_CHECK
 from ..model.trace import Trace
+from ..question import DEFAULT_STEP, StepPattern
 from .constants import Constants, blocked_launches, measure
 from .errors import NoGpuWork
 from .program import Action, Hold, Launch, Plain, Pop, Program, Push, Spend, Sync
+from .ranges import host_ranges, patterns_of
 from .remarks import NoLaunchCall, QueueFull, ThreadsInTurn
 from .work import COPY, KERNEL, MEMSET, ON_DEVICE, TO_DEVICE, TO_HOST, Work
 
-_EVENT_SYNC = frozenset({"cudaEventSynchronize", "cuEventSynchronize"})
-_STREAM_SYNC = frozenset({"cudaStreamSynchronize", "cuStreamSynchronize"})
-_HOLD = frozenset({"cudaStreamWaitEvent", "cuStreamWaitEvent"})
-_RECORD = "EventRecord"
+_EVENT_WAIT = "cudaEventSynchronize_v3020"
 _DIRECTIONS = {CopyKind.HTOD: TO_DEVICE, CopyKind.DTOH: TO_HOST, CopyKind.ATOH: TO_HOST}
 
 
@@ -38,15 +45,21 @@ class Recorded(Struct, frozen=True):
     program: Program
     constants: Constants
     notes: tuple[str, ...]
+    patterns: tuple[StepPattern, ...]
+    """By which its steps are found in what it plays."""
 
 
-def read_program(trace: Trace, series: StepSeries) -> Recorded:
-    """The steps of `series` as a program.
+def read_program(
+    trace: Trace, series: StepSeries, asked: tuple[StepPattern, ...] = (DEFAULT_STEP,)
+) -> Recorded:
+    """The steps of `series`, which the patterns asked for found, as a program.
 
     Raises TraceError where its steps launched nothing.
     """
     reader = _Reader(trace, series)
-    return Recorded(reader.program(), reader.constants, tuple(reader.notes))
+    program = reader.program()
+    notes = tuple(reader.notes)
+    return Recorded(program, reader.constants, notes, patterns_of(trace, series, asked))
 
 
 class _Reader:
@@ -54,6 +67,7 @@ class _Reader:
         self.trace, self.series = trace, series
         self.notes: list[str] = []
         self.begin, self.end = int(series.start[0]), int(series.end.max())
+        self.ranges = host_ranges(trace, series, self.begin, self.end)
         self.constants = measure(trace, (self.begin, self.end))
         operations, calls = trace.operations, trace.calls
         launch = operations.launch
@@ -73,7 +87,9 @@ class _Reader:
         chosen &= (calls.start >= self.begin) & (calls.start < self.end)
         rows = np.flatnonzero(chosen)
         self.rows = rows[np.argsort(calls.start[rows], kind="stable")]
-        self.waits = synchronizing(trace)
+        found = host_waits(trace)
+        self.waits, self.goes_on = found.held, found.goes_on
+        self.begun, self.ends = found.begun(calls), found.last(calls)
         self.names = calls.names
         self.checks = self._inside(STOP_CHECK)
         self._group_operations()
@@ -122,7 +138,7 @@ class _Reader:
         own = length.copy()
         for code in np.unique(name[held | blocked]).tolist():
             these = name == code
-            if self.names[code] in SYNCHRONIZE:
+            if self.names[code] in SYNCHRONIZE | QUERY:
                 own[these] = np.minimum(length[these], int(length[these].min()))
                 continue
             like = length[these & free]
@@ -139,45 +155,32 @@ class _Reader:
 
     def program(self) -> Program:
         """Merge calls and ranges in host order; the time between them is the host's."""
-        trace, calls = self.trace, self.trace.calls
+        calls = self.trace.calls
         actions: list[Action] = []
         cursor = self.begin
         for time, kind, index in self._instants():
             step = int(np.searchsorted(self.series.start, time, "right")) - 1
+            if kind == 2 and self.goes_on[self.rows[index]]:
+                cursor = max(cursor, time)  # between the queries of a poll the host waits
             if time > cursor:
                 actions.append(Spend(time - cursor, step))
                 cursor = time
             if kind == 1:
-                actions.append(Push(trace.strings[int(trace.ranges.name[index])], step))
+                actions.append(Push(self.ranges[index].name, step))
             elif kind == 0:
                 actions.append(Pop(step))
             else:
-                actions.append(self._action(index, step))
+                if not self._asks_on(index):
+                    actions.append(self._action(index, step))
                 cursor = max(cursor, int(calls.end[self.rows[index]]))
         return Program(tuple(actions), self.begin, self._already_running(), steps=len(self.series))
 
     def _instants(self) -> list[tuple[int, int, int]]:
-        """(time, 0 pop / 1 push / 2 call, index), sorted; ranges that nest, and none that straddle
-        the program's edges."""
-        ranges, calls = self.trace.ranges, self.trace.calls
-        inside = (
-            (ranges.thread == self.series.thread_index)
-            & (ranges.end_thread == ranges.thread)
-            & (ranges.start >= self.begin)
-            & (ranges.end <= self.end)
-            & (ranges.end > ranges.start)
-        )
+        """(time, 0 pop / 1 push / 2 call, index), sorted."""
         found: list[tuple[int, int, int]] = []
-        open_ends: list[int] = []
-        for index in np.flatnonzero(inside).tolist():
-            start, end = int(ranges.start[index]), int(ranges.end[index])
-            while open_ends and open_ends[-1] <= start:
-                open_ends.pop()
-            if open_ends and end > open_ends[-1]:
-                continue
-            open_ends.append(end)
-            found += [(start, 1, index), (end, 0, index)]
-        times = calls.start[self.rows].tolist()
+        for index, one in enumerate(self.ranges):
+            found += [(one.start, 1, index), (one.end, 0, index)]
+        times = self.trace.calls.start[self.rows].tolist()
         found += [(time, 2, index) for index, time in enumerate(times)]
         # Inner ranges are pushed after and popped before the outer ones they share an edge with.
         return sorted(found, key=lambda item: (item[0], item[1], item[2] * (-1) ** (item[1] == 0)))
@@ -198,17 +201,22 @@ class _Reader:
         operations = self.trace.operations
         return int(operations.device[row]), int(operations.stream[row])
 
+    def _asks_on(self, index: int) -> bool:
+        """A call of a poll that is not its last: the poll is one wait, which ends with that."""
+        row = self.rows[index]
+        return bool(self.waits[row]) and not self.ends[row]
+
     def _action(self, index: int, step: int) -> Action:
         row = int(self.rows[index])
         name = self.names[int(self.trace.calls.name[row])]
         own = int(self.own[index])
         if self.count[index]:
             return self._launch(index, name, own, step)
-        if name in SYNCHRONIZE:
+        if name in SYNCHRONIZE or (name in QUERY and self.waits[row]):
             return self._sync(index, row, name, own, step)
-        if name in _HOLD:
+        if name in STREAM_WAIT:
             return Hold(name, own, self._held_stream(index, row), self._last_recorded, step)
-        if _RECORD in name:
+        if EVENT_RECORD.match(name):
             self._last_recorded = self._queued(index)
         return Plain(name, own, step)
 
@@ -244,11 +252,12 @@ class _Reader:
     def _sync(self, index: int, row: int, name: str, own: int, step: int) -> Sync:
         last = self._queued(index)
         checks = bool(self.checks[index])
-        if name in _EVENT_SYNC:
+        if name in EVENT_SYNCHRONIZE | QUERY:
             last, stream = self._awaited(row, last)
             streams = None if stream is None else frozenset({stream})
+            name = _EVENT_WAIT if name in QUERY else name  # a poll is played as the wait that it is
             return Sync(name, own, last, streams, "event", step, checks)
-        if name in _STREAM_SYNC:
+        if name in STREAM_SYNCHRONIZE:
             streams = self._synced_stream(row, last)
             return Sync(name, own, last, streams, "stream", step, checks)
         return Sync(name, own, last, None, "device", step, checks)
@@ -262,7 +271,7 @@ class _Reader:
         if len(ended) == 0:
             return -1, None
         ends = operations.end[queued[ended]]
-        if ends.max() <= calls.start[row]:
+        if ends.max() <= self.begun[row]:
             # It did not wait; the event is that of a flag's copy rather than of any later kernel.
             copies = ended[operations.copy_kind[queued[ended]] == CopyKind.DTOH]
             ended = copies if len(copies) else ended

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
 
 from ..idle.figures import Steady
+from ..model.intervals import Int64
 from ..question import StepPattern
 from .constants import Constants
 from .errors import UnknownTracedGpu
-from .figures import Looked, steady_of
+from .figures import Looked, looked_of
 from .gpu import Gpu, find_gpu, load_gpu
 from .log import Log
 from .machine import Timing
@@ -23,6 +27,9 @@ REFERENCE = "h100"
 """The file that lends constants which the trace does not show and no GPU was named for."""
 
 TRACED = "traced"
+
+_LEAST_GAIN = 0.001
+"""Share of a step below which a gain is none."""
 
 
 class Scenario(Struct, frozen=True):
@@ -40,6 +47,8 @@ class Predicted(Struct, frozen=True):
 
     scenario: Scenario
     steady: Steady
+    periods: Int64
+    """Of each interior step, ns; see `Looked.periods`."""
 
 
 def lender_of(looked: Looked, traced_gpu: str | None, *, gpus_named: bool) -> Gpu:
@@ -63,7 +72,36 @@ def _timing(constants: Constants, lender: Gpu) -> Timing:
 def played(scenario: Scenario, patterns: tuple[StepPattern, ...]) -> tuple[Log, Predicted]:
     """What happens in it, and its figures. Raises TraceError where it has no steady state."""
     log = play(scenario.program, scenario.timing)
-    return log, Predicted(scenario, steady_of(log, patterns, recorded_place))
+    looked = looked_of(log, patterns, recorded_place)
+    return log, Predicted(scenario, looked.steady, looked.periods)
+
+
+def replay_error(recorded: Looked, replayed: Predicted) -> float:
+    """How far the replay of a recorded step may be off, ns: by how much it misses the mean, and
+    twice the standard error of what it misses each step by."""
+    missed = abs(replayed.steady.period_ns - recorded.steady.period_ns)
+    here, there = recorded.periods, replayed.periods
+    if len(here) != len(there) or len(here) < 2:
+        return missed
+    spread = float(np.std(there - here, ddof=1)) / math.sqrt(len(here))
+    return missed + 2 * spread
+
+
+class Offer(Struct, frozen=True):
+    """What a change would win of a step: `gain_ns` of the replayed one, give or take `error_ns`."""
+
+    gain_ns: float
+    error_ns: float
+    shown: bool
+    """It wins more than the replay may be off, and more than a thousandth of the step."""
+
+    @classmethod
+    def of(cls, one: Predicted, replayed: Predicted, error: float) -> Offer:
+        """`error`: of the replay, ns; a longer step may be off by more, in proportion."""
+        base = replayed.steady.period_ns
+        gain = base - one.steady.period_ns
+        error *= max(1.0, one.steady.period_ns / base)
+        return cls(gain, error, gain > error and gain >= _LEAST_GAIN * base)
 
 
 def scenarios_of(

@@ -12,12 +12,12 @@ import numpy as np
 from msgspec import Struct
 
 from ..model.arrays import Bool, Code, factorize, groups
-from ..model.cuda_calls import Waits, host_waits, migrations
+from ..model.cuda_calls import host_waits, migrations
 from ..model.intervals import Int64, Intervals, complement, pieces
 from ..model.memory import lazy_zeros
 from ..model.nesting import Timeline, build_timeline, innermost
 from ..model.shown import shown_without
-from ..model.trace import EVERY_THREAD, Calls, ThreadRows, Trace
+from ..model.trace import EVERY_THREAD, ThreadRows, Trace
 from .causes import Cause, GapContext, Phase, causes
 from .gaps import DeviceGaps, known
 
@@ -232,9 +232,7 @@ def drained_by(trace: Trace, gaps: DeviceGaps, launch: Int64) -> Int64:
     result = np.full(len(gaps), -1, np.int64)
     if not waits.held.any():
         return result
-    ended = waits.held.copy()
-    ended[:-1] &= ~(waits.goes_on[1:] & (calls.thread[1:] == calls.thread[:-1]))
-    sync, begun = np.flatnonzero(ended), _begun(calls, waits)
+    sync, begun = np.flatnonzero(waits.last(calls)), waits.begun(calls)
     # Only where the launch began inside the gap could a call return between the two.
     inside = np.flatnonzero((launch >= 0) & (calls.start[launch] >= gaps.start))
     for index, rows in groups(calls.thread[launch[inside]]):
@@ -255,17 +253,6 @@ def drained_by(trace: Trace, gaps: DeviceGaps, launch: Int64) -> Int64:
         hit = (at >= 0) & (returned[last] >= gaps.start[mine]) & (returned[last] <= launched)
         result[mine[hit]] = own[last[hit]]
     return result
-
-
-def _begun(calls: Calls, waits: Waits) -> Int64:
-    """When each call, or the poll that it is part of, began, ns."""
-    starts = waits.starts(calls)
-    if starts is calls.start:
-        return starts
-    inner = waits.goes_on.copy()
-    inner[0] = False
-    inner[1:] &= waits.held[:-1] & (calls.thread[1:] == calls.thread[:-1])
-    return starts[np.maximum.accumulate(np.where(inner, 0, np.arange(len(starts))))]
 
 
 _NUMBER = re.compile(r"\d+")

@@ -145,6 +145,22 @@ class Waits(Struct, frozen=True, eq=False):
         starts[rows] = np.minimum(begun, starts[rows])
         return starts
 
+    def begun(self, calls: Calls) -> Int64:
+        """When the wait that each call is part of began, ns; a call that is part of none itself."""
+        starts = self.starts(calls)
+        if starts is calls.start:
+            return starts
+        inner = self.goes_on.copy()
+        inner[0] = False
+        inner[1:] &= self.held[:-1] & (calls.thread[1:] == calls.thread[:-1])
+        return starts[np.maximum.accumulate(np.where(inner, 0, np.arange(len(starts))))]
+
+    def last(self, calls: Calls) -> Bool:
+        """The calls at whose end a wait ended: of a poll the last one."""
+        ends = self.held.copy()
+        ends[:-1] &= ~(self.goes_on[1:] & (calls.thread[1:] == calls.thread[:-1]))
+        return ends
+
 
 _known: WeakKeyDictionary[Trace, Waits] = WeakKeyDictionary()
 

@@ -44,6 +44,12 @@ from ._trace_options import StepSlice, asks
     "--step", "globs", multiple=True, metavar="GLOB", help="With --from: ranges that are steps."
 )
 @click.option("--step-regex", "regexes", multiple=True, metavar="REGEX", help="The same by regex.")
+@click.option(
+    "--infer-steps",
+    "infer",
+    is_flag=True,
+    help="With --from: find the steps from the repeating launches.",
+)
 @click.option("--steps", type=StepSlice(), metavar="A:B", help="With --from: only steps A to B.")
 @click.option("--device", type=int, metavar="N", help="With --from: the GPU to look at.")
 @click.option(
