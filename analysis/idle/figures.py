@@ -140,6 +140,8 @@ class StepTable(Struct, frozen=True, eq=False):
     """The steady state counts it."""
     left_out: Int64
     """Of `inter`, what dead steps before it took."""
+    by_cause: Int64
+    """The same idle time by cause; shape (causes, steps)."""
 
     @property
     def idle(self) -> Int64:

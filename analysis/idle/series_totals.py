@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from ..model.arrays import Bool, Code8, groups
 from ..model.intervals import Int64, union
+from .causes import causes
 from .device_totals import ByCause, DeviceTotals
 from .figures import SeriesSummary, Steady, StepTable
 from .gaps import DeviceGaps, GapKind, sum_by_kind
@@ -65,6 +66,8 @@ class SeriesTotals:
         self._by_kind = np.zeros(len(GapKind), np.int64)
         self._of_step = np.zeros((2, n), np.int64)
         """Idle time of each step, inter and intra."""
+        self._causes = np.zeros((len(causes()), n), np.int64)
+        """The same by cause."""
         self._alive = np.flatnonzero(launched.count > 0)
         self._steady = _SteadyTotals(steady_periods(launched, series, dead, lo, hi))
         # Idle time before the edges of each step's projection, for its busy time.
@@ -86,6 +89,9 @@ class SeriesTotals:
         owned = np.flatnonzero(step >= 0)
         place = kind[owned].astype(np.int64) * self._of_step.shape[1] + step[owned]
         np.add.at(self._of_step.reshape(-1), place, length[owned])
+        for k in split.used:
+            some = owned[split.time[k, owned] > 0]
+            np.add.at(self._causes[k], step[some], split.time[k, some])
         self._steady.add(gaps, split, kind, again)
         # At `seen` itself one may: where operations of two devices start together.
         ready = int(np.searchsorted(self._instants, seen, side="left"))
@@ -118,6 +124,7 @@ class SeriesTotals:
             intra=intra,
             steady=steady,
             left_out=left_out,
+            by_cause=self._causes,
         )
         return SeriesSummary.of(
             series,

@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 
 from harness.analysis.model.schema import CopyKind
+from harness.analysis.question import Question
+from harness.analysis.reports.base import Report
+from harness.analysis.reports.tables.details import steps
 from harness.analysis.scenes.states import gap_states
 from harness.analysis.writer.writer import TraceBuilder
 
@@ -51,6 +54,18 @@ def test_a_migration_is_its_steps(tmp_path: Path) -> None:
     assert series.unassigned_ns == 0
     assert series.table.operations.tolist() == [3] * 14
     assert (series.table.idle[1:] == 270 * US).all()
+
+
+def test_the_table_of_steps_names_it(tmp_path: Path) -> None:
+    found = report(loop(), tmp_path)
+    (series,) = found.series
+    names = [cause.name for cause in found.attributions[0].causes]
+    spent = series.table.by_cause[names.index("migration")]
+    assert spent.tolist() == [70 * US] * 14
+    assert series.table.by_cause.sum(axis=0).tolist() == series.table.idle.tolist()
+    table = steps(Report((found,), (), Question(by="step")))
+    at = [column.name for column in table.columns].index("mostly")
+    assert [row[at] for row in table.rows] == ["migration 100%", *["host 70%, migration 26%"] * 13]
 
 
 def test_the_states_of_a_gap_name_it(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from ...model.arrays import Bool, Code, factorize
-from ...model.cuda_calls import synchronizing
+from ...model.cuda_calls import host_waits
 from ...model.intervals import Int64
 from ...model.names import operation_name
 from ...model.schema import NULL, CopyKind, Kind
@@ -197,7 +197,7 @@ def _sequence(trace: Trace, rows: Int64, tokens: Int64) -> Sequence:
     begun = calls.start[launch]
     owner = calls.thread[launch]
     thread = int(np.bincount(owner).argmax())
-    held = np.flatnonzero(synchronizing(trace) & (calls.thread == thread))
+    held = np.flatnonzero(host_waits(trace).last(calls) & (calls.thread == thread))
     back = np.sort(calls.end[held])
     first = np.searchsorted(begun, back)  # the operation launched next after each wait
     copies = (operations.kind[rows] == Kind.MEMCPY) & (operations.copy_kind[rows] == CopyKind.HTOD)
@@ -296,7 +296,7 @@ def _times(trace: Trace, rows: Int64, thread: int, sequence: Sequence, edges: In
     operations, calls = trace.operations, trace.calls
     n = len(rows)
     begun = sequence.launch
-    held = np.flatnonzero(synchronizing(trace) & (calls.thread == thread))
+    held = np.flatnonzero(host_waits(trace).last(calls) & (calls.thread == thread))
     back = np.sort(calls.end[held])
     launch_end = calls.end[operations.launch[rows]]
     after = int(launch_end[-1]) if edges[-1] == n else 0

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ...idle.attribute import largest_first
 from ...idle.causes import causes
 from ...model.text import plain
 from ...question import Question
@@ -32,7 +33,10 @@ def steps(report: Report, worst: int = 0) -> Table:
         began = t.gpu_start.astype(object)
         began[t.operations == 0] = None
         facts = (t.number, t.start, t.host, t.operations, began, t.gpu_end - t.gpu_start)
-        columns = (*(c[order].tolist() for c in facts), *figures)
+        mostly = [_causes_of(spent) for spent in t.by_cause[:, order].T.tolist()]
+        if not believed(trace, "causes"):
+            mostly = [""] * len(order)
+        columns = (*(c[order].tolist() for c in facts), *figures, mostly)
         rows.extend((*place(trace, series), *row) for row in zip(*columns, strict=True))
     return Table(
         "by_step",
@@ -50,8 +54,17 @@ def steps(report: Report, worst: int = 0) -> Table:
             Column("idle_ns", "idle µs", "us"),
             Column("inter_ns", "between", "us"),
             Column("intra_ns", "inside", "us"),
+            Column("mostly", "mostly"),
         ),
         tuple(rows),
+    )
+
+
+def _causes_of(spent: list[int]) -> str:
+    """The two causes with the most of a step's idle time, those below a tenth left out."""
+    named = dict(zip((cause.name for cause in causes()), spent, strict=True))
+    return _mostly(
+        {name: ns for name, ns in largest_first(named).items() if 10 * ns >= sum(spent)}, sum(spent)
     )
 
 
@@ -100,8 +113,8 @@ def cause_rows(trace: TraceReport) -> Iterator[tuple[Value, ...]]:
             )
 
 
-def _mostly(parts: dict[str, int]) -> str:
-    total = sum(parts.values())
+def _mostly(parts: dict[str, int], total: int = 0) -> str:
+    total = total or sum(parts.values())
     top = [f"{plain(name, 60)} {ns / total:.0%}" for name, ns in list(parts.items())[:2]]
     return ", ".join(top)
 
