@@ -151,12 +151,10 @@ def ahead_of(trace: Trace, gaps: DeviceGaps, launch: Int64, time: Int64) -> Bool
     `time`: idle time by cause, as in `Attribution`.
     """
     place = {cause.name: k for k, cause in enumerate(causes())}
-    graph, queue = time[place["graph"]], time[place["queue"]]
-    early = np.zeros(len(gaps), np.bool_)
-    known_launch = np.flatnonzero(launch >= 0)
-    called = trace.calls.end[launch[known_launch]]
-    early[known_launch] = gaps.start[known_launch] - called >= AHEAD
-    found: Bool = (graph == gaps.length) | ((queue == gaps.length) & early)
+    found: Bool = time[place["queue"]] == gaps.length  # launched, and by a call that is known
+    rows = np.flatnonzero(found)
+    found[rows] = gaps.start[rows] - trace.calls.end[launch[rows]] >= AHEAD
+    found |= time[place["graph"]] == gaps.length
     return found
 
 
