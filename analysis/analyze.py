@@ -16,6 +16,7 @@ from .idle.launched import Extent, Launched, Launches, find_launches
 from .idle.narrow import Narrowed, narrow
 from .idle.owners import WholeSteps
 from .idle.parts import Parts, StoredParts, WholeParts
+from .idle.physics.call_ids import CallsLost, calls_lost
 from .idle.sizes import Progress, Sizes, quiet
 from .idle.steps import MAX_SERIES, Steps
 from .idle.totals import Totals
@@ -44,7 +45,7 @@ def analyze(
     step.
     """
     question = question or Question()
-    parts, counted, whole, said = (
+    parts, counted, whole, said, lost = (
         _stored(source, question, sizes or Sizes(), progress)
         if isinstance(source, Store)
         else _in_memory(source if isinstance(source, Trace) else open_trace(source), question)
@@ -65,17 +66,19 @@ def analyze(
     for one in totals.devices.values():
         if one.operations == 0:
             totals.add(parts.idle(one.device.index, one.window_start, one.window_end))
-    return _report(parts, question, narrowed, counted, totals, said)
+    return _report(parts, question, narrowed, counted, totals, said, lost)
 
 
-_Opened = tuple[Parts, Counted, Launches, tuple[Verdict, ...]]
+_Opened = tuple[Parts, Counted, Launches, tuple[Verdict, ...], CallsLost]
 
 
 def _in_memory(trace: Trace, question: Question) -> _Opened:
-    """The parts, what was counted of all rows, and what all steps launched."""
+    """The parts, what was counted of all rows, what all steps launched and what they lost."""
     steps, said = _steps(trace, question)
     parts = WholeParts(trace, WholeSteps(steps))
-    return parts, count_rows(Whole(trace), Sizes.all(trace)), find_launches(parts), said
+    tables, sizes = Whole(trace), Sizes.all(trace)
+    lost = calls_lost(tables, steps.series, sizes)
+    return parts, count_rows(tables, sizes), find_launches(parts), said, lost
 
 
 def _stored(store: Store, question: Question, sizes: Sizes, progress: Progress) -> _Opened:
@@ -85,9 +88,9 @@ def _stored(store: Store, question: Question, sizes: Sizes, progress: Progress) 
             remedy="name the steps with --step, or allow more with --memory",
         )
     facts = known_facts(store, sizes, progress)
-    steps, whole = known_steps(store, question.patterns, sizes, progress)
+    steps, whole, lost = known_steps(store, question.patterns, sizes, progress)
     parts = StoredParts(store, steps, sizes, progress, facts.by_stream())
-    return parts, facts.counted, whole, ()
+    return parts, facts.counted, whole, (), lost
 
 
 def _steps(trace: Trace, question: Question) -> tuple[Steps, tuple[Verdict, ...]]:
@@ -168,10 +171,11 @@ def _report(
     counted: Counted,
     totals: Totals,
     said: tuple[Verdict, ...],
+    lost: CallsLost,
 ) -> TraceReport:
     source, found, series = parts.source, tuple(totals.devices.values()), totals.series()
     steps = narrowed.steps
-    verdicts = (*said, *judge(source, found, steps, series, counted))
+    verdicts = (*said, *judge(source, found, steps, series, counted, lost))
     all_window, all_idle = totals.everywhere()
     report = TraceReport(
         trace=source if isinstance(source, Trace) else outlined_trace(source),

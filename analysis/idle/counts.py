@@ -18,21 +18,29 @@ from ..store.layout import FAILED, LAUNCHED, REPEATED
 from ..store.opened import Store
 from ..store.whole import Whole
 from .census import ProcessCount, count_processes, unrecorded
+from .physics.laws import Physics, physics_of
+from .physics.waited import DEVICE_WAITS, STREAM_WAITS
 from .proposals import LOOKED_AT, Proposed, proposed_ranges
 from .sizes import Progress, Sizes, quiet
 from .waits import Released, queued_operations, queued_waits, released
 
 LAUNCH = re.compile(
-    r"(cuda|hip)(Launch(Cooperative)?Kernel|GraphLaunch)|cu(LaunchKernel|GraphLaunch)"
-    r"|hip(Ext|ExtModule|HccModule|Module)Launch"
+    r"(cuda|cu|hip)(Graph|Module|Ext|ExtModule|HccModule|Drv)?Launch(?!HostFunc)"
+    r"|urEnqueueKernelLaunch"
 )
+"""Calls that queue kernels or graphs, of every version: cudaLaunch of CUDA 3 too."""
 
 KINDS = (
-    (Kind.MEMCPY, "copies", re.compile(r"(cuda|hip|cu)Memcpy")),
-    (Kind.MEMSET, "memsets", re.compile(r"(cuda|hip|cu)Memset")),
+    ("copies", re.compile(r"(cuda|hip|cu)Memcpy")),
+    ("memsets", re.compile(r"(cuda|hip|cu)Memset")),
 )
 """Which calls make which operations. One such call may leave no row (of no bytes, or from host to
 host), but hardly all of them."""
+
+MANAGED = re.compile(r"(cuda|hip)MallocManaged|cuMemAllocManaged")
+
+QUEUES_NOTHING_NS = 1_000
+"""A copy or memset that returns within this time has queued nothing: cublasLt makes such calls."""
 
 
 class Counted(Struct, frozen=True):
@@ -49,8 +57,14 @@ class Counted(Struct, frozen=True):
     """Families of ranges that may be the steps."""
     nameless: tuple[str, ...] = ()
     """Which rows refer to names that the export does not hold."""
-    unseen: tuple[tuple[str, int], ...] = ()
-    """Copies or memsets where the trace holds none, and how many calls asked for them."""
+    unseen: tuple[tuple[str, int, int], ...] = ()
+    """Copies and memsets: how many calls that asked for them left none, of how many calls."""
+    microseconds: bool = False
+    """Whether all times of operations are whole microseconds."""
+    managed: bool = False
+    """Whether the program allocated unified memory."""
+    physics: Physics = Physics()
+    """Where rows break a law."""
     processes: tuple[ProcessCount, ...] = ()
     """Who was recorded; `launches` and `missing` leave out those of whom nothing was."""
 
@@ -77,21 +91,23 @@ def facts_of(tables: Whole | Store, sizes: Sizes, progress: Progress) -> Facts:
 def count_rows(tables: Whole | Store, sizes: Sizes, progress: Progress = quiet) -> Counted:
     """Count them: one pass over the operations, and two over the calls."""
     operations, ranges = tables.operations, tables.ranges
-    kinds = np.zeros(len(Kind), np.int64)
+    rows_of = _Rows(len(tables.processes))
     for rows in stretches(operations.rows, sizes.operations):
-        kinds += np.bincount(operations.one(rows, "kind"), minlength=len(Kind))
-    recorded, every, asked = _launches(tables, sizes, progress)
+        rows_of.add(operations.read(rows, *_COUNTED))
+        tables.forget()
+    recorded, every, unseen = _launches(tables, sizes, progress, rows_of)
     processes = count_processes(tables, sizes, every, recorded)
     # A process of which nothing was recorded is named, and says nothing of the others.
-    dropped = tables.dropped
     launches = int(every.sum()) - sum(one.launches for one in unrecorded(processes))
+    # Rows that no id joins to a launch, and those without a time or a length, are launches that
+    # left one.
+    left = int(recorded.sum()) + rows_of.unjoined + tables.dropped.empty + tables.dropped.null
     looked_at = slice(0, LOOKED_AT)
     counted = Counted(
         operations=operations.rows,
         calls=tables.calls.rows,
-        graphs=int(kinds[Kind.GRAPH]),
-        # Rows without a time or a length are launches that left one.
-        missing=max(0, launches - int(recorded.sum()) - dropped.empty - dropped.null),
+        graphs=rows_of.graphs,
+        missing=max(0, launches - left),
         launches=launches,
         ranges=proposed_ranges(tables),
         nameless=nameless(
@@ -100,15 +116,45 @@ def count_rows(tables: Whole | Store, sizes: Sizes, progress: Progress = quiet) 
             (ranges.one(rows, "name") for rows in stretches(ranges.rows, sizes.host_rows)),
             tables.strings,
         ),
-        unseen=tuple(
-            (what, asked[pattern])
-            for kind, what, pattern in KINDS
-            if asked[pattern] and not kinds[kind]
-        ),
+        unseen=unseen,
+        microseconds=rows_of.microseconds,
+        managed=any(MANAGED.match(name) for name in tables.names),
+        physics=physics_of(tables, sizes, progress),
         processes=processes,
     )
     tables.forget()
     return counted
+
+
+_COUNTED = ("start", "end", "kind", "correlation", "process", "stream", "node")
+
+
+class _Rows:
+    """What is counted of the operations, part by part."""
+
+    def __init__(self, processes: int) -> None:
+        self.graphs = self.unjoined = 0
+        """Graphs recorded whole; kernels and graphs without an id."""
+        self.microseconds = True
+        self._low = np.full(processes, np.iinfo(np.int64).max)
+        self._high = np.full(processes, np.iinfo(np.int64).min)
+
+    def add(self, rows: dict[str, Array]) -> None:
+        kind = rows["kind"]
+        self.graphs += int(np.count_nonzero(kind == Kind.GRAPH))
+        launched = (kind == Kind.KERNEL) | (kind == Kind.GRAPH)
+        launched &= (rows["correlation"] <= 0) & (rows["node"] == 0)
+        self.unjoined += int(np.count_nonzero(launched))
+        if self.microseconds:
+            self.microseconds = not any((rows[name] % 1000).any() for name in ("start", "end"))
+        np.minimum.at(self._low, rows["process"], rows["stream"])
+        np.maximum.at(self._high, rows["process"], rows["stream"])
+
+    @property
+    def one_stream(self) -> Bool:
+        """Which processes work on a single stream; shape (processes,)."""
+        one: Bool = self._low == self._high
+        return one
 
 
 def nameless(
@@ -130,33 +176,46 @@ def _unknown(names: Int64, strings: Strings) -> bool:
 
 
 def _launches(
-    tables: Whole | Store, sizes: Sizes, progress: Progress
-) -> tuple[Int64, Int64, dict[re.Pattern[str], int]]:
-    """(launches that left GPU rows, launches) of each process: kernel and graph launches only; and
-    the number of calls for each of `KINDS`.
+    tables: Whole | Store, sizes: Sizes, progress: Progress, rows_of: _Rows
+) -> tuple[Int64, Int64, tuple[tuple[str, int, int], ...]]:
+    """(launches that left GPU rows, launches) of each process, kernel and graph launches only; and
+    `Counted.unseen`.
 
     Left out: failed calls, launches under stream capture, duplicate API rows, and the launches
-    after the last one that was seen to run: their work was still queued when recording ended.
+    after the last one that was seen to run: their work was still queued when recording ended,
+    unless a wait for all work came back after them.
     """
     launching = named(tables.names, LAUNCH.match)
-    copying = {pattern: named(tables.names, pattern.match) for _, _, pattern in KINDS}
-    wanted = np.logical_or.reduce([launching, *copying.values()])
+    copying = {what: named(tables.names, pattern.match) for what, pattern in KINDS}
+    waits = named(tables.names, DEVICE_WAITS.__contains__)
+    waits_for_one = named(tables.names, STREAM_WAITS.__contains__)
+    wanted = np.logical_or.reduce([launching, waits, waits_for_one, *copying.values()])
     count = len(tables.processes)
+    waited = np.full(count, -MAX_TIME)
     last = np.full(count, -MAX_TIME)
     seen, every = _Different(count), _Different(count)
     for part in _sound(tables, wanted, sizes, progress):
         mine = launching[part["name"]] & ((part["flags"] & LAUNCHED) > 0)
         np.maximum.at(last, part["process"][mine], part["start"][mine])
+        alone = rows_of.one_stream[part["process"]]
+        ran = waits[part["name"]] | (waits_for_one[part["name"]] & alone)
+        ran &= part["end"] > part["start"]
+        np.maximum.at(waited, part["process"][ran], part["start"][ran])
         seen.add(part, mine)
     # A process without any has lost what it launched while others were seen to work.
-    last = np.where(seen.counts() > 0, last, tables.operations.last_end)
-    asked = dict.fromkeys(copying, 0)
+    last = np.where(seen.counts() > 0, np.maximum(last, waited), tables.operations.last_end)
+    asked = {what: np.zeros(2, np.int64) for what in copying}
     for part in _sound(tables, wanted, sizes, progress):
         within = part["start"] <= last[part["process"]]
         every.add(part, launching[part["name"]] & within)
-        for pattern, copies in copying.items():
-            asked[pattern] += int(np.count_nonzero(copies[part["name"]] & within))
-    return seen.counts(), every.counts(), asked
+        single = (part["flags"] & REPEATED) == 0
+        single &= within & (part["end"] - part["start"] >= QUEUES_NOTHING_NS)
+        left_none = (part["flags"] & LAUNCHED) == 0
+        for what, copies in copying.items():
+            mine = copies[part["name"]] & single
+            asked[what] += np.count_nonzero(mine & left_none), np.count_nonzero(mine)
+    found = ((what, int(none), int(of)) for what, (none, of) in asked.items())
+    return seen.counts(), every.counts(), tuple(one for one in found if one[1])
 
 
 def _sound(
@@ -172,7 +231,7 @@ def _sound(
         if capture.any:
             mask &= ~capture.mask(calls.one(rows, "thread"), name, failed)
         chosen = rows.start + np.flatnonzero(mask)
-        yield calls.read(chosen, "start", "process", "name", "flags", "correlation")
+        yield calls.read(chosen, "start", "end", "process", "name", "flags", "correlation")
         tables.forget()
 
 

@@ -17,18 +17,20 @@ from .counts import Counted, Facts, facts_of
 from .launched import Extent, Launched, Launches, find_launches
 from .owners import StoredSteps, WholeSteps, matching_rows, stored_homes
 from .parts import StoredParts, WholeParts
+from .physics.call_ids import CallsLost, calls_lost
+from .physics.laws import RECORDS
 from .sizes import Progress, Sizes, quiet
 from .steps import Steps, effective, homes_of
 
 FACTS = "facts.bin"
-_CLASSES = (Launches, Launched, Extent)
+_CLASSES = (Launches, Launched, Extent, CallsLost)
 
 
 def known_facts(store: Store, sizes: Sizes, progress: Progress) -> Facts:
     """What the store has counted, counted now where it has not."""
     path = store.folder / FACTS
     try:
-        found: Facts = decode(read_checked(path), (Facts, Counted, ProcessCount))
+        found: Facts = decode(read_checked(path), (Facts, Counted, ProcessCount, *RECORDS))
     except StoreError:
         found = facts_of(store, sizes, progress)
         _keep(path, found)
@@ -37,14 +39,14 @@ def known_facts(store: Store, sizes: Sizes, progress: Progress) -> Facts:
 
 def known_steps(
     store: Store, patterns: tuple[StepPattern, ...], sizes: Sizes, progress: Progress
-) -> tuple[StoredSteps, Launches]:
-    """The steps, and what they launched in the whole trace: found now where the store has not kept
-    that."""
+) -> tuple[StoredSteps, Launches, CallsLost]:
+    """The steps, what they launched in the whole trace, and how many of their calls are lost: found
+    now where the store has not kept that."""
     patterns = effective(patterns, store.source)
     path = store.folder / _steps_file(patterns)
     try:
-        matched, homes, walked = decode(read_checked(path), _CLASSES)
-        return StoredSteps(store, patterns, matched, homes), walked
+        matched, homes, walked, lost = decode(read_checked(path), _CLASSES)
+        return StoredSteps(store, patterns, matched, homes), walked, lost
     except StoreError:
         names = store.ranges["name"]
         store.ranges.bytes_read += names.nbytes
@@ -52,8 +54,9 @@ def known_steps(
         homes = stored_homes(store, matched, sizes.operations)
         steps = StoredSteps(store, patterns, matched, homes)
         walked = find_launches(StoredParts(store, steps, sizes, progress))
-        _keep(path, (matched, homes, walked))
-        return steps, walked
+        lost = calls_lost(store, steps.steps.series, sizes)
+        _keep(path, (matched, homes, walked, lost))
+        return steps, walked, lost
 
 
 def keep_whole(folder: Path, trace: Trace, steps: Steps, question: Question) -> None:
@@ -69,7 +72,9 @@ def keep_whole(folder: Path, trace: Trace, steps: Steps, question: Question) -> 
         patterns = effective(question.patterns, trace.source)
         matched = matching_rows(trace.ranges.name, trace.strings, patterns, sizes.host_rows)
         walked = find_launches(WholeParts(trace, WholeSteps(steps)))
-        write_checked(folder / _steps_file(patterns), encode((matched, homes_of(trace), walked)))
+        lost = calls_lost(Whole(trace), steps.series, sizes)
+        kept = (matched, homes_of(trace), walked, lost)
+        write_checked(folder / _steps_file(patterns), encode(kept))
 
 
 def _steps_file(patterns: tuple[StepPattern, ...]) -> str:

@@ -68,20 +68,23 @@ _OPERATION = (
     Column("globalPid", absent=0),
 )
 
+NODE = Column("graphNodeId", absent=NULL)
+
 KERNEL = Table(
     "CUPTI_ACTIVITY_KIND_KERNEL",
-    (*_OPERATION, Column("shortName", ("demangledName",), absent=NULL)),
+    (*_OPERATION, NODE, Column("shortName", ("demangledName",), absent=NULL)),
 )
 MEMCPY = Table(
     "CUPTI_ACTIVITY_KIND_MEMCPY",
     (
         *_OPERATION,
+        NODE,
         Column("copyKind", absent=0),
         Column("srcDeviceId", absent=NULL),
         Column("dstDeviceId", absent=NULL),
     ),
 )
-MEMSET = Table("CUPTI_ACTIVITY_KIND_MEMSET", _OPERATION)
+MEMSET = Table("CUPTI_ACTIVITY_KIND_MEMSET", (*_OPERATION, NODE))
 GRAPH_TRACE = Table("CUPTI_ACTIVITY_KIND_GRAPH_TRACE", _OPERATION)
 RUNTIME = Table(
     "CUPTI_ACTIVITY_KIND_RUNTIME",

@@ -9,21 +9,9 @@ CUDA 13.0 alike.
 from __future__ import annotations
 
 import numpy as np
-from msgspec.structs import replace
 
 from ..model.intervals import Int64
-from ..model.schema import KERNEL, MAX_TIME, MEMCPY, MEMSET, NULL, Column, Columns, Table
-
-NODE = Column("graphNodeId", absent=NULL)
-NODES = tuple(Table(table.name, (Column("start"), NODE)) for table in (KERNEL, MEMCPY, MEMSET))
-"""What tells which graph an operation belongs to, for the tables that can hold its nodes; `start`
-counts the rows of an export without that column."""
-
-
-def with_node(table: Table) -> Table:
-    """The same table with `graphNodeId`."""
-    return replace(table, columns=(*table.columns, NODE))
-
+from ..model.schema import MAX_TIME, Columns
 
 _BODY = -(2**62)
 """CorrelationIds are 32 bits wide: below this one, and above NULL, none occurs."""
@@ -87,14 +75,19 @@ class GraphLaunches:
         return ids
 
 
-def find_launches(operations: list[Columns], nodes: list[Columns]) -> None:
-    """Give each row of KERNEL, MEMCPY and MEMSET the correlationId of the call behind it.
+def nodes_of(rows: Columns) -> Int64:
+    """`Operations.node` of these rows, whose correlationIds are as they were recorded."""
+    node: Int64 = rows["graphNodeId"]
+    known = np.where(node > 0, node, 0)
+    return np.where(rows["correlationId"] == 0, -known, known)
 
-    `nodes`: the rows of NODES, read at the same time.
-    """
+
+def find_launches(operations: list[Columns]) -> None:
+    """Give each row of KERNEL, MEMCPY and MEMSET its node, and the id of the call behind it."""
     launches = GraphLaunches()
-    for rows, node in zip(operations, nodes, strict=True):
-        rows["correlationId"] = launches.take(rows | node, rows["globalPid"])
+    for rows in operations:
+        rows["node"] = nodes_of(rows)
+        rows["correlationId"] = launches.take(rows, rows["globalPid"])
     for rows in operations:
         ids, start, process = (rows[name] for name in ("correlationId", "start", "globalPid"))
         rows["correlationId"] = launches.resolve(ids, start, process)

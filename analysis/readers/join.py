@@ -23,7 +23,7 @@ from ..model.trace import (
 )
 from .devices import physical_devices
 from .errors import NoTraceRows
-from .graph_launches import NODES, find_launches
+from .graph_launches import find_launches
 from .metadata import read_source
 from .operations import join_operations
 from .rules import (
@@ -70,9 +70,7 @@ class _Reader:
         self.source = read_source(database)
         self.runtime, self.nvtx, strings, self.sync, *rest = database.read_all(_TABLES)
         overheads, operations = rest[:2], rest[2:]
-        of_graphs = operations[: len(NODES)]
-        if any(bool((rows["correlationId"] == 0).any()) for rows in of_graphs):
-            find_launches(of_graphs, database.read_all(NODES))
+        find_launches([rows for rows in operations if "graphNodeId" in rows])
         self.raw = join_operations(operations)
         values = dict(zip(strings["id"].tolist(), strings["value"], strict=True))
         self.nvtx_name = range_names(self.nvtx, values)
@@ -183,6 +181,7 @@ class _Reader:
             name=columns["shortName"],
             copy_kind=copy_kind,
             peer=peer,
+            node=columns["node"],
             launch=self._match(process, columns["correlationId"]),
         )
 

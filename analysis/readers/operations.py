@@ -26,7 +26,7 @@ class RawOperations(NamedTuple):
 
 
 _OPERATION_COLUMNS = (
-    "start", "end", "deviceId", "streamId", "correlationId", "globalPid", "shortName",
+    "start", "end", "deviceId", "streamId", "correlationId", "globalPid", "shortName", "node",
 )  # fmt: skip
 
 
@@ -43,7 +43,7 @@ def join_operations(tables: list[Columns]) -> RawOperations:
             if name in rows:
                 chunks[name].append(rows[name] if keep is None else rows[name][keep])
             else:
-                chunks[name].append(np.full(count, NULL, np.int64))
+                chunks[name].append(np.full(count, 0 if name == "node" else NULL, np.int64))
         kinds.append(np.full(count, kind, np.int8))
         copy_kind = np.zeros(count, np.int8)
         peer = np.zeros(count, np.bool_)

@@ -22,7 +22,7 @@ from ..model.polling import PollFinder
 from ..model.schema import NULL, PID_MASK, Kind, pid_of
 from ..model.trace import Dropped, Unusable
 from ..readers.devices import physical_devices
-from ..readers.graph_launches import GraphLaunches, with_node
+from ..readers.graph_launches import GraphLaunches, nodes_of
 from ..readers.metadata import read_metadata
 from ..readers.open import open_export
 from ..readers.operations import join_operations
@@ -135,9 +135,11 @@ class _Builder:
     def _read_operations(self) -> Runs:
         runs = Runs(self.folder, "operations", ("major", "start"))
         for kind, table in zip(Kind, schema.OPERATIONS, strict=True):
-            for rows in self._stream(with_node(table)):
+            for rows in self._stream(table):
                 rows["globalPid"] = named_processes(rows["globalPid"] & PID_MASK, self.callers)
-                rows["correlationId"] = self.graphs.take(rows, rows["globalPid"])
+                if "graphNodeId" in rows:
+                    rows["node"] = nodes_of(rows)
+                    rows["correlationId"] = self.graphs.take(rows, rows["globalPid"])
                 tables = [
                     rows if other is table else {c.name: _NONE for c in other.columns}
                     for other in schema.OPERATIONS
@@ -263,6 +265,7 @@ class _Builder:
                 "name": rows["shortName"],
                 "copy_kind": rows["copy_kind"],
                 "peer": rows["peer"],
+                "node": rows["node"],
             }
 
         self._write("operations", runs, columns)
@@ -370,7 +373,7 @@ _RENAMED = {
     "calls": {"start": "start", "end": "end", "correlation": "correlationId"},
     "operations": {
         "start": "start", "end": "end", "stream": "streamId", "correlation": "correlationId",
-        "name": "shortName",
+        "name": "shortName", "node": "node",
     },
     "ranges": {"start": "start", "end": "end", "name": "name", "domain": "domainId"},
 }  # fmt: skip

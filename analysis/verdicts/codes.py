@@ -78,9 +78,39 @@ STEPS_ELSEWHERE = _code(
 )
 OPERATIONS_MISSING = _code(
     "operations-missing",
-    "Copies (or memsets) were called, ten times or more, and the trace holds none.",
-    "A table was lost, or a filter left it out. A call of no bytes, or from host to host, "
-    "leaves none, so the figures are only doubted. Export or record again.",
+    "Ten calls for copies (or memsets) or more, and a fifth of all, left no operation.",
+    "Rows were lost, or a filter left them out. A call of no bytes, or from host to host, "
+    "leaves none, so the figures are only doubted; one that returns within a microsecond queues "
+    "nothing, and does not count. Export or record again.",
+)
+CALLS_MISSING = _code(
+    "calls-missing",
+    "Steps that used equally many correlation ids hold different numbers of CUDA calls.",
+    "Every call takes the next id, so rows of calls were lost, and with them what they launched. "
+    "Applies from 1% of the calls of the steps compared on. Record a shorter window.",
+)
+GRAPH_NODES_MISSING = _code(
+    "graph-nodes-missing",
+    "A launch of a CUDA graph lacks nodes that ran in other launches of that graph.",
+    "A launch runs all nodes of its graph, so rows were lost, and would show as idle. Graphs that "
+    "the program updates, graphs with conditional nodes, and the first and last launch on each "
+    "stream do not count. From 1% of the nodes on the figures are invalid. Record a shorter "
+    "window, or graphs as a whole (`--cuda-graph-trace=graph`).",
+)
+STREAM_OVERLAP = _code(
+    "stream-overlap",
+    "Operations of one stream overlap for 1% of their time or more.",
+    "A stream runs one operation after the other, so ends or starts are wrong, and with them busy "
+    "and idle time. Kernels that are launched with attributes may begin before the one ahead has "
+    "ended (programmatic dependent launch), and nodes of one graph launch may run at once: they "
+    "do not count. Record again.",
+)
+OPERATIONS_BEFORE_LAUNCH = _code(
+    "operations-before-launch",
+    "GPU operations begin more than 1 ms before the call that launched them.",
+    "No clock is that wrong for a few rows alone: their times are wrong, or the ids that join them "
+    "to their launches. From 1% of the operations, or of the window, on the figures are invalid. "
+    "Record again.",
 )
 CAPTURE_DROPPED = _code(
     "capture-dropped",
@@ -165,8 +195,14 @@ ACCELERATOR_UNKNOWN = _code(
 CLOCK_SKEW = _code(
     "clock-skew",
     "Over 1% of the gaps end before their launch began.",
-    "The clocks of host and GPU disagree. Idle time is right, causes are uncertain by the "
-    "amount given.",
+    "The GPU's clock is behind the host's. Idle time is right, causes are uncertain by the "
+    "amount given. Where it makes up 5% of the idle time, once a gap, causes are invalid.",
+)
+CLOCK_AHEAD = _code(
+    "clock-ahead",
+    "Waits return before the work that they wait for has ended.",
+    "The GPU's clock is ahead of the host's. Idle time is right, causes are uncertain by the "
+    "amount given or more. Where it makes up 5% of the idle time, once a gap, causes are invalid.",
 )
 INFERRED_STEPS = _code(
     "inferred-steps",

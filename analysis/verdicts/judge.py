@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from ..idle.counts import Counted
 from ..idle.device_totals import DeviceTotals
 from ..idle.figures import SeriesSummary
+from ..idle.physics.call_ids import CallsLost
 from ..idle.steps import Steps
 from ..model.source import Source
 from ..model.trace import Trace
@@ -14,6 +15,7 @@ from ..model.verdict import Level, Verdict
 from ..store.opened import Store
 from . import codes
 from .census import judge_census, steps_elsewhere
+from .physics import clock_level, judge_physics
 from .recorder import judge_recorder
 from .remedies import Remedies, remedies
 from .step_numbers import judge_numbers, judge_unclosed
@@ -24,8 +26,8 @@ __all__ = ["Level", "Verdict", "judge"]
 MIN_INTERIOR_STEPS = 10
 MISSING_GPU_ROWS = 0.01
 """Share of launches without GPU rows from which idle time is no longer believed at all."""
-UNSEEN_CALLS = 10
-"""Copies (or memsets) asked for, of which the trace holds none, that are no accident."""
+UNSEEN_CALLS, UNSEEN_SHARE = 10, 0.2
+"""Copies (or memsets) asked for that left none, and their share of all, that are no accident."""
 UNKNOWN_SHARE = 0.05
 
 
@@ -35,12 +37,14 @@ def judge(
     steps: Steps,
     series: tuple[SeriesSummary, ...],
     counted: Counted,
+    calls: CallsLost,
 ) -> tuple[Verdict, ...]:
     """Every verdict that applies; none means that all figures are ok."""
     found = [
         *_activity(trace, counted, steps, working=bool(devices)),
         *_completeness(counted, remedies(trace.source)),
         *judge_census(trace, counted),
+        *judge_physics(counted.physics, calls, devices),
         *_rows(trace, counted),
         *_identity(trace),
         *_names(counted.nameless),
@@ -116,15 +120,16 @@ def _completeness(counted: Counted, remedy: Remedies) -> list[Verdict]:
                 remedy.lost_rows,
             )
         )
-    for what, calls in counted.unseen:
-        if counted.operations and calls >= UNSEEN_CALLS:
+    for what, none, calls in counted.unseen:
+        if counted.operations and none >= UNSEEN_CALLS and none >= UNSEEN_SHARE * calls:
             found.append(
                 Verdict(
                     "device",
                     Level.DEGRADED,
                     codes.OPERATIONS_MISSING,
-                    f"{calls} CUDA calls ask for {what}, and the trace holds none: busy time is "
-                    "missing, and shows as idle",
+                    f"{calls} CUDA calls ask for {what}, and "
+                    + ("the trace holds none" if none == calls else f"{none} of them left none")
+                    + ": busy time is missing, and shows as idle",
                     f"record again; none is lost only where the {what} were of no bytes or between "
                     "host and host",
                 )
@@ -226,7 +231,7 @@ def _launches(devices: Sequence[DeviceTotals], remedy: Remedies) -> list[Verdict
         found.append(
             Verdict(
                 "causes",
-                Level.DEGRADED,
+                clock_level(worst, devices),
                 codes.CLOCK_SKEW,
                 f"{skewed} of {total} gaps end before the launch of their operation began (by up "
                 f"to {worst / 1000:.1f} µs): host and GPU clocks disagree; clamped",

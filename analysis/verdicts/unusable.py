@@ -21,7 +21,8 @@ def unusable_rows(trace: Trace | Store, counted: Counted) -> list[Verdict]:
                 "device",
                 Level.DEGRADED,
                 codes.ROWS_DROPPED,
-                f"GPU rows that count as not busy: {of_operations(trace.dropped)}",
+                f"GPU rows that count as not busy: {of_operations(trace.dropped)}"
+                + _at_most(trace.dropped.empty if counted.microseconds else 0),
                 "record again if they are more than a handful",
             )
         )
@@ -50,6 +51,11 @@ def unusable_rows(trace: Trace | Store, counted: Counted) -> list[Verdict]:
             )
         )
     return found
+
+
+def _at_most(rounded: int) -> str:
+    """What rows without a length took where times are whole microseconds."""
+    return f": operations of under 1 µs, in all at most {rounded} µs" if rounded else ""
 
 
 def of_operations(dropped: Dropped) -> str:

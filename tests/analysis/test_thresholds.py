@@ -50,11 +50,17 @@ def test_unknown_launches_from_five_and_ninety_percent(
     assert verdict(report(trace, tmp_path), "launches-unknown") == level
 
 
-@pytest.mark.parametrize(("skewed", "level"), [(0, None), (1, None), (2, "degraded")])
-def test_skew_from_one_gap_in_a_hundred(tmp_path: Path, skewed: int, level: str | None) -> None:
+@pytest.mark.parametrize(
+    ("skewed", "by", "level"),
+    # Of 100 gaps of 40 ns: 5% of their idle time is 2 ns a gap.
+    [(0, 5, None), (1, 5, None), (2, 1, "degraded"), (2, 2, "invalid"), (2, 5, "invalid")],
+)
+def test_skew_from_one_gap_in_a_hundred(
+    tmp_path: Path, skewed: int, by: int, level: str | None
+) -> None:
     trace, thread = builder()
     for k in range(101):
-        late = 25 if k < skewed + 1 and k else 0  # the first operation ends no gap
+        late = 20 + by if k < skewed + 1 and k else 0  # the first operation ends no gap
         at = k * 100
         trace.launch(at + late, at + late + 5, at + 20, at + 80, thread=thread)
     found = report(trace, tmp_path)
