@@ -22,7 +22,15 @@ KNOWN_CALLS = frozenset({"CUDA", "HIP", "XPU"})
 
 WARNING, ERROR = 2, 3
 """ENUM_DIAGNOSTIC_SEVERITY_LEVEL; 0 unknown, 1 information, 4 verbose."""
-_DOUBT = re.compile(r"Not all (CUDA|NVTX) events might have been collected\.")
+_DOUBTS = (
+    ("CUDA", re.compile(r"Not all CUDA events might have been collected\.")),
+    ("NVTX", re.compile(r"Not all NVTX events might have been collected\.")),
+    ("CUDA", re.compile(r"CUDA profiling might have not been started correctly\.?")),
+    ("CUDA", re.compile(r"No CUDA events collected\..*")),
+    ("CUDA", re.compile(r"Installed CUDA driver version .* is not supported by this build .*")),
+    ("unified memory", re.compile(r"(CUDA device \d+: )?Unified Memory cannot be traced .*")),
+)
+"""What is doubted, and the messages that say no more than that."""
 
 
 class Diagnostic(Struct, frozen=True):
@@ -36,9 +44,9 @@ class Diagnostic(Struct, frozen=True):
 
     @property
     def doubted(self) -> str | None:
-        """`CUDA` or `NVTX` where this only says that such events might be missing."""
-        match = _DOUBT.fullmatch(self.text)
-        return match[1] if match else None
+        """`CUDA`, `NVTX` or `unified memory` where this only says that its events might be
+        missing."""
+        return next((what for what, text in _DOUBTS if text.fullmatch(self.text)), None)
 
 
 class Source(Struct, frozen=True):

@@ -15,6 +15,9 @@ _ASSIGNED = re.compile(r"\b([A-Za-z_]\w*)=(?!…)\S+")
 _NOISE = re.compile(
     # What every recording of a program without these says, and what concerns no figure here.
     r"OpenGL|Vulkan|DX1[12]|OS runtime|Scheduling information is absent|No NVTX events collected"
+    # Samples of the CPU, and the names of functions in them.
+    r"|\bCPU\b.*\b(sampl|backtrace|context switch)|perf.event.paranoid|event sampling data"
+    r"|Failed to load symbols"
 )
 
 

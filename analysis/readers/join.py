@@ -29,11 +29,14 @@ from .operations import join_operations
 from .rules import (
     by_thread,
     call_names,
+    clock_base,
     closing_threads,
     failed_calls,
+    first_start,
     named_processes,
     overhead_threads,
     range_names,
+    since,
     thread_names,
     usable_calls,
     usable_overheads,
@@ -68,7 +71,10 @@ class _Reader:
     def __init__(self, database: Database) -> None:
         self.database = database
         self.source = read_source(database)
-        self.runtime, self.nvtx, strings, self.sync, *rest = database.read_all(_TABLES)
+        tables = database.read_all(_TABLES)
+        events = (tables[0], *tables[-len(schema.OPERATIONS) :], tables[1])
+        base = clock_base(first_start(events), self.source.session_start_utc_ns)
+        self.runtime, self.nvtx, strings, self.sync, *rest = (since(rows, base) for rows in tables)
         overheads, operations = rest[:2], rest[2:]
         find_launches([rows for rows in operations if "graphNodeId" in rows])
         self.raw = join_operations(operations)
@@ -77,10 +83,10 @@ class _Reader:
         self.strings = Strings(values)
         self.overhead = usable_overheads(overheads)
         # Few threads make many rows: what holds for the rows is found out on the threads.
-        tables = (
+        columns_of_threads = (
             self.runtime["globalTid"], self.nvtx["globalTid"], self.nvtx["endGlobalTid"],
         )  # fmt: skip
-        self.calling, *others = (factorize(tids) for tids in tables)
+        self.calling, *others = (factorize(tids) for tids in columns_of_threads)
         opening, closing = (distinct[distinct != NULL] for _, distinct in others)
         callers = np.unique(self.calling[1] & PID_MASK)
         for columns in (self.raw.columns, self.sync):

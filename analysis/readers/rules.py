@@ -5,7 +5,7 @@ Written once: the reader asks it of whole tables, the builder of a store of one 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from ..model.schema import MAX_TIME, NULL, PID_MASK, UNKNOWN_CALL, Columns, api_
 from ..model.trace import EVERY_THREAD, Dropped, Unusable
 
 # Times
+
+_YEAR = 366 * 86_400 * 10**9
 
 
 def all_sane(start: Int64, end: Int64) -> bool:
@@ -40,6 +42,35 @@ def unusable(start: Int64, end: Int64) -> Unusable:
         null=int(np.count_nonzero(missing)),
         absurd=int(np.count_nonzero(wild)),
     )
+
+
+def clock_base(first: int | None, session: int | None) -> int:
+    """What to take off all times: 0, or the epoch's part of times that count from 1970.
+
+    `nsys --ts-normalize=true` writes those; they are beyond what sums of two may be. `first`: the
+    start of the file's first row with one; `session`: when the recording began, where known.
+    """
+    if first is None or not MAX_TIME <= first < 2 * MAX_TIME:
+        return 0
+    near = session is not None and abs(first - session) < _YEAR
+    return session if session is not None and near else first
+
+
+def first_start(tables: Iterable[Columns]) -> int | None:
+    """The start of the first row that has one, in the first table with such a row."""
+    for rows in tables:
+        known = rows["start"] != NULL
+        if known.any():
+            return int(rows["start"][int(np.argmax(known))])
+    return None
+
+
+def since(rows: Columns, base: int) -> Columns:
+    """The same rows with their times less the base."""
+    if not base or "start" not in rows:
+        return rows
+    times = {name: rows[name] for name in ("start", "end")}
+    return rows | {name: np.where(times[name] == NULL, NULL, times[name] - base) for name in times}
 
 
 # Rows that count

@@ -29,11 +29,14 @@ from ..readers.operations import join_operations
 from ..readers.rules import (
     by_thread,
     call_names,
+    clock_base,
     closing_threads,
     failed_calls,
+    first_start,
     named_processes,
     overhead_threads,
     range_names,
+    since,
     thread_names,
     usable_calls,
     usable_overheads,
@@ -66,6 +69,9 @@ class _Builder:
         self.writer = Writer(folder)
         rows = database.read(schema.STRINGS)
         self.strings: dict[int, str] = dict(zip(rows["id"].tolist(), rows["value"], strict=True))
+        self.metadata = read_metadata(database)
+        self.base: int | None = None
+        """What is taken off all times; None while no row has been read."""
         self.pids: set[int] = set()
         self.tids: set[int] = set()
         self.users: set[tuple[int, int]] = set()
@@ -106,7 +112,7 @@ class _Builder:
                 "calls_unusable": to_builtins(self.calls_unusable),
                 "duplicate_calls": duplicates,
                 "ambiguous_devices": ambiguous,
-                "metadata": to_builtins(read_metadata(self.database)),
+                "metadata": to_builtins(self.metadata),
             }
         )
 
@@ -114,10 +120,20 @@ class _Builder:
 
     def _stream(self, table: schema.Table) -> Iterator[Columns]:
         done = 0
-        for rows in self.database.stream(table):
+        for read in self.database.stream(table):
+            rows = self._since(read)
             self.progress(f"reading {table.name}", done, 0)
             done += len(rows["start"])
             yield rows
+
+    def _since(self, rows: Columns) -> Columns:
+        """Rows on the report's own clock; the first rows of all tell what that is."""
+        if self.base is None:
+            first = first_start([rows])
+            if first is None:
+                return rows
+            self.base = clock_base(first, self.metadata.session_start_utc_ns)
+        return since(rows, self.base)
 
     def _read_calls(self) -> Runs:
         runs = Runs(self.folder, "calls", ("globalTid", "start"), ("nameId",))
@@ -160,7 +176,7 @@ class _Builder:
         return runs
 
     def _read_synchronizations(self) -> dict[str, Array]:
-        rows = self.database.read(schema.SYNCHRONIZATION)
+        rows = self._since(self.database.read(schema.SYNCHRONIZATION))
         process = named_processes(rows["globalPid"], self.callers)
         self.pids.update(_distinct(process))
         return {
@@ -295,9 +311,8 @@ class _Builder:
         self._write("ranges", runs, columns)
 
     def _write_overheads(self) -> None:
-        rows = usable_overheads(
-            self.database.read_all((schema.PROFILER_OVERHEAD, schema.CUPTI_OVERHEAD))
-        )
+        tables = self.database.read_all((schema.PROFILER_OVERHEAD, schema.CUPTI_OVERHEAD))
+        rows = usable_overheads([self._since(table) for table in tables])
         self.writer.append(
             "overheads",
             {

@@ -15,7 +15,7 @@ from ..model.verdict import Level, Verdict
 from ..store.opened import Store
 from . import codes
 from .census import judge_census, steps_elsewhere
-from .physics import clock_level, judge_physics
+from .physics import judge_physics, judge_skew
 from .recorder import judge_recorder
 from .remedies import Remedies, remedies
 from .step_numbers import judge_numbers, judge_unclosed
@@ -51,7 +51,8 @@ def judge(
         *_graph(counted.graphs),
         *judge_recorder(trace, devices, counted, steps),
         *_accelerator(trace.source, counted),
-        *(_launches(devices, remedies(trace.source)) if trace.source.calls_known else ()),
+        *(_unknown(devices, remedies(trace.source)) if trace.source.calls_known else ()),
+        *judge_skew(counted.physics, devices),
         *_steps(steps, series, counted, {one.device.index: one.device.ordinal for one in devices}),
     ]
     return tuple(found)
@@ -206,7 +207,7 @@ def _accelerator(source: Source, counted: Counted) -> list[Verdict]:
     ]
 
 
-def _launches(devices: Sequence[DeviceTotals], remedy: Remedies) -> list[Verdict]:
+def _unknown(devices: Sequence[DeviceTotals], remedy: Remedies) -> list[Verdict]:
     idle = sum(one.idle for one in devices)
     if not idle:
         return []
@@ -222,20 +223,6 @@ def _launches(devices: Sequence[DeviceTotals], remedy: Remedies) -> list[Verdict
                 f"{unknown / idle:.0%} of the idle time precedes operations whose launch was not "
                 "recorded",
                 remedy.record_calls,
-            )
-        )
-    skewed = sum(one.skewed for one in devices)
-    total = sum(one.gaps for one in devices)
-    if skewed > 0.01 * total:
-        worst = max(one.skew_ns for one in devices)
-        found.append(
-            Verdict(
-                "causes",
-                clock_level(worst, devices),
-                codes.CLOCK_SKEW,
-                f"{skewed} of {total} gaps end before the launch of their operation began (by up "
-                f"to {worst / 1000:.1f} µs): host and GPU clocks disagree; clamped",
-                "causes are uncertain by that much; idle time is not affected",
             )
         )
     return found

@@ -15,6 +15,8 @@ from . import codes
 
 NOT_BELIEVED = 0.01
 """Share of rows or of time that is wrong from which a figure is not believed at all."""
+SKEWED_GAPS = 0.01
+"""Share of gaps that end before their launch which is no accident."""
 CLOCK_TOUCHES = 0.05
 """Share of idle time whose cause a clock error may change, from which no cause is believed."""
 
@@ -37,7 +39,26 @@ def judge_physics(
     ]
 
 
-def clock_level(error_ns: int, devices: Sequence[DeviceTotals]) -> Level:
+def judge_skew(physics: Physics, devices: Sequence[DeviceTotals]) -> list[Verdict]:
+    """Gaps that end before the launch of the operation after them began."""
+    skewed, total = (sum(getattr(one, name) for one in devices) for name in ("skewed", "gaps"))
+    # Where single rows are early it is no clock, and more than causes are wrong.
+    if skewed <= SKEWED_GAPS * total or _rows_are_early(physics.before_launch):
+        return []
+    worst = max(one.skew_ns for one in devices)
+    return [
+        Verdict(
+            "causes",
+            _clock_level(worst, devices),
+            codes.CLOCK_SKEW,
+            f"{skewed} of {total} gaps end before the launch of their operation began (by up to "
+            f"{worst / 1000:.1f} µs): host and GPU clocks disagree; clamped",
+            "causes are uncertain by that much; idle time is not affected",
+        )
+    ]
+
+
+def _clock_level(error_ns: int, devices: Sequence[DeviceTotals]) -> Level:
     """What an error of this size between the clocks does to the causes: each gap has an edge."""
     idle, gaps = sum(one.idle for one in devices), sum(one.gaps for one in devices)
     return Level.INVALID if error_ns * gaps >= CLOCK_TOUCHES * idle else Level.DEGRADED
@@ -47,9 +68,13 @@ def _level(share: float) -> Level:
     return Level.INVALID if share >= NOT_BELIEVED else Level.DEGRADED
 
 
+def _rows_are_early(found: BeforeLaunch) -> bool:
+    """Whether rows begin long before their launch, and not all: then it would be the clock."""
+    return 0 < 2 * found.early <= found.joined
+
+
 def _before_launch(found: BeforeLaunch, window: int) -> list[Verdict]:
-    # Where most rows are early it is the clock, which `clock-skew` sees.
-    if not found.early or 2 * found.early > found.joined:
+    if not _rows_are_early(found):
         return []
     share = max(found.early / found.joined, found.worst_ns / window if window else 1.0)
     return [
@@ -74,9 +99,9 @@ def _overlap(found: Overlap) -> list[Verdict]:
             "device",
             Level.INVALID,
             codes.STREAM_OVERLAP,
-            f"{found.pairs} operations begin before the one ahead of them in their stream has "
-            f"ended: they overlap for {found.ns / 1e6:.3f} ms ({found.share:.1%} of the time of "
-            "all), and a stream runs one after the other",
+            "operations still run when the next of their stream has begun, for "
+            f"{found.ns / 1e6:.3f} ms ({found.share:.1%} of the time of all; {found.operations} of "
+            "them): a stream runs one after the other",
             "record again: starts or ends of operations are wrong",
         )
     ]
@@ -121,7 +146,7 @@ def _returns(found: EarlyReturns, devices: Sequence[DeviceTotals]) -> list[Verdi
     return [
         Verdict(
             "causes",
-            clock_level(found.worst_ns, devices),
+            _clock_level(found.worst_ns, devices),
             codes.CLOCK_AHEAD,
             f"{found.broken} of {found.waits} waits return before the work they wait for ends (by "
             f"up to {found.worst_ns / 1000:.1f} µs): the GPU's clock is ahead of the host's",

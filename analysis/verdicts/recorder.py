@@ -104,8 +104,10 @@ def _diagnostics(
 ) -> list[Verdict]:
     def refuted(doubted: str | None) -> bool:
         """nsys says of every recording of a range that events "might" be missing."""
+        if doubted == "unified memory":
+            return not counted.managed
         if doubted == "CUDA":
-            return counted.launches > 0 and not counted.missing
+            return counted.launches > 0 and not counted.missing and not counted.physics.nodes.lost
         return doubted == "NVTX" and (_ranges_all_there(facts) or _no_step_missing(trace, steps))
 
     said = [d for d in trace.source.diagnostics if not refuted(d.doubted)]

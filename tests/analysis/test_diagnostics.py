@@ -140,3 +140,49 @@ def test_what_says_nothing_of_the_figures(tmp_path: Path, message: tuple[object,
 def test_paths_and_values() -> None:
     assert safe("see C:\\Users\\me\\x.log and ~/y, HOME=/root") == "see … and …, HOME=…"
     assert safe("and/or 12.9/13.1") == "and… 12.9…"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Unable to collect CPU kernel IP/backtrace samples. perf event paranoid level is 2. \n"
+        "Change the paranoid level to 1 to enable CPU kernel sample collection.",
+        "Unable to collect CPU kernel IP samples and backtraces. perf event paranoid level is 2.",
+        "Collection of CPU IP/backtrace samples or context switch data disabled.",
+        "Unable to configure the collection of CPU IP/backtrace samples, context switch data, or "
+        "event sampling data. Try the 'nsys status --environment' command to learn more.",
+        "Failed to load symbols for VMA 0x7fc731082000-0x7fc73152c000 from '/opt/libx.so'",
+    ],
+)
+@pytest.mark.parametrize("severity", [WARNING, ERROR])
+def test_what_concerns_the_cpu_alone(tmp_path: Path, severity: int, text: str) -> None:
+    assert said(tmp_path, (severity, text)) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CUDA profiling might have not been started correctly.",
+        "No CUDA events collected. Does the process use CUDA?",
+        "Installed CUDA driver version (13.2) is not supported by this build of Nsight Systems. "
+        "CUDA trace will be collected using libraries for driver version 13.1",
+    ],
+)
+def test_doubts_that_counts_refute(tmp_path: Path, text: str) -> None:
+    (tmp_path / "lossy").mkdir()
+    assert said(tmp_path, (WARNING, text)) == []
+    lost = "DELETE FROM CUPTI_ACTIVITY_KIND_KERNEL WHERE rowid % 5 = 0"
+    (verdict,) = said(tmp_path / "lossy", (WARNING, text), change=lost)
+    assert text[:40] in verdict.reason
+
+
+def test_unified_memory_is_doubted_where_it_is_used(tmp_path: Path) -> None:
+    text = "CUDA device 0: Unified Memory cannot be traced on devices that don't support it."
+    (tmp_path / "used").mkdir()
+    assert said(tmp_path, (WARNING, text)) == []
+    used = (
+        "INSERT INTO StringIds VALUES (90001, 'cudaMallocManaged_v6000');"
+        "INSERT INTO CUPTI_ACTIVITY_KIND_RUNTIME (start, end, eventClass, globalTid, nameId, returnValue) "
+        "SELECT start, start, eventClass, globalTid, 90001, 0 FROM CUPTI_ACTIVITY_KIND_RUNTIME LIMIT 1"
+    )
+    assert len(said(tmp_path / "used", (WARNING, text), change=used)) == 1

@@ -148,10 +148,9 @@ def test_operations_of_one_stream_at_once(
 
 
 def test_how_long_a_stream_overlaps(tmp_path: Path) -> None:
-    """Ends 200 us late: the next 9 kernels lie inside, and the tenth ends with it."""
+    """It ends 200 us late, and the next began 10 us after it should have ended."""
     verdict = broken(stream(200 * US), tmp_path)["stream-overlap"]
-    assert "10 operations begin" in verdict.reason
-    assert "0.100 ms (12.5%" in verdict.reason
+    assert "0.190 ms (23.8% of the time of all; 1 of them)" in verdict.reason  # 600 + 200 us
 
 
 def test_branches_of_a_graph_under_one_stream(tmp_path: Path) -> None:
@@ -237,7 +236,7 @@ def test_rows_long_before_their_launch(
         trace.launch(at, at + 5 * US, start, start + 300 * US, thread=thread)
     found = broken(trace, tmp_path)
     assert (str(found[code].level) if code else None) == level
-    assert set(found) <= {code, "clock-skew"}
+    assert set(found) == ({code} if code else set())
 
 
 def calls(lose: set[tuple[int, int]], *, unrecorded: int = 2, polls: int = 0) -> TraceBuilder:

@@ -25,14 +25,15 @@ MARGIN = 1_000
 """Overlap of two operations that is no error, ns: old files have whole microseconds."""
 
 _KEY = ("process", "device", "stream")
-_KEPT = (*_KEY, "start", "end", "kind", "launch", "early")
+_KEPT = (*_KEY, "start", "end", "kind", "launch", "early", "counted")
 
 
 class Overlap(Struct, frozen=True):
-    """Operations of one stream at the same time."""
+    """Operations that still run when the next of their stream has begun."""
 
-    pairs: int = 0
+    operations: int = 0
     ns: int = 0
+    """How long they do, from where the next one began."""
     of_ns: int = 0
     """How long all operations took."""
 
@@ -46,9 +47,8 @@ class StreamOrder:
 
     def __init__(self, names: tuple[str, ...]) -> None:
         self._early = named(names, WITH_ATTRIBUTES.match)
-        self._pairs = self._ns = self._of_ns = 0
+        self._operations = self._ns = self._of_ns = 0
         self._carried: dict[str, Array] | None = None
-        self._reach = np.iinfo(np.int64).min
 
     def add(self, rows: dict[str, Array], call_name: Array) -> None:
         """`rows`: sorted by start; `call_name`: of the launch of each, -1 where it is unknown."""
@@ -58,7 +58,7 @@ class StreamOrder:
         self._of_ns += int((end - start).sum())
         # A launch that nobody recorded may have asked for anything.
         early = np.where(call_name >= 0, self._early[call_name], True)
-        rows = rows | {"early": early}
+        rows = rows | {"early": early, "counted": np.zeros(len(start), np.bool_)}
         rows = {name: rows[name] for name in _KEPT}
         if self._carried is not None:
             before = self._carried
@@ -67,14 +67,13 @@ class StreamOrder:
         group, order = _grouped(rows)
         rows = {name: column[order] for name, column in rows.items()}
         owner = _furthest(group, rows["end"])
-        self._compare(rows, owner, fresh[order], group)
+        self._compare(rows, owner, fresh[order])
         last = np.flatnonzero(np.append(group[1:] != group[:-1], True))
         furthest = np.where(rows["end"][last] >= rows["end"][owner[last]], last, owner[last])
         self._carried = {name: column[furthest] for name, column in rows.items()}
 
-    def _compare(self, rows: dict[str, Array], owner: Int64, fresh: Bool, group: Int64) -> None:
+    def _compare(self, rows: dict[str, Array], owner: Int64, fresh: Bool) -> None:
         """`owner`: of each row the one before it in its stream that reached furthest."""
-        del group
         at = np.flatnonzero(fresh & (owner != np.arange(len(owner))))
         first = owner[at]
         reach, end = rows["end"][first], rows["end"][at]
@@ -83,12 +82,15 @@ class StreamOrder:
         allowed = kernels & (end > reach) & rows["early"][at]
         launch = rows["launch"][at]
         allowed |= (launch >= 0) & (launch == rows["launch"][first])
-        wrong = (overlap > MARGIN) & ~allowed
-        self._pairs += int(np.count_nonzero(wrong))
-        self._ns += int(overlap[wrong].sum())
+        wrong = np.flatnonzero((overlap > MARGIN) & ~allowed & ~rows["counted"][first])
+        # Once for each that still runs: where the first one behind it began.
+        late, which = np.unique(first[wrong], return_index=True)
+        self._operations += len(late)
+        self._ns += int((rows["end"][late] - rows["start"][at[wrong[which]]]).sum())
+        rows["counted"][late] = True
 
     def result(self) -> Overlap:
-        return Overlap(self._pairs, self._ns, self._of_ns)
+        return Overlap(self._operations, self._ns, self._of_ns)
 
 
 def _grouped(rows: dict[str, Array]) -> tuple[Int64, Int64]:
