@@ -66,6 +66,7 @@ def _columns(*names: str) -> tuple[Column, ...]:
 _OPERATION = (
     *_columns("start", "end", "deviceId", "streamId", "correlationId"),
     Column("globalPid", absent=0),
+    Column("contextId", absent=NULL),
 )
 
 NODE = Column("graphNodeId", absent=NULL)

@@ -245,3 +245,5 @@ class Trace(Struct, frozen=True, eq=False, weakref=True):
     """API rows that repeat a (process, correlationId) already seen."""
     ambiguous_devices: bool
     """Several processes use one ordinal, and nothing says whether it is one physical device."""
+    misplaced: int = 0
+    """Operations that name another device than nearly all others of their context."""

@@ -6,11 +6,11 @@ import numpy as np
 from msgspec.structs import replace
 
 from ..model import schema
-from ..model.arrays import Code
+from ..model.arrays import Code, factorize
 from ..model.schema import NULL
 from ..model.trace import Device
 from .errors import TooManyGpus
-from .sqlite.database import Database
+from .sqlite.database import Columns, Database
 
 MAX_DEVICES = 64
 """GPUs of one report: more than any machine has, and each costs milliseconds to account for."""
@@ -51,6 +51,42 @@ def physical_devices(
         )
     shared = any(len(pids) > 1 for pids in unmapped.values())
     return _numbered(devices, ids), table, shared
+
+
+HOME = 0.75
+"""Share of a context's operations on one device from which the others are misplaced."""
+
+Places = dict[tuple[int, int, int], int]
+"""(globalPid, context, CUDA ordinal) to the number of operations there."""
+
+
+def add_places(places: Places, columns: Columns) -> None:
+    """Count where the operations ran that these rows tell of."""
+    place = np.zeros(len(columns["start"]), np.int64)
+    names = []
+    for name in ("globalPid", "contextId", "deviceId"):
+        codes, distinct = factorize(columns[name])
+        place = place * len(distinct) + codes
+        names.append(distinct)
+    number, distinct = factorize(place)
+    counts = np.bincount(number, minlength=len(distinct)).tolist()
+    rows = np.unravel_index(distinct, [len(values) for values in names]) if counts else ()
+    keys = (values[row].tolist() for values, row in zip(names, rows, strict=bool(counts)))
+    for key, count in zip(zip(*keys, strict=True), counts, strict=True):
+        places[key] = places.get(key, 0) + count
+
+
+def misplaced(places: Places) -> int:
+    """Operations on another device than nearly all of their context's: a context has one."""
+    contexts: dict[tuple[int, int], list[int]] = {}
+    for (pid, context, _), count in places.items():
+        if context != NULL:
+            contexts.setdefault((pid, context), []).append(count)
+    found = 0
+    for counts in contexts.values():
+        if max(counts) >= HOME * sum(counts):
+            found += sum(counts) - max(counts)
+    return found
 
 
 def _known(database: Database) -> tuple[dict[tuple[int, int], _Gpu], dict[int, _Gpu]]:

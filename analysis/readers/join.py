@@ -21,7 +21,7 @@ from ..model.trace import (
     Thread,
     Trace,
 )
-from .devices import physical_devices
+from .devices import Places, add_places, misplaced, physical_devices
 from .errors import NoTraceRows
 from .graph_launches import find_launches
 from .metadata import read_source
@@ -123,6 +123,7 @@ class _Reader:
             calls_unusable=self.calls_unusable,
             duplicate_calls=duplicates,
             ambiguous_devices=ambiguous,
+            misplaced=self._misplaced(),
         )
 
     def _calls(self) -> tuple[Calls, int]:
@@ -168,7 +169,8 @@ class _Reader:
         return result
 
     def _operations(self, device: Code) -> Operations:
-        columns = {k: v for k, v in self.raw.columns.items() if k not in ("globalPid", "deviceId")}
+        taken = ("globalPid", "deviceId", "contextId")
+        columns = {k: v for k, v in self.raw.columns.items() if k not in taken}
         kind, copy_kind, peer = self.raw.kind, self.raw.copy_kind, self.raw.peer
         process = index_among(self.raw.columns["globalPid"], self.pids)
         order = ordered(columns["start"], columns["correlationId"])
@@ -243,6 +245,11 @@ class _Reader:
         rows = self.database.read(schema.THREAD_NAMES)
         named = thread_names(rows, self.strings.values, self.tids)
         return tuple(Thread(tid, name) for tid, name in named)
+
+    def _misplaced(self) -> int:
+        places: Places = {}
+        add_places(places, self.raw.columns)
+        return misplaced(places)
 
     def _devices(self) -> tuple[tuple[Device, ...], Code, bool]:
         """Physical devices and each operation's; by uuid where the report knows it."""

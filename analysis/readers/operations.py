@@ -26,7 +26,8 @@ class RawOperations(NamedTuple):
 
 
 _OPERATION_COLUMNS = (
-    "start", "end", "deviceId", "streamId", "correlationId", "globalPid", "shortName", "node",
+    "start", "end", "deviceId", "streamId", "correlationId", "globalPid", "shortName",
+    "node", "contextId",
 )  # fmt: skip
 
 

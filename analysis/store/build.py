@@ -21,7 +21,7 @@ from ..model.intervals import Int64
 from ..model.polling import PollFinder
 from ..model.schema import NULL, PID_MASK, Kind, pid_of
 from ..model.trace import Dropped, Unusable
-from ..readers.devices import physical_devices
+from ..readers.devices import Places, add_places, misplaced, physical_devices
 from ..readers.graph_launches import GraphLaunches, nodes_of
 from ..readers.metadata import read_metadata
 from ..readers.open import open_export
@@ -76,6 +76,7 @@ class _Builder:
         self.tids: set[int] = set()
         self.users: set[tuple[int, int]] = set()
         """(globalPid, CUDA ordinal) of every operation."""
+        self.places: Places = {}
         self.callers: set[int] = set()
         self.graphs, self.dropped = GraphLaunches(), Dropped()
         self.ranges_dropped = self.calls_unusable = Unusable()
@@ -112,6 +113,7 @@ class _Builder:
                 "calls_unusable": to_builtins(self.calls_unusable),
                 "duplicate_calls": duplicates,
                 "ambiguous_devices": ambiguous,
+                "misplaced": misplaced(self.places),
                 "metadata": to_builtins(self.metadata),
             }
         )
@@ -166,6 +168,8 @@ class _Builder:
                 for pid in _distinct(columns["globalPid"]):
                     used = _distinct(columns["deviceId"][columns["globalPid"] == pid])
                     self.users.update((pid, ordinal) for ordinal in used)
+                add_places(self.places, columns)
+                del columns["contextId"]
                 self._until(columns["end"])
                 columns["major"] = np.zeros(len(columns["start"]), np.int64)
                 columns["kind"] = np.full(len(columns["start"]), kind, np.int64)

@@ -53,6 +53,7 @@ class Store:
         self.calls_unusable = Unusable(**head["calls_unusable"])
         self.duplicate_calls: int = head["duplicate_calls"]
         self.ambiguous_devices: bool = head["ambiguous_devices"]
+        self.misplaced: int = head["misplaced"]
         said = head["metadata"]
         said["diagnostics"] = tuple(
             Diagnostic(**one | {"pids": tuple(one["pids"])}) for one in said["diagnostics"]
@@ -133,4 +134,5 @@ class Store:
             calls_unusable=self.calls_unusable,
             duplicate_calls=self.duplicate_calls,
             ambiguous_devices=self.ambiguous_devices,
+            misplaced=self.misplaced,
         )

@@ -45,6 +45,7 @@ def head_of(trace: Trace, metadata: Metadata) -> dict[str, Any]:
         "calls_unusable": to_builtins(trace.calls_unusable),
         "duplicate_calls": trace.duplicate_calls,
         "ambiguous_devices": trace.ambiguous_devices,
+        "misplaced": trace.misplaced,
         "metadata": to_builtins(metadata),
     }
 

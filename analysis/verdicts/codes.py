@@ -155,6 +155,12 @@ IMPOSSIBLE_CALLS = _code(
     "How long they held the host is not known, so neither is what the GPU waited for. Idle "
     "time is right. From 1% of all calls on, causes are invalid. Record again.",
 )
+WRONG_DEVICE = _code(
+    "wrong-device",
+    "GPU operations name another device than nearly all others of their CUDA context.",
+    "A context belongs to one device. Work is missing on that one, and shows on another. From 1% "
+    "of all operations on the figures are invalid. Record again.",
+)
 NAMES_MISSING = _code(
     "names-missing",
     "Calls, kernels or ranges have names that the export does not hold.",

@@ -47,6 +47,7 @@ def judge(
         *judge_physics(counted.physics, calls, devices),
         *_rows(trace, counted),
         *_identity(trace),
+        *_misplaced(trace, counted),
         *_names(counted.nameless),
         *_graph(counted.graphs),
         *judge_recorder(trace, devices, counted, steps),
@@ -145,6 +146,22 @@ def _rows(trace: Trace | Store, counted: Counted) -> list[Verdict]:
         for note in trace.source.notes
     )
     return found
+
+
+def _misplaced(trace: Trace | Store, counted: Counted) -> list[Verdict]:
+    if not trace.misplaced or not counted.operations:
+        return []
+    share = trace.misplaced / counted.operations
+    return [
+        Verdict(
+            "device",
+            Level.INVALID if share >= MISSING_GPU_ROWS else Level.DEGRADED,
+            codes.WRONG_DEVICE,
+            f"{trace.misplaced} GPU operations ({share:.2%}) name another device than the others "
+            "of their context: work is missing on its own",
+            "record again; a context belongs to one device",
+        )
+    ]
 
 
 def _identity(trace: Trace | Store) -> list[Verdict]:

@@ -182,7 +182,8 @@ def test_unified_memory_is_doubted_where_it_is_used(tmp_path: Path) -> None:
     assert said(tmp_path, (WARNING, text)) == []
     used = (
         "INSERT INTO StringIds VALUES (90001, 'cudaMallocManaged_v6000');"
-        "INSERT INTO CUPTI_ACTIVITY_KIND_RUNTIME (start, end, eventClass, globalTid, nameId, returnValue) "
-        "SELECT start, start, eventClass, globalTid, 90001, 0 FROM CUPTI_ACTIVITY_KIND_RUNTIME LIMIT 1"
+        "INSERT INTO CUPTI_ACTIVITY_KIND_RUNTIME (start, end, eventClass, globalTid, nameId, "
+        "returnValue) SELECT start, start, eventClass, globalTid, 90001, 0 "
+        "FROM CUPTI_ACTIVITY_KIND_RUNTIME LIMIT 1"
     )
     assert len(said(tmp_path / "used", (WARNING, text), change=used)) == 1

@@ -19,7 +19,7 @@ from .build import US, builder
 
 LAWS = (
     "graph-nodes-missing", "stream-overlap", "operations-before-launch", "clock-ahead",
-    "calls-missing", "operations-missing", "launches-without-gpu-rows", "clock-skew",
+    "calls-missing", "operations-missing", "wrong-device", "launches-without-gpu-rows", "clock-skew",
 )  # fmt: skip
 
 
@@ -377,3 +377,23 @@ def test_kernels_under_a_microsecond_are_not_lost(tmp_path: Path) -> None:
     assert broken(trace, tmp_path) == {}
     reasons = {v.code: v.reason for v in analyze(tmp_path / "trace.sqlite").verdicts}
     assert reasons["rows-dropped"].endswith("in all at most 20 µs")
+
+
+@pytest.mark.parametrize(("wrong", "contexts", "level"), [
+    (0, False, None), (1, False, "degraded"), (30, False, "invalid"),
+    # Each device has a context of its own.
+    (30, True, None),
+])  # fmt: skip
+def test_a_context_has_one_device(
+    tmp_path: Path, wrong: int, contexts: bool, level: str | None
+) -> None:
+    trace, thread = builder()
+    trace.device(1, name="Test GPU", uuid="00000000-0000-0000-0000-000000000002")
+    for k in range(200):
+        at, other = k * 100 * US, k < wrong
+        trace.launch(
+            at, at + US, at + 5 * US, at + 60 * US, thread=thread, device=int(other),
+            context=2 if other and contexts else 1,
+        )  # fmt: skip
+    verdict = broken(trace, tmp_path).get("wrong-device")
+    assert (verdict and str(verdict.level)) == level
