@@ -78,7 +78,8 @@ STEPS_ELSEWHERE = _code(
 )
 OPERATIONS_MISSING = _code(
     "operations-missing",
-    "Ten calls for copies (or memsets) or more, and a fifth of all, left no operation.",
+    "Ten calls for copies (or memsets) left none, or five where others left some, and a fifth of "
+    "all.",
     "Rows were lost, or a filter left them out. A call of no bytes, or from host to host, "
     "leaves none, so the figures are only doubted; one that returns within a microsecond queues "
     "nothing, and does not count. Export or record again.",

@@ -26,8 +26,9 @@ __all__ = ["Level", "Verdict", "judge"]
 MIN_INTERIOR_STEPS = 10
 MISSING_GPU_ROWS = 0.01
 """Share of launches without GPU rows from which idle time is no longer believed at all."""
-UNSEEN_CALLS, UNSEEN_SHARE = 10, 0.2
-"""Copies (or memsets) asked for that left none, and their share of all, that are no accident."""
+UNSEEN_CALLS, UNSEEN_SOME, UNSEEN_SHARE = 10, 5, 0.2
+"""Copies (or memsets) asked for that left none and are no accident: where none of all left one,
+where others did, and their share of all."""
 UNKNOWN_SHARE = 0.05
 
 
@@ -123,7 +124,8 @@ def _completeness(counted: Counted, remedy: Remedies) -> list[Verdict]:
             )
         )
     for what, none, calls in counted.unseen:
-        if counted.operations and none >= UNSEEN_CALLS and none >= UNSEEN_SHARE * calls:
+        least = UNSEEN_CALLS if none == calls else max(UNSEEN_SOME, UNSEEN_SHARE * calls)
+        if counted.operations and none >= least:
             found.append(
                 Verdict(
                     "device",

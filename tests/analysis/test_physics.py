@@ -19,7 +19,8 @@ from .build import US, builder
 
 LAWS = (
     "graph-nodes-missing", "stream-overlap", "operations-before-launch", "clock-ahead",
-    "calls-missing", "operations-missing", "wrong-device", "launches-without-gpu-rows", "clock-skew",
+    "calls-missing", "operations-missing", "wrong-device", "launches-without-gpu-rows",
+    "clock-skew",
 )  # fmt: skip
 
 

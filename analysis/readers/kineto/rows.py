@@ -15,7 +15,7 @@ from .merged import rank_of
 from .names import SYNCS, THREAD, copy_kind, kernel_name, text_of
 from .stream import Args, Event
 
-_GPU = ("start", "end", "device", "stream", "correlation", "rank")
+_GPU = ("start", "end", "device", "stream", "correlation", "rank", "context")
 
 
 class Rows:
@@ -86,20 +86,22 @@ class Rows:
             return start, NULL
         return start, min(start + duration, WILD)
 
-    def _place(self, event: Event) -> tuple[int, int, int, int]:
-        """Device, stream, correlation id and rank; its own track where `args` do not say."""
+    def _place(self, event: Event) -> tuple[int, int, int, int, int]:
+        """Device, stream, correlation id, rank and CUDA context; its own track where `args` do not
+        say the first two, NULL for an id or a context that they do not say."""
         args, pid, rank = event.args, event.pid, 0
         if isinstance(pid, str):
             text, pid = rank_of(pid)
             rank = self.ranks.setdefault(text, len(self.ranks))
         if args is None:
-            return self._plain(pid), self._plain(event.tid), NULL, rank
-        device, stream = bytes(args.device), bytes(args.stream)
+            return self._plain(pid), self._plain(event.tid), NULL, rank, NULL
+        device, stream, context = bytes(args.device), bytes(args.stream), bytes(args.context)
         return (
             self._integer(device) if device else self._plain(pid),
             self._integer(stream) if stream else self._plain(event.tid),
             self._correlation(args),
             rank,
+            self._integer(context) if context else NULL,
         )
 
     def _correlation(self, args: Args) -> int:

@@ -65,6 +65,7 @@ class Args(msgspec.Struct, gc=False):
     task: msgspec.Raw = msgspec.field(default=ABSENT, name="Task Type")
     task_stream: msgspec.Raw = msgspec.field(default=ABSENT, name="Physic Stream Id")
     group_name: msgspec.Raw = msgspec.field(default=ABSENT, name="Process Group Name")
+    context: msgspec.Raw = ABSENT
 
 
 class Event(msgspec.Struct, gc=False):

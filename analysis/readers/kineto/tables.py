@@ -178,6 +178,7 @@ class _Tables(Database):
             "deviceId": table["device"],
             "streamId": table["stream"],
             "correlationId": correlation,
+            "contextId": table["context"],
             "globalPid": self._process_of(correlation, table["rank"]),
         }
 
