@@ -4,9 +4,10 @@
     python benchmarks/detection.py [FOLDER ...] [--seeds 3] [--kind TEXT]
 
 Plants every fault of faults.py at several sizes into every good trace of `traces/`, `tests/data`
-and `tests/kineto/data`, and of the folders named, and analyses what comes out. A fault is caught where
-the analysis gives a verdict, or a higher level, that the untouched trace does not have. A fault
-that a trace has nothing to be planted in (graph nodes where there is no graph) does not count.
+and `tests/kineto/data`, and of the folders named, and analyses what comes out. A fault is caught
+where the analysis gives a verdict, or a higher level, that the untouched trace does not have. A
+fault that a trace has nothing to be planted in (graph nodes where there is no graph) does not
+count.
 """
 
 from __future__ import annotations

@@ -78,6 +78,8 @@ class GraphLaunches:
 def nodes_of(rows: Columns) -> Int64:
     """`Operations.node` of these rows, whose correlationIds are as they were recorded."""
     node: Int64 = rows["graphNodeId"]
+    if node.max(initial=0) <= 0:
+        return np.zeros(len(node), np.int64)
     known = np.where(node > 0, node, 0)
     return np.where(rows["correlationId"] == 0, -known, known)
 
@@ -87,6 +89,9 @@ def find_launches(operations: list[Columns]) -> None:
     launches = GraphLaunches()
     for rows in operations:
         rows["node"] = nodes_of(rows)
+    if all(rows["node"].min(initial=0) >= 0 for rows in operations):
+        return  # no body of a conditional node
+    for rows in operations:
         rows["correlationId"] = launches.take(rows, rows["globalPid"])
     for rows in operations:
         ids, start, process = (rows[name] for name in ("correlationId", "start", "globalPid"))

@@ -63,6 +63,11 @@ class StreamOrder:
         if self._carried is not None:
             before = self._carried
             rows = {name: np.concatenate((before[name], rows[name])) for name in _KEPT}
+        reach = np.maximum.accumulate(rows["end"])
+        if (rows["start"][1:] >= reach[:-1]).all():
+            # Nothing runs at once, on whatever streams: only the last row can meet a later one.
+            self._carried = {name: column[-1:] for name, column in rows.items()}
+            return
         fresh = np.arange(len(rows["start"])) >= len(rows["start"]) - len(start)
         group, order = _grouped(rows)
         rows = {name: column[order] for name, column in rows.items()}
