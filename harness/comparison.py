@@ -10,10 +10,14 @@ from typing import Any
 from msgspec import structs
 
 from .analysis.analyze import analyze
+from .analysis.compare.comparison import Comparison, compare
+from .analysis.compare.gate import Gate
 from .analysis.compare.sample_sets import trace_side
-from .analysis.compare.verdict import Comparison, Ratio, Side, compare
+from .analysis.compare.samples import Side
+from .analysis.compare.verdict import Ratio
 from .analysis.model.errors import TraceError
 from .analysis.model.text import plain
+from .analysis.question import DEFAULT_STEP
 from .analysis.report import TraceReport
 from .analysis.reports.base import Column, Table, Terminal, Value, shown
 from .analysis.reports.csv import comma_separated
@@ -31,6 +35,8 @@ MARKS = {
     "better": "+ better",
     "worse": "- worse",
     "differs": "* differs",
+    "these runs differ": "~ these differ",
+    "negligible": "= negligible",
     "not significant": "= not significant",
     "too few": "? too few",
 }
@@ -51,7 +57,7 @@ def side(spec: str, question: Question, means: Means) -> Side:
     elif _is_results(path):
         found = _results(path, session, strategy, spec)
     else:
-        found = trace_side(spec, [_report(path, question, means)])
+        found = trace_side(spec, [_report(path, question, means)], windows=_any_window(question))
     if not found.subjects:
         raise NothingToCompare(f"{spec} has no steps and no runs to compare")
     return found
@@ -101,6 +107,11 @@ def _report(path: Path, question: Question, means: Means) -> TraceReport:
         return analyze(sqlite, question)
 
 
+def _any_window(question: Question) -> bool:
+    """Whether a trace without the steps asked for may be compared by its whole window."""
+    return question.patterns == (DEFAULT_STEP,) and question.steps == (None, None)
+
+
 def _folder(folder: Path, question: Question, means: Means) -> Side:
     """Every trace and results file in a folder; what cannot be read becomes a note."""
     reports, sides, notes = [], [], []
@@ -116,7 +127,7 @@ def _folder(folder: Path, question: Question, means: Means) -> Side:
         except TraceError as error:
             notes.append(FileLeftOut(f"left out: {error}"))
     if reports or not sides:
-        sides.append(trace_side(str(folder), reports, notes))
+        sides.append(trace_side(str(folder), reports, notes, windows=_any_window(question)))
     metadata: dict[str, Any] = {}
     for one in sides:
         metadata |= one.metadata
@@ -131,20 +142,6 @@ def _folder(folder: Path, question: Question, means: Means) -> Side:
 FORMATS = ("table", "json", "csv", "md")
 
 
-def narrowed(found: Comparison, metrics: Sequence[str]) -> Comparison:
-    """Only these metrics, all of them gates. Raises HarnessError where one is not there."""
-    if not metrics:
-        return found
-    there = dict.fromkeys(ratio.metric for ratio in found.ratios)
-    for metric in metrics:
-        if metric not in there:
-            raise NotInResults(
-                f"no metric is called {metric!r} here", remedy=f"use {', '.join(there)}"
-            )
-    kept = tuple(structs.replace(r, gate=True) for r in found.ratios if r.metric in metrics)
-    return structs.replace(found, ratios=kept)
-
-
 def run_compare(
     before: str,
     after: str,
@@ -154,7 +151,10 @@ def run_compare(
     confidence: float,
     metrics: Sequence[str] = (),
 ) -> Comparison:
-    """Compare what two names stand for. Raises HarnessError where nothing can be compared."""
+    """Compare what two names stand for, or these metrics of it, all of them gates.
+
+    Raises HarnessError where nothing can be compared, or a metric is not there.
+    """
     a, b = side(before, question, means), side(after, question, means)
     found = compare(a, b, confidence)
     if not found.ratios:
@@ -162,19 +162,23 @@ def run_compare(
             f"nothing stands on both sides: {before} has {_few(found.only_before)}, "
             f"{after} has {_few(found.only_after)}"
         )
-    return narrowed(found, metrics)
+    there = dict.fromkeys(ratio.metric for ratio in found.ratios)
+    for metric in metrics:
+        if metric not in there:
+            raise NotInResults(
+                f"no metric is called {metric!r} here", remedy=f"use {', '.join(there)}"
+            )
+    return compare(a, b, confidence, metrics) if metrics else found
 
 
 def _few(keys: Sequence[str]) -> str:
     return ", ".join(keys[:3]) + (" ..." if len(keys) > 3 else "")
 
 
-def render(
-    found: Comparison, regressions: Sequence[Ratio], format_name: str, terminal: Terminal
-) -> str:
+def render(found: Comparison, gated: Gate | None, format_name: str, terminal: Terminal) -> str:
     """The comparison as text, ending with a newline."""
     if format_name == "json":
-        text = json.dumps(document(found, regressions), indent=2, ensure_ascii=False)
+        text = json.dumps(document(found, gated), indent=2, ensure_ascii=False)
         return printable(text + "\n")
     if format_name == "csv":
         return comma_separated(_machine(found))
@@ -250,7 +254,7 @@ def _quantity(value: float, unit: str) -> str:
 
 _NAMES = (
     "subject", "metric", "unit", "better", "before", "after", "runs_before", "runs_after",
-    "ratio", "low", "high", "p", "verdict", "method", "gate",
+    "ratio", "low", "high", "p", "p_adjusted", "verdict", "method", "spread_known", "gate",
 )  # fmt: skip
 
 
@@ -263,7 +267,7 @@ def _row(ratio: Ratio) -> dict[str, Any]:
 def _machine(found: Comparison) -> Table:
     rows = []
     for ratio in found.ratios:
-        row = _row(ratio) | {"gate": int(ratio.gate)}
+        row = _row(ratio) | {name: int(getattr(ratio, name)) for name in ("spread_known", "gate")}
         rows.append(tuple(_exact(row[name]) for name in _NAMES))
     return Table("ratios", "", tuple(Column(name, name) for name in _NAMES), tuple(rows))
 
@@ -273,7 +277,7 @@ def _exact(value: Any) -> Value:
     return f"{value:.6g}" if isinstance(value, float) else value
 
 
-def document(found: Comparison, regressions: Sequence[Ratio]) -> dict[str, Any]:
+def document(found: Comparison, gated: Gate | None) -> dict[str, Any]:
     """The comparison as plain data; docs/bench.md describes the names."""
     return {
         "comparison_version": COMPARISON_VERSION,
@@ -284,6 +288,11 @@ def document(found: Comparison, regressions: Sequence[Ratio]) -> dict[str, Any]:
         "ratios": [_row(ratio) for ratio in found.ratios],
         "only_before": list(found.only_before),
         "only_after": list(found.only_after),
-        "regressions": [[ratio.subject, ratio.metric] for ratio in regressions],
+        "regressions": _names(gated.regressions if gated else ()),
+        "unjudged": _names(gated.unjudged if gated else ()),
         "notes": list(found.notes),
     }
+
+
+def _names(ratios: Sequence[Ratio]) -> list[list[str]]:
+    return [[ratio.subject, ratio.metric] for ratio in ratios]

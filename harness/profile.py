@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .analysis.report import TraceReport
-    from .analysis.statistics.bootstrap import Interval
+    from .analysis.statistics.interval import Interval
     from .capture.session import Recording
 
 __all__ = ["Means", "Question", "Steps", "Timings", "gaps", "record", "steps", "time"]

@@ -6,9 +6,11 @@ from ..model.remark import Remark
 
 
 class OneRun(Remark):
-    """One side has one run, so intervals cover its steps, not what another run would give.
+    """There is one run on each side: what is said holds for these two runs alone.
 
-    Measure several runs of each.
+    Intervals cover their steps, not what another run of the same loop would give. Two runs of an
+    unchanged loop differ by more than their steps foretell, so nothing is called better or worse,
+    and no gate fails. Record three runs or more of each into two folders, and compare these.
     """
 
     code = "one-run"
@@ -17,10 +19,20 @@ class OneRun(Remark):
 class TooFewValues(Remark):
     """Some figures have too few values to be tested.
 
-    More runs are needed on each side; how many is said.
+    How many there must be is said. Nothing is called better or worse on two runs a side.
     """
 
     code = "too-few-values"
+
+
+class LevelShift(Remark):
+    """The steps of a run change their level on the way, so their mean has no interval.
+
+    The clocks of the GPU moved, most often: lock them with `nvidia-smi -lgc`, warm up for longer,
+    or look at the steps of one level with `--steps`.
+    """
+
+    code = "level-shift"
 
 
 class ManyTests(Remark):

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from msgspec import Struct
 
-from ..compare.verdict import Sample, compare_samples
+from ..compare.samples import Sample
+from ..compare.verdict import compare_samples
 from ..figures.units import human, share
 from ..idle.attribute import OUTSIDE
 from ..idle.causes import causes
@@ -271,12 +272,15 @@ def comparable(a: Entry, b: Entry) -> bool:
     return sameness(a) == sameness(b)
 
 
+_SURE = ("better", "these runs differ")
+
+
 def _best(entry: Entry, peers: Sequence[Entry]) -> tuple[Entry | None, str]:
     """The fastest peer that is surely faster, else the fastest that looks so; and how sure."""
     looks: tuple[Entry | None, str] = (None, "")
     for peer in sorted(peers, key=_period):
         how = _faster(entry, peer)
-        if how == "better":
+        if how in _SURE:
             return peer, how
         if how and looks[0] is None:
             looks = (peer, how)
@@ -284,8 +288,9 @@ def _best(entry: Entry, peers: Sequence[Entry]) -> tuple[Entry | None, str]:
 
 
 def _faster(slow: Entry, fast: Entry) -> str:
-    """`better` where the second takes significantly less time for a step; where it takes clearly
-    less but no test can be sure of it, why: `too few` or `not significant`; else empty."""
+    """`these runs differ` where the second took significantly less time for a step, `better` where
+    another run would too; where it took clearly less but no test can be sure of it, why: `too few`
+    or `not significant`; else empty."""
     if _period(fast) >= _period(slow):
         return ""
     samples = []
@@ -295,8 +300,8 @@ def _faster(slow: Entry, fast: Entry) -> str:
         period = figures.period[figures.steady]
         samples.append(Sample("period", "ns", (period.astype(np.float64),)))
     verdict = compare_samples("", samples[0], samples[1], 0.95).verdict
-    if verdict == "better":
-        return "better"
+    if verdict in _SURE:
+        return verdict
     return verdict if _period(fast) < CLEARLY * _period(slow) else ""
 
 
@@ -308,7 +313,9 @@ def _better(entry: Entry, best: Entry, how: str) -> Sentence:
     removed = 1 - other.idle_ns / steady.idle_ns if steady.idle_ns else 0.0
     effect = f" removes {share(removed)} of it" if removed > 0 else " idles as much"
     caveats = []
-    if how != "better":
+    if how == "these runs differ":
+        caveats.append("one recording of each: others may differ")
+    elif how != "better":
         fewest = min(steady.steps, other.steps)
         varied = how == "not significant"
         doubt = "the steps vary too much" if varied else f"{fewest} steps are too few"

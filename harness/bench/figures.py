@@ -9,21 +9,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..analysis.compare.verdict import MIN_RUNS
+from ..analysis.compare.verdict import MIN_SHARE
 from ..analysis.statistics.bootstrap import (
-    Interval,
     median_interval,
-    median_ratio_interval,
     paired_ratio_interval,
 )
-from ..analysis.statistics.permutation import rank_sum_p, signed_rank_p
+from ..analysis.statistics.interval import CONFIDENCE, Interval
+from ..analysis.statistics.permutation import signed_rank_p
+from ..analysis.statistics.run_tests import difference, paired_difference
 from .errors import ResultsDamaged
 from .floor import Floor, step_floor
 from .plan import Plan
 from .store import Json, Store, steps_from_blob
 
 PAIRS = 6
-"""Common rounds from which a ratio is taken round by round: fewer pairs cannot reach 95%."""
+"""Common rounds from which medians of pairs are taken: signed ranks of fewer cannot reach 95%."""
 
 Float = NDArray[np.float64]
 
@@ -208,15 +208,17 @@ class Against:
 
     @property
     def significant(self) -> bool:
-        """Whether test and interval agree, at 95%, that they differ."""
+        """Whether test and interval agree, at 95%, that they differ, by the least that counts."""
         if self.ratio is None or self.p is None or self.p > 0.05:
+            return False
+        if abs(self.estimate - 1) < MIN_SHARE:
             return False
         return not self.ratio.low <= 1 <= self.ratio.high
 
 
 def against(baseline: CellFigures, other: CellFigures) -> Against:
-    """Runtime of `other` over that of `baseline`: round by round where they share `PAIRS` rounds,
-    else as independent samples. Both have runs."""
+    """Runtime of `other` over that of `baseline`, round by round where they share rounds: medians
+    from `PAIRS` rounds on, fewer by Student's t, as runs of different rounds. Both have runs."""
     mine = {run["round"]: run["wall_ns"] for run in other.runs}
     theirs = {run["round"]: run["wall_ns"] for run in baseline.runs}
     common = sorted(mine.keys() & theirs.keys())
@@ -227,8 +229,13 @@ def against(baseline: CellFigures, other: CellFigures) -> Against:
         estimate = float(np.median(after / before))
         return Against(estimate, paired_ratio_interval(before, after), p)
     estimate = float(np.median(other.wall) / np.median(baseline.wall))
-    if min(len(mine), len(theirs)) < MIN_RUNS:
+    if common:
+        before, after = (np.log([by_round[r] for r in common]) for by_round in (theirs, mine))
+        found = paired_difference(before, after)
+    else:
+        found = difference(np.log(baseline.wall), np.log(other.wall))
+    if found is None:
         return Against(estimate, None, None)
-    p = rank_sum_p(baseline.wall, other.wall)
-    ratio = median_ratio_interval(baseline.wall, other.wall)
-    return Against(estimate, ratio, p)
+    low, high = np.exp(found.interval(CONFIDENCE)).tolist()
+    middle = float(np.exp(found.mean))
+    return Against(middle, Interval(middle, low, high, CONFIDENCE, "t test"), found.p)

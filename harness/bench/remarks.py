@@ -126,3 +126,13 @@ class Regression(Warned):
     """
 
     code = "regression"
+
+
+class CannotJudge(Warned):
+    """A figure looks worse by more than `--fail-above`, or may be, and too few runs were made.
+
+    Two runs of an unchanged loop differ too. `harness compare` ends with exit code 4: record three
+    runs or more of each into two folders and compare these, or let it pass with `--unjudged pass`.
+    """
+
+    code = "cannot-judge"

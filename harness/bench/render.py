@@ -14,7 +14,7 @@ from ..analysis.reports.base import Column, Table, Terminal, Value
 from ..analysis.reports.csv import comma_separated
 from ..analysis.reports.md import escape, markdown
 from ..analysis.reports.table import drawn
-from ..analysis.statistics.bootstrap import Interval
+from ..analysis.statistics.interval import Interval
 from .advice import warnings
 from .figures import CellFigures, Figures
 from .results_file import RESULTS_VERSION

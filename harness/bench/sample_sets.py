@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 
 from ..analysis.compare.sample_sets import merged
-from ..analysis.compare.verdict import Sample, Side, Subject
+from ..analysis.compare.samples import Sample, Side, Subject
+from ..analysis.statistics.interval import Float
+from ..analysis.statistics.run_tests import neighbours_alike
 from .figures import CellFigures, Figures
 from .store import Json
 
@@ -18,35 +22,52 @@ def session_side(name: str, figures: Figures, strategy: str | None = None) -> Si
     """A subject per cell; with `strategy`, only its cells, keyed by batch size and length alone.
 
     `runtime` is a gate. `step` is the host's clock per decode step: each run's mean where there are
-    several runs, blocks of steps where there is one.
+    several runs, blocks of steps where there is one. Runs of one round of a session are pairs.
     """
     subjects = []
+    alike = neighbours_alike([np.log(cell.wall) for cell in figures.cells.values()])
     for cell in figures.cells.values():
         if cell.runs and strategy in (None, cell.strategy):
             shape = f"b{cell.cell['batch_size']} t{cell.cell['max_new_tokens']}"
-            subjects.append(Subject(cell.key if strategy is None else shape, _samples(cell)))
+            samples = _samples(cell, str(figures.session["id"]), alike)
+            subjects.append(Subject(cell.key if strategy is None else shape, samples))
     return Side(name, _metadata(figures, strategy), tuple(subjects))
 
 
-def _samples(cell: CellFigures) -> dict[str, Sample]:
-    found = [Sample("runtime", "ns", _each(cell.wall))]
-    steps = [run.astype(np.float64) for run in cell.steps_of_runs() if len(run)]
-    if steps:
+def _samples(cell: CellFigures, session: str, alike: float) -> dict[str, Sample]:
+    each = [int(run["round"]) for run in cell.runs]
+
+    def sample(metric: str, unit: str, runs: Sequence[Float], rounds: list[int]) -> Sample:
+        return Sample(
+            metric,
+            unit,
+            tuple(runs),
+            gate=False,
+            rounds=tuple(rounds),
+            session=session,
+            alike=alike,
+        )
+
+    def of_column(metric: str, column: str) -> Sample:
+        kept = [run for run in cell.runs if run[column] is not None]
+        values = [np.array([run[column]], np.float64) for run in kept]
+        return sample(metric, "bytes", values, [int(run["round"]) for run in kept])
+
+    found = [replace(sample("runtime", "ns", _each(cell.wall), each), gate=True)]
+    # The edge steps are no steps of the loop: the first is left out by the clock, the last here.
+    steps = [run[:-1].astype(np.float64) for run in cell.steps_of_runs()]
+    if all(map(len, steps)):
         # The gate where one run is all there is; otherwise runtime says it already.
-        found.append(Sample("step", "ns", tuple(steps), gate=len(steps) == 1))
-    found.append(Sample("throughput", "1/s", _each(cell.tokens_per_s), "higher", gate=False))
-    for metric, column in (
-        ("peak allocated", "peak_allocated_bytes"),
-        ("peak reserved", "peak_reserved_bytes"),
-    ):
-        values = cell.column(column)
-        if len(values):
-            found.append(Sample(metric, "bytes", _each(values), gate=False))
-    return {sample.metric: sample for sample in found}
+        found.append(replace(sample("step", "ns", steps, each), gate=len(steps) == 1))
+    tokens = sample("throughput", "1/s", _each(cell.tokens_per_s), each)
+    found.append(replace(tokens, better="higher"))
+    found.append(of_column("peak allocated", "peak_allocated_bytes"))
+    found.append(of_column("peak reserved", "peak_reserved_bytes"))
+    return {sample.metric: sample for sample in found if sample.runs}
 
 
-def _each(values: np.ndarray[Any, np.dtype[np.float64]]) -> tuple[Any, ...]:
-    return tuple(values.reshape(-1, 1))
+def _each(values: Float) -> list[Float]:
+    return list(values.reshape(-1, 1))
 
 
 def _metadata(figures: Figures, strategy: str | None) -> dict[str, Any]:

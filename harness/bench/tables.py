@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from ..analysis.reports.base import Column, Table, Value
-from ..analysis.statistics.bootstrap import CONFIDENCE, Interval
+from ..analysis.statistics.interval import CONFIDENCE, Interval
 from .figures import Against, CellFigures, Figures, against
 from .plan import Section
 

@@ -118,7 +118,8 @@ def compare_periods(
     """The manifest's `calibration`: step times of runs without and with the profiler, ns."""
     import numpy as np
 
-    from ..analysis.compare.verdict import Sample, compare_samples
+    from ..analysis.compare.samples import Sample
+    from ..analysis.compare.verdict import compare_samples
 
     before, after = (
         Sample("step", "ns", tuple(np.array(run, np.float64) for run in runs))

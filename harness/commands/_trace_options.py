@@ -126,7 +126,7 @@ _EDGES = [
     click.option("--end", type=Instant(), help="Leave out what lies after."),
     window_option,
 ]
-_SLICE = click.option(
+slice_option = click.option(
     "--steps",
     type=StepSlice(),
     metavar="A:B",
@@ -149,7 +149,7 @@ def trace_options(*, names_steps: bool = True) -> Callable[[Callable[..., Any]],
 
     def decorate(function: Callable[..., Any]) -> Any:
         wrapped = asks(answers(function))
-        for option in reversed([_STEP, *_COMMON, _SLICE] if names_steps else _COMMON):
+        for option in reversed([_STEP, *_COMMON, slice_option] if names_steps else _COMMON):
             wrapped = option(wrapped)
         return wrapped
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,11 +11,15 @@ from ..errors.options import ValueOutOfRange
 from ..param_type import ParamType
 from ._output_options import force_option, format_by_ending
 from ._paths import ANY, PathName
-from ._trace_options import answers, asks, nsys_option
+from ._trace_options import answers, asks, nsys_option, slice_option
+
+if TYPE_CHECKING:
+    from ..analysis.compare.gate import Gate
+    from ..analysis.model.remark import Warned
 
 
 class Share(ParamType):
-    """`5%` or `0.05`."""
+    """`5%` or `0.05`; a bare 5 would be 500%, and is refused."""
 
     name = "SHARE"
 
@@ -29,6 +33,8 @@ class Share(ParamType):
             self.fail(f"{text!r} is not a share; use for example 5% or 0.05")
         if not 0 <= share < 100:
             self.fail(f"{text!r} is not a share; use for example 5% or 0.05")
+        if share >= 1 and not text.endswith("%"):
+            self.fail(f"{text!r} would be {100 * share:.5g}%; use {text}% or {share / 100:.5g}")
         return share
 
 
@@ -39,7 +45,15 @@ class Share(ParamType):
     "--fail-above",
     type=Share(),
     metavar="SHARE",
-    help="Exit code 3 where a metric is worse by more than this, and significantly so.",
+    help="Exit code 3 where a gated metric is worse by more than this, and significantly so; 4 "
+    "where that cannot be judged.",
+)
+@click.option(
+    "--unjudged",
+    type=click.Choice(["fail", "pass"]),
+    default="fail",
+    show_default=True,
+    help="What --fail-above does where too few runs were made to judge: exit code 4, or 0.",
 )
 @click.option(
     "--metric",
@@ -53,10 +67,11 @@ class Share(ParamType):
     type=Share(),
     default="95%",
     show_default=True,
-    help="Of intervals and tests: 95% marks one equal pair in twenty.",
+    help="Of intervals and tests: at 95% one comparison of equals in twenty finds a difference.",
 )
 @click.option("--step", "globs", multiple=True, metavar="GLOB", help="NVTX ranges that are steps.")
 @click.option("--step-regex", "regexes", multiple=True, metavar="REGEX")
+@slice_option
 @format_by_ending
 @click.option("-o", "--output", type=PathName(dir_okay=False, path_type=Path))
 @force_option
@@ -71,7 +86,15 @@ def command(
 
     A results file can be narrowed: FILE@SESSION, FILE#STRATEGY, FILE@SESSION#STRATEGY; without a
     session it is the newest. What differs in how both were made comes first, then after / before
-    for each metric, with its interval. By default --fail-above looks at runtime and step time.
+    for each metric, with its interval.
+
+    One run against one speaks of these two runs alone: nothing is called worse, and no gate fails.
+    Three runs or more on a side show how much runs differ. Differences below 1% or 2 us count for
+    nothing. By default --fail-above looks at runtime, and at step and idle time, as mean and as
+    median; together they raise a false alarm in at most 5% of comparisons.
+
+    Exit codes: 0 nothing is known to be worse; 1 error; 2 usage; 3 regression; 4 cannot judge: too
+    few runs, and what was seen, or its interval, is beyond --fail-above.
 
     \b
     Examples:
@@ -80,6 +103,7 @@ def command(
       harness compare results.db@20261101 results.db --format md
       harness compare results.db#kv-cache results.db#pipelined
     """
+    from ..analysis.compare.gate import gate
     from ..comparison import FORMATS, path_of, render, run_compare
     from ..files import refuse_existing, write_text
     from ..gaps import format_of
@@ -101,19 +125,44 @@ def command(
         metrics=values["metrics"],
     )
     limit = values["fail_above"]
-    regressions = () if limit is None else found.regressions(limit)
-    text = render(found, regressions, format_name, terminal(to_file=output is not None))
+    gated = None if limit is None else gate(found, limit)
+    text = render(found, gated, format_name, terminal(to_file=output is not None))
     if output is None:
         click.echo(text, nl=False)
     else:
         write_text(output, text, force=values["force"])
-    for ratio in regressions:
-        from ..bench.remarks import Regression
+    if gated is not None:
+        code = _told(gated, passes=values["unjudged"] == "pass")
+        if code:
+            ctx.exit(code)
 
-        worse = Regression(
+
+def _told(gated: Gate, *, passes: bool) -> int:
+    """Say what the gate found, and give the exit code."""
+    from ..bench.remarks import CannotJudge, Regression
+
+    said: list[Warned] = [
+        Regression(
             f"regression: {ratio.subject}: {ratio.metric} is worse by {ratio.loss:.1%}, "
-            f"more than {limit:.1%} (p = {ratio.p:.2g})"
+            f"more than {gated.limit:.1%} (p = {ratio.p_adjusted:.2g})"
         )
-        click.echo(f"harness: {worse.line}", err=True)
-    if regressions:
-        ctx.exit(3)
+        for ratio in gated.regressions
+    ]
+    for ratio in gated.unjudged:
+        few = " and ".join(map(str, ratio.runs))
+        reach = "" if ratio.most <= ratio.loss else f", perhaps by {ratio.most:.1%}"
+        said.append(
+            CannotJudge(
+                f"cannot judge: {ratio.subject}: {ratio.metric} was worse by {ratio.loss:.1%}"
+                f"{reach}; {few} runs do not show how much runs differ: record 3 or more of each"
+            )
+        )
+    for line in said:
+        click.echo(f"harness: {line.line}", err=True)
+    if gated.few and not said:
+        counts = "{} and {} runs".format(*gated.few)
+        these = "these are two single runs" if gated.few == (1, 1) else f"{counts} are too few"
+        click.echo(f"harness: passed, but {these}: others may differ by more", err=True)
+    if gated.regressions:
+        return 3
+    return 4 if gated.unjudged and not passes else 0

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from harness.analysis.verdicts.calibration import read_calibration
@@ -36,8 +37,8 @@ def test_periods_by_hand() -> None:
 
 
 def test_a_real_inflation_has_an_interval() -> None:
-    plain = [[1000 + k % 7 for k in range(18)] for _ in range(3)]
-    found = compare_periods(plain, [[1100 + k % 5 for k in range(18)]])["inflation"]
+    plain = [[1000 * (level + k % 7) for k in range(18)] for level in (1000, 1003, 998)]
+    found = compare_periods(plain, [[1000 * (1100 + k % 5) for k in range(18)]])["inflation"]
     assert found["low"] < found["ratio"] < found["high"]
     assert found["ratio"] == pytest.approx(1.1, abs=0.01)
     assert found["verdict"] == "worse"
@@ -51,10 +52,10 @@ def test_runs_that_differ_are_no_sure_measure() -> None:
     assert found["unprofiled_step_ns"]["mean"] == pytest.approx(mean)
     inflation = found["inflation"]
     assert inflation["low"] < inflation["ratio"] < inflation["high"]
-    # 3 runs: 2 degrees of freedom, t = 4.30; the runs' error is 97.9 of 1106.
-    assert inflation["low"] == pytest.approx(
-        inflation["ratio"] * 2.718281828 ** -(4.303 * 97.9 / mean), rel=0.01
-    )
+    # One run against 3: their spread for both, 2 degrees of freedom, t = 4.303.
+    logs = np.log([level + sum(k % 7 for k in range(18)) / 18 for level in (1000, 1010, 1300)])
+    half = 4.303 * logs.std(ddof=1) * np.sqrt(4 / 3)
+    assert np.log(inflation["high"] / inflation["low"]) == pytest.approx(2 * half, rel=1e-3)
     assert inflation["verdict"] == "not significant"
 
 

@@ -81,8 +81,26 @@ def test_pairs_by_round_where_there_are_enough(tmp_path: Path) -> None:
     few = figures_of(tmp_path / "few.db", {"kv-cache": STEADY[:3], "pipelined": (5.0, 5.1, 4.9)})
     a, b = few.cells.values()
     found_few = against(a, b)
-    assert (found_few.ratio, found_few.p, found_few.significant) == (None, None, False)
-    assert [row["significant"] for row in shown(few, "ranking")] == ["too few", "baseline"]
+    # Three pairs, Student's test: 2 degrees of freedom, t = 4.303.
+    logs = np.log(np.divide((5.0, 5.1, 4.9), STEADY[:3]))
+    assert found_few.estimate == pytest.approx(np.exp(logs.mean()))
+    half = 4.303 * logs.std(ddof=1) / np.sqrt(3)
+    assert found_few.ratio is not None
+    assert np.log(found_few.ratio.high / found_few.estimate) == pytest.approx(half, rel=1e-3)
+    assert found_few.significant
+    two = figures_of(tmp_path / "two.db", {"kv-cache": STEADY[:2], "pipelined": (5.0, 5.1)})
+    found_two = against(*two.cells.values())
+    assert (found_two.ratio, found_two.p, found_two.significant) == (None, None, False)
+    assert [row["significant"] for row in shown(two, "ranking")] == ["too few", "baseline"]
+
+
+def test_a_difference_below_one_percent_is_not_significant(tmp_path: Path) -> None:
+    for more, significant in ((1.009, False), (1.011, True)):
+        slower = tuple(more * ms for ms in STEADY)
+        found = figures_of(tmp_path / f"{more}.db", {"kv-cache": STEADY, "pipelined": slower})
+        a, b = found.cells.values()
+        assert against(a, b).p < 0.05
+        assert against(a, b).significant == significant
 
 
 LOCKED = [smi(1980), smi(1980)]

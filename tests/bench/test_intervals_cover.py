@@ -10,17 +10,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.analysis.compare.verdict import Sample, compare_samples
+from harness.analysis.compare.samples import Sample
+from harness.analysis.compare.verdict import compare_samples
 from harness.analysis.statistics.bootstrap import (
-    MIN_STEPS,
-    block_length,
-    mean_of_steps,
     median_interval,
     median_ratio_interval,
     paired_ratio_interval,
-    stationary_blocks,
 )
 from harness.analysis.statistics.permutation import DRAWS, midranks, rank_sum_p, signed_rank_p
+from harness.analysis.statistics.step_level import (
+    MIN_STEPS,
+    block_length,
+    mean_of_steps,
+    median_of_steps,
+    stationary_blocks,
+)
 from harness.analysis.statistics.t_distribution import half_width, two_sided_p
 
 from .simulate import ar1, at_least, at_most, runs
@@ -107,6 +111,9 @@ def test_forgetting_the_autocorrelation_would_be_noticed() -> None:
     assert covered / count < 0.8
 
 
+ALARMS = {"these runs differ", "negligible"}
+
+
 def samples(series: np.ndarray, scale: float = 1.0) -> Sample:
     return Sample("step", "ns", tuple(scale * one for one in series))
 
@@ -118,12 +125,12 @@ def test_no_false_alarms_on_equal_processes(n: int, rho: float) -> None:
     alarms = 0
     for a, b in zip(series[:count], series[count:], strict=True):
         found = compare_samples("x", samples(a[None]), samples(b[None]), 0.95)
-        alarms += found.verdict != "not significant"
+        alarms += found.verdict in ALARMS
     assert alarms / count <= at_most(0.05, count)
 
 
 @pytest.mark.parametrize("kind", ["normal", "skewed", "disturbed"])
-@pytest.mark.parametrize("n", [4, 7, 12])
+@pytest.mark.parametrize("n", [3, 5, 12])
 def test_no_false_alarms_on_equal_runs(kind: str, n: int) -> None:
     count = 200
     drawn = runs(np.random.default_rng(n), kind, (count, 2, n, 1))
@@ -138,21 +145,23 @@ def test_a_stricter_confidence_errs_less() -> None:
     count = 200
     series = 1000 + 50 * ar1(np.random.default_rng(5), 2 * count, 40, 0.4)
     alarms = sum(
-        compare_samples("x", samples(a[None]), samples(b[None]), 0.99).verdict != "not significant"
+        compare_samples("x", samples(a[None]), samples(b[None]), 0.99).verdict in ALARMS
         for a, b in zip(series[:count], series[count:], strict=True)
     )
     assert alarms / count <= at_most(0.01, count)
 
 
-@pytest.mark.parametrize(("slower", "verdict"), [(1.10, "worse"), (0.90, "better")])
-def test_a_real_change_is_found(slower: float, verdict: str) -> None:
-    series = 1000 + 30 * ar1(np.random.default_rng(2), 40, 60, 0.4)
+@pytest.mark.parametrize("slower", [1.10, 0.90])
+def test_a_real_change_is_found(slower: float) -> None:
+    series = 1e6 + 3e4 * ar1(np.random.default_rng(2), 40, 60, 0.4)
     found = [
         compare_samples("x", samples(a[None]), samples(b[None], slower), 0.95)
         for a, b in zip(series[:20], series[20:], strict=True)
     ]
-    assert {one.verdict for one in found} == {verdict}
-    assert np.mean([one.low <= slower <= one.high for one in found]) >= 0.8
+    given = [one for one in found if one.p is not None]
+    assert {one.verdict for one in given} == {"these runs differ"}
+    assert len(given) >= 15  # some look as if they changed their level
+    assert np.mean([one.low <= slower <= one.high for one in given]) >= 0.8
 
 
 def test_blocks_are_runs_of_neighbours_that_wrap_round() -> None:
@@ -176,7 +185,9 @@ def test_block_length_follows_the_dependence() -> None:
 
 def test_steps_that_repeat_exactly_have_no_error() -> None:
     found = mean_of_steps(np.full(30, 7.0))
-    assert (found.mean, found.error) == (7.0, 0.0)
+    assert (found.value, found.below, found.above) == (7.0, 0.0, 0.0)
+    middle = median_of_steps(np.full(30, 7.0))
+    assert (middle.value, middle.below, middle.above) == (7.0, 0.0, 0.0)
     assert mean_of_steps(np.arange(MIN_STEPS - 1.0)) is None
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from harness.analysis.analyze import analyze
 from harness.analysis.compare import sample_sets as sides
-from harness.analysis.compare.verdict import compare
+from harness.analysis.compare.comparison import compare
 from harness.analysis.question import Question
 from harness.analysis.report import TraceReport
 from harness.analysis.writer.writer import TraceBuilder
@@ -53,5 +53,4 @@ def test_runs_of_other_process_ids_are_runs_of_one_thing(tmp_path: Path) -> None
 
 def test_threads_go_by_their_order_and_patterns_by_their_text() -> None:
     places = [(7, 8, "a", 0), (7, 9, "a", 0), (7, 9, "b", 0)]
-    named = sides._named("x", places)
-    assert named == ["x (thread 1, a)", "x (thread 2, a)", "x (thread 2, b)"]
+    assert sides._places(places) == ["(thread 1, a)", "(thread 2, a)", "(thread 2, b)"]
