@@ -32,6 +32,8 @@ _HIDE_WHEN_EMPTY = frozenset(
         "recorded_idle_ns",
         "corrected_idle_ns",
         "corrected_idle_share",
+        "corrected_idle_low_ns",
+        "corrected_idle_high_ns",
         "extra_cause",
         "extra_ns",
     }

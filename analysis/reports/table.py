@@ -24,6 +24,7 @@ _GIVES_WAY = (
     "communication_ns", "gap_max_ns", "drained_by", "gpu_ns", "window_ns",
     "before", "host_step_p95_ns", "host_step_p50_ns", "host_period_max_ns", "host_period_p95_ns",
     "recorded_idle_ns", "profiler_added_share", "corrected_idle_share",
+    "corrected_idle_low_ns", "corrected_idle_high_ns",
 )  # fmt: skip
 _LAST = (
     "share_of_idle", "steady_steps", "traces", "operations", "limiter", "idle_share", "pattern",

@@ -10,7 +10,7 @@ import math
 import numpy as np
 from msgspec import Struct
 
-from .interval import Float
+from .interval import Float, Interval
 from .t_distribution import half_width, two_sided_p
 
 MIN_RUNS = 3
@@ -99,6 +99,16 @@ def paired_difference(before: Float, after: Float) -> Difference | None:
     return Difference(
         float(apart.mean()), float(np.std(apart, ddof=1)) / math.sqrt(n), float(n - 1)
     )
+
+
+def mean_interval(runs: Float, confidence: float) -> Interval | None:
+    """The mean of independent runs, shape (n,), by Student's t; None below `MIN_RUNS`."""
+    n = len(runs)
+    if n < MIN_RUNS:
+        return None
+    mean, error = float(runs.mean()), float(np.std(runs, ddof=1)) / math.sqrt(n)
+    half = half_width(confidence, n - 1) * error
+    return Interval(mean, mean - half, mean + half, confidence, "t of runs")
 
 
 def holm(p: list[float]) -> list[float]:

@@ -29,6 +29,8 @@ class Calibration(Struct, frozen=True):
     method: str
     doubt: str = ""
     """Why nobody can be sure that the profiler added anything; empty where one can."""
+    interval_ns: tuple[float, float] | None = None
+    """95% interval of the unprofiled step, by how much its runs differ; None where not known."""
 
     @property
     def added(self) -> float:
@@ -38,6 +40,13 @@ class Calibration(Struct, frozen=True):
     def idle_ns(self, steady: Steady) -> float:
         """Idle time per step without the profiler; 0 where the step is all busy."""
         return max(0.0, self.unprofiled_ns - steady.busy_ns)
+
+    def idle_interval_ns(self, steady: Steady) -> tuple[float, float] | None:
+        """95% interval of `idle_ns`, the busy time taken as it was recorded."""
+        if self.interval_ns is None:
+            return None
+        low, high = (max(0.0, end - steady.busy_ns) for end in self.interval_ns)
+        return low, high
 
 
 def read_calibration(manifest: Mapping[str, Any]) -> Calibration | None:
@@ -57,10 +66,16 @@ def read_calibration(manifest: Mapping[str, Any]) -> Calibration | None:
         runs if isinstance(runs, int) else 1,
         str(found.get("method", "")),
         _DOUBTS.get(verdict, "") if isinstance(verdict, str) else "",
+        _interval(found["unprofiled_step_ns"]),
     )
 
 
-def _mean(figures: Any) -> float | None:
-    value = figures.get("mean") if isinstance(figures, Mapping) else None
+def _interval(figures: Any) -> tuple[float, float] | None:
+    low, high = (_mean(figures, f"mean_{end}") for end in ("low", "high"))
+    return None if low is None or high is None or low > high else (low, high)
+
+
+def _mean(figures: Any, name: str = "mean") -> float | None:
+    value = figures.get(name) if isinstance(figures, Mapping) else None
     good = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 2**60
     return float(value) if good and value is not None else None

@@ -130,7 +130,7 @@ def compare_periods(
     return {
         "method": f"host clock in the target, from step to step{interior}; "
         f"{len(unprofiled)} runs without a profiler, after the recording",
-        "unprofiled_step_ns": _figures(before),
+        "unprofiled_step_ns": _figures(before) | _interval(before),
         "profiled_step_ns": _figures(after),
         "inflation": {
             "ratio": _mean(after) / _mean(before),
@@ -139,6 +139,15 @@ def compare_periods(
             "verdict": found.verdict,
         },
     }
+
+
+def _interval(sample: Any) -> dict[str, float]:
+    """95% interval of the runs' mean by Student's t; none of fewer than 3 runs."""
+    from ..analysis.statistics.interval import CONFIDENCE
+    from ..analysis.statistics.run_tests import mean_interval
+
+    found = mean_interval(sample.values, CONFIDENCE)
+    return {} if found is None else {"mean_low": found.low, "mean_high": found.high}
 
 
 def _mean(sample: Any) -> float:

@@ -44,6 +44,17 @@ def test_a_real_inflation_has_an_interval() -> None:
     assert found["verdict"] == "worse"
 
 
+def test_the_unprofiled_step_has_an_interval() -> None:
+    """3 runs: 2 degrees of freedom, t = 4.303."""
+    plain = [[level] * 8 for level in (1000, 1010, 1050)]
+    found = compare_periods(plain, [[1200] * 8])["unprofiled_step_ns"]
+    half = 4.303 * np.std([1000, 1010, 1050], ddof=1) / np.sqrt(3)
+    assert (found["mean_low"], found["mean_high"]) == pytest.approx(
+        (1020 - half, 1020 + half), rel=1e-4
+    )
+    assert "mean_low" not in compare_periods(plain[:2], [[1200] * 8])["unprofiled_step_ns"]
+
+
 def test_runs_that_differ_are_no_sure_measure() -> None:
     """The ratio lies in its interval, and a slow run among three widens it."""
     plain = [[level + k % 7 for k in range(18)] for level in (1000, 1010, 1300)]
@@ -78,11 +89,23 @@ def test_gaps_show_both_figures(here, tmp_path: Path) -> None:
     assert row["profiler_added_share"] == pytest.approx(0.25)
     assert row["recorded_idle_ns"] == pytest.approx(50_000)
     assert row["corrected_idle_ns"] == pytest.approx(30_000)
+    assert (row["corrected_idle_low_ns"], row["corrected_idle_high_ns"]) == (None, None)
     assert data["traces"][0]["calibration"] == CALIBRATION
     table = here("gaps", "a.sqlite", cwd=tmp_path).stdout
     assert "What the profiler added" in table
     assert "25.0%" in table
     assert "not certain" not in table
+
+
+def test_corrected_idle_time_has_the_doubt_of_the_unprofiled_step(here, tmp_path: Path) -> None:
+    """50 us of work: idle time is what is left of 45 to 115 us, but never less than none."""
+    plain = {"mean": 80_000, "runs": 3, "mean_low": 45_000, "mean_high": 115_000}
+    calibration = {**CALIBRATION, "unprofiled_step_ns": plain}
+    write_trace(tmp_path / "a.sqlite", [100] * 30, manifest={"calibration": calibration})
+    done = here("gaps", "a.sqlite", "--format", "json", cwd=tmp_path)
+    (row,) = json.loads(done.stdout)["calibration"]
+    assert row["corrected_idle_low_ns"] == 0
+    assert row["corrected_idle_high_ns"] == pytest.approx(65_000)
 
 
 @pytest.mark.parametrize(

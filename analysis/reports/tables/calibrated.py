@@ -27,6 +27,7 @@ def calibration(report: Report) -> Table:
         steadies: list[Steady | None] = [s.steady for s in trace.series if s.steady and usable]
         for steady in steadies or [None]:
             idle = None if steady is None else found.idle_ns(steady)
+            interval = found.idle_interval_ns(steady) if steady is not None else None
             rows.append(
                 (
                     name_of(trace),
@@ -37,6 +38,7 @@ def calibration(report: Report) -> Table:
                     None if steady is None else steady.idle_ns,
                     idle,
                     None if idle is None else idle / found.unprofiled_ns,
+                    *(interval or (None, None)),
                 )
             )
     return Table(
@@ -50,6 +52,8 @@ def calibration(report: Report) -> Table:
             Column("recorded_idle_ns", "idle µs", "us"),
             Column("corrected_idle_ns", "corr. idle µs", "us"),
             Column("corrected_idle_share", "corr. idle", "percent"),
+            Column("corrected_idle_low_ns", "from µs", "us"),
+            Column("corrected_idle_high_ns", "to µs", "us"),
         ),
         tuple(rows),
         tuple(
