@@ -10,6 +10,7 @@ import numpy as np
 from ..idle.attribute import OUTSIDE, drained_names
 from ..idle.gaps import DeviceGaps
 from ..model.arrays import factorize
+from ..model.cuda_calls import host_waits
 from ..model.intervals import Int64, Intervals, clip, pieces
 from ..model.names import operation_name
 from ..model.nesting import innermost
@@ -179,7 +180,7 @@ def _about(
     table = (
         (overheads.start, overheads.end, overheads.thread)
         if cause == "profiler"
-        else (calls.start, calls.end, calls.thread)
+        else (_begun(trace, cause), calls.end, calls.thread)
     )
     mine = (table[2] == thread) | (table[2] == EVERY_THREAD)
     open_here = np.flatnonzero(mine & (table[0] <= start) & (table[1] >= end))
@@ -189,6 +190,11 @@ def _about(
     if cause == "profiler":
         return [(trace.strings[int(overheads.name[row])][:LONG_NAME], end - start)]
     return [(calls.names[calls.name[row]], end - start)]
+
+
+def _begun(trace: Trace, cause: str) -> Int64:
+    """When each call began; of a wait also the time between the queries of a poll."""
+    return host_waits(trace).starts(trace.calls) if cause == "sync" else trace.calls.start
 
 
 def _in_ranges(trace: Trace, thread: int, start: int, end: int) -> list[tuple[str, int]]:
