@@ -22,8 +22,9 @@ from ..analysis.gains.gpu import Gpu, find_gpu, load_gpu
 from ..analysis.gains.program import Launch, Program, Spend, play
 from ..analysis.gains.recorded import read_program
 from ..analysis.gains.to_trace import recorded_place
-from ..analysis.model.cuda_calls import synchronizing
+from ..analysis.model.cuda_calls import STREAM_WAIT, synchronizing
 from ..analysis.model.errors import TraceError
+from ..analysis.model.polling import QUERY
 from ..analysis.model.text import plain
 from ..analysis.model.trace import Trace
 from ..analysis.question import Question, StepPattern
@@ -39,14 +40,14 @@ _Key = tuple[str, str]
 # Which calls each host constant is the median of.
 _CALLS: dict[_Key, frozenset[str]] = {
     ("host", "event_record_ns"): frozenset(
-        {"cudaEventRecord", "cudaEventRecordWithFlags", "cuEventRecord"}
+        {"cudaEventRecord", "cudaEventRecordWithFlags", "cuEventRecord", "hipEventRecord"}
     ),
-    ("host", "event_query_ns"): frozenset({"cudaEventQuery", "cuEventQuery"}),
-    ("host", "stream_wait_ns"): frozenset({"cudaStreamWaitEvent", "cuStreamWaitEvent"}),
-    ("host", "malloc_ns"): frozenset({"cudaMalloc", "cuMemAlloc"}),
+    ("host", "event_query_ns"): frozenset({"cudaEventQuery", "cuEventQuery", "hipEventQuery"}),
+    ("host", "stream_wait_ns"): STREAM_WAIT,
+    ("host", "malloc_ns"): frozenset({"cudaMalloc", "cuMemAlloc", "hipMalloc"}),
 }
-_COPIES = frozenset({"cudaMemcpyAsync", "cuMemcpyDtoHAsync", "cuMemcpyHtoDAsync"})
-_GRAPHS = frozenset({"cudaGraphLaunch", "cuGraphLaunch"})
+_COPIES = frozenset({"cudaMemcpyAsync", "cuMemcpyDtoHAsync", "cuMemcpyHtoDAsync", "hipMemcpyAsync"})
+_GRAPHS = frozenset({"cudaGraphLaunch", "cuGraphLaunch", "hipGraphLaunch"})
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ def _workload_of(looked: Looked) -> Workload | None:
 def _host_calls(trace: Trace) -> dict[_Key, Estimate]:
     calls, operations = trace.calls, trace.operations
     length = calls.end - calls.start
-    waits = synchronizing(trace)
+    waits = synchronizing(trace) & ~calls.named(QUERY)  # a poll's queries hold nobody one by one
     launches = np.zeros(len(calls), np.bool_)
     launches[operations.launch[operations.launch >= 0]] = True
     launches[blocked_launches(trace)] = False
