@@ -68,8 +68,8 @@ class Steady(Struct, frozen=True):
     intra_ns: float
     unassigned_ns: float
     host_ns: float
-    """Wall time per step of the thread that launches, less its time in synchronising calls and
-    behind a full launch queue."""
+    """Wall time per step, less the time in which a thread that launches was in a synchronising
+    call or behind a full launch queue."""
     causes: dict[str, float]
     """Idle ns per step by cause; sums to idle_ns."""
     drained_by: dict[str, float]

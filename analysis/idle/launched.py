@@ -18,6 +18,10 @@ from .steps import StepSeries
 
 FAR = np.iinfo(np.int64).max
 
+LAUNCHERS_SHARE = 0.05
+"""Of the work of a series on a device, what a thread launches that is one of its launchers: a
+thread that now and then copies something is none."""
+
 
 class Launched(Struct, frozen=True, eq=False):
     """What the steps of one series launched on one device. Arrays have shape (steps,)."""
@@ -30,8 +34,8 @@ class Launched(Struct, frozen=True, eq=False):
     """Position of its first operation among the device's."""
     quiet: Int64
     """When the device fell quiet before that operation."""
-    thread: int = -1
-    """The thread whose launches run longest there, -1 unknown."""
+    threads: tuple[int, ...] = ()
+    """The threads that launched it: those whose work runs for `LAUNCHERS_SHARE` of it or more."""
 
     @classmethod
     def none(cls, steps: int) -> Launched:
@@ -120,7 +124,7 @@ class LaunchTotals:
     def result(self) -> Launches:
         others = tuple(dict(sorted(found.items())) for found in self._other)
         launched = {
-            key: replace(found, thread=_longest(self._threads[key]))
+            key: replace(found, threads=_launchers(self._threads[key]))
             for key, found in self._launched.items()
         }
         return Launches(
@@ -129,9 +133,10 @@ class LaunchTotals:
         )  # fmt: skip
 
 
-def _longest(ns: Counter[int]) -> int:
-    """The key with the most time, of equal ones the least; -1 of none."""
-    return min(ns, key=lambda thread: (-ns[thread], thread), default=-1)
+def _launchers(ns: Counter[int]) -> tuple[int, ...]:
+    """Of threads with so much work, those that matter."""
+    least = LAUNCHERS_SHARE * ns.total()
+    return tuple(sorted(thread for thread, spent in ns.items() if spent >= least))
 
 
 def _add_steps(

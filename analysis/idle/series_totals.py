@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 from msgspec.structs import replace
 
-from ..model.arrays import Bool, Code8, groups
+from ..model.arrays import Bool, Code8
 from ..model.intervals import Int64, union
 from .causes import causes
 from .device_totals import ByCause, DeviceTotals
@@ -154,19 +154,13 @@ class SeriesTotals:
         total, periods = self._steady, self._steady.periods
         if len(periods) == 0:
             return None
-        launcher = self.launched.thread
-        threads = series.thread_of[periods.step]
-        if launcher >= 0 and len(series.threads) == 1:
-            threads = np.full_like(threads, launcher)
-        host_ns = 0
-        for thread, mine in groups(threads):
-            host = union(periods.host_start[mine], periods.host_end[mine])
-            host_ns += host.total - waited(parts, thread, host)
+        threads = self.launched.threads or tuple(series.threads)
+        host = union(periods.host_start, periods.host_end)
         return Steady.of(
             periods,
             by_kind=total.by_kind.tolist(),
             ahead_ns=total.ahead,
-            host_ns=host_ns,
+            host_ns=host.total - waited(parts, threads, host),
             causes=total.by_cause.named(),
             drained_by=total.by_cause.drained(drains),
         )

@@ -103,6 +103,34 @@ def test_a_launch_that_has_just_been_made_is_not_ahead(tmp_path: Path) -> None:
     assert steady.limiter == "mixed"
 
 
+def test_threads_that_launch_in_turn_wait_for_the_gpu_together(tmp_path: Path) -> None:
+    """Forward on the main thread, backward on autograd's, which launches more; the main thread
+    waits from 20 to 85 of 100 us."""
+    trace, main = builder()
+    autograd = trace.thread(main & ~0xFFFFFF, 101, "pt_autograd_0")
+    for step in range(14):
+        at = step * 100 * US
+        trace.nvtx(at, at + 99 * US, f"Step {step}", thread=main)
+        trace.launch(at, at + 5 * US, at + 8 * US, at + 20 * US, thread=main)
+        trace.launch(at + 10 * US, at + 15 * US, at + 21 * US, at + 80 * US, thread=autograd)
+        trace.wait(at + 20 * US, at + 85 * US, thread=main)
+    steady = steady_of(trace, tmp_path)
+    assert steady.host_ns == 35 * US
+    assert (steady.limiter, steady.recoverable_ns) == ("sync", 29 * US)
+
+
+def test_a_thread_that_copies_now_and_then_is_no_launcher(tmp_path: Path) -> None:
+    trace, main = builder()
+    loader = trace.thread(main & ~0xFFFFFF, 101, "loader")
+    for step in range(14):
+        at = step * 100 * US
+        trace.nvtx(at, at + 99 * US, f"Step {step}", thread=main)
+        trace.launch(at, at + 5 * US, at + 8 * US, at + 68 * US, thread=main)
+        trace.launch(at + 10 * US, at + 15 * US, at + 30 * US, at + 32 * US, thread=loader)
+        trace.wait(at + 15 * US, at + 95 * US, thread=loader)
+    assert steady_of(trace, tmp_path).host_ns == 100 * US
+
+
 def test_host_time_is_that_of_the_thread_that_launches(tmp_path: Path) -> None:
     """The ranges are one thread's, which never waits; another launches, and waits 70 of 100 us."""
     trace, main = builder()
