@@ -7,8 +7,18 @@ from itertools import pairwise
 import numpy as np
 
 from ..model import schema
-from ..model.arrays import Code, FirstMatch, each, factorize, index_among, ordered, places
+from ..model.arrays import (
+    Code,
+    FirstMatch,
+    distinct_rows,
+    each,
+    factorize,
+    index_among,
+    ordered,
+    places,
+)
 from ..model.intervals import Int64
+from ..model.repeated_ids import NearestMatch
 from ..model.schema import NULL, PID_MASK, pid_of
 from ..model.trace import (
     Calls,
@@ -152,18 +162,26 @@ class _Reader:
             (mine, FirstMatch(calls.correlation[mine]))
             for mine in _by_value(calls.process, len(self.pids))
         ]
-        return calls, sum(ids.repeats() for _, ids in self.calls_by_id)
+        repeats = [ids.repeats() for _, ids in self.calls_by_id]
+        self.nearest = [
+            _nearest(calls, mine, ids) if count else None
+            for (mine, ids), count in zip(self.calls_by_id, repeats, strict=True)
+        ]
+        return calls, sum(repeats)
 
-    def _match(self, process: Code, correlation: Int64) -> Int64:
-        """The call of each (process, correlationId), the earliest of several, -1 where none."""
+    def _match(self, process: Code, correlation: Int64, start: Int64) -> Int64:
+        """The call of each (process, correlationId), of several the last that began before
+        `start`, -1 where none."""
         result = np.full(len(correlation), -1, np.int64)
         groups = _by_value(process, len(self.pids))
-        for rows, (mine, ids) in zip(groups, self.calls_by_id, strict=True):
+        for rows, (mine, ids), nearest in zip(groups, self.calls_by_id, self.nearest, strict=True):
             found = ids.find(correlation[rows])
             if isinstance(mine, slice):
                 result[rows] = found
             else:
                 result[rows] = np.where(found >= 0, mine[found], -1) if len(mine) else -1
+            if nearest:
+                result[rows] = nearest.choose(result[rows], correlation[rows], start[rows])
         # correlationId 0 (or none) belongs to work that no call launched.
         result[correlation <= 0] = -1
         return result
@@ -190,7 +208,7 @@ class _Reader:
             copy_kind=copy_kind,
             peer=peer,
             node=columns["node"],
-            launch=self._match(process, columns["correlationId"]),
+            launch=self._match(process, columns["correlationId"], columns["start"]),
         )
 
     def _synchronizations(self) -> Synchronizations:
@@ -203,7 +221,7 @@ class _Reader:
             process=process,
             stream=rows["streamId"],
             correlation=rows["correlationId"],
-            call=self._match(process, rows["correlationId"]),
+            call=self._match(process, rows["correlationId"], rows["start"]),
         )
 
     def _ranges(self, calls: Calls, operations: Operations) -> Ranges:
@@ -264,6 +282,18 @@ class _Reader:
         ]
         devices, table, shared = physical_devices(self.database, users)
         return devices, table[codes] if len(pairs) else np.empty(0, np.int32), shared
+
+
+def _nearest(calls: Calls, mine: slice | Int64, ids: FirstMatch) -> NearestMatch:
+    """Of the calls of one process that share an id."""
+    rows = np.arange(len(calls))[mine]
+    first = ids.find(calls.correlation[rows])
+    again = np.flatnonzero(first != np.arange(len(first)))
+    shared = rows[distinct_rows(again, first[again])]
+    return NearestMatch(
+        shared, calls.correlation[shared], calls.start[shared], calls.end[shared],
+        calls.thread[shared],
+    )  # fmt: skip
 
 
 _FEW = 8

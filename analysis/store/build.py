@@ -44,7 +44,7 @@ from ..readers.rules import (
 )
 from ..readers.sqlite.database import Columns, Database
 from .folder import Array, Writer, forget, write_checked
-from .join import Side, join_calls
+from .join import CallSide, Side, join_calls
 from .layout import FAILED, GOES_ON, GROUPS, LAUNCHED, REPEATED, SYNCHRONIZING
 from .runs import Runs
 from .save import STRINGS
@@ -339,7 +339,9 @@ class _Builder:
         flags = writer.again("calls", "flags")
 
         def side(group: str) -> Side:
-            return Side(writer.written(group, "process"), writer.written(group, "correlation"))
+            return Side(*(writer.written(group, name) for name in Side.__struct_fields__))
+
+        calls = CallSide(*(writer.written("calls", name) for name in CallSide.__struct_fields__))
 
         self.progress("joining", 0, rows["operations"])
         asking = [(side("operations"), launch), (side("synchronizations"), call)]
@@ -347,7 +349,7 @@ class _Builder:
         def repeated(rows: Int64) -> None:
             flags[rows] |= REPEATED
 
-        duplicates = join_calls(side("calls"), len(self.pid), self.most, asking, repeated)
+        duplicates = join_calls(calls, len(self.pid), self.most, asking, repeated)
         self._flag(launch, flags, names)
         self._flag_polls(flags, names)
         for array in (launch, call, flags):

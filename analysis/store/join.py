@@ -8,8 +8,9 @@ from itertools import pairwise
 import numpy as np
 from msgspec import Struct
 
-from ..model.arrays import FirstMatch, stretches
+from ..model.arrays import FirstMatch, distinct_rows, stretches
 from ..model.intervals import Int64
+from ..model.repeated_ids import NearestMatch
 from .folder import Array, forget
 
 _SAMPLED = 64
@@ -20,16 +21,25 @@ class Side(Struct, frozen=True):
 
     process: Array
     correlation: Array
+    start: Array
+
+
+class CallSide(Side, frozen=True):
+    """The calls, with what tells apart those of one id."""
+
+    end: Array
+    thread: Array
 
 
 def join_calls(
-    calls: Side,
+    calls: CallSide,
     processes: int,
     most: int,
     asking: list[tuple[Side, Array]],
     repeated: Callable[[Int64], None],
 ) -> int:
-    """Fill, for each asking side, the row of its call, the first of several, -1 where none.
+    """Fill, for each asking side, the row of its call, -1 where none; of several the last that
+    began before, see `NearestMatch`.
 
     Ids are gone through by ranges, so that about `most` calls are in memory at once. `repeated`
     is told the rows that share a positive id. Returns how many rows repeat one.
@@ -48,6 +58,14 @@ def join_calls(
             repeats += len(again)
             repeated(rows[again])
             repeated(rows[mine[again]])
+            shared = rows[distinct_rows(again, mine[again])]
+            nearest = NearestMatch(
+                shared,
+                calls.correlation[shared].astype(np.int64),
+                calls.start[shared].astype(np.int64),
+                calls.end[shared].astype(np.int64),
+                calls.thread[shared],
+            )
             for side, result in asking:
                 for part in stretches(len(side.process), most):
                     here = np.flatnonzero(side.process[part] == process)
@@ -56,8 +74,12 @@ def join_calls(
                     here, wanted = here[inside], wanted[inside]
                     found = first.find(wanted)
                     hit = found >= 0
-                    result[part.start + here[hit]] = rows[found[hit]]
-                    forget(side.process, side.correlation, result)
+                    here, wanted, call = here[hit], wanted[hit], rows[found[hit]]
+                    if len(shared):
+                        at = side.start[part][here].astype(np.int64)
+                        call = nearest.choose(call, wanted, at)
+                    result[part.start + here] = call
+                    forget(side.process, side.correlation, side.start, result)
     return repeats
 
 

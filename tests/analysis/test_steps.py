@@ -17,6 +17,7 @@ from harness.analysis.reports.base import Report
 from harness.analysis.reports.tables import steps
 
 from .build import US, builder, decode_loop, report
+from .test_steady_state import same_in_parts
 
 
 def opened(trace, folder: Path) -> Trace:
@@ -243,3 +244,28 @@ def test_work_goes_by_time_to_steps_of_its_own_process_alone(tmp_path: Path) -> 
     found = find_steps(opened(trace, tmp_path))
     assert [s.step_of.tolist() for s in found.series] == [[0, -1], [-1, -1]]
     assert (found.ambiguous, found.unassigned) == (0, 1)
+
+
+def test_of_calls_with_one_id_the_nearest_earlier_one_launched(tmp_path: Path) -> None:
+    """A counter that began anew: step 1's call has the id of step 0's, on another thread too."""
+    trace, thread = builder()
+    for k in range(3):
+        at = 1000 * (k + 1)
+        trace.nvtx(at, at + 900, f"Step {k}", thread=thread)
+        trace.api(at + 10, at + 20, "cudaLaunchKernel_v7000", thread=thread, correlation=7)
+        trace.kernel(at + 100, at + 200, name="k", correlation=7, process=thread & ~0xFFFFFF)
+    found = opened(trace, tmp_path)
+    assert find_steps(found).series[0].step_of.tolist() == [0, 1, 2]
+    assert found.duplicate_calls == 2
+    same_in_parts(trace, tmp_path)
+
+
+def test_a_call_of_the_driver_inside_one_of_the_runtime_is_the_same(tmp_path: Path) -> None:
+    trace, thread = builder()
+    trace.nvtx(1000, 1900, "Step 0", thread=thread)
+    trace.api(1010, 1050, "cudaLaunchKernel_v7000", thread=thread, correlation=7)
+    trace.api(1020, 1040, "cuLaunchKernel", thread=thread, correlation=7)
+    trace.kernel(1100, 1200, name="k", correlation=7, process=thread & ~0xFFFFFF)
+    found = opened(trace, tmp_path)
+    launched = found.calls.names[found.calls.name[found.operations.launch[0]]]
+    assert launched == "cudaLaunchKernel"

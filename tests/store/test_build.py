@@ -24,7 +24,7 @@ from harness.analysis.readers.sqlite import page_plan as plain
 from harness.analysis.readers.sqlite import stream as streamed
 from harness.analysis.readers.sqlite.database import open_database
 from harness.analysis.store import build, join, runs
-from harness.analysis.store.join import Side, join_calls
+from harness.analysis.store.join import CallSide, Side, join_calls
 from harness.analysis.store.layout import GROUPS
 from harness.analysis.store.opened import Store
 from harness.analysis.store.runs import Runs
@@ -176,26 +176,54 @@ def test_runs_give_back_every_row_by_ranges_of_the_key(
 
 @settings(PATCHED)
 @given(
-    calls=st.lists(st.tuples(st.integers(0, 2), st.integers(-2, 30)), max_size=60),
-    asked=st.lists(st.tuples(st.integers(-1, 2), st.integers(-2, 30)), max_size=60),
+    calls=st.lists(
+        st.tuples(st.integers(0, 2), st.integers(-2, 30), st.integers(0, 50), st.integers(0, 9)),
+        max_size=60,
+    ),
+    asked=st.lists(
+        st.tuples(st.integers(-1, 2), st.integers(-2, 30), st.integers(0, 60)), max_size=60
+    ),
     most=st.integers(1, 20),
 )
-def test_join_finds_the_first_call_of_each_id(
+def test_join_finds_the_nearest_earlier_call_of_each_id(
     tiny: None, calls: list, asked: list, most: int
 ) -> None:
-    def side(rows: list) -> Side:
-        pairs = np.array(rows, np.int64).reshape(-1, 2)
-        return Side(pairs[:, 0].astype(np.int8), pairs[:, 1].astype(np.int32))
+    """Calls are (process, id, start, length), asked (process, id, start); all of one thread."""
 
+    def columns(rows: list, width: int) -> list[np.ndarray]:
+        table = np.array(rows, np.int64).reshape(-1, width)
+        kinds = (np.int8, np.int32, np.int64, np.int64)
+        return [table[:, k].astype(kinds[k]) for k in range(width)]
+
+    *first, length = columns(calls, 4)
+    side = CallSide(*first, first[2] + length, np.zeros(len(calls), np.int32))
     result = np.zeros(len(asked), np.int64)
     shared: set[int] = set()
     repeats = join_calls(
-        side(calls), 3, most, [(side(asked), result)], lambda rows: shared.update(rows.tolist())
-    )
-    expected = [calls.index(key) if key in calls and key[1] > 0 else -1 for key in asked]
-    assert result.tolist() == expected
-    assert shared == {k for k, key in enumerate(calls) if key[1] > 0 and calls.count(key) > 1}
-    by_process = [np.array([i for p, i in calls if p == k], np.int64) for k in range(3)]
+        side, 3, most, [(Side(*columns(asked, 3)), result)],
+        lambda rows: shared.update(rows.tolist()),
+    )  # fmt: skip
+
+    def meant(process: int, number: int, at: int) -> int:
+        rows = [k for k, call in enumerate(calls) if call[:2] == (process, number)]
+        if not rows or number <= 0:
+            return -1
+        spans = {k: (calls[k][2], calls[k][2] + calls[k][3]) for k in rows}
+        inner = {
+            k
+            for k in rows
+            for other in rows
+            if spans[other][0] <= spans[k][0]
+            and spans[k][1] <= spans[other][1]
+            and (spans[other] != spans[k] or other < k)
+        }
+        earlier = [k for k in rows if k not in inner and spans[k][0] <= at]
+        return max(earlier, key=lambda k: spans[k][0]) if earlier else rows[0]
+
+    assert result.tolist() == [meant(*one) for one in asked]
+    keys = [call[:2] for call in calls]
+    assert shared == {k for k, key in enumerate(keys) if key[1] > 0 and keys.count(key) > 1}
+    by_process = [np.array([i for p, i in keys if p == k], np.int64) for k in range(3)]
     assert repeats == sum(FirstMatch(ids).repeats() for ids in by_process)
 
 
