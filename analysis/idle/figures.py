@@ -183,6 +183,8 @@ class SeriesSummary(Struct, frozen=True):
     hull_overlap_ns: int
     """Time in which projections of neighbouring steps overlap (asynchronous loops)."""
     steady: Steady | None
+    own_edges: Steady | None
+    """Of one or two steps, which have no steady state: between their own edges."""
     dead_steps: tuple[int, ...]
     """Numbers of the steps that launched nothing on any device."""
     never_closed: tuple[int, ...]
@@ -206,6 +208,7 @@ class SeriesSummary(Struct, frozen=True):
         dead: Bool,
         by_kind: Sequence[int],
         steady: Steady | None,
+        own_edges: Steady | None,
         threads: Sequence[Thread],
     ) -> SeriesSummary:
         """`dead`: steps without work on any device; `by_kind`: the device's idle time by `GapKind`,
@@ -227,6 +230,7 @@ class SeriesSummary(Struct, frozen=True):
             step_gpu=Quantiles.of((table.gpu_end - table.gpu_start)[table.steady]),
             hull_overlap_ns=int(overlap.sum()),
             steady=steady,
+            own_edges=own_edges,
             dead_steps=tuple(series.number[dead].tolist()),
             never_closed=tuple(series.never_closed.tolist()),
             turns=_turns(series, threads),

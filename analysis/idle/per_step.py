@@ -58,9 +58,10 @@ def step_figures(
     period = np.full(n, -1, np.int64)
     if len(alive) > 1:
         period[alive[:-1]] = np.diff(ascending(launched.quiet[alive]))
-    period[periods.step] = periods.length
     steady = np.zeros(n, np.bool_)
-    steady[periods.step] = True
+    if not periods.own_edges:
+        period[periods.step] = periods.length
+        steady[periods.step] = True
     return StepFigures(series.number, period, by_cause.sum(axis=0), by_cause, longest, steady)
 
 
@@ -95,7 +96,7 @@ class Periods(Struct, frozen=True):
 def periods_of(
     trace: Trace, gaps: DeviceGaps, attribution: Attribution, series: StepSeries
 ) -> Periods:
-    """The periods in steady state; none where fewer than three steps have GPU work."""
+    """The periods in steady state, or between the own edges of one or two steps."""
     _, steady = _steady(trace, gaps, series)
     n = len(steady)
     covered = covered_before(gaps.busy, np.concatenate((steady.start, steady.end)))

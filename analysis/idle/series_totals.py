@@ -111,7 +111,7 @@ class SeriesTotals:
         inter, intra = self._of_step
         periods = self._steady.periods
         steady, left_out = np.zeros(len(none), np.bool_), np.zeros(len(none), np.int64)
-        steady[periods.step], left_out[periods.step] = True, periods.left_out
+        steady[periods.step], left_out[periods.step] = not periods.own_edges, periods.left_out
         table = StepTable(
             number=series.number,
             start=series.start,
@@ -126,13 +126,15 @@ class SeriesTotals:
             left_out=left_out,
             by_cause=self._causes,
         )
+        figures = self._steady_summary(parts, series, drains)
         return SeriesSummary.of(
             series,
             device.device.index,
             table,
             dead=self._dead,
             by_kind=self._by_kind.tolist(),
-            steady=self._steady_summary(parts, series, drains),
+            steady=None if periods.own_edges else figures,
+            own_edges=figures if periods.own_edges else None,
             threads=parts.source.threads,
         )
 

@@ -41,6 +41,9 @@ class SteadyPeriods(Struct, frozen=True, eq=False):
     by_ends: bool
     """Streams run ahead of each other: periods run from the end of one step's last operation to
     that of the next."""
+    own_edges: bool
+    """There are one or two steps, and no steady state: the first period begins with the first
+    operation of its step, and the last one ends with the last operation of its step."""
 
     def __len__(self) -> int:
         return len(self.step)
@@ -79,11 +82,13 @@ def steady_periods(
 ) -> SteadyPeriods:
     """Of the steps of `series`, which launched that on one device in the window `[lo, hi)`, ns.
 
-    `dead`: steps that launched nothing on any device, shape (steps,). Empty where fewer than three
-    steps have work on this one.
+    `dead`: steps that launched nothing on any device, shape (steps,). Of one or two steps with work
+    on this one, the periods between their own edges.
     """
     alive = np.flatnonzero(launched.count > 0)
     first = launched.first
+    if 0 < len(alive) < 3:
+        return _between_own_edges(launched, series, alive, lo, hi)
     if len(alive) < 3 or not 0 < first[alive[1]] < first[alive[-1]]:
         return _none()
     quiet = ascending(launched.quiet[alive])
@@ -126,7 +131,7 @@ def ascending(quiet: Int64) -> Int64:
 
 def _none() -> SteadyPeriods:
     none = np.empty(0, np.int64)
-    return SteadyPeriods(none, none, none, none, none, none, by_ends=False)
+    return SteadyPeriods(none, none, none, none, none, none, by_ends=False, own_edges=False)
 
 
 def _host_spans(series: StepSeries, dead: Bool) -> Int64:
@@ -166,6 +171,26 @@ def _periods(
         host_start=series.start[step],
         host_end=series.start[np.minimum(step + 1, len(series) - 1)],
         by_ends=by_ends,
+        own_edges=False,
+    )
+
+
+def _between_own_edges(
+    launched: Launched, series: StepSeries, alive: Int64, lo: int, hi: int
+) -> SteadyPeriods:
+    start = np.concatenate((launched.gpu_start[alive[:1]], launched.quiet[alive[1:]]))
+    start = np.maximum.accumulate(np.clip(start, lo, hi))
+    end = np.append(start[1:], np.clip(launched.gpu_end[alive].max(), lo, hi))
+    host_end = np.append(series.start[alive[1:]], series.end[alive[-1:]])
+    return SteadyPeriods(
+        step=alive,
+        start=start,
+        end=np.maximum(end, start),
+        left_out=np.zeros(len(alive), np.int64),
+        host_start=series.start[alive],
+        host_end=host_end,
+        by_ends=False,
+        own_edges=True,
     )
 
 

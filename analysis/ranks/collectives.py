@@ -49,6 +49,8 @@ class RankSteps(Struct, frozen=True):
     """Length of the kernel, ns, shape (m,)."""
     others: int
     """Communication kernels of these steps that are no such collectives."""
+    own_edges: bool
+    """One or two steps, between their own edges."""
 
 
 def rank_steps(report: TraceReport, communication: Communication = KNOWN) -> tuple[RankSteps, ...]:
@@ -72,7 +74,7 @@ def _of_series(
     position, index = positions(report, summary)
     trace, gaps = report.trace, report.gaps[position]
     split, series = report.attributions[position], report.steps.series[index]
-    if summary.steady is None:
+    if summary.steady is None and summary.own_edges is None:
         return None
     periods = periods_of(trace, gaps, split, series)
     operations = trace.operations
@@ -108,6 +110,7 @@ def _of_series(
         ordinal=_ordinals(step[chosen], codes[chosen]),
         duration=(operations.end - operations.start)[rows[chosen]],
         others=int(np.count_nonzero(said & ~together & (step >= 0))),
+        own_edges=periods.steady.own_edges,
     )
 
 

@@ -80,9 +80,14 @@ class JobRanks(Struct, frozen=True):
     notes: tuple[str, ...]
 
     @property
+    def own_edges(self) -> bool:
+        """One or two steps are compared, between their own edges: nobody is called late."""
+        return any(one.member.figures.own_edges for one in self.ranks)
+
+    @property
     def straggler(self) -> RankFigures | None:
         """The rank that makes the others wait most, where that is worth a word."""
-        if not self.ranks:
+        if not self.ranks or self.own_edges:
             return None
         worst = max(self.ranks, key=lambda one: one.made_wait_ns)
         return worst if worst.made_wait_ns >= SLIGHT * worst.period_ns else None
@@ -135,8 +140,7 @@ def _job(name: str, job: str, pattern: str, members: list[Member]) -> JobRanks:
             n for m, (n, _) in zip(members, numbers, strict=True) if not len(m.figures.step)
         )
         return none(
-            f"rank {which} ran no AllReduce, AllGather or ReduceScatter kernel in its "
-            "steady-state steps"
+            f"rank {which} ran no AllReduce, AllGather or ReduceScatter kernel in its steps"
         )
     matched = _match([m.figures for m in members])
     if matched.steps == 0:
@@ -156,6 +160,11 @@ def _job(name: str, job: str, pattern: str, members: list[Member]) -> JobRanks:
             "count as communication, and nobody's wait is read from them"
         )
     ranks = _figures(members, numbers, matched)
+    if any(one.figures.own_edges for one in members):
+        notes.append(
+            "One or two steps of a trace are compared, between their own edges: too few to call a "
+            "rank late"
+        )
     return JobRanks(title, pattern, ranks, matched.left_out, "", tuple(notes))
 
 

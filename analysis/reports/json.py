@@ -156,12 +156,15 @@ def _series(report: TraceReport, series: SeriesSummary, device: int, valid: bool
     result: dict[str, Any] = {
         name: getattr(series, name) if valid or name in _COUNTS else None for name in names
     }
-    for name in ("steady", "idle_per_step", "inter_per_step", "step_gpu"):
+    for name in ("steady", "own_edges", "idle_per_step", "inter_per_step", "step_gpu"):
         if result[name] is not None:
             result[name] = to_builtins(result[name])
     if series.steady is not None and valid and not report.calls_believed:
         result["steady"] |= dict.fromkeys(_BY_CALLS)
         result["steady"]["limiter"] = report.limiter(series.steady)
+    if result["own_edges"] is not None:
+        hidden = _BY_CALLS if not report.calls_believed else ()
+        result["own_edges"] |= dict.fromkeys((*hidden, "limiter", "recoverable_ns"))
     result["device"] = device
     result |= {
         name: list(getattr(series, name)) for name in ("dead_steps", "never_closed", "turns")

@@ -220,7 +220,7 @@ FEW_STEPS = _code(
     "few-steps",
     "There are fewer than 10 steps in steady state.",
     "That is too few for a mean that holds. Record at least 12: the first and the last are "
-    "left out.",
+    "left out. Of one or two steps, figures are given between their own edges, and no limiter.",
 )
 DEAD_STEPS = _code(
     "dead-steps",

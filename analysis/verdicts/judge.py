@@ -18,7 +18,7 @@ from .census import judge_census, steps_elsewhere
 from .physics import judge_physics, judge_skew
 from .recorder import judge_recorder
 from .remedies import Remedies, remedies
-from .step_numbers import judge_numbers, judge_unclosed
+from .step_numbers import judge_numbers, judge_own_edges, judge_unclosed
 from .unusable import of_host, of_operations, unusable_rows
 
 __all__ = ["Level", "Verdict", "judge"]
@@ -272,7 +272,9 @@ def _steps(
         if len(series) > 1:
             which = f"thread {one.tid} on GPU {ordinals[one.device]}: "
         count = one.steady.steps if one.steady else 0
-        if count < MIN_INTERIOR_STEPS:
+        if one.own_edges is not None:
+            found.append(judge_own_edges(one.own_edges, which))
+        elif count < MIN_INTERIOR_STEPS:
             level = Level.DEGRADED if count else Level.INVALID
             found.append(
                 Verdict(

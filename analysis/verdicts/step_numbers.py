@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from msgspec import Struct
 
-from ..idle.figures import SeriesSummary, StepTable
+from ..idle.figures import SeriesSummary, Steady, StepTable
 from ..idle.numbers import missing_after
 from ..idle.steps import Steps
 from ..model.verdict import Level, Verdict
@@ -81,6 +81,19 @@ def judge_numbers(one: SeriesSummary, which: str) -> list[Verdict]:
 def _jumps(found: list[Hole]) -> str:
     shown = ", ".join(f"{hole.after} to {hole.before}" for hole in found[:_SHOWN])
     return shown + (", ..." if len(found) > _SHOWN else "")
+
+
+def judge_own_edges(few: Steady, which: str) -> Verdict:
+    """Of a series that has one or two steps with work."""
+    steps = "1 step has" if few.steps == 1 else f"{few.steps} steps have"
+    return Verdict(
+        "steps",
+        Level.DEGRADED,
+        codes.FEW_STEPS,
+        f"{which}{steps} GPU work, and no steady state: figures run from the first operation of "
+        "the first one to the end of the last operation, edges of the recording included",
+        "record 12 steps or more",
+    )
 
 
 def judge_unclosed(steps: Steps) -> list[Verdict]:

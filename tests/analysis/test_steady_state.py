@@ -16,6 +16,8 @@ from harness.analysis.idle.sizes import Sizes
 from harness.analysis.question import Question
 from harness.analysis.readers.open import open_trace
 from harness.analysis.report import TraceReport
+from harness.analysis.reports.base import Report
+from harness.analysis.reports.tables.figures import overview
 from harness.analysis.scenes.moments import figures_of
 from harness.analysis.writer.writer import TraceBuilder
 
@@ -240,3 +242,42 @@ def test_graphs_recorded_whole_count_as_kernels_where_only_kernels_do(tmp_path: 
         == rows["harness"].idle_ns
         == (19_900 - 20 * 900 - 10 * 10) * US
     )
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_one_or_two_steps_are_given_between_their_own_edges(tmp_path: Path, steps: int) -> None:
+    trace = loop(list(range(steps)))
+    found = report(trace, tmp_path)
+    series = only(found)
+    assert series.steady is None
+    few = series.own_edges
+    assert few is not None
+    # From 1,010 us to the end of the last kernel; the gap of 20 is the second step's.
+    assert (few.steps, few.start_ns, few.end_ns) == (steps, 1010 * US, (990 + 100 * steps) * US)
+    assert few.idle_ns * steps == 20 * US * (steps - 1)
+    assert few.busy_ns == 80 * US
+    assert series.idle_per_step is None
+    assert verdict(found, "few-steps") == "degraded"
+    assert "no steady state" in said(found, "few-steps")
+    same_in_parts(trace, tmp_path)
+    row = dict(zip(*shown_row(found), strict=True))
+    assert (row["steady_steps"], row["period_ns"]) == (steps, few.period_ns)
+    assert row["limiter"] is None
+    assert row["recoverable_ns"] is None
+    assert any("no steady state" in line for line in overview(drawn(found)).notes)
+
+
+def drawn(found: TraceReport) -> Report:
+    return Report((found,), (), Question())
+
+
+def shown_row(found: TraceReport) -> tuple[list[str], list[object]]:
+    table = overview(drawn(found))
+    (row,) = table.rows
+    return [column.name for column in table.columns], list(row)
+
+
+def test_three_steps_have_a_steady_state_of_one(tmp_path: Path) -> None:
+    series = only(report(loop([0, 1, 2]), tmp_path))
+    assert series.own_edges is None
+    assert (series.steady.steps, series.steady.period_ns) == (1, 100 * US)

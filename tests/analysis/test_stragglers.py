@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from harness.analysis.analyze import analyze
 from harness.analysis.model.launchers import rank_in_path
-from harness.analysis.question import Question
+from harness.analysis.question import Question, StepPattern
 from harness.analysis.ranks.collectives import rank_steps
 from harness.analysis.ranks.stragglers import JobRanks
 from harness.analysis.reports.base import Report
@@ -283,3 +283,26 @@ def test_the_main_view_names_only_the_worst_jobs(tmp_path: Path) -> None:
     assert lines[3:] == ["2 more jobs have a late rank: --by rank names them."]
     assert len(rank_lines(Report(reports, (), Question(by="rank")))) == 5
     assert rank_lines(Report(reports, (), Question(by="cause"))) == []
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_ranks_of_one_or_two_steps_are_compared_and_none_is_named(
+    tmp_path: Path, steps: int
+) -> None:
+    paths = job(tmp_path, [[10] * steps, [60] * steps], [[85] * steps] * 2)
+    found = only(paths)
+    assert [one.steps for one in found.ranks] == [steps, steps]
+    assert [one.wait_ns for one in found.ranks] == [50 * US, 0]
+    assert found.straggler is None
+    report = Report(tuple(analyze(path) for path in paths), (), Question(by="rank"))
+    lines = rank_lines(report)
+    assert [line for line in lines if "too few to call a rank late" in line] == lines
+    assert rank_lines(Report(report.traces, (), Question())) == []
+
+
+def test_ranks_without_steps_are_not_said_to_run_no_communication(tmp_path: Path) -> None:
+    paths = job(tmp_path, steady([10, 60]), steady([85, 85]))
+    question = Question(by="rank", patterns=(StepPattern.glob("nothing"),))
+    reports = tuple(analyze(path, question) for path in paths)
+    (line,) = rank_lines(Report(reports, (), question))
+    assert line.startswith("Ranks not compared: communication kernels ran")

@@ -30,8 +30,9 @@ def overview(report: Report) -> Table:
     """One row per trace, series and device, grouped by strategy."""
     rows: list[tuple[Value, ...]] = []
     for trace, series in each(report):
-        steady = series.steady if believed(trace) else None
+        steady = series.steady or series.own_edges if believed(trace) else None
         idle = series.idle_per_step if steady else None
+        known = series.steady if steady else None
         rows.append(
             (
                 *place(trace, series),
@@ -45,8 +46,8 @@ def overview(report: Report) -> Table:
                 idle.max_ns if idle else None,
                 steady.inter_ns if steady else None,
                 steady.idle_ns / steady.period_ns if steady and steady.period_ns else None,
-                trace.limiter(steady) if steady else None,
-                steady.recoverable_ns if steady and trace.calls_believed else None,
+                trace.limiter(known) if known else None,
+                known.recoverable_ns if known and trace.calls_believed else None,
             )
         )
     return Table(
@@ -88,9 +89,10 @@ def idle_causes(report: Report) -> Table:
     rows: list[tuple[Value, ...]] = []
     names = [cause.name for cause in causes()]
     for trace, series in each(report):
-        if series.steady is None or not believed(trace, "causes"):
+        steady = series.steady or series.own_edges
+        if steady is None or not believed(trace, "causes"):
             continue
-        split = series.steady.causes
+        split = steady.causes
         rows.append((*place(trace, series), *(split[name] for name in names)))
     return Table(
         "causes",
@@ -104,10 +106,11 @@ def drained(report: Report) -> Table:
     """Which synchronisation let the queue run dry, and how much idle time followed it."""
     rows: list[tuple[Value, ...]] = []
     for trace, series in each(report):
-        if series.steady is None or not believed(trace, "causes"):
+        steady = series.steady or series.own_edges
+        if steady is None or not believed(trace, "causes"):
             continue
-        for name, ns in list(series.steady.drained_by.items())[:2]:
-            share = ns / series.steady.idle_ns if series.steady.idle_ns else 0.0
+        for name, ns in list(steady.drained_by.items())[:2]:
+            share = ns / steady.idle_ns if steady.idle_ns else 0.0
             rows.append((*place(trace, series), name, ns, share))
     return Table(
         "drained_by",

@@ -19,7 +19,10 @@ HARDLY_NS = 50
 
 def step_notes(report: Report) -> tuple[str, ...]:
     """Sentences for the reader of the main table; none where nothing is out of the ordinary."""
-    return (*outside_steps(report), *_turns(report), *_by_ends(report), *_other_threads(report))
+    return (
+        *_own_edges(report), *outside_steps(report), *_turns(report), *_by_ends(report),
+        *_other_threads(report),
+    )  # fmt: skip
 
 
 def outside_steps(report: Report) -> list[str]:
@@ -32,26 +35,41 @@ def outside_steps(report: Report) -> list[str]:
     return _worst(found, "idle µs holds idle time around operations of no step in {}.")
 
 
+def _own_edges(report: Report) -> list[str]:
+    """Whose figures are those of one or two steps."""
+    text = "the figures of one or two steps run between their own edges: this is no steady state."
+    found = [
+        (1.0, _said(report, trace, text))
+        for trace in report.by_label
+        if believed(trace) and any(one.own_edges for one in trace.series)
+    ]
+    return _worst(found, "One or two steps, between their own edges, in {}.")
+
+
 def _turns(report: Report) -> list[str]:
     """Which threads are one loop."""
     found = [
-        (float(len(one.turns)), f"{_where(report, trace)}{len(one.turns)} threads take turns with "
-         f"the steps, as one loop: {listed([plain(name, 60) for name in one.turns])}.")
+        (
+            float(len(one.turns)),
+            f"{_where(report, trace)}{len(one.turns)} threads take turns with the steps, as one "
+            f"loop: {listed([plain(name, 60) for name in one.turns])}.",
+        )
         for trace in report.by_label
         for one in {(s.pid, s.tid, s.pattern): s for s in trace.series}.values()
         if one.turns
-    ]  # fmt: skip
+    ]
     return _worst(found, "Threads take turns with the steps in {}.")
 
 
 def _by_ends(report: Report) -> list[str]:
     """Whose steps are cut at their ends."""
+    text = "streams run ahead of each other: a step runs from the end of the last operation of "
+    text += "the step before to that of its own."
     found = [
-        (1.0, f"{_where(report, trace)}streams run ahead of each other: a step runs from the end "
-         "of the last operation of the step before to that of its own.")
+        (1.0, _said(report, trace, text))
         for trace in report.by_label
         if believed(trace) and any(one.steady and one.steady.by_ends for one in trace.series)
-    ]  # fmt: skip
+    ]
     return _worst(found, "Steps run from end to end of their last operations in {}.")
 
 
@@ -63,6 +81,12 @@ def _other_threads(report: Report) -> list[str]:
         if (launched := _launched(trace))
     ]
     return _worst(found, "Other threads launched operations of the steps in {}.")
+
+
+def _said(report: Report, trace: TraceReport, sentence: str) -> str:
+    """A sentence about one of the traces."""
+    where = _where(report, trace)
+    return where + sentence if where else sentence[0].upper() + sentence[1:]
 
 
 def _where(report: Report, trace: TraceReport) -> str:

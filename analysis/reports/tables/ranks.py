@@ -116,6 +116,11 @@ def rank_lines(report: Report) -> list[str]:
     if report.question.by not in (None, "rank") or (report.question.top and not asked):
         return []
     found = jobs_of(report)
+    if asked and not found and any(d.communication_ns for t in report.traces for d in t.devices):
+        return [
+            "Ranks not compared: communication kernels ran, but no trace has steps in which they "
+            "can be compared. Choose the steps with --step."
+        ]
     if asked and not found:
         return [_nothing(report)]
     lines = []
@@ -126,7 +131,8 @@ def rank_lines(report: Report) -> list[str]:
             said = "ranks not compared" if where else "Ranks not compared"
             lines += [f"{where}{said}: {plain(job.reason, 300)}."] if asked else []
             continue
-        lines.append(where + headline(job))
+        if not job.own_edges:
+            lines.append(where + headline(job))
         if asked:
             lines += [f"{where}{plain(note, 300)}." for note in job.notes]
     late = sum(job.straggler is not None for job in found)
