@@ -22,9 +22,12 @@ from ...model.schema import NULL, CopyKind, Kind
 from ...model.trace import Trace
 from ..errors import NoLoopFound
 from ..steps import Steps, StepSeries
+from .counter_evidence import against_steps, other_work_between
 from .period import COVERAGE, MIN_REPEATS, Loop, NoLoop, find_loop
 from .phase import Phase, Sequence, alike, boundaries, find_phase
 
+_DOUBT = 0.5
+"""What is left of the confidence where the repeats may be layers."""
 _SAME_WORK = 0.9
 """Cosine of two streams' operation counts from which they are taken to run the same body."""
 
@@ -38,7 +41,8 @@ class InferredSteps(Struct, frozen=True):
     """Operations of the loop's typical repeat, on the streams that were searched."""
     confidence: float
     """0 to 1: share of a step's operations that the typical step has in the same order, times the
-    share of repeats that are steps (the rest differ too much in length)."""
+    share of repeats that are steps (the rest differ too much in length); half of it where they may
+    be layers."""
     boundary_confidence: float
     """0 to 1: how far what tells where a step begins agrees; 0 where nothing tells. Wrong
     boundaries shift every step alike: figures per step stand, the split inter/intra does not."""
@@ -93,10 +97,18 @@ def infer_steps(trace: Trace, device: int | None = None) -> InferredSteps:
         )
     on_device = _inside_launches(trace.operations.launch[chosen], edges)
     series, other = _series(trace, chosen, sequence, edges, kept, loop, on_device)
+    against = other_work_between(loop)
+    if not on_device:
+        against = against_steps(trace, series.thread_index, series.start, series.end) or against
+    if against:
+        raise NoLoopFound(
+            f"{trace.path}: {loop.period} operations come back {len(series)} times on {streams}, "
+            f"but {against}"
+        )
     return InferredSteps(
         series=series,
         period_ops=loop.period,
-        confidence=loop.agreement * float(kept.mean()),
+        confidence=loop.agreement * float(kept.mean()) * (_DOUBT if phase.doubtful else 1),
         boundary_confidence=phase.share,
         explanation=_explain(
             trace, chosen, streams, loop, phase, kept, covered, other, by_family, on_device
@@ -330,6 +342,8 @@ def _explain(
         said.append(
             "One launch brought several steps: they run on the device, by whose times they are told"
         )
+    if phase.doubtful:
+        said.append("They may be layers of a step: no wait and no edge of the recording tells")
     if loop.inner:
         said.append(f"Each holds about {loop.inner[1]} repeats of {loop.inner[0]} operations")
     left = len(kept) - steps

@@ -67,6 +67,9 @@ class Phase(Struct, frozen=True):
     marked: bool
     """Something tells this loop from the layers inside a step: the host waits or uploads once in a
     repeat, the recording was cut at repeats, or a smaller loop runs inside each."""
+    doubtful: bool
+    """Only an upload or a smaller loop tells: blocks of a model upload their weights, and experts
+    repeat inside a layer."""
 
 
 def find_phase(sequence: Sequence, loop: Loop) -> Phase:
@@ -84,8 +87,9 @@ def find_phase(sequence: Sequence, loop: Loop) -> Phase:
         found.append(Witness(longest, 0.5, "quiet", "the longest time between launches lies there"))
     cut = aligned and loop.period >= _NO_COINCIDENCE
     marked = bool(waits or len(uploads) == 1 or cut or loop.inner)
+    doubtful = not waits and not cut
     if not found:
-        return Phase(0, (), 0.0, marked)
+        return Phase(0, (), 0.0, marked, doubtful)
     total: dict[int, float] = {}
     for witness in found:
         place = witness.place % loop.period
@@ -93,7 +97,7 @@ def find_phase(sequence: Sequence, loop: Loop) -> Phase:
     best = max(total, key=lambda place: total[place])  # the first of equals: waits before others
     kept = [w for w in found if w.place % loop.period == best]
     share = total[best] / sum(total.values())
-    return Phase(best, tuple(sorted(kept, key=lambda w: -w.weight)), share, marked)
+    return Phase(best, tuple(sorted(kept, key=lambda w: -w.weight)), share, marked, doubtful)
 
 
 def _waits(waits: list[tuple[int, float]], sequence: Sequence, loop: Loop) -> list[Witness]:
