@@ -52,7 +52,7 @@ def scene_of(
         & (operations.start < end)
         & (operations.end > start)
     )
-    steps = {one.thread_index: one for one in reversed(report.steps.series)}
+    steps = {k: one for one in reversed(report.steps.series) for k in one.threads}
     lanes: list[Lane] = []
     for thread in _threads(report, rows):
         names = {int(n) for n in steps[thread].name} if thread in steps else set()
@@ -101,7 +101,7 @@ def _threads(report: TraceReport, rows: Int64) -> list[int]:
     trace = report.trace
     launch = trace.operations.launch[rows]
     launched = Counter(trace.calls.thread[launch[launch >= 0]].tolist())
-    chosen = [s.thread_index for s in report.steps.series]
+    chosen = [k for one in report.steps.series for k in (one.thread_index, *one.threads)]
     if launched:
         chosen = [t for t in chosen if t in launched] or chosen[:1]
     chosen += [thread for thread, _ in launched.most_common()]
