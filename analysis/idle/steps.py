@@ -18,6 +18,9 @@ MAX_SERIES = 128
 PROFILER_STEP = StepPattern(PROFILER_STEP_NAME.pattern, PROFILER_STEP_NAME)
 """In a Kineto trace, what `prof.step()` marks is a step by default too."""
 
+INFERRED = "(inferred: {} operations)"
+"""What stands for the pattern of steps that no range marks; their numbers skip other work."""
+
 HOME = 0.9
 """Share of the time of a thread's work on one device from which the thread is that device's."""
 
@@ -86,6 +89,11 @@ class StepSeries(Struct, frozen=True, eq=False):
             own=self.own[wanted],
             step_of=index[self.step_of],  # -1, for no step, finds the -1 at the end
         )
+
+
+def is_inferred(pattern: str) -> bool:
+    """Whether no range marks these steps."""
+    return pattern.startswith(INFERRED.partition("{")[0])
 
 
 class Steps(Struct, frozen=True):

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from ..idle.figures import SeriesSummary, Steady, StepTable
 from ..idle.numbers import missing_after
-from ..idle.steps import Steps
+from ..idle.steps import Steps, is_inferred
 from ..model.verdict import Level, Verdict
 from . import codes
 
@@ -46,7 +46,8 @@ def holes(table: StepTable, known: tuple[int, ...] = ()) -> list[Hole]:
 
 def judge_numbers(one: SeriesSummary, which: str) -> list[Verdict]:
     """Of one series on one device; `which` names it where there are several."""
-    found, all_holes = [], holes(one.table, one.never_closed)
+    found = list[Verdict]()
+    all_holes = [] if is_inferred(one.pattern) else holes(one.table, one.never_closed)
     lost = [hole for hole in all_holes if not hole.paused_ns]
     if lost:
         count = sum(hole.missing for hole in lost)

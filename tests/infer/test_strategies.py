@@ -134,6 +134,26 @@ def test_an_evaluation_in_between_is_left_out(tmp_path: Path) -> None:
     assert "Left out, other work or another length: 1." in inferred.explanation
 
 
+def test_repeats_left_out_are_in_no_average(tmp_path: Path) -> None:
+    def figures(evaluate: bool) -> tuple[float, float]:
+        host = Host()
+        for number in range(20):
+            if evaluate and number == 11:
+                for k in range(150):
+                    host.kernel(f"evaluate_{k % 7}_{k % 11}")
+                host.item()
+            host.step(number, lambda number=number: kv_cache(host, number))  # type: ignore[misc]
+        found = analyze(without_ranges(opened(host.trace, tmp_path)), Question(infer=True))
+        (series,) = found.series
+        assert series.steady is not None
+        assert [v.code for v in found.verdicts] == ["inferred-steps"]
+        return series.steady.steps, series.steady.period_ns
+
+    # The period before the evaluation holds its work, and goes with it.
+    assert figures(evaluate=True)[0] == figures(evaluate=False)[0] - 1 == 17
+    assert figures(evaluate=True)[1] == pytest.approx(figures(evaluate=False)[1], rel=0.005)
+
+
 def test_two_loops_of_two_threads(tmp_path: Path) -> None:
     """A second thread runs a loop of its own: it is named, and its work belongs to no step."""
     host = recorded(kv_cache)

@@ -21,7 +21,7 @@ from ...model.names import operation_name
 from ...model.schema import NULL, CopyKind, Kind
 from ...model.trace import Trace
 from ..errors import NoLoopFound
-from ..steps import Steps, StepSeries
+from ..steps import INFERRED, Steps, StepSeries
 from .counter_evidence import against_steps, other_work_between
 from .period import COVERAGE, MIN_REPEATS, Loop, NoLoop, find_loop
 from .phase import Phase, Sequence, alike, boundaries, find_phase
@@ -36,7 +36,8 @@ class InferredSteps(Struct, frozen=True):
     """One step series found without annotations."""
 
     series: StepSeries
-    """Step times run from boundary to boundary on the host; names are empty."""
+    """Step times run from boundary to boundary on the host; names are empty, and numbers skip the
+    repeats that are left out."""
     period_ops: int
     """Operations of the loop's typical repeat, on the streams that were searched."""
     confidence: float
@@ -260,8 +261,10 @@ def _series(
     timed = inside & (owner != thread)
     names, counts = np.unique(owner[timed], return_counts=True)
     count = len(start)
+    number = np.flatnonzero(kept)
+    number -= number[:1]
     series = StepSeries(
-        pattern=f"(inferred: {loop.period} operations)",
+        pattern=INFERRED.format(loop.period),
         asked=0,
         thread=trace.threads[thread],
         process=process,
@@ -269,7 +272,7 @@ def _series(
         start=start,
         end=end,
         name=np.full(count, NULL),
-        number=np.arange(count, dtype=np.int64),
+        number=number,
         unclosed=np.zeros(count, np.bool_),
         never_closed=np.empty(0, np.int64),
         thread_of=np.full(count, thread, np.int32),
