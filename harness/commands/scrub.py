@@ -31,27 +31,34 @@ def command(trace: str, output: str, allow: tuple[str, ...], force: bool, nsys: 
 
     Range, kernel and thread names stay, and every figure of `harness gaps`. The copy's raw bytes
     are searched for each value that was removed; where one is found, no copy is written. TRACE
-    itself is only read. A .nsys-rep cannot be scrubbed: its export is.
+    itself is only read. A .nsys-rep cannot be scrubbed: its export is. Of torch.profiler's JSON,
+    the copy holds the events that figures need, without Python frames and other arguments.
 
     \b
     Examples:
       harness scrub run.sqlite -o clean.sqlite
       harness scrub run.nsys-rep -o clean.sqlite
       harness scrub run.sqlite -o clean.sqlite --allow LANG
+      harness scrub trace.json.gz -o clean.json.gz
     """
     from pathlib import Path
 
+    from ..analysis.readers.formats import is_json
     from ..files import refuse_existing
     from ..question import Means
     from ..run.exports import check_nsys, sqlite_of
-    from ..scrub.scrub import scrub, told
+    from ..scrub.report import told
+    from ..scrub.scrub import scrub
 
     check_nsys(nsys)
-    if not output.endswith((".sqlite", ".db", ".sqlite3")):
+    json = Path(trace).is_file() and is_json(Path(trace))
+    endings = (".json", ".json.gz") if json else (".sqlite", ".db", ".sqlite3")
+    if not output.endswith(endings):
+        what = "a JSON file" if json else "an SQLite file"
         raise UnknownEnding(
-            f"{output}: the copy is an SQLite file", remedy="let its name end in .sqlite"
+            f"{output}: the copy is {what}", remedy=f"let its name end in {endings[0]}"
         )
-    for written in (output, Path(output).with_suffix(".json")):
+    for written in (output,) if json else (output, Path(output).with_suffix(".json")):
         refuse_existing(written, force=force, inputs=(trace,))
     with sqlite_of(trace, Means(nsys=nsys)) as sqlite:
         done = scrub(sqlite, Path(output), force=force, allow=allow)

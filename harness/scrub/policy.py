@@ -62,6 +62,14 @@ ENUM_TEXTS = frozenset({"name", "label"})
 MACHINE = ("TARGET_INFO_", "META_DATA_EXPORT", "EXPORT_META_DATA", "ENUM_", "UnwindMethodType")
 """Tables of hardware and versions: an emptied value that stands there too gives nobody away."""
 
+THREADS = "ThreadNames"
+"""Where a value is said to stand that is, in full, the name of a thread."""
+NAMES_A_THREAD = "id IN (SELECT nameId FROM ThreadNames)"
+VERSIONS = "versions in the manifest"
+VERSIONS_IN_MANIFEST = ("versions", "device", "host")
+HARMLESS = (*MACHINE, THREADS, VERSIONS)
+"""Places in which a value that was left out gives nobody away: the names of threads stay anyway."""
+
 REFERENCES = frozenset(
     {"nameId", "endNameId", "textId", "jsonTextId", "demangledName", "shortName", "mangledName"}
 )

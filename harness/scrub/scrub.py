@@ -12,9 +12,9 @@ import os
 import re
 import sqlite3
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 
+from ..analysis.readers.formats import is_json
 from ..analysis.readers.other_tools import refuse_foreign
 from ..analysis.readers.sqlite.database import Database, open_database
 from ..analysis.readers.sqlite.sql import free_rowid
@@ -22,25 +22,12 @@ from ..errors import CannotWrite
 from ..files import holds_manifest, place, refuse_existing, write_text
 from . import policy
 from .manifest import scrubbed_manifest
-from .removed import Removed, Searched, quoted, verify
-from .search import SHORTEST
+from .removed import Removed, quoted, verify
+from .report import Scrubbed
+from .torch_trace import scrub_torch
 
 Column = tuple[int, str, str, int, object, int]
 """A row of SQLite's table_info: number, name, type, NOT NULL, default, place in the primary key."""
-
-
-@dataclass(frozen=True)
-class Scrubbed:
-    """What was done: (table, rows) emptied and dropped, strings left out of how many."""
-
-    output: Path
-    manifest: Path | None
-    kept: tuple[tuple[str, int], ...]
-    emptied: tuple[tuple[str, int], ...]
-    dropped: tuple[tuple[str, int], ...]
-    strings: tuple[int, int]
-    searched: Searched
-    short: int
 
 
 def scrub(
@@ -52,6 +39,9 @@ def scrub(
     copy. `allow` names variables and metadata whose values may.
     """
     refuse_foreign(trace)
+    if trace.is_file() and is_json(trace):
+        refuse_existing(output, force=force, inputs=(trace,))
+        return scrub_torch(trace, output, force=force, allow=allow)
     shown, output = output, Path(os.path.abspath(output))
     manifest = output.with_suffix(".json")
     for written in (output, manifest):  # one of another trace would be taken for the copy's
@@ -249,33 +239,3 @@ def _text(value: object) -> str:
     if isinstance(value, bytes):
         return value.decode("utf-8", "surrogateescape")
     return value if isinstance(value, str) else ""
-
-
-def told(done: Scrubbed) -> str:
-    """The report, for a person."""
-    found = done.searched
-    shared = f", but for {found.shared:,} that kept names hold, too" if found.shared else ""
-    lines = [
-        f"{done.output}: {found.values:,} removed values were searched for in its raw bytes",
-        f"None was found{shared}",
-        "",
-    ]
-
-    def listed(title: str, tables: tuple[tuple[str, int], ...]) -> None:
-        rows = [f"  {name} ({rows:,} rows)" for name, rows in tables]
-        lines.extend([title, *rows] if rows else [])
-
-    listed("Emptied: environment, command line, user, host, output, files", done.emptied)
-    listed("Left out: not known, and with text", done.dropped)
-    gone, all_ = done.strings
-    lines += [
-        f"Strings: {gone:,} of {all_:,} left out, which nothing kept refers to",
-        "Kept: times, ids, names of ranges, kernels, API calls and threads, range",
-        "payloads, GPU, versions",
-    ]
-    if done.manifest:
-        lines.append(f"{done.manifest}: the manifest, without command line, paths and notes")
-    if done.short:
-        lines.append(f"Too short to be searched for (under {SHORTEST} characters): {done.short:,}")
-    lines += [f"Allowed to stay: {name}" for name in found.allowed]
-    return "\n".join(lines) + "\n"

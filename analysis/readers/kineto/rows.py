@@ -6,7 +6,7 @@ Event shapes follow Kineto's own writers for CUDA (CUPTI) and ROCm (roctracer, r
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Iterable
 
 from ...model.schema import NULL
 from .accelerators import ASCEND, OPERATIONS
@@ -60,9 +60,9 @@ class Rows:
         }
 
     @property
-    def needed(self) -> Container[str]:
+    def needed(self) -> frozenset[str]:
         """The categories of events that are kept."""
-        return self._handlers.keys()
+        return frozenset(self._handlers)
 
     def take(self, events: Iterable[Event]) -> None:
         """Keep what matters of one piece of the file."""
