@@ -23,6 +23,9 @@ _KNOWN = re.compile(
 _TOGETHER = re.compile(
     r"all_?reduce|all_?gather|reduce_?scatter|cross_device_reduce|quick_?reduce", re.IGNORECASE
 )
+_GROUP = re.compile(r"of ranks [0-9. ()]+\]$")
+_FEW = 8
+"""Ranks of a group that are named; of more, the first and the last are, and their number."""
 _LONGEST = 4096
 """Characters of a name that are looked at."""
 
@@ -51,6 +54,18 @@ class Communication:
 
     def _named(self, name: str) -> bool:
         return any(own.match(name) for own in self._own)
+
+
+def among(ranks: Sequence[str]) -> str:
+    """How a kernel's name says which ranks a collective is among; see `of_group`."""
+    if len(ranks) > _FEW:
+        ranks = (ranks[0], "..", ranks[-1], f"({len(ranks)})")
+    return f"of ranks {' '.join(ranks)}"
+
+
+def of_group(name: str) -> bool:
+    """Whether a kernel's name says which ranks its collective is among."""
+    return _GROUP.search(name[-_LONGEST:]) is not None
 
 
 KNOWN = Communication()

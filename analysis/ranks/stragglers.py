@@ -12,8 +12,10 @@ from itertools import islice
 
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ..model.arrays import Bool
+from ..model.communication import of_group
 from ..model.intervals import Int64
 from ..model.launchers import rank_in_path
 from .collectives import RankSteps
@@ -142,9 +144,19 @@ def _job(name: str, job: str, pattern: str, members: list[Member]) -> JobRanks:
         return none(
             f"rank {which} ran no AllReduce, AllGather or ReduceScatter kernel in its steps"
         )
-    matched = _match([m.figures for m in members])
+    figures, of_others = _of_common_groups([m.figures for m in members])
+    if not all(len(one.step) for one in figures):
+        return none(
+            "their collectives are among other ranks each: give the ranks of one process group"
+        )
+    matched = _match(figures)
     if matched.steps == 0:
         return none("no step has the same collectives on all ranks")
+    if of_others:
+        notes.append(
+            f"{of_others} collectives are of process groups that not all these ranks are in: they "
+            "count as communication, and nobody's wait is read from them"
+        )
     # A manifest may call its rank what it likes: no more numbers are looked at than are named.
     absent = (rank for rank in range(numbers[-1][0]) if rank not in counted)
     if missing := list(islice(absent, 6)):
@@ -185,6 +197,22 @@ def _numbers(members: list[Member]) -> tuple[list[tuple[int, str]], list[str]]:
         "nothing says which rank is which: they are numbered in the order of the traces, and of "
         "GPUs and processes within one"
     ]
+
+
+def _of_common_groups(ranks: Sequence[RankSteps]) -> tuple[list[RankSteps], int]:
+    """The ranks without collectives of groups that not all of them are in, and how many these are.
+
+    Two groups of one name (tensor parallel ranks 0 and 1, and 2 and 3) never meet.
+    """
+    common = set.intersection(*(set(one.names) for one in ranks))
+    kept, left_out = [], 0
+    for one in ranks:
+        shared = np.array([n in common or not of_group(n) for n in one.names], np.bool_)
+        rows = np.flatnonzero(shared[one.name]) if len(shared) else np.arange(len(one.name))
+        left_out += len(one.name) - len(rows)
+        columns = ("step", "name", "ordinal", "duration")
+        kept.append(replace(one, **{name: getattr(one, name)[rows] for name in columns}))
+    return kept, left_out
 
 
 class _Matched(Struct, frozen=True):

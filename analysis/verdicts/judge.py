@@ -81,8 +81,7 @@ def _activity(
         remedy = {
             codes.HOST_ONLY: mend.record_gpu,
             codes.EMPTY_WINDOW: "widen --start/--end or --steps",
-            codes.GPU_ROWS_UNUSABLE: "record again, and see `harness doctor` for the profiler's "
-            "CUPTI against the driver",
+            codes.GPU_ROWS_UNUSABLE: mend.unusable_rows,
             codes.GPU_ROWS_MISSING: mend.gpu_side,
         }[code]
         if code == codes.HOST_ONLY and steps.series:

@@ -16,6 +16,8 @@ class Remedies(Struct, frozen=True):
     """There is no GPU row, and no call that asks for one."""
     gpu_side: str
     """There are calls, and no GPU row."""
+    unusable_rows: str
+    """There are GPU rows, and none has times that can be."""
     lost_rows: str
     """Some GPU rows are missing."""
     mark_steps: str
@@ -32,6 +34,8 @@ _NSYS = Remedies(
     range_name="NVTX range",
     record_gpu="record with --trace=cuda on a machine with a GPU",
     gpu_side="the GPU side of the trace failed (CUPTI against driver): see `harness doctor`",
+    unusable_rows="record again, and see `harness doctor` for the profiler's CUPTI against the "
+    "driver",
     lost_rows="record again; if it stays, the profiler's CUPTI and the driver do not match",
     mark_steps="annotate the steps and record with --trace=nvtx (nvtx >= 0.2.12 records nothing "
     "under nsys before 2024: use nvtx<0.2.12), or try --infer-steps",
@@ -44,6 +48,7 @@ _CUPTI = Remedies(
     range_name="NVTX range",
     record_gpu="record on a machine with a GPU",
     gpu_side=_NSYS.gpu_side,
+    unusable_rows=_NSYS.unusable_rows,
     lost_rows=_NSYS.lost_rows,
     mark_steps="mark the steps with nvtx or torch.cuda.nvtx, or try --infer-steps",
     record_calls="start recording before the work is launched",
@@ -69,6 +74,7 @@ def _of_torch(accelerator: str) -> Remedies:
         record_gpu=f"{both}, on a machine with a GPU",
         gpu_side=f"{both}; where it has both, another profiler held the GPU, or warm up a step "
         "first with schedule(wait=1, warmup=1, active=N)",
+        unusable_rows="record again, and with a newer PyTorch where it stays",
         lost_rows="record fewer steps, after a warm-up: schedule(wait=1, warmup=1, active=N)",
         mark_steps="call prof.step() after each step, or put each into "
         "torch.profiler.record_function('step'), or try --infer-steps",

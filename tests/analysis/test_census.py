@@ -5,12 +5,17 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+import pytest
+
 from harness.analysis.analyze import analyze
+from harness.analysis.idle.sizes import Sizes, quiet
 from harness.analysis.question import Question, StepPattern
 from harness.analysis.report import TraceReport
 from harness.analysis.reports.base import Report, Terminal
 from harness.analysis.reports.json import document
 from harness.analysis.reports.table import render
+from harness.analysis.store.build import build_store
+from harness.analysis.store.opened import Store
 from harness.analysis.verdicts.judge import Level
 from harness.analysis.writer.writer import TraceBuilder
 
@@ -116,6 +121,19 @@ def test_the_census_counts_each_process(tmp_path: Path) -> None:
         "error: CUDA injection failed for this process",
     ]
     assert "Each recorded process" in shown(found)
+
+
+@pytest.mark.parametrize("rows", [1, 7, 1000])
+def test_a_stored_trace_has_the_same_census(tmp_path: Path, rows: int) -> None:
+    trace = workers(True, False, True)
+    trace.diagnostic(0, "CUDA injection failed", severity=3, process=trace.process(2000, "worker"))
+    found = looked_at(trace, tmp_path)
+    (folder := tmp_path / "store").mkdir()
+    build_store(tmp_path / "trace.sqlite", folder, 1 << 28, quiet)
+    stored = analyze(Store(folder, tmp_path / "trace.sqlite"), Question(), Sizes(rows, rows))
+    assert stored.processes == found.processes
+    assert stored.verdicts == found.verdicts
+    assert [p.common for p in found.processes] == [(("Step *", 20),)] * 3
 
 
 def test_one_process_needs_no_census_on_the_screen(tmp_path: Path) -> None:

@@ -6,12 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from harness.analysis.model.communication import KNOWN
+from harness.analysis.model.communication import KNOWN, among, of_group
 from harness.analysis.model.names import operation_name
+from harness.analysis.question import Question
 from harness.analysis.readers.open import open_trace
+from harness.analysis.reports.tables import by_rank, rank_lines
+from harness.question import Means
+from harness.run.many_traces import collect
 
-from .kineto_json import event, kineto_2_11
+from .kineto_json import event, kineto_2_11, launch
 
+US = 1000
 GENERIC = "ncclDevKernel_Generic_4(ncclDevKernelArgsStorage<4096ul>)"
 
 
@@ -46,3 +51,69 @@ def test_collective_and_group(
     assert found == name
     assert KNOWN.is_communication(found)
     assert KNOWN.is_collective(found) == collective
+
+
+def rank_file(folder: Path, rank: int, late_us: int, tp: list[int], dp: list[int]) -> str:
+    """14 steps of 200 us: 50 of computing, `late_us` later an all-reduce of the tensor parallel
+    ranks that ends at 150, and one of the data parallel ranks from 160 to 170."""
+    made = []
+    for k in range(14):
+        at, number = k * 200 * US, iter(range(3 * k + 1, 3 * k + 4))
+        made.append(event("user_annotation", f"ProfilerStep#{k}", at, at + 199 * US, 1, 1))
+        for name, begin, end, group, ranks in (
+            ("gemm", 10 + late_us, 60 + late_us, "", []),
+            (GENERIC, 60 + late_us, 150, "tp", tp),
+            (GENERIC, 160, 170, "dp", dp),
+        ):
+            one = launch(name, (at + 2 * US, at + 3 * US), (at + begin * US, at + end * US),
+                         next(number), pid=1, tid=1)  # fmt: skip
+            if group:
+                one[1]["args"] |= {
+                    "Collective name": "allreduce",
+                    "Process Group Description": group,
+                    "Process Group Ranks": str(ranks),
+                }
+            made += one
+    head = f'"distributedInfo": {{"rank": {rank}, "world_size": 4}},'
+    path = folder / f"rank{rank}.json"
+    path.write_bytes(kineto_2_11(made, head=head))
+    return str(path)
+
+
+def compared(paths: list[str]) -> tuple[list[tuple[object, object]], list[str]]:
+    report = collect(paths, Question(by="rank"), Means(cached=False))
+    table = by_rank(report)
+    at = [[c.name for c in table.columns].index(n) for n in ("made_wait_ns", "collectives")]
+    return [(row[at[0]], row[at[1]]) for row in table.rows], rank_lines(report)
+
+
+def test_ranks_of_one_group_are_compared_at_its_collectives_alone(tmp_path: Path) -> None:
+    paths = [
+        rank_file(tmp_path, 0, 0, [0, 1], [0, 2]),
+        rank_file(tmp_path, 1, 40, [0, 1], [1, 3]),
+    ]
+    rows, lines = compared(paths)
+    assert rows == [(0, 12), (40 * US, 12)]
+    assert lines[0].startswith("Rank 1 makes the others wait 40.0 µs per step")
+    assert any("24 collectives are of process groups" in line for line in lines)
+
+
+def test_groups_of_one_name_are_not_mixed_up(tmp_path: Path) -> None:
+    paths = [
+        rank_file(tmp_path, 0, 0, [0, 1], [0, 2]),
+        rank_file(tmp_path, 3, 40, [2, 3], [1, 3]),
+    ]
+    rows, (line,) = compared(paths)
+    assert rows == []
+    assert line == (
+        "Ranks not compared: their collectives are among other ranks each: give the ranks of one "
+        "process group."
+    )
+
+
+def test_many_ranks_are_named_shortly() -> None:
+    assert among([str(k) for k in range(64)]) == "of ranks 0 .. 63 (64)"
+    assert of_group("k [allreduce, tp of ranks 0 .. 63 (64)]")
+    assert of_group("k [allreduce, tp of ranks 0 1]")
+    assert not of_group("k [allreduce, default_pg]")
+    assert not of_group("k")

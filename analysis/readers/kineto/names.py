@@ -6,6 +6,7 @@ import re
 
 import msgspec
 
+from ...model.communication import among
 from ...model.schema import SyncType
 from .stream import NO_JSON, Event
 
@@ -20,6 +21,9 @@ _KINDS = {
     "HtoD": 1, "DtoH": 2, "HtoA": 3, "AtoH": 4, "AtoA": 5, "AtoD": 6, "DtoA": 7, "DtoD": 8,
     "HtoH": 9, "PtoP": 10,
 }  # fmt: skip
+_RANK = re.compile(r"\d{1,9}")
+_WORLD = "default_pg"
+"""The group of all ranks."""
 THREAD = re.compile(r"thread \d+(?: \((.*)\))?", re.DOTALL)
 """What Kineto calls a thread, with the system's name for it if it has one."""
 _WORDS = re.compile(r"Copy(Host|Device|Peer)To(Host|Device|Peer)")
@@ -37,6 +41,9 @@ def kernel_name(event: Event) -> object:
     group = text_of(bytes(args.group))
     if not group or group == "undefined":
         group = text_of(bytes(args.group_name))
+    members = _RANK.findall(text_of(bytes(args.group_ranks)) or bytes(args.group_ranks).decode())
+    if group != _WORLD and members:
+        group = f"{group} {among(members)}".strip()
     said = ", ".join(filter(None, (text_of(bytes(args.collective)), group)))
     return f"{event.name} [{said}]" if said else event.name
 

@@ -62,6 +62,7 @@ class Args(msgspec.Struct, gc=False):
     toDevice: msgspec.Raw = ABSENT
     collective: msgspec.Raw = msgspec.field(default=ABSENT, name="Collective name")
     group: msgspec.Raw = msgspec.field(default=ABSENT, name="Process Group Description")
+    group_ranks: msgspec.Raw = msgspec.field(default=ABSENT, name="Process Group Ranks")
     task: msgspec.Raw = msgspec.field(default=ABSENT, name="Task Type")
     task_stream: msgspec.Raw = msgspec.field(default=ABSENT, name="Physic Stream Id")
     group_name: msgspec.Raw = msgspec.field(default=ABSENT, name="Process Group Name")
