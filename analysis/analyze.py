@@ -102,7 +102,7 @@ def _steps(trace: Trace, question: Question) -> tuple[Steps, tuple[Verdict, ...]
     found = infer_steps(trace, question.device)
     reason = f"{found.explanation} Confidence {found.confidence:.0%}"
     reason += f", of the boundaries {found.boundary_confidence:.0%}"
-    remedy = "mark the steps with NVTX ranges for exact ones"
+    remedy = "mark the steps with ranges for exact ones"
     return found.steps, (Verdict("steps", Level.DEGRADED, codes.INFERRED_STEPS, reason, remedy),)
 
 

@@ -28,7 +28,8 @@ HOST_ONLY = _code(
     "host-only",
     "There are no GPU operations.",
     "The recording has no GPU side: no GPU was used, or it was not traced. Step times on the "
-    "host are given if there are steps. Record with `--trace=cuda` where the GPU is.",
+    "host are given if there are steps. Record with `--trace=cuda` where the GPU is; "
+    "torch.profiler needs ProfilerActivity.CUDA (or XPU, MTIA, ...) beside CPU.",
 )
 DEVICE_ONLY = _code(
     "device-only",
@@ -41,7 +42,8 @@ GPU_ROWS_MISSING = _code(
     "gpu-rows-missing",
     "The program called CUDA, and not one GPU operation was recorded.",
     "It is not idle time: the profiler's CUPTI is too old for the driver, or something else "
-    "held CUPTI. Use a newer nsys, or `--capture cupti`.",
+    "held CUPTI. Use a newer nsys, or `--capture cupti`. torch.profiler needs "
+    "ProfilerActivity.CUDA beside CPU, and a warm-up.",
 )
 GPU_ROWS_UNUSABLE = _code(
     "gpu-rows-unusable",
