@@ -277,6 +277,26 @@ def test_steps_that_call_more_often_have_lost_nothing(tmp_path: Path) -> None:
     assert broken(calls(set(), polls=5), tmp_path) == {}
 
 
+@pytest.mark.parametrize("same", [True, False])
+def test_steps_of_two_kinds_are_not_alike(tmp_path: Path, same: bool) -> None:
+    """They take equally many ids, and the one records fewer of its calls."""
+    trace, thread = builder()
+    for k in range(40):
+        at, few = k * 100 * US, bool(k % 2)
+        trace.nvtx(at, at + 90 * US, f"Step {k}", thread=thread)
+        name = "cudaLaunchKernel_v7000" if same or not few else "cuLaunchKernel"
+        for n in range(0, 8, 2 if few else 1):
+            start = at + n * 10 * US
+            ids = 100 + 8 * k + n
+            trace.api(start, start + US, name, thread=thread, correlation=ids)
+            trace.kernel(
+                start + 2 * US, start + 9 * US, name="k", correlation=ids,
+                process=thread & ~0xFFFFFF,
+            )  # fmt: skip
+    # As far as the ids tell, the same calls in every other step are lost: half of the places.
+    assert set(broken(trace, tmp_path)) == ({"calls-missing"} if same else set())
+
+
 @pytest.mark.parametrize(
     ("lost", "took", "seen"), [(0, 3 * US, False), (20, 3 * US, True), (20, 200, False)]
 )

@@ -15,6 +15,7 @@ from msgspec import Struct
 from ...model.arrays import Bool, factorize, groups
 from ...model.intervals import Int64
 from ...store.folder import Array
+from .counts import added
 
 NEARLY_ALL = 0.9
 """Share of the launches of its graph in which a node ran that belongs to each of them."""
@@ -88,9 +89,9 @@ class GraphNodes:
         kept &= ~np.isin(process, self._updating)
         pairs = (launch[kept] << _LOW) | graph[kept]
         within = self._within(pairs)
-        self._launches = _added(self._launches, pairs[within])
+        self._launches = added(self._launches, pairs[within])
         nodes = (graph[kept] << _LOW) | (node[kept] & (2**_LOW - 1))
-        self._nodes = _added(self._nodes, nodes[within])
+        self._nodes = added(self._nodes, nodes[within])
 
     def _numbered(self, graphs: Int64) -> Int64:
         codes, distinct = factorize(graphs)
@@ -126,17 +127,3 @@ class GraphNodes:
                 lost += int((len(left) - here).sum())
                 launches += int(np.count_nonzero(left < len(here)))
         return NodesLost(lost, expected, launches)
-
-
-_Counts = tuple[Int64, Int64]
-
-
-def _added(known: _Counts, keys: Int64) -> _Counts:
-    """The counts of each key with those of some more rows."""
-    found, counts = np.unique(keys, return_counts=True)
-    if not len(known[0]):
-        return found, counts
-    both, place = np.unique(np.concatenate((known[0], found)), return_inverse=True)
-    total = np.zeros(len(both), np.int64)
-    np.add.at(total, place, np.concatenate((known[1], counts)))
-    return both, total
