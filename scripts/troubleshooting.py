@@ -29,8 +29,9 @@ with a code prints the same entry. Verdicts, warnings and notes, which end nothi
 too. Lines that begin with `Usage:` are about the spelling of a command line; `--help` shows it.
 
 `harness doctor` finds most of what stops a recording. Exit codes: 0 done; 1 failed; 2 the command
-line makes no sense; 3 slower than `--fail-above`; 125 a recording failed through no fault of the
-target; 126 and 127 the target cannot be run or was not found; 130 and 143 stopped.
+line makes no sense; 3 worse than `--fail-above`; 4 too few runs to judge `--fail-above`; 125 a
+recording failed through no fault of the target; 126 and 127 the target cannot be run or was not
+found; 130 and 143 stopped.
 
 Written by `make docs`: change the error's class or the verdict's entry, not this page.
 

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from ..statistics.interval import CONFIDENCE
 from ..statistics.run_tests import MIN_RUNS, holm
 from ..statistics.stationarity import TEST
-from ..statistics.step_level import MIN_STEPS
+from ..statistics.step_level import MIN_STEPS, MIN_STEPS_OF_MEDIAN
 from .evidence import STEPS
 from .remarks import LevelShift, ManyTests, OneRun, TooFewValues
 from .samples import Side, paired
@@ -116,7 +116,11 @@ def _few(ratios: Sequence[Ratio]) -> Iterator[str]:
     if few:
         fewest = min(min(r.runs) for r in few)
         steps = all(r.method == "steps" for r in few)
-        need = f"{MIN_STEPS} steps on each side" if steps else f"{MIN_RUNS} runs on one side"
+        need = (
+            f"{MIN_STEPS} steps on each side, {MIN_STEPS_OF_MEDIAN} for a median,"
+            if steps
+            else f"{MIN_RUNS} runs on one side"
+        )
         yield TooFewValues(
             f"{len(few)} of {len(ratios)} figures have too few values to be tested "
             f"({fewest} run{'s' if fewest > 1 else ''}); {need} are the least"

@@ -20,6 +20,8 @@ Index = NDArray[np.intp]
 DRAWS = 500
 MIN_STEPS = 8
 """Steps below which their dependence cannot be estimated, and no interval is given."""
+MIN_STEPS_OF_MEDIAN = 30
+"""The same for a median: of 18 steps, those few whose interval lay within them covered 80%."""
 _SLOWEST = 0.97
 """Largest autocorrelation of neighbours that is believed; beyond it a series is a drift."""
 _ALTERNATING = -0.5
@@ -75,15 +77,15 @@ def mean_of_steps(values: Float, *, seed: int = 0) -> Estimate | None:
 
 
 def median_of_steps(values: Float, confidence: float = CONFIDENCE) -> Estimate | None:
-    """The median of one run's consecutive steps, shape (n,); None for fewer than `MIN_STEPS`, or
-    where the interval would not lie within the steps.
+    """The median of one run's consecutive steps, shape (n,); None for fewer than
+    `MIN_STEPS_OF_MEDIAN`, or where the interval would not lie within the steps.
 
     The errors are how far the order statistics that bound the interval of `confidence` lie from
     it, which are found by how many independent steps the sample is worth: by the autocorrelation
     of being above the median.
     """
     n = len(values)
-    if n < MIN_STEPS:
+    if n < MIN_STEPS_OF_MEDIAN:
         return None
     middle = float(np.median(values))
     sign = np.sign(values - middle)

@@ -47,13 +47,12 @@ def half_width(confidence: float, freedom: float) -> float:
     >>> round(half_width(0.95, 10), 3)
     2.228
     """
-    low, high = 0.0, 1.0
-    while two_sided_p(high, freedom) > 1 - confidence:
-        low, high = high, 2 * high
-    for _ in range(60):
+    if freedom >= _NORMAL_FROM:
+        return NormalDist().inv_cdf((1 + confidence) / 2)
+    # By the angle of `two_sided_p`, whose range is finite: to 1e-9 of it.
+    tail = (1 - confidence) * _tail(0.0, freedom)
+    low, high = 0.0, math.pi / 2
+    for _ in range(32):
         middle = (low + high) / 2
-        if two_sided_p(middle, freedom) > 1 - confidence:
-            low = middle
-        else:
-            high = middle
-    return high
+        low, high = (middle, high) if _tail(middle, freedom) > tail else (low, middle)
+    return math.sqrt(freedom) * math.tan(high)
