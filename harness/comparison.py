@@ -150,13 +150,16 @@ def run_compare(
     *,
     confidence: float,
     metrics: Sequence[str] = (),
+    history: str | None = None,
 ) -> Comparison:
-    """Compare what two names stand for, or these metrics of it, all of them gates.
+    """Compare what two names stand for, or these metrics of it, all of them gates; `history` names
+    a folder of traces that show how much runs differ.
 
     Raises HarnessError where nothing can be compared, or a metric is not there.
     """
     a, b = side(before, question, means), side(after, question, means)
-    found = compare(a, b, confidence)
+    past = None if history is None else side(history, question, means)
+    found = compare(a, b, confidence, history=past)
     if not found.ratios:
         raise NothingInCommon(
             f"nothing stands on both sides: {before} has {_few(found.only_before)}, "
@@ -168,7 +171,7 @@ def run_compare(
             raise NotInResults(
                 f"no metric is called {metric!r} here", remedy=f"use {', '.join(there)}"
             )
-    return compare(a, b, confidence, metrics) if metrics else found
+    return compare(a, b, confidence, metrics, past) if metrics else found
 
 
 def _few(keys: Sequence[str]) -> str:

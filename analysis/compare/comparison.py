@@ -12,9 +12,9 @@ from ..statistics.interval import CONFIDENCE
 from ..statistics.run_tests import MIN_RUNS, holm
 from ..statistics.stationarity import TEST
 from ..statistics.step_level import MIN_STEPS, MIN_STEPS_OF_MEDIAN
-from .evidence import STEPS
-from .remarks import LevelShift, ManyTests, OneRun, TooFewValues
-from .samples import Side, paired
+from .evidence import HISTORY, STEPS
+from .remarks import HistoryUnused, LevelShift, ManyTests, OneRun, TooFewValues
+from .samples import Sample, Side, Subject, paired
 from .verdict import Ratio, compare_samples, judged
 
 
@@ -32,18 +32,30 @@ class Comparison(Struct, frozen=True):
 
 
 def compare(
-    before: Side, after: Side, confidence: float = CONFIDENCE, metrics: Sequence[str] = ()
+    before: Side,
+    after: Side,
+    confidence: float = CONFIDENCE,
+    metrics: Sequence[str] = (),
+    history: Side | None = None,
 ) -> Comparison:
     """Pair subjects by key and compare every metric that both have, or these, as gates.
 
-    The gates share the chance of a false alarm (Holm); what is no gate is tested by itself.
+    `history`: runs of what stands on the two sides, or of the one thing on either, from before;
+    they show how much runs differ where there are too few. The gates share the chance of a false
+    alarm (Holm); what is no gate is tested by itself.
     """
     here, there = paired(
         {subject.key: subject for subject in before.subjects},
         {subject.key: subject for subject in after.subjects},
     )
     ratios = [
-        compare_samples(key, sample, there[key].samples[metric], confidence)
+        compare_samples(
+            key,
+            sample,
+            there[key].samples[metric],
+            confidence,
+            _past(history, (subject, there[key]), metric),
+        )
         for key, subject in here.items()
         if key in there
         for metric, sample in subject.samples.items()
@@ -60,8 +72,28 @@ def compare(
         ratios=tuple(ratios),
         only_before=tuple(key for key in here if key not in there),
         only_after=tuple(key for key in there if key not in here),
-        notes=(*_notes(ratios, confidence), *before.notes, *after.notes),
+        notes=(*_notes(ratios, confidence), *_unused(history, ratios), *before.notes, *after.notes),
     )
+
+
+def _past(history: Side | None, pair: tuple[Subject, Subject], metric: str) -> Sample | None:
+    """The runs of a history that are of one of a pair: of the same key, or the same place."""
+    if history is None:
+        return None
+    keys, places = {one.key for one in pair}, {one.place for one in pair}
+    named = [one for one in history.subjects if one.key in keys]
+    alone = [one for one in history.subjects if one.place in places]
+    if not named and len(alone) != 1:
+        return None
+    return (named or alone)[0].samples.get(metric)
+
+
+def _unused(history: Side | None, ratios: Sequence[Ratio]) -> Iterator[str]:
+    if history is not None and not any(ratio.method == HISTORY for ratio in ratios):
+        yield HistoryUnused(
+            f"the history {history.name} was not needed, or has fewer than {MIN_RUNS} runs of what "
+            "is compared"
+        )
 
 
 def family(ratios: Sequence[Ratio], confidence: float) -> list[Ratio]:

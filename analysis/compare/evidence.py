@@ -12,13 +12,20 @@ import numpy as np
 from msgspec import Struct
 
 from ..statistics.interval import Float
-from ..statistics.run_tests import Difference, difference, paired_difference
+from ..statistics.run_tests import (
+    MIN_RUNS,
+    Difference,
+    difference,
+    difference_by_history,
+    paired_difference,
+)
 from ..statistics.stationarity import Shift, level_shift
 from ..statistics.step_level import Estimate, mean_of_steps, median_of_steps, ratio_of
 from ..statistics.t_distribution import two_sided_p
 from .samples import Sample
 
 STEPS = "blocks of steps"
+HISTORY = "t test by history"
 
 
 class Evidence(Struct, frozen=True):
@@ -38,13 +45,20 @@ class Evidence(Struct, frozen=True):
     """Shifts of level inside the run before and the run after, for which no interval is given."""
 
 
-def evidence(before: Sample, after: Sample, confidence: float) -> Evidence:
-    """What `before` and `after` say, each with one run or more."""
+def evidence(
+    before: Sample, after: Sample, confidence: float, history: Sample | None = None
+) -> Evidence:
+    """What `before` and `after` say, each with one run or more.
+
+    `history`: runs of the same from before, which show how much runs differ where these do not.
+    """
     a, b = before.values, after.values
     if before.repeats and after.repeats:
         same = bool(np.isclose(before.estimate, after.estimate, rtol=1e-12, atol=0))
         ratio = _ratio(before.estimate, after.estimate)
         return Evidence(ratio, None, None, float(same), "exact repetition", True)
+    if history is not None and max(len(a), len(b)) < MIN_RUNS <= len(history.runs):
+        return _of_runs(a, b, confidence, history=history.values)
     pairs = _common_rounds(before, after)
     if pairs is not None:
         return _of_runs(a[pairs[0]], b[pairs[1]], confidence, by_pairs=True)
@@ -64,12 +78,24 @@ def _common_rounds(before: Sample, after: Sample) -> tuple[list[int], list[int]]
 
 
 def _of_runs(
-    a: Float, b: Float, confidence: float, *, by_pairs: bool = False, alike: float = 0.0
+    a: Float,
+    b: Float,
+    confidence: float,
+    *,
+    by_pairs: bool = False,
+    alike: float = 0.0,
+    history: Float | None = None,
 ) -> Evidence:
-    test = paired_difference if by_pairs else difference
-    positive = min(a.min(), b.min()) > 0
-    found: Difference | None = test(np.log(a), np.log(b)) if positive else test(a, b)
-    method = "t test of pairs" if by_pairs else "t test of runs"
+    positive = min(x.min() for x in (a, b, history) if x is not None) > 0
+    x, y = (np.log(a), np.log(b)) if positive else (a, b)
+    found: Difference | None
+    if history is not None:
+        method = HISTORY
+        found = difference_by_history(x, y, np.log(history) if positive else history)
+    elif by_pairs:
+        method, found = "t test of pairs", paired_difference(x, y)
+    else:
+        method, found = "t test of runs", difference(x, y)
     if found is None:
         middle = [float(np.exp(np.log(x).mean()) if positive else x.mean()) for x in (a, b)]
         return Evidence(_ratio(*middle), None, None, None, "runs", False)

@@ -35,6 +35,15 @@ class LevelShift(Remark):
     code = "level-shift"
 
 
+class HistoryUnused(Remark):
+    """The runs of `--history` say nothing of this comparison.
+
+    Each side has runs enough of its own, or the history has fewer than three of the same label.
+    """
+
+    code = "history-unused"
+
+
 class ManyTests(Remark):
     """Of many figures tested, some are marked by chance alone.
 

@@ -81,9 +81,15 @@ class Ratio(Struct, frozen=True):
         return ratio - 1 if self.better == "lower" else 1 - ratio
 
 
-def compare_samples(subject: str, before: Sample, after: Sample, confidence: float) -> Ratio:
-    """One metric on both sides, tested by itself."""
-    found = evidence(before, after, confidence)
+def compare_samples(
+    subject: str,
+    before: Sample,
+    after: Sample,
+    confidence: float,
+    history: Sample | None = None,
+) -> Ratio:
+    """One metric on both sides, tested by itself; `history` as in `evidence`."""
+    found = evidence(before, after, confidence, history)
     a, b = before.estimate, after.estimate
     ratio = Ratio(
         subject=subject,

@@ -73,6 +73,16 @@ def difference(before: Float, after: Float) -> Difference | None:
     return Difference(mean, math.sqrt(total), freedom)
 
 
+def difference_by_history(before: Float, after: Float, history: Float) -> Difference | None:
+    """Runs, shapes (n,) and (m,), that differ as those of a history, shape (k,), do among
+    themselves; None where that has fewer than `MIN_RUNS`."""
+    k = len(history)
+    if k < MIN_RUNS:
+        return None
+    error = float(np.std(history, ddof=1)) * math.sqrt(1 / len(before) + 1 / len(after))
+    return Difference(float(after.mean() - before.mean()), error, float(k - 1))
+
+
 def neighbours_alike(runs: list[Float]) -> float:
     """How much neighbouring rounds of a session correlate, from 0 to 0.9: the mean over what was
     measured in it, each with one value a round in order (shape (rounds,)).

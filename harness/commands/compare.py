@@ -63,6 +63,13 @@ class Share(ParamType):
     help="Only this metric; repeat it. --fail-above then looks at these alone.",
 )
 @click.option(
+    "--history",
+    type=PathName(exists=True, file_okay=False),
+    metavar="FOLDER",
+    help="Traces of unchanged runs, 3 or more: they show how much runs differ where BEFORE and "
+    "AFTER are single ones.",
+)
+@click.option(
     "--confidence",
     type=Share(),
     default="95%",
@@ -100,6 +107,7 @@ def command(
     Examples:
       harness compare traces/kv-cache.sqlite traces/pipelined.sqlite
       harness compare main/ branch/ --fail-above 5%
+      harness compare old.sqlite new.sqlite --history main/ --fail-above 5%
       harness compare results.db@20261101 results.db --format md
       harness compare results.db#kv-cache results.db#pipelined
     """
@@ -123,6 +131,7 @@ def command(
         means,
         confidence=values["confidence"],
         metrics=values["metrics"],
+        history=values["history"],
     )
     limit = values["fail_above"]
     gated = None if limit is None else gate(found, limit)

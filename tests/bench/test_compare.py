@@ -236,6 +236,29 @@ def test_simulated_runs_repeat_so_that_one_of_each_is_enough() -> None:
     assert compare(one, measured).ratios[0].verdict == "these runs differ"
 
 
+def test_a_history_shows_how_much_single_runs_differ() -> None:
+    """5 runs of the same from before: their spread for both, 4 degrees of freedom, t = 2.776."""
+    past = (98 * US, 101 * US, 99 * US, 102 * US, 100 * US)
+    history = side("old", x=sample(*past))
+    known = compare(side("a", x=sample(100 * US)), side("b", x=sample(120 * US)), history=history)
+    (ratio,) = known.ratios
+    assert (ratio.verdict, ratio.method, ratio.spread_known) == ("worse", "t test by history", True)
+    half = 2.776 * np.log(past).std(ddof=1) * np.sqrt(2)
+    assert np.log(ratio.high / ratio.ratio) == pytest.approx(half, rel=1e-3)
+    assert gate(known, 0.05).regressions == known.ratios
+    near = compare(side("a", x=sample(100 * US)), side("b", x=sample(103 * US)), history=history)
+    assert near.ratios[0].verdict == "not significant"
+    few = compare(
+        side("a", x=sample(100 * US)), side("b", x=sample(120 * US)),
+        history=side("old", x=sample(*past[:2])),
+    )  # fmt: skip
+    assert few.ratios[0].verdict == "too few"
+    assert "fewer than 3 runs" in few.notes[-1]
+    other = side("old", y=sample(*past), z=sample(*past))
+    foreign = compare(side("a", x=sample(100 * US)), side("b", x=sample(120 * US)), history=other)
+    assert foreign.ratios[0].verdict == "too few"
+
+
 def test_runs_of_one_round_are_pairs() -> None:
     """The machine gets slower from round to round, and both with it."""
     drift = US * np.array([100.0, 130, 170, 220, 290])

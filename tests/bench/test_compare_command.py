@@ -159,6 +159,20 @@ def test_two_runs_a_side_are_too_few_whatever_they_show(here, steps, tmp_path: P
     assert "2 and 2 runs do not show how much runs differ" in done.stderr
 
 
+def test_two_single_traces_are_judged_by_a_folder_of_earlier_ones(
+    here, steps, tmp_path: Path
+) -> None:
+    for k in range(4):
+        path = tmp_path / "main" / f"{k}.sqlite"
+        write_trace(path, steps(100 + 0.3 * k), manifest={"label": "loop"})
+    for name, mean in (("old", 100), ("new", 120)):
+        write_trace(tmp_path / f"{name}.sqlite", steps(mean))
+    args = ("compare", "old.sqlite", "new.sqlite", "--fail-above", "5%")
+    assert here(*args, cwd=tmp_path).returncode == 4
+    assert here(*args, "--history", "main", cwd=tmp_path).returncode == 3
+    assert here(*args, "--history", "old.sqlite", cwd=tmp_path).returncode == 2
+
+
 def test_idle_time_is_a_gate_beside_the_step(here, steps, tmp_path: Path) -> None:
     """The kernels get shorter by what the idle time grows: the step alone sees nothing."""
     for folder, busy in (("main", 950), ("branch", 901)):
