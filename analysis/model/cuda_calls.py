@@ -73,7 +73,7 @@ _ALLOCATOR = re.compile(
 
 GRAPH_LAUNCH = re.compile(r"(cuda|hip|cu)GraphLaunch")
 
-EVENT_RECORD = re.compile(r"(cuda|hip|cu|aclrt)\w*(EventRecord|RecordEvent)")
+EVENT_RECORD = re.compile(r"^(cuda|hip|cu|aclrt)\w*(EventRecord|RecordEvent)")
 
 STREAM_WAIT = frozenset(
     {"cudaStreamWaitEvent", "cuStreamWaitEvent", "hipStreamWaitEvent", "aclrtStreamWaitEvent"}
