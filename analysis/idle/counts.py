@@ -22,7 +22,7 @@ from .physics.laws import Physics, physics_of
 from .physics.waited import DEVICE_WAITS, STREAM_WAITS
 from .proposals import LOOKED_AT, Proposed, proposed_ranges
 from .sizes import Progress, Sizes, quiet
-from .waits import Released, queued_operations, queued_waits, released
+from .waits import Released, find_released
 
 LAUNCH = re.compile(
     r"(cuda|cu|hip)(Graph|Module|Ext|ExtModule|HccModule|Drv)?Launch(?!HostFunc)"
@@ -74,18 +74,21 @@ class Facts(Struct, frozen=True):
 
     counted: Counted
     released: tuple[tuple[int, int, Int64], ...]
-    """As `waits.Released`: (process, stream, times)."""
+    """As `waits.Released.times`: (process, stream, times)."""
+    opening: tuple[int, ...]
+    """As `waits.Released.opening`."""
 
     def by_stream(self) -> Released:
-        return {(process, stream): times for process, stream, times in self.released}
+        times = {(process, stream): times for process, stream, times in self.released}
+        return Released(times, frozenset(self.opening))
 
 
 def facts_of(tables: Whole | Store, sizes: Sizes, progress: Progress) -> Facts:
     """Find them: two passes over the calls, and two over the operations."""
     counted = count_rows(tables, sizes, progress)
-    waits = queued_waits(tables, sizes.operations)
-    found = released(waits, queued_operations(tables, sizes.operations))
-    return Facts(counted, tuple((*stream, times) for stream, times in found.items()))
+    found = find_released(tables, sizes.operations)
+    times = tuple((*stream, times) for stream, times in found.times.items())
+    return Facts(counted, times, tuple(sorted(found.opening)))
 
 
 def count_rows(tables: Whole | Store, sizes: Sizes, progress: Progress = quiet) -> Counted:

@@ -166,7 +166,7 @@ class StoredParts:
     ) -> None:
         self.source = store
         self.steps, self.sizes = steps, sizes
-        self._progress, self._released = progress, released or {}
+        self._progress, self._released = progress, released or Released({})
 
     def walk(
         self, what: str, lo: int | None, hi: int | None, devices: tuple[int, ...] | None = None

@@ -17,6 +17,7 @@ from ..store.cut import (
     calls_touching,
     host_rows,
     no_operations,
+    operations_of,
     overheads_touching,
     part_of,
     ranges_touching,
@@ -169,7 +170,12 @@ class _Found(Struct):
         calls = distinct_rows(*needed)
         ranges, overheads = ranges_touching(store, threads, *span), overheads_touching(store, *span)
         part = part_of(store, self.operations, calls, ranges, overheads)
-        know_released(part, self.released)
+        near = self.operations
+        if self.released.times:
+            whole = int(self.gaps.start[where.start]), int(self.gaps.end[where.stop - 1])
+            touching = store.operations.touching(0, store.operations.rows, *whole)
+            near = operations_of(store, touching)
+        know_released(part, self.released, near)
         found = attribute(part, gaps)
         for k in found.used:
             self.time[k, where] += found.time[k]

@@ -16,12 +16,20 @@ from ..model.arrays import Bool, Code, groups, stretches
 from ..model.cuda_calls import IPC_EVENT, STREAM_WAIT, named
 from ..model.intervals import Int64
 from ..model.schema import MAX_TIME
-from ..model.trace import Trace
+from ..model.trace import Operations, Trace
 from ..store.opened import Store
 from ..store.whole import Whole
 
-Released = dict[tuple[int, int], Int64]
+_Times = dict[tuple[int, int], Int64]
 """(process, stream) to the launch times, ascending, of operations queued behind a stream wait."""
+
+
+class Released(Struct, frozen=True, eq=False):
+    """What was queued behind waits that may reach outside a device."""
+
+    times: _Times
+    opening: frozenset[int] = frozenset()
+    """The processes that take events from others."""
 
 
 class Queued(Struct, frozen=True, eq=False):
@@ -33,7 +41,15 @@ class Queued(Struct, frozen=True, eq=False):
     """When the call began that queued it."""
 
 
-def released(waits: Queued, operations: Iterable[Queued]) -> Released:
+def find_released(tables: Whole | Store, most: int) -> Released:
+    """Find it, with at most so many rows read at a time."""
+    opening = _opening(tables, most)
+    waits = queued_waits(tables, opening, most)
+    times = released(waits, queued_operations(tables, most))
+    return Released(times, frozenset(np.flatnonzero(opening).tolist()))
+
+
+def released(waits: Queued, operations: Iterable[Queued]) -> _Times:
     """For each stream the first launch after each wait that was queued on it; the operations may
     come in any number of parts."""
     numbers = _Numbers(waits.process, waits.stream)
@@ -70,22 +86,23 @@ class _Numbers:
         return process, int(self._streams[at])
 
 
-def queued_waits(tables: Whole | Store, most: int) -> Queued:
-    """Every wait that was queued on a stream for an event that may be another device's or
-    process's. At most so many rows are read at a time."""
+def queued_waits(tables: Whole | Store, opening: Bool, most: int) -> Queued:
+    """Every wait that was queued on a stream for an event that may be another device's, or, in the
+    processes that take such events, another process's."""
     waits = tables.synchronizations
     # By the call's name: real exports store the type of a stream wait for cudaStreamSynchronize.
     waiting = named(tables.names, STREAM_WAIT.__contains__)
     rows = np.flatnonzero(waits.call >= 0)
     rows = rows[waiting[tables.calls.one(waits.call[rows], "name")]]
     if len(rows):
-        rows = rows[_outward(tables, most)[waits.process[rows]]]
+        outward = opening | _on_several_devices(tables, most)
+        rows = rows[outward[waits.process[rows]]]
     start = tables.calls.one(waits.call[rows], "start")
     return Queued(waits.process[rows], waits.stream[rows], start)
 
 
-def _outward(tables: Whole | Store, most: int) -> Bool:
-    """Processes that work on several devices, or take events from others; shape (processes,)."""
+def _on_several_devices(tables: Whole | Store, most: int) -> Bool:
+    """Processes that work on several devices; shape (processes,)."""
     count = len(tables.processes)
     low, high = np.full(count, MAX_TIME), np.full(count, -1)
     for rows in stretches(tables.operations.rows, most):
@@ -93,7 +110,12 @@ def _outward(tables: Whole | Store, most: int) -> Bool:
         np.minimum.at(low, columns["process"], columns["device"])
         np.maximum.at(high, columns["process"], columns["device"])
         tables.forget()
-    found = low < high
+    return low < high
+
+
+def _opening(tables: Whole | Store, most: int) -> Bool:
+    """Processes that take events from others; shape (processes,)."""
+    found = np.zeros(len(tables.processes), np.bool_)
     opening = named(tables.names, IPC_EVENT.match)
     for rows in stretches(tables.calls.rows, most) if opening.any() else ():
         opened = opening[tables.calls.one(rows, "name")]
@@ -114,27 +136,49 @@ def queued_operations(tables: Whole | Store, most: int) -> Iterator[Queued]:
 
 _released: WeakKeyDictionary[Trace, Released] = WeakKeyDictionary()
 _behind: WeakKeyDictionary[Trace, Bool] = WeakKeyDictionary()
+_near: WeakKeyDictionary[Trace, Operations] = WeakKeyDictionary()
 
 
-def know_released(part: Trace, found: Released) -> None:
-    """Say beforehand what `released` finds in the trace that this is a part of."""
-    _released[part] = found
+def know_released(part: Trace, found: Released, near: Operations) -> None:
+    """Say beforehand what `find_released` finds in the trace that this is a part of, and which
+    operations of all devices touch the part's gaps."""
+    _released[part], _near[part] = found, near
+
+
+def _released_of(trace: Trace) -> Released:
+    if trace not in _released:
+        _released[trace] = find_released(Whole(trace), max(len(trace.operations), 1))
+    return _released[trace]
 
 
 def behind_waits(trace: Trace) -> Bool:
     """Was such a wait queued on the operation's stream after the stream's previous operation?
     Shape (operations,)."""
     if trace not in _behind:
-        tables = Whole(trace)
-        found = _released.get(trace)
-        if found is None:
-            most = max(len(trace.operations), 1)
-            found = released(queued_waits(tables, most), queued_operations(tables, most))
-        _behind[trace] = _held(trace, found)
+        _behind[trace] = _held(trace, _released_of(trace).times)
     return _behind[trace]
 
 
-def _held(trace: Trace, found: Released) -> Bool:
+def ended_elsewhere(trace: Trace, before: Int64, after: Int64) -> Bool:
+    """Did what these operations may have waited for end after the operations before them, and by
+    their own start: work of their process on another device? In a process that takes others'
+    events nobody knows, and it may have. Shape of both."""
+    operations, found = trace.operations, _released_of(trace)
+    near = _near.get(trace, operations)
+    until, process = operations.start[after], operations.process[after].astype(np.int64)
+    # At the window's edge nothing says since when the device was idle.
+    since = np.where(before >= 0, operations.end[before], until)
+    ended = np.isin(process, list(found.opening))
+    devices = len(trace.devices)
+    for number, rows in groups(process * devices + operations.device[after]):
+        own, device = divmod(number, devices)
+        ends = np.sort(near.end[(near.process == own) & (near.device != device)])
+        passed = np.searchsorted(ends, until[rows], "right")
+        ended[rows] |= passed > np.searchsorted(ends, since[rows], "right")
+    return ended
+
+
+def _held(trace: Trace, found: _Times) -> Bool:
     operations = trace.operations
     held = np.zeros(len(operations), np.bool_)
     if not found:

@@ -148,15 +148,16 @@ def test_a_busy_other_thread_is_no_handoff(tmp_path: Path) -> None:
     assert split(report(trace, tmp_path)) == {"host": 25, "api": 5, "launch": 5, "queue": 3}
 
 
-def waiting_stream(*, other_device: bool = False, ipc: bool = False) -> TraceBuilder:
-    """A kernel until 50; on another stream, behind a wait, a kernel from 60; and one from 75."""
+def waiting_stream(*, other_device: int = 0, ipc: bool = False) -> TraceBuilder:
+    """A kernel until 50; on another stream, behind a wait, a kernel from 60; and one from 75.
+    `other_device`: until when a kernel runs on another device of the process, us; 0 for none."""
     trace, thread = builder()
     process = thread & ~0xFFFFFF
     trace.launch(0, 2 * US, 5 * US, 50 * US, thread=thread, stream=7)
     if other_device:
         trace.device(1, name="Test GPU", uuid="00000000-0000-0000-0000-000000000002")
         trace.launch(
-            2 * US, 3 * US, 5 * US, 55 * US, thread=thread, stream=7, device=1,
+            2 * US, 3 * US, 5 * US, other_device * US, thread=thread, stream=7, device=1,
         )  # fmt: skip
     if ipc:
         trace.api(2 * US, 3 * US, "cudaIpcOpenEventHandle_v4010", thread=thread)
@@ -170,12 +171,22 @@ def waiting_stream(*, other_device: bool = False, ipc: bool = False) -> TraceBui
     return trace
 
 
-@pytest.mark.parametrize("outward", ["other_device", "ipc"])
-def test_a_wait_for_another_device_or_process_is_a_dependency(tmp_path: Path, outward: str) -> None:
-    found = report(waiting_stream(**{outward: True}), tmp_path)
+@pytest.mark.parametrize("outward", [{"other_device": 55}, {"other_device": 60}, {"ipc": True}])
+def test_a_wait_for_another_device_or_process_is_a_dependency(
+    tmp_path: Path, outward: dict[str, int]
+) -> None:
+    found = report(waiting_stream(**outward), tmp_path)
     assert {k: v // US for k, v in found.devices[0].causes.items() if v} == {
         "dependency": 10, "queue": 5,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("until", [45, 50, 61, 90])
+def test_work_elsewhere_that_did_not_end_in_the_gap_held_nothing_back(
+    tmp_path: Path, until: int
+) -> None:
+    found = report(waiting_stream(other_device=until), tmp_path)
+    assert {k: v // US for k, v in found.devices[0].causes.items() if v} == {"queue": 15}
 
 
 def test_a_wait_for_the_same_device_leaves_it_not_idle(tmp_path: Path) -> None:

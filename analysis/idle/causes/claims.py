@@ -20,7 +20,7 @@ from ...model.schema import MAX_TIME, QUEUE_FULL
 from ...model.trace import EVERY_THREAD, ThreadRows, Trace
 from ...store.opened import Store
 from ..gaps import known
-from ..waits import behind_waits
+from ..waits import behind_waits, ended_elsewhere
 from .base import GapContext
 
 NOT_THE_PROFILERS = QUEUE_FULL | {
@@ -106,7 +106,8 @@ def held_back(context: GapContext) -> Bool:
     """Launched, and held back by something the trace shows: another device, a host function, a
     value in memory or a semaphore that a stream waits for."""
     claimed: Bool = context.trace.operations.peer[context.after]
-    claimed |= behind_waits(context.trace)[context.after]
+    behind = np.flatnonzero(behind_waits(context.trace)[context.after] & ~claimed)
+    claimed[behind] = ended_elsewhere(context.trace, context.before[behind], context.after[behind])
     claimed |= _after_holding_call(context.trace, context.launch)
     return claimed
 
