@@ -29,12 +29,12 @@ from .attribute import (
     ahead_of,
     attribute,
     drain_codes,
-    drained_by,
     handoff_threads,
     host_by_range,
     launch_edges,
 )
 from .causes import causes
+from .drains import drained_by
 from .gaps import DeviceGaps, known
 from .waits import Released, know_released
 
