@@ -6,6 +6,8 @@ a hole in the numbers, whose periods hold what no range tells apart.
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
@@ -23,7 +25,7 @@ AHEAD = 2
 """Steps that may begin in one period: where more do, a stream is only just running ahead."""
 
 
-class SteadyPeriods(Struct, frozen=True, eq=False):
+class SteadyPeriods(Struct, frozen=True, eq=False, dict=True):
     """The steps in steady state. Arrays have shape (n,), ascending; times in ns."""
 
     step: Int64
@@ -52,7 +54,7 @@ class SteadyPeriods(Struct, frozen=True, eq=False):
     def length(self) -> Int64:
         return self.end - self.start
 
-    @property
+    @cached_property
     def runs(self) -> Intervals:
         """The stretches that the periods cover."""
         return union(self.start, self.end)
@@ -89,7 +91,7 @@ def steady_periods(
     first = launched.first
     if 0 < len(alive) < 3:
         return _between_own_edges(launched, series, alive, lo, hi)
-    if len(alive) < 3 or not 0 < first[alive[1]] < first[alive[-1]]:
+    if len(alive) == 0 or not 0 < first[alive[1]] < first[alive[-1]]:
         return _none()
     quiet = ascending(launched.quiet[alive])
     holes, lost = _between(alive, missing_after(series.number), _host_spans(series, dead))
@@ -178,9 +180,12 @@ def _periods(
 def _between_own_edges(
     launched: Launched, series: StepSeries, alive: Int64, lo: int, hi: int
 ) -> SteadyPeriods:
-    start = np.concatenate((launched.gpu_start[alive[:1]], launched.quiet[alive[1:]]))
-    start = np.maximum.accumulate(np.clip(start, lo, hi))
-    end = np.append(start[1:], np.clip(launched.gpu_end[alive].max(), lo, hi))
+    begin, last = int(launched.gpu_start[alive].min()), int(launched.gpu_end[alive].max())
+    if begin < lo or last > hi:
+        return _none()  # the window cuts a step
+    start = np.concatenate(([begin], launched.quiet[alive[1:]]))
+    start = np.maximum.accumulate(start)
+    end = np.append(start[1:], last)
     host_end = np.append(series.start[alive[1:]], series.end[alive[-1:]])
     return SteadyPeriods(
         step=alive,

@@ -281,3 +281,28 @@ def test_three_steps_have_a_steady_state_of_one(tmp_path: Path) -> None:
     series = only(report(loop([0, 1, 2]), tmp_path))
     assert series.own_edges is None
     assert (series.steady.steps, series.steady.period_ns) == (1, 100 * US)
+
+
+def test_a_step_that_the_window_cuts_has_no_figures_of_its_own(tmp_path: Path) -> None:
+    trace = loop(list(range(20)))
+    whole = report(trace, tmp_path, Question(start=1300 * US, end=1500 * US))
+    assert only(whole).own_edges.steps == 2
+    cut = report(trace, tmp_path, Question(start=1330 * US, end=1500 * US))
+    assert len(only(cut).table) == 2
+    assert (only(cut).steady, only(cut).own_edges) == (None, None)
+    assert verdict(cut, "few-steps") == "invalid"
+
+
+def test_two_steps_that_began_the_other_way_round(tmp_path: Path) -> None:
+    trace, thread = builder()
+    for k, start in ((0, 500), (1, 300)):
+        at = 100 * (k + 1)
+        trace.nvtx(at * US, (at + 90) * US, f"Step {k}", thread=thread)
+        trace.launch(
+            at * US, (at + 5) * US, start * US, (start + 50) * US, thread=thread, stream=7 + k
+        )
+    few = only(report(trace, tmp_path)).own_edges
+    assert few is not None
+    assert (few.start_ns, few.end_ns) == (300 * US, 550 * US)
+    assert (few.period_ns, few.idle_ns) == (125 * US, 75 * US)
+    same_in_parts(trace, tmp_path)
