@@ -68,6 +68,8 @@ class DeviceTotals:
         self.window_end = extent.last_end if hi is None else hi
         self.operations = extent.operations
         self.by_cause = ByCause()
+        self.paused = 0
+        """Idle time in pauses of the recording."""
         self.skewed = self.skew_ns = 0
         self._host: Counter[str] = Counter()
         self._handoffs: Counter[str] = Counter()

@@ -8,7 +8,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from ..model.arrays import Bool, Code8
-from ..model.intervals import Int64, union
+from ..model.intervals import EMPTY, Int64, union
 from .causes import causes
 from .device_totals import ByCause, DeviceTotals
 from .figures import SeriesSummary, Steady, StepTable
@@ -17,8 +17,8 @@ from .host_time import waited
 from .launched import Launched
 from .parts import Parts
 from .split import Split
-from .steady import SteadyPeriods, steady_periods
-from .steps import StepSeries
+from .steady import SteadyPeriods, pauses, steady_periods
+from .steps import StepSeries, is_inferred
 
 Again = Callable[[DeviceGaps], Split]
 """Splits gaps by cause: some of those of a part, with another start."""
@@ -62,6 +62,7 @@ class SeriesTotals:
         self, series: StepSeries, launched: Launched, dead: Bool, lo: int, hi: int
     ) -> None:
         self.launched, self._dead = launched, dead
+        self.pauses = EMPTY if is_inferred(series.pattern) else pauses(launched, series)
         n = len(launched.count)
         self._by_kind = np.zeros(len(GapKind), np.int64)
         self._of_step = np.zeros((2, n), np.int64)

@@ -13,7 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ..model.arrays import Bool
-from ..model.intervals import Int64, Intervals, union
+from ..model.intervals import EMPTY, Int64, Intervals, union
 from .gaps import DeviceGaps
 from .launched import Launched
 from .numbers import missing_after
@@ -119,6 +119,17 @@ def _begun_within(begin: Int64, ends: Int64) -> Int64:
     """How many steps begin between the end of the step before and that of each; shape (n,)."""
     at = np.searchsorted(ends, begin, side="right")
     return np.bincount(at, minlength=len(ends))[: len(ends)]
+
+
+def pauses(launched: Launched, series: StepSeries) -> Intervals:
+    """Where numbers of steps are missing and nothing ran on the device: gaps of the recording."""
+    alive = np.flatnonzero(launched.count > 0)
+    if len(alive) < 2:
+        return EMPTY
+    holes = np.add.reduceat(missing_after(series.number), alive)[:-1]
+    quiet, start = launched.quiet[alive[1:]], launched.gpu_start[alive[1:]]
+    found = (holes > 0) & (quiet <= launched.gpu_end[alive[:-1]]) & (start > quiet)
+    return union(quiet[found], start[found])
 
 
 def ascending(quiet: Int64) -> Int64:

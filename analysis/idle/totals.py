@@ -23,6 +23,7 @@ from .gaps import DeviceGaps, gap_kinds
 from .launched import Launches
 from .narrow import Narrowed
 from .parts import END, Part, Parts, StoredParts, WholeParts
+from .pauses import paused, without_causes
 from .series_totals import SeriesTotals
 
 _HELD = 1 << 16
@@ -101,6 +102,11 @@ class Totals:
         gaps = part.gaps(device)
         again = partial(self._parts.split, part, names=self._drains)
         split = again(gaps)
+        pauses = [one.pauses for (_, on), one in self._series.items() if on == device]
+        rows = paused(gaps, pauses)
+        if len(rows):
+            split = without_causes(gaps, rows, split, again)
+            total.paused += int(gaps.length[rows].sum())
         if split.whole:
             self._rows[device] = gaps, split.whole
         total.add(split, gaps.length)

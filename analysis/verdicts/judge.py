@@ -226,10 +226,11 @@ def _accelerator(source: Source, counted: Counted) -> list[Verdict]:
 
 
 def _unknown(devices: Sequence[DeviceTotals], remedy: Remedies) -> list[Verdict]:
-    idle = sum(one.idle for one in devices)
+    paused = sum(one.paused for one in devices)
+    idle = sum(one.idle for one in devices) - paused
     if not idle:
         return []
-    unknown = sum(one.by_cause.named()["unknown"] for one in devices)
+    unknown = sum(one.by_cause.named()["unknown"] for one in devices) - paused
     found = []
     if unknown > UNKNOWN_SHARE * idle:
         level = Level.INVALID if unknown > 0.9 * idle else Level.DEGRADED

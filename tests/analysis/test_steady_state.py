@@ -159,6 +159,12 @@ def test_a_pause_between_repeats_is_no_idle_time_of_a_step(tmp_path: Path) -> No
     assert only(found).idle_per_step.max_ns == 20 * US
     assert "from 8 to 13" in said(found, "recording-paused")
     assert "paused for 50.0 ms" in said(found, "recording-paused")
+    # Nobody saw what the host did in the pause.
+    (device,) = found.devices
+    assert device.causes["unknown"] == 50_020 * US
+    assert device.causes["host"] == sum(device.host_ranges.values()) == 10 * 10 * US
+    assert sum(device.causes.values()) == device.idle_ns
+    assert verdict(found, "launches-unknown") is None
     assert verdict(found, "steps-missing") is None
     same_in_parts(trace, tmp_path)
 
