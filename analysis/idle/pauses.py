@@ -34,12 +34,14 @@ def without_causes(
     time = split.time.copy()
     time[:, rows] = 0
     time[unknown, rows] = gaps.length[rows]
-    drained_by, drains = split.drained_by.copy(), split.drains.copy()
+    drained_by, drains, ahead = split.drained_by.copy(), split.drains.copy(), split.ahead.copy()
     drained_by[rows] = drains[rows] = -1
+    ahead[rows] = False
     used = rest.used | {unknown}
     whole = split.whole and replace(
-        split.whole, time=time, drained_by=drained_by, used=tuple(sorted(used))
+        split.whole, time=time, drained_by=drained_by, ahead=ahead, used=tuple(sorted(used))
     )
     return Split(
-        time, used, drained_by, drains, rest.host, rest.handoffs, rest.skewed, rest.skew_ns, whole
-    )
+        time, used, drained_by, drains, ahead, rest.host, rest.handoffs, rest.skewed, rest.skew_ns,
+        whole,
+    )  # fmt: skip
