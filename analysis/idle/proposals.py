@@ -27,7 +27,7 @@ _SHOWN = 60
 """Characters of a proposed pattern."""
 
 _LIBRARY = re.compile(
-    r"(aten|autograd|c10d?|torch|torchvision|prim|quantized|inductor|triton|fbgemm|xformers|_?C\w*"
+    r"(aten|autograd|c10d?|torch|torchvision|prim|quantized|inductor|triton|fbgemm|xformers|vllm|_C\w*"
     r"|cub|thrust|cudf|raft|nvjpeg)::|cu(dnn|blas|fft|sparse|solver)[A-Z_]|nccl[A-Z:]|MPI_"
 )
 """What operators and libraries call their ranges."""

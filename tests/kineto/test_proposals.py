@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+import pytest
+
 from harness.analysis.analyze import analyze
+from harness.analysis.idle.proposals import common_ranges
+from harness.analysis.model.trace import Strings
 from harness.analysis.model.verdict import Verdict
 
 from .kineto_json import Event, event, kineto_2_11, launch
@@ -61,3 +66,26 @@ def test_where_there_are_operators_alone_the_user_is_told_how_to_mark_steps(
     assert "prof.step()" in verdict.remedy
     assert "record_function" in verdict.remedy
     assert "nvtx" not in verdict.remedy
+
+
+@pytest.mark.parametrize(
+    ("name", "own"),
+    [
+        ("train_step", True),
+        ("Checkpoint::save", True),
+        ("Compute & Residual 7", True),
+        ("torchrun step", True),
+        ("ncclient", True),
+        ("aten::linear", False),
+        ("_C::rotary_embedding", False),
+        ("_C_cache_ops::reshape_and_cache", False),
+        ("cub::DeviceReduce::Sum", False),
+        ("ncclAllReduce", False),
+        ("nccl:all_reduce", False),
+        ("MPI_Send", False),
+        ("detach_, op_id = 7", False),
+        ("linear, seq = 3", False),
+    ],
+)
+def test_whose_a_range_is(name: str, own: bool) -> None:
+    assert bool(common_ranges(np.array([1]), Strings({1: name}))) == own
