@@ -79,6 +79,8 @@ ELSEWHERE = {
     "python benchmarks/big_trace.py --peers": "minutes",
     "python benchmarks/sizes.py": "half an hour",
     "python benchmarks/stages.py": "a minute",
+    "python benchmarks/detection.py": "minutes; tests/analysis/test_detection.py runs some of it",
+    "python benchmarks/detection.py FOLDER": "the same",
     "python scripts/simulator_tables.py bench": "minutes",
     "python benchmarks/many_traces.py --traces 12 --kernels 100000": "minutes",
     "sh benchmarks/gpu/smoke.sh FOLDER": "needs a GPU",
