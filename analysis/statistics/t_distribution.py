@@ -49,10 +49,11 @@ def half_width(confidence: float, freedom: float) -> float:
     """
     if freedom >= _NORMAL_FROM:
         return NormalDist().inv_cdf((1 + confidence) / 2)
-    # By the angle of `two_sided_p`, whose range is finite: to 1e-9 of it.
+    # Newton's method on the angle of `two_sided_p`: the tail falls and is convex, so that no step
+    # from below ends above.
     tail = (1 - confidence) * _tail(0.0, freedom)
-    low, high = 0.0, math.pi / 2
-    for _ in range(32):
-        middle = (low + high) / 2
-        low, high = (middle, high) if _tail(middle, freedom) > tail else (low, middle)
-    return math.sqrt(freedom) * math.tan(high)
+    angle, step = 0.0, 1.0
+    while step > 1e-10:
+        step = (_tail(angle, freedom) - tail) / math.cos(angle) ** (freedom - 1)
+        angle += max(step, 0.0)
+    return math.sqrt(freedom) * math.tan(angle)
