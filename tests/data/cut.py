@@ -1,11 +1,13 @@
 """How the exports here were cut from the files in LICENSES.
 
 python tests/data/cut.py power_iteration__baseline.sqlite tests/data/power_iteration.sqlite.gz
+python tests/data/cut.py bert-trace.json.gz tests/data/h100_bert_with_stack.json.gz
 """
 
 from __future__ import annotations
 
 import gzip
+import json
 import sqlite3
 import sys
 import tempfile
@@ -35,5 +37,16 @@ def cut(source: Path, target: Path) -> None:
         target.write_bytes(gzip.compress(path.read_bytes(), 9, mtime=0))
 
 
+def without_metadata(source: Path, target: Path) -> None:
+    """Write torch.profiler's JSON without what its recorder said of itself and its environment,
+    which holds names and may hold secrets; the text of everything else stays as it is."""
+    text = gzip.decompress(source.read_bytes()).decode()
+    begin = text.index('"metadata"')
+    begin = text.index("{", begin)
+    _, end = json.JSONDecoder().raw_decode(text, begin)
+    target.write_bytes(gzip.compress((text[:begin] + "{}" + text[end:]).encode(), 9, mtime=0))
+
+
 if __name__ == "__main__":
-    cut(Path(sys.argv[1]), Path(sys.argv[2]))
+    given, written = Path(sys.argv[1]), Path(sys.argv[2])
+    (without_metadata if given.name.endswith(".json.gz") else cut)(given, written)
