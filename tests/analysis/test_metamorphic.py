@@ -100,10 +100,10 @@ def figures(found: TraceReport, shift: int = 0) -> dict[str, object]:
     for one in found.series:
         told = structs.asdict(one)
         plain = {n: to_builtins(v) for n, v in told.items() if n not in ("table", "pid")}
-        steady = plain["steady"]
-        if steady:
-            steady["start_ns"] -= shift
-            steady["end_ns"] -= shift
+        for steady in (plain["steady"], plain["own_edges"]):
+            if steady:
+                steady["start_ns"] -= shift
+                steady["end_ns"] -= shift
         columns = ("number", "host", "operations", "busy", "inter", "intra")
         series.append((plain, [getattr(one.table, name).tolist() for name in columns]))
     return {
