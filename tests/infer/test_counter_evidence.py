@@ -51,33 +51,36 @@ def test_experts_alone_make_layers_no_sure_steps(tmp_path: Path) -> None:
     assert "may be layers" in found.explanation
 
 
-def blocks(names: str | None, steps: int = 1, layers: int = 16) -> Host:
-    """Blocks that copy their weights to the device before they run, as offloaded ones do."""
+def blocks(names: str | None = None, *, waits: bool) -> Host:
+    """16 blocks that copy their weights to the device before they run, as offloaded ones do.
+
+    `waits`: each reads back which experts it needs, and `names` its range.
+    """
     host = Host()
-    for _ in range(steps):
-        host.kernel("embed")
-        for layer in range(layers):
-            begun = host.now
-            host.upload()
-            for kernel in ("norm", "qkv", "attention", "out", "up", "down"):
-                host.kernel(kernel)
-            if names:
-                ranged(host, begun, names.format(layer))
-        host.kernel("head")
+    host.kernel("embed")
+    for layer in range(16):
+        begun = host.now
+        host.upload()
+        for kernel in ("norm", "qkv", "attention", "out", "up", "down"):
+            host.kernel(kernel)
+        if waits:
+            host.item()
+        if names:
+            ranged(host, begun, names.format(layer))
+    host.kernel("head")
     return host
 
 
 @pytest.mark.parametrize("names", ["layers.{}", "FSDP::pre_forward (blocks.{})", "Block {}"])
 def test_ranges_whose_number_rises_with_each_repeat_tell_layers(tmp_path: Path, names: str) -> None:
     with pytest.raises(TraceError, match="goes up once a repeat") as raised:
-        infer_steps(opened(blocks(names).trace, tmp_path))
+        infer_steps(opened(blocks(names, waits=True).trace, tmp_path))
     assert f"--step '{names.format('*')}'" in str(raised.value)
 
 
-def test_blocks_that_upload_are_never_sure(tmp_path: Path) -> None:
-    found = infer_steps(opened(blocks(None).trace, tmp_path))
-    assert found.confidence <= 0.5
-    assert "may be layers" in found.explanation
+def test_blocks_that_upload_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(TraceError, match=r"16 times .* nothing marks them as a step"):
+        infer_steps(opened(blocks(waits=False).trace, tmp_path))
 
 
 def test_numbered_steps_speak_for_themselves(tmp_path: Path) -> None:

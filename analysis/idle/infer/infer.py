@@ -83,8 +83,8 @@ def infer_steps(trace: Trace, device: int | None = None) -> InferredSteps:
     if not phase.marked or loop.period < 2:
         raise NoLoopFound(
             f"{trace.path}: {loop.period} operations come back {len(loop.marks)} times on "
-            f"{streams}, but nothing marks them as a step: no wait, no copy, no loop inside; a "
-            "layer would look the same",
+            f"{streams}, but nothing marks them as a step: no wait, no loop inside; a layer "
+            "would look the same, with a copy to the device or without",
         )
     edges = boundaries(sequence, loop, phase)
     lengths = np.diff(edges)

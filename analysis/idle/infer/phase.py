@@ -65,11 +65,11 @@ class Phase(Struct, frozen=True):
     share: float
     """Their part of the weight of all witnesses, 0 to 1: how far they agree."""
     marked: bool
-    """Something tells this loop from the layers inside a step: the host waits or uploads once in a
-    repeat, the recording was cut at repeats, or a smaller loop runs inside each."""
+    """Something tells this loop from the layers inside a step: the host waits in a repeat, the
+    recording was cut at repeats, or a smaller loop runs inside each. An upload does not: blocks of
+    a model upload their weights."""
     doubtful: bool
-    """Only an upload or a smaller loop tells: blocks of a model upload their weights, and experts
-    repeat inside a layer."""
+    """Only a smaller loop tells, and experts repeat inside a layer too."""
 
 
 def find_phase(sequence: Sequence, loop: Loop) -> Phase:
@@ -86,7 +86,7 @@ def find_phase(sequence: Sequence, loop: Loop) -> Phase:
     if len(waits) < 2 and longest is not None:
         found.append(Witness(longest, 0.5, "quiet", "the longest time between launches lies there"))
     cut = aligned and loop.period >= _NO_COINCIDENCE
-    marked = bool(waits or len(uploads) == 1 or cut or loop.inner)
+    marked = bool(waits or cut or loop.inner)
     doubtful = not waits and not cut
     if not found:
         return Phase(0, (), 0.0, marked, doubtful)
