@@ -88,9 +88,10 @@ OPERATIONS_MISSING = _code(
 )
 CALLS_MISSING = _code(
     "calls-missing",
-    "Steps that used equally many correlation ids hold different numbers of CUDA calls.",
+    "Steps that used equally many correlation ids lack CUDA calls that most of them hold.",
     "Every call takes the next id, so rows of calls were lost, and with them what they launched. "
-    "Applies from 1% of the calls of the steps compared on. Record a shorter window.",
+    "Applies from 1% of the calls of the steps compared on. Without steps, what "
+    "lies between the waits of a thread is compared. Record a shorter window.",
 )
 GRAPH_NODES_MISSING = _code(
     "graph-nodes-missing",

@@ -133,8 +133,8 @@ def _calls(found: CallsLost) -> list[Verdict]:
             Level.INVALID,
             codes.CALLS_MISSING,
             f"about {found.lost} of {found.expected} CUDA calls ({found.share:.2%}) left no row: "
-            "steps that used equally many correlation ids hold different numbers of calls; what "
-            "the calls launched is missing too, and shows as idle",
+            "steps, or what lies between waits, that used equally many correlation ids lack "
+            "calls; what these launched is missing too, and shows as idle",
             _AGAIN,
         )
     ]

@@ -273,6 +273,28 @@ def test_calls_lost_with_what_they_launched(tmp_path: Path, lost: int, seen: boo
         assert found["calls-missing"].level == "invalid"
 
 
+@pytest.mark.parametrize("lost", [0, 60])
+def test_without_steps_what_lies_between_waits_is_compared(tmp_path: Path, lost: int) -> None:
+    inner = [(k, n) for k in range(1, 19) for n in range(30)]
+    lose = set(random.Random(1).sample(inner, lost))
+    trace, thread = builder()
+    for k in range(20):
+        for n in range(31):
+            at, ids = (k * 40 + n) * 20 * US, 100 + 2 * (k * 31 + n)
+            if n == 30:
+                trace.api(
+                    at, at + 19 * US, "cudaStreamSynchronize_v3020", thread=thread, correlation=ids
+                )
+            elif (k, n) not in lose:
+                trace.api(at, at + US, "cudaLaunchKernel_v7000", thread=thread, correlation=ids)
+                trace.kernel(
+                    at + 5 * US, at + 9 * US, name="k", correlation=ids, process=thread & ~0xFFFFFF
+                )
+    found = broken(trace, tmp_path)
+    assert set(found) == ({"calls-missing"} if lost else set())
+    assert not lost or f"about {lost} of " in found["calls-missing"].reason
+
+
 def test_steps_that_call_more_often_have_lost_nothing(tmp_path: Path) -> None:
     assert broken(calls(set(), polls=5), tmp_path) == {}
 

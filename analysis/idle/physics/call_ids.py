@@ -15,6 +15,7 @@ import numpy as np
 from msgspec import Struct
 
 from ...model.arrays import factorize, groups, stretches
+from ...model.cuda_calls import SYNCHRONIZE, named
 from ...model.intervals import Int64
 from ...store.opened import Store
 from ...store.whole import Whole
@@ -44,17 +45,44 @@ class CallsLost(Struct, frozen=True):
 
 
 def calls_lost(tables: Whole | Store, series: tuple[StepSeries, ...], sizes: Sizes) -> CallsLost:
-    """Over the steps of the longest series: one pass over the calls for each with steps alike.
+    """Over the steps of the longest series: one pass over the calls for each kind of steps alike.
 
-    Keeps a count for each call of one step.
+    Without any, over what a thread does between its waits. Keeps a count for each call of one step,
+    and one id for each wait.
     """
+    longest = sorted(series, key=len, reverse=True)[:MOST_SERIES]
+    bounds = [(one.process, kind) for one in longest for kind in _alike(_first_ids(tables, one))]
+    if not bounds:
+        process, ids = _waits(tables, sizes)
+        bounds = [(process, kind) for kind in _alike(ids)]
     lost = expected = 0
-    for one in sorted(series, key=len, reverse=True)[:MOST_SERIES]:
-        begin, end = _alike(_first_ids(tables, one))
-        if len(begin):
-            found = _compared(_counted(tables, one.process, begin, end, sizes), len(begin), tables)
-            lost, expected = lost + found.lost, expected + found.expected
+    for process, (begin, end) in bounds:
+        found = _compared(_counted(tables, process, begin, end, sizes), len(begin), tables)
+        lost, expected = lost + found.lost, expected + found.expected
     return CallsLost(lost, expected)
+
+
+def _waits(tables: Whole | Store, sizes: Sizes) -> tuple[int, Int64]:
+    """The ids of the waits of the thread with the most of them, and its process."""
+    calls, waiting = tables.calls, named(tables.names, SYNCHRONIZE.__contains__)
+    found: list[dict[str, Any]] = []
+    for part in stretches(calls.rows, sizes.host_rows) if waiting.any() else ():
+        rows = part.start + np.flatnonzero(waiting[calls.one(part, "name")])
+        found.append(calls.read(rows, "thread", "process", "correlation"))
+        tables.forget()
+    if not sum(len(one["thread"]) for one in found):
+        return 0, np.empty(0, np.int64)
+    thread, process, ids = (
+        np.concatenate([one[name] for one in found])
+        for name in ("thread", "process", "correlation")
+    )
+    mine = max((rows for _, rows in groups(thread)), key=len)
+    return int(process[mine[0]]), _rising(ids[mine].astype(np.int64))
+
+
+def _rising(ids: Int64) -> Int64:
+    """The ids, if they rise; else none."""
+    return ids if len(ids) and ids[0] > 0 and (np.diff(ids) > 0).all() else ids[:0]
 
 
 def _first_ids(tables: Whole | Store, one: StepSeries) -> Int64:
@@ -70,7 +98,7 @@ def _first_ids(tables: Whole | Store, one: StepSeries) -> Int64:
     inside = np.flatnonzero(at < high)
     inside = inside[calls.one(at[inside], "start") < one.end[inside]]
     ids: Int64 = calls.one(at[inside], "correlation").astype(np.int64)
-    return ids if len(ids) and ids[0] > 0 and (np.diff(ids) > 0).all() else ids[:0]
+    return _rising(ids)
 
 
 def _limits(kind: np.dtype[Any]) -> tuple[int, int]:
@@ -84,13 +112,14 @@ def _rows(tables: Whole | Store, thread: int) -> tuple[int, int]:
     return low, high
 
 
-def _alike(ids: Int64) -> tuple[Int64, Int64]:
-    """First id, and the first behind, of the steps with the commonest number of ids."""
+def _alike(ids: Int64) -> list[tuple[Int64, Int64]]:
+    """First id, and the first behind, of the steps of each common number of ids."""
     taken = np.diff(ids)
-    found = max((rows for _, rows in groups(taken)), key=len, default=taken[:0])
-    if len(found) < max(ALIKE, OF_ALL * len(taken)):
-        found = found[:0]
-    return ids[found], ids[found + 1]
+    return [
+        (ids[rows], ids[rows + 1])
+        for _, rows in groups(taken)
+        if len(rows) >= max(ALIKE, OF_ALL * len(taken))
+    ]
 
 
 def _counted(tables: Whole | Store, process: int, begin: Int64, end: Int64, sizes: Sizes) -> Counts:
