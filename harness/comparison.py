@@ -30,7 +30,7 @@ from .errors import NoSuchFile
 from .question import Means, Question
 from .run.exports import sqlite_of
 
-COMPARISON_VERSION = 1
+COMPARISON_VERSION = 2
 MARKS = {
     "better": "+ better",
     "worse": "- worse",

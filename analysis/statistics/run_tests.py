@@ -10,7 +10,7 @@ import math
 import numpy as np
 from msgspec import Struct
 
-from .interval import Float, Interval
+from .interval import CONFIDENCE, Float, Interval
 from .t_distribution import half_width, two_sided_p
 
 MIN_RUNS = 3
@@ -53,24 +53,26 @@ class Difference(Struct, frozen=True):
 def difference(before: Float, after: Float) -> Difference | None:
     """Independent runs, shapes (n,) and (m,); None where no side shows how much runs scatter.
 
-    `MIN_RUNS` or more on each side: Welch's test. Fewer on one side: Student's, which takes the
-    spread of both to be the same, so that a single run has the doubt of the many. None where
-    neither side has `MIN_RUNS`.
+    Student's test, which takes the spread of both to be the same, so that a single run has the
+    doubt of the many; with `MIN_RUNS` or more on each side, Welch's too, and of both what doubts
+    more: three runs beside twelve seem to know their spread too well. None where neither side has
+    `MIN_RUNS`.
     """
     counts = (len(before), len(after))
     if max(counts) < MIN_RUNS or min(counts) < 1:
         return None
     mean = float(after.mean() - before.mean())
     squares = [float(((side - side.mean()) ** 2).sum()) for side in (before, after)]
+    pooled = float(sum(counts) - 2)
+    error = math.sqrt(sum(squares) / pooled * sum(1 / n for n in counts))
+    student = Difference(mean, error, pooled)
     if min(counts) < MIN_RUNS:
-        freedom = float(sum(counts) - 2)
-        error = math.sqrt(sum(squares) / freedom * sum(1 / n for n in counts))
-        return Difference(mean, error, freedom)
+        return student
     parts = [s / (n - 1) / n for s, n in zip(squares, counts, strict=True)]
     total = sum(parts)
     shares = sum(part**2 / (n - 1) for part, n in zip(parts, counts, strict=True))
-    freedom = total**2 / shares if shares > 0 else float(sum(counts) - 2)
-    return Difference(mean, math.sqrt(total), freedom)
+    welch = Difference(mean, math.sqrt(total), total**2 / shares if shares > 0 else pooled)
+    return max(student, welch, key=lambda one: half_width(CONFIDENCE, one.freedom) * one.error)
 
 
 def difference_by_history(before: Float, after: Float, history: Float) -> Difference | None:

@@ -186,7 +186,7 @@ def test_block_length_follows_the_dependence() -> None:
 def test_steps_that_repeat_exactly_have_no_error() -> None:
     found = mean_of_steps(np.full(30, 7.0))
     assert (found.value, found.below, found.above) == (7.0, 0.0, 0.0)
-    middle = median_of_steps(np.full(30, 7.0))
+    middle = median_of_steps(np.full(60, 7.0))
     assert (middle.value, middle.below, middle.above) == (7.0, 0.0, 0.0)
     assert mean_of_steps(np.arange(MIN_STEPS - 1.0)) is None
 

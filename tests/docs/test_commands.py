@@ -82,6 +82,8 @@ ELSEWHERE = {
     "python benchmarks/detection.py": "minutes; tests/analysis/test_detection.py runs some of it",
     "python benchmarks/detection.py FOLDER": "the same",
     "python scripts/simulator_tables.py bench": "minutes",
+    "python benchmarks/interval_coverage.py":
+        "minutes; tests/bench/test_interval_coverage.py runs it with fewer draws",
     "python benchmarks/many_traces.py --traces 12 --kernels 100000": "minutes",
     "sh benchmarks/gpu/smoke.sh FOLDER": "needs a GPU",
     "sh benchmarks/gpu/fetch_wheels.sh": "for a GPU machine",
