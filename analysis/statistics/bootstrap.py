@@ -36,24 +36,6 @@ def median_interval(values: Float, confidence: float = CONFIDENCE) -> Interval |
     return Interval(middle, low, high, confidence, "bootstrap of runs")
 
 
-def median_ratio_interval(
-    before: Float, after: Float, confidence: float = CONFIDENCE
-) -> Interval | None:
-    """median(after) / median(before) of independent positive runs; None for fewer than 2 in either.
-
-    Percentile bootstrap on the logarithm, both samples resampled. Covers 92% to 97% from 4 runs on.
-    """
-    if min(len(before), len(after)) < 2 or min(before.min(), after.min()) <= 0:
-        return None
-    rng = np.random.default_rng(0)
-    a, b = np.log(before), np.log(after)
-    drawn = _medians(b, rng) - _medians(a, rng)
-    tail = (1 - confidence) / 2
-    low, high = np.exp(np.quantile(drawn, [tail, 1 - tail])).tolist()
-    ratio = float(np.exp(np.median(b) - np.median(a)))
-    return Interval(ratio, low, high, confidence, "bootstrap of runs")
-
-
 def paired_ratio_interval(
     before: Float, after: Float, confidence: float = CONFIDENCE
 ) -> Interval | None:

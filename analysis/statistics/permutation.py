@@ -1,14 +1,11 @@
-"""Exact tests by rearranging labels: their false-alarm rate is what they say, for any distribution.
+"""An exact test by rearranging signs: its false-alarm rate is what it says, for any distribution.
 
-Both are two-sided and count arrangements at least as extreme as the one seen. With few values every
+It is two-sided and counts arrangements at least as extreme as the one seen. With few values every
 arrangement is counted; with many, `DRAWS` random ones, the one seen among them, which keeps the
 rate exact.
 """
 
 from __future__ import annotations
-
-import itertools
-import math
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,29 +29,6 @@ def midranks(values: Float) -> Float:
     last = np.cumsum(count)
     mean = last - (count - 1) / 2
     return np.asarray(mean[place], np.float64)
-
-
-def rank_sum_p(a: Float, b: Float, *, seed: int = 0) -> float:
-    """Two-sided p that two independent samples come from one distribution (Wilcoxon, Mann-Whitney).
-
-    Shapes (n,) and (m,), neither empty. The smallest p that n + m values can give is
-    2 / binomial(n + m, n): with 4 and 4 it is 0.029, with 3 and 3 it is 0.1.
-
-    >>> round(rank_sum_p(np.arange(4.0), np.arange(4.0) + 10), 4)
-    0.0286
-    """
-    n, m = len(a), len(b)
-    ranks = midranks(np.concatenate((a, b)))
-    middle = n * (n + m + 1) / 2
-    seen = abs(ranks[:n].sum() - middle)
-    if math.comb(n + m, n) <= _EXACT:
-        chosen = np.array(list(itertools.combinations(range(n + m), n)), np.intp)
-        extreme = np.abs(ranks[chosen].sum(axis=1) - middle) >= seen - _SLACK
-        return float(extreme.mean())
-    rng = np.random.default_rng(seed)
-    shuffled = rng.permuted(np.broadcast_to(ranks, (DRAWS, n + m)), axis=1)[:, :n]
-    extreme = np.abs(shuffled.sum(axis=1) - middle) >= seen - _SLACK
-    return float((1 + extreme.sum()) / (1 + DRAWS))
 
 
 def signed_rank_p(differences: Float, *, seed: int = 0) -> float:
