@@ -63,6 +63,23 @@ def side(spec: str, question: Question, means: Means) -> Side:
     return found
 
 
+def history(spec: str, question: Question, means: Means) -> Side:
+    """What `spec` shows of how much runs differ: a folder's traces, or a results file's sessions.
+
+    Raises HarnessError where there is nothing in it.
+    """
+    path, _, strategy = _parts(spec)
+    if path.is_dir() or not path.exists() or not _is_results(path):
+        return side(spec, question, means)
+    from .bench.figures import load
+    from .bench.sample_sets import history_side, session_side
+    from .bench.store import Store
+
+    with Store.reading(path) as store:
+        loaded = [load(store, row["id"]) for row in store.sessions()]
+    return history_side(spec, [session_side(spec, figures, strategy) for figures in loaded])
+
+
 def path_of(spec: str) -> Path:
     """The file or folder that a side is read from."""
     return _parts(spec)[0]
@@ -150,16 +167,16 @@ def run_compare(
     *,
     confidence: float,
     metrics: Sequence[str] = (),
-    history: str | None = None,
+    past: str | None = None,
 ) -> Comparison:
-    """Compare what two names stand for, or these metrics of it, all of them gates; `history` names
-    a folder of traces that show how much runs differ.
+    """Compare what two names stand for, or these metrics of it, all of them gates; `past` names
+    runs that show how much they differ.
 
     Raises HarnessError where nothing can be compared, or a metric is not there.
     """
     a, b = side(before, question, means), side(after, question, means)
-    past = None if history is None else side(history, question, means)
-    found = compare(a, b, confidence, history=past)
+    before_that = None if past is None else history(past, question, means)
+    found = compare(a, b, confidence, history=before_that)
     if not found.ratios:
         raise NothingInCommon(
             f"nothing stands on both sides: {before} has {_few(found.only_before)}, "
@@ -171,7 +188,7 @@ def run_compare(
             raise NotInResults(
                 f"no metric is called {metric!r} here", remedy=f"use {', '.join(there)}"
             )
-    return compare(a, b, confidence, metrics, past) if metrics else found
+    return compare(a, b, confidence, metrics, before_that) if metrics else found
 
 
 def _few(keys: Sequence[str]) -> str:

@@ -22,7 +22,7 @@ from ..statistics.run_tests import (
 from ..statistics.stationarity import Shift, level_shift
 from ..statistics.step_level import Estimate, mean_of_steps, median_of_steps, ratio_of
 from ..statistics.t_distribution import two_sided_p
-from .samples import Sample
+from .samples import SESSIONS, Sample
 
 STEPS = "blocks of steps"
 HISTORY = "t test by history"
@@ -57,8 +57,13 @@ def evidence(
         same = bool(np.isclose(before.estimate, after.estimate, rtol=1e-12, atol=0))
         ratio = _ratio(before.estimate, after.estimate)
         return Evidence(ratio, None, None, float(same), "exact repetition", True)
-    if history is not None and max(len(a), len(b)) < MIN_RUNS <= len(history.runs):
-        return _of_runs(a, b, confidence, history=history.values)
+    if history is not None and len(history.runs) >= MIN_RUNS:
+        if history.session == SESSIONS and before.session != after.session:
+            # Rounds of one session say nothing of how much another session differs.
+            first, second = (np.array([one.estimate]) for one in (before, after))
+            return _of_runs(first, second, confidence, history=history.values)
+        if max(len(a), len(b)) < MIN_RUNS:
+            return _of_runs(a, b, confidence, history=history.values)
     pairs = _common_rounds(before, after)
     if pairs is not None:
         return _of_runs(a[pairs[0]], b[pairs[1]], confidence, by_pairs=True)

@@ -13,6 +13,10 @@ from ..statistics.interval import Float
 Better = Literal["lower", "higher"]
 
 
+SESSIONS = "sessions"
+"""The `session` of a sample each of whose runs is a session."""
+
+
 class Sample(Struct, frozen=True):
     """One figure of one thing, measured once or more.
 

@@ -9,7 +9,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from ..analysis.compare.sample_sets import merged
-from ..analysis.compare.samples import Sample, Side, Subject
+from ..analysis.compare.samples import SESSIONS, Sample, Side, Subject
 from ..analysis.statistics.interval import Float
 from ..analysis.statistics.run_tests import neighbours_alike
 from .figures import CellFigures, Figures
@@ -32,6 +32,22 @@ def session_side(name: str, figures: Figures, strategy: str | None = None) -> Si
             samples = _samples(cell, str(figures.session["id"]), alike)
             subjects.append(Subject(cell.key if strategy is None else shape, samples))
     return Side(name, _metadata(figures, strategy), tuple(subjects))
+
+
+def history_side(name: str, sides: Sequence[Side]) -> Side:
+    """What several sessions measured, each session one run: they show how much sessions differ."""
+    runs: dict[str, dict[str, list[Sample]]] = {}
+    for subject in (subject for side in sides for subject in side.subjects):
+        for metric, sample in subject.samples.items():
+            runs.setdefault(subject.key, {}).setdefault(metric, []).append(sample)
+    subjects = []
+    for key, by_metric in runs.items():
+        samples = {}
+        for metric, many in by_metric.items():
+            values = tuple(np.array([one.estimate]) for one in many)
+            samples[metric] = replace(many[0], runs=values, rounds=(), session=SESSIONS)
+        subjects.append(Subject(key, samples))
+    return Side(name, {}, tuple(subjects))
 
 
 def _samples(cell: CellFigures, session: str, alike: float) -> dict[str, Sample]:

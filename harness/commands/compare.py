@@ -64,10 +64,10 @@ class Share(ParamType):
 )
 @click.option(
     "--history",
-    type=PathName(exists=True, file_okay=False),
-    metavar="FOLDER",
-    help="Traces of unchanged runs, 3 or more: they show how much runs differ where BEFORE and "
-    "AFTER are single ones.",
+    type=ANY,
+    metavar="PAST",
+    help="A folder of 3 traces or more of unchanged runs, or a results file of 3 sessions or more: "
+    "they show how much single traces, or sessions, differ.",
 )
 @click.option(
     "--confidence",
@@ -131,7 +131,7 @@ def command(
         means,
         confidence=values["confidence"],
         metrics=values["metrics"],
-        history=values["history"],
+        past=values["history"],
     )
     limit = values["fail_above"]
     gated = None if limit is None else gate(found, limit)

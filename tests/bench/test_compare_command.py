@@ -170,7 +170,25 @@ def test_two_single_traces_are_judged_by_a_folder_of_earlier_ones(
     args = ("compare", "old.sqlite", "new.sqlite", "--fail-above", "5%")
     assert here(*args, cwd=tmp_path).returncode == 4
     assert here(*args, "--history", "main", cwd=tmp_path).returncode == 3
-    assert here(*args, "--history", "old.sqlite", cwd=tmp_path).returncode == 2
+    few = here(*args, "--history", "old.sqlite", cwd=tmp_path)
+    assert few.returncode == 4
+    assert "was not needed, or has fewer than 3 runs" in few.stdout
+    assert here(*args, "--history", "none", cwd=tmp_path).returncode == 1
+
+
+def test_sessions_of_a_results_file_show_how_much_sessions_differ(here, tmp_path: Path) -> None:
+    """The rounds of each agree to 1%, the sessions to 5%: 8% more in one is no news."""
+    path = tmp_path / "r.db"
+    for scale in (1.0, 1.06, 0.96, 1.03):
+        write(path, {"kv-cache": tuple(scale * ms for ms in STEADY)})
+    write(tmp_path / "new.db", {"kv-cache": tuple(1.11 * ms for ms in STEADY)})
+    write(tmp_path / "far.db", {"kv-cache": tuple(1.5 * ms for ms in STEADY)})
+    args = ("--fail-above", "5%", "--history", "r.db")
+    assert here("compare", "r.db", "new.db", *args[:2], cwd=tmp_path).returncode == 3
+    done = here("compare", "r.db", "new.db", *args, "--format", "json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert ratios(done.stdout)["runtime"]["method"] == "t test by history"
+    assert here("compare", "r.db", "far.db", *args, cwd=tmp_path).returncode == 3
 
 
 def test_idle_time_is_a_gate_beside_the_step(here, steps, tmp_path: Path) -> None:
