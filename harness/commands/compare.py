@@ -107,7 +107,7 @@ def command(
     Examples:
       harness compare traces/kv-cache.sqlite traces/pipelined.sqlite
       harness compare main/ branch/ --fail-above 5%
-      harness compare old.sqlite new.sqlite --history main/ --fail-above 5%
+      harness compare before.sqlite after.sqlite --history main/ --fail-above 5%
       harness compare results.db@20261101 results.db --format md
       harness compare results.db#kv-cache results.db#pipelined
     """
