@@ -112,7 +112,8 @@ def command(
       harness compare results.db#kv-cache results.db#pipelined
     """
     from ..analysis.compare.gate import gate
-    from ..comparison import FORMATS, path_of, render, run_compare
+    from ..comparison import path_of, run_compare
+    from ..comparison_tables import FORMATS, render
     from ..files import refuse_existing, write_text
     from ..gaps import format_of
     from ..terminal import terminal
