@@ -15,10 +15,9 @@ import numpy as np
 from msgspec import to_builtins
 
 from ..model import schema
-from ..model.arrays import factorize, index_among, ordered, stretches
-from ..model.cuda_calls import GRAPH_LAUNCH, SYNCHRONIZE, copied_to_host
+from ..model.arrays import factorize, index_among, ordered
+from ..model.cuda_calls import SYNCHRONIZE
 from ..model.intervals import Int64
-from ..model.polling import PollFinder
 from ..model.schema import NULL, PID_MASK, Kind, pid_of
 from ..model.trace import Dropped, Unusable
 from ..readers.devices import Places, add_places, misplaced, physical_devices
@@ -43,9 +42,10 @@ from ..readers.rules import (
     usable_ranges,
 )
 from ..readers.sqlite.database import Columns, Database
-from .folder import Array, Writer, forget, write_checked
+from .flags import flag_launches, flag_polls
+from .folder import Array, Writer, write_checked
 from .join import CallSide, Side, join_calls
-from .layout import FAILED, GOES_ON, GROUPS, LAUNCHED, REPEATED, SYNCHRONIZING
+from .layout import FAILED, GROUPS, REPEATED, SYNCHRONIZING
 from .runs import Runs
 from .save import STRINGS
 from .strings import pack_strings
@@ -350,42 +350,12 @@ class _Builder:
             flags[rows] |= REPEATED
 
         duplicates = join_calls(calls, len(self.pid), self.most, asking, repeated)
-        self._flag(launch, flags, names)
-        self._flag_polls(flags, names)
+        flag_launches(writer, launch, flags, names, self.most)
+        flag_polls(writer, flags, names, self.most)
         for array in (launch, call, flags):
             if isinstance(array, np.memmap):
                 array.flush()
         return duplicates
-
-    def _flag(self, launch: Array, flags: Array, names: list[str]) -> None:
-        """Mark the calls that launched something, and copies that held the host."""
-        writer = self.writer
-        graphs = np.array([bool(GRAPH_LAUNCH.match(name)) for name in names] or [False], np.bool_)
-        name, ended = (writer.written("calls", column) for column in ("name", "end"))
-        kind, copy = (writer.written("operations", name) for name in ("kind", "copy_kind"))
-        end = writer.written("operations", "end")
-        for low in range(0, len(launch), self.most):
-            part = slice(low, low + self.most)
-            known = launch[part] >= 0
-            flags[launch[part][known]] |= LAUNCHED
-            copies = np.flatnonzero(known & copied_to_host(kind[part], copy[part]))
-            calls = launch[part][copies]
-            copies, calls = (one[~graphs[name[calls]]] for one in (copies, calls))
-            flags[calls[ended[calls] >= end[part][copies]]] |= SYNCHRONIZING
-            forget(launch, flags, name, ended, kind, copy, end)
-
-    def _flag_polls(self, flags: Array, names: list[str]) -> None:
-        """Mark the calls of polls."""
-        finder = PollFinder(names)
-        if not finder.any:
-            return
-        thread, name = (self.writer.written("calls", column) for column in ("thread", "name"))
-        for rows in stretches(len(flags), self.most):
-            asking = (flags[rows] & FAILED) > 0
-            for first, last in finder.add(thread[rows], name[rows], asking):
-                flags[first : last + 1] |= SYNCHRONIZING
-                flags[first + 1 : last + 1] |= GOES_ON
-            forget(thread, name, flags)
 
 
 _NONE = np.empty(0, np.int64)

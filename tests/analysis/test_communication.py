@@ -105,16 +105,19 @@ def test_a_late_rank_at_a_kernel_that_the_user_names(tmp_path: Path) -> None:
     assert [row["communication_ns"] for row in rows] == [70 * US, 20 * US]
 
 
-@pytest.mark.parametrize(
-    ("steps", "pattern", "why"),
-    [
-        (2, "Step *", "no steady-state steps: of 2, the first and the last are left out"),
-        (14, "Nothing *", "no steps: choose them with --step"),
-    ],
-)
-def test_not_compared_is_not_no_communication(
-    tmp_path: Path, steps: int, pattern: str, why: str
-) -> None:
-    paths = late_by_50(tmp_path, CUSTOM[0], steps)
-    _, lines = asked(paths, patterns=(StepPattern.glob(pattern),))
-    assert lines == [f"Ranks not compared: there are communication kernels, and {why}."]
+def test_two_steps_are_compared_and_no_rank_is_called_late(tmp_path: Path) -> None:
+    rows, lines = asked(late_by_50(tmp_path, CUSTOM[0], 2))
+    assert [row["made_wait_ns"] for row in rows] == [0, 50 * US]
+    assert lines == [
+        "One or two steps of a trace are compared, between their own edges: too few to call a "
+        "rank late."
+    ]
+
+
+def test_not_compared_is_not_no_communication(tmp_path: Path) -> None:
+    paths = late_by_50(tmp_path, CUSTOM[0], 14)
+    _, lines = asked(paths, patterns=(StepPattern.glob("Nothing *"),))
+    assert lines == [
+        "Ranks not compared: there are communication kernels, and no steps: choose them with "
+        "--step."
+    ]

@@ -19,7 +19,7 @@ from ...model.intervals import Int64
 from ...model.schema import Kind
 from ...store.folder import Array
 
-WITH_ATTRIBUTES = re.compile(r"\w*LaunchKernelEx")
+WITH_ATTRIBUTES = re.compile("LaunchKernelEx")
 """Launches that can ask for programmatic dependent launch."""
 MARGIN = 1_000
 """Overlap of two operations that is no error, ns: old files have whole microseconds."""
@@ -46,7 +46,7 @@ class StreamOrder:
     """Adds up the parts of a trace. Keeps one operation of each stream."""
 
     def __init__(self, names: tuple[str, ...]) -> None:
-        self._early = named(names, WITH_ATTRIBUTES.match)
+        self._early = named(names, WITH_ATTRIBUTES.search)
         self._operations = self._ns = self._of_ns = 0
         self._carried: dict[str, Array] | None = None
 

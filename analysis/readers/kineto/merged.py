@@ -12,7 +12,7 @@ import numpy as np
 
 from ...model.intervals import Int64
 
-_MERGED = re.compile(r"(.*\D)(\d{1,9})")
+_MERGED = re.compile(r"^(.*\D)(\d{1,9})$")
 
 
 def rank_of(pid: object) -> tuple[str, object]:

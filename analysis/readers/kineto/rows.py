@@ -147,7 +147,8 @@ class Rows:
         """A task of an Ascend NPU, as torch_npu writes it: those that wait or mark are no work."""
         self.categories[ASCEND] = self.categories.get(ASCEND, 0) + 1
         if not _NO_WORK.search(text_of(bytes(args.task))):
-            place = 0, self._integer(bytes(args.task_stream) or b"0"), NULL, 0
+            stream = self._integer(bytes(args.task_stream) or b"0")
+            place = 0, stream, NULL, 0, NULL
             self.kernels.add.append((*self._span_of(event), *place, self.names(event.name)))
 
     def _copy(self, event: Event) -> None:

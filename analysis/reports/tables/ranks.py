@@ -116,11 +116,6 @@ def rank_lines(report: Report) -> list[str]:
     if report.question.by not in (None, "rank") or (report.question.top and not asked):
         return []
     found = jobs_of(report)
-    if asked and not found and any(d.communication_ns for t in report.traces for d in t.devices):
-        return [
-            "Ranks not compared: communication kernels ran, but no trace has steps in which they "
-            "can be compared. Choose the steps with --step."
-        ]
     if asked and not found:
         return [_nothing(report)]
     lines = []
