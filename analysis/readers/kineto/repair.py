@@ -19,11 +19,8 @@ _ESCAPE = re.compile(
 """An escape as JSON has it (a pair of surrogates, then half of one), else a backslash alone."""
 _END = rb'(?=\s*(?:[:}\]]|,\s*["{\[\d-]))'
 """After a string: the end of what holds it, a value, or the next one."""
-_STRING = re.compile(
-    rb'"((?:[^"\\]|\\.)*+(?:"(?!%b)(?:[^"\\]|\\.)*+)*+)"%b' % (_END, _END), re.DOTALL
-)
-"""A string that ends at the first quote with what comes after strings."""
-_INNER = re.compile(rb'\\.|(")', re.DOTALL)
+_PART = re.compile(rb'\\.|(?P<end>"%b)|(?P<inner>")' % _END, re.DOTALL)
+"""What matters inside a string, which ends at the first quote with what comes after strings."""
 _SPACES = bytes(range(32)), b" " * 32
 
 
@@ -37,16 +34,26 @@ def repaired(text: bytes) -> bytes:
 
 def quoted(text: bytes) -> bytes:
     """The same with quotes inside strings escaped: those that no punctuation follows."""
-    return _STRING.sub(
-        lambda found: b'"%b"' % _INNER.sub(_inner, found[1]) if b'"' in found[1] else found[0], text
-    )
+    # No expression for a whole string: where none ends, each quote would look at all that follows.
+    parts: list[bytes] = []
+    done, begin = 0, text.find(b'"')
+    while begin >= 0:
+        inner = []
+        for found in _PART.finditer(text, begin + 1):
+            if found.lastgroup == "end":
+                break
+            if found.lastgroup == "inner":
+                inner.append(found.start())
+        else:
+            break
+        for at in inner:
+            parts += text[done:at], b"\\"
+            done = at
+        begin = text.find(b'"', found.end())
+    return b"".join((*parts, text[done:]))
 
 
 def _escaped(found: re.Match[bytes]) -> bytes:
     if found[1]:
         return b"\\ufffd"  # half a pair of surrogates is no character
     return b"\\\\" if found[0] == b"\\" else found[0]
-
-
-def _inner(found: re.Match[bytes]) -> bytes:
-    return b'\\"' if found[1] else found[0]
