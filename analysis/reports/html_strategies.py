@@ -114,7 +114,11 @@ def _figures(entry: Entry) -> tuple[tuple[str, str, str], ...]:
         idle = without.idle_ns(steady)
         found += [
             ("step, no profiler", human(without.unprofiled_ns), repr(without.unprofiled_ns)),
-            ("idle, no profiler", human(idle), repr(idle)),
+            (
+                "idle, no profiler",
+                human(idle) + _between(without.idle_interval_ns(steady)),
+                repr(idle),
+            ),
         ]
     if entry.causes_believed:
         found += [
@@ -122,6 +126,10 @@ def _figures(entry: Entry) -> tuple[tuple[str, str, str], ...]:
             ("at most to win", human(steady.recoverable_ns), repr(steady.recoverable_ns)),
         ]
     return (*found, ("steps", f"{steady.steps:,}", repr(steady.steps)))
+
+
+def _between(interval: tuple[float, float] | None) -> str:
+    return "" if interval is None else f" ({human(interval[0])} to {human(interval[1])})"
 
 
 def _causes(entry: Entry) -> tuple[Split, ...]:

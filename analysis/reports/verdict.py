@@ -124,9 +124,17 @@ def _without_profiler(entries: Sequence[Entry]) -> list[Sentence]:
             Piece(" a step and the GPU idles "),
             Piece(human(idle), "strong"),
             Piece(f" of it ({share(idle / found.unprofiled_ns)}"),
+            *_between(found.idle_interval_ns(entry.steady)),
             Piece(f"; not certain: {found.doubt})" if found.doubt else ")"),
         ]
     return [(*pieces, Piece("."))] if pieces else []
+
+
+def _between(interval: tuple[float, float] | None) -> list[Piece]:
+    """From where to where the idle time without the profiler may lie."""
+    if interval is None:
+        return []
+    return [Piece(f"; between {human(interval[0])} and {human(interval[1])}")]
 
 
 def drained_pieces(name: str) -> Sentence:

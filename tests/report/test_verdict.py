@@ -149,6 +149,13 @@ def test_the_figures_without_the_profiler_stand_last(
     )
 
 
+def test_idle_time_without_the_profiler_is_given_from_where_to_where(tmp_path: Path) -> None:
+    plain = {"mean": 80_000, "runs": 3, "mean_low": 50_000, "mean_high": 110_000}
+    manifest = {"manifest_version": 1, "calibration": CALIBRATED | {"unprofiled_step_ns": plain}}
+    told = said(analyzed(loop(tmp_path / "a.sqlite", manifest=manifest)))
+    assert told[-1].endswith("idles 20.0 µs of it (25%; between 0.00 µs and 50.0 µs).")
+
+
 def test_the_faster_one_without_the_profiler_stands_beside_it(tmp_path: Path) -> None:
     work = {"origin": "synthetic", "workload": {"batch_size": 16}, "calibration": CALIBRATED}
     free = CALIBRATED | {"unprofiled_step_ns": {"mean": 60_000, "runs": 3}}
