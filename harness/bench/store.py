@@ -180,14 +180,14 @@ class Store:
 
     # Reading
 
-    def rows(self, table: str, **where: Any) -> list[dict[str, Any]]:
-        """Rows whose columns equal `where`, by id; JSON columns stay text."""
+    def rows(self, table: str, *, order: str = "id", **where: Any) -> list[dict[str, Any]]:
+        """Rows whose columns equal `where`, by their `order`; JSON columns stay text."""
         if table not in self.db.table_names():
             return []
         clause = " and ".join(f"[{name}] = :{name}" for name in where) or None
         found, size = [], 0
         most = _MOST_BYTES * self.path.stat().st_size + _SMALL_BYTES
-        for row in self.db[table].rows_where(clause, where or None, order_by="id"):
+        for row in self.db[table].rows_where(clause, where or None, order_by=order):
             _check_row(self.path, table, row)
             size += sum(len(v) if isinstance(v, (str, bytes)) else 8 for v in row.values())
             if size > most:
@@ -197,7 +197,8 @@ class Store:
 
     def sessions(self) -> list[dict[str, Any]]:
         """All sessions, oldest first."""
-        return sorted(self.rows("sessions"), key=lambda row: (row["started_at"], row["id"]))
+        # Of two that began in one second the one that was added later is the newer.
+        return sorted(self.rows("sessions", order="rowid"), key=lambda row: row["started_at"])
 
     def session(self, wanted: str | None = None) -> dict[str, Any]:
         """The session called `wanted` (a beginning of its id is enough), else the newest one.

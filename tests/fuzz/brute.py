@@ -59,9 +59,9 @@ def of_sqlite(path: Path) -> Expected | None:
     try:
         with closing(sqlite3.connect(uri, uri=True)) as connection:
             there = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-            names = {name for (name,) in there}
+            names = {str(name).lower() for (name,) in there}  # to SQLite they are the same
             for table in OPERATIONS:
-                if table.name in names:
+                if table.name.lower() in names:
                     spans += connection.execute(f'SELECT start, "end" FROM "{table.name}"')
     except (sqlite3.Error, UnicodeDecodeError):
         return None
@@ -74,10 +74,10 @@ def of_folder(folder: Path) -> Expected | None:
     import pyarrow.parquet as pq
 
     spans: list[Span] = []
-    names = {table.name for table in OPERATIONS}
+    names = {table.name.lower() for table in OPERATIONS}
     ours = (p for p in folder.iterdir() if p.is_file() and p.suffix in SUFFIXES)
-    files = [p for p in ours if p.stem in names]
-    if len({p.stem for p in files}) < len(files):
+    files = [p for p in ours if p.stem.lower() in names]
+    if len({p.stem.lower() for p in files}) < len(files):
         return None  # one table in two files: which of them is read is the reader's own choice
     for file in files:
         try:

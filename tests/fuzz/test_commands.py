@@ -90,6 +90,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 def arguments(name: str, command: str) -> list[str]:
     """The command line for one bad file; GPU data files end in .toml."""
     words = {"BAD": name, "GOOD": "good.sqlite", "BAD.toml": f"./{name}.toml"}
+    if command == "scrub" and ".json" in name:  # a copy is a file of the same kind
+        words["out.sqlite"] = "out.json"
     return [words.get(word, word) for word in COMMANDS[command]]
 
 

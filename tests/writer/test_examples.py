@@ -120,7 +120,7 @@ SLOW = 100 / 18
             "sync",
             {"period_ns": 480 + SLOW, "busy_ns": 417, "idle_ns": 63 + SLOW, "intra_ns": 12},
             {"host": 38 + SLOW, "sync": 5, "launch": 6, "queue": 14},
-            {"Check Stop Condition · cudaStreamSynchronize": 51 + SLOW},
+            {"Check Stop Condition · cudaMemcpyAsync": 51 + SLOW},
         ),
         (
             "pipelined",
