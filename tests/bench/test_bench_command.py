@@ -199,14 +199,14 @@ def test_a_budget_stops_in_time_and_says_how_to_go_on(run, tmp_path: Path) -> No
     began = time.monotonic()
     done = run(
         "bench", "--strategy", "kv-cache,pipelined", *TINY, "--max-seqlen", "30",
-        "--rounds", "1000", "--time-budget", "14", cwd=tmp_path,
+        "--rounds", "100000", "--time-budget", "14", cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < 120  # all rounds take hours; a busy machine starts slowly
     assert "out of time: --resume goes on" in done.stderr
     counts = query(tmp_path / "results.db", "select count(*) from runs group by cell")
     assert 1 <= len(counts) <= 2  # a machine under load gets no further than the first
-    assert all(1 <= count < 1000 for (count,) in counts)
+    assert all(1 <= count < 100_000 for (count,) in counts)
 
 
 def test_what_cannot_be_measured_is_listed_with_its_reason(run, tmp_path: Path) -> None:
