@@ -150,12 +150,16 @@ class _Session:
                 break
             if all((k, round_number) in self.done for k in open_cells):
                 continue
-            self._clocks(round_number)
             left = self._left_s()
             picked = schedule.chosen(
                 open_cells, self.runs, self.cost_s, self.protocol, round_number, left
             )
             skipped |= len(picked) < len(open_cells)
+            if left is not None and left <= 0:
+                break
+            if not picked:
+                continue
+            self._clocks(round_number)
             began, made = time.monotonic(), 0
             for place, k in enumerate(schedule.order(len(cells), self.protocol.seed, round_number)):
                 if k not in picked or k in self.failed or (k, round_number) in self.done:
