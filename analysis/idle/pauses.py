@@ -38,9 +38,14 @@ def without_causes(
     drained_by[rows] = drains[rows] = -1
     ahead[rows] = False
     used = rest.used | {unknown}
-    whole = split.whole and replace(
-        split.whole, time=time, drained_by=drained_by, ahead=ahead, used=tuple(sorted(used))
-    )
+    whole = split.whole
+    if whole is not None:
+        launch = whole.launch.copy()
+        launch[rows] = -1  # what it launched after the pause says nothing of the time before
+        whole = replace(
+            whole, time=time, launch=launch, drained_by=drained_by, ahead=ahead,
+            used=tuple(sorted(used)),
+        )  # fmt: skip
     return Split(
         time, used, drained_by, drains, ahead, rest.host, rest.handoffs, rest.skewed, rest.skew_ns,
         whole,

@@ -19,6 +19,7 @@ from harness.analysis.report import TraceReport
 from harness.analysis.reports.base import Report
 from harness.analysis.reports.tables.figures import overview
 from harness.analysis.scenes.moments import figures_of
+from harness.analysis.scenes.states import gap_states
 from harness.analysis.writer.writer import TraceBuilder
 
 from ..store.compare import figures, in_detail, ordered
@@ -166,6 +167,9 @@ def test_a_pause_between_repeats_is_no_idle_time_of_a_step(tmp_path: Path) -> No
     assert sum(device.causes.values()) == device.idle_ns
     assert verdict(found, "launches-unknown") is None
     assert verdict(found, "steps-missing") is None
+    states = gap_states(found.trace, found.gaps[0], found.attributions[0])
+    longest = int(np.argmax(states.end - states.start))
+    assert found.attributions[0].causes[states.cause[longest]].name == "unknown"
     same_in_parts(trace, tmp_path)
 
 
