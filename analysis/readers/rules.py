@@ -44,6 +44,9 @@ def unusable(start: Int64, end: Int64) -> Unusable:
     )
 
 
+_FIRST_ROWS = 64
+
+
 def clock_base(first: int | None, session: int | None) -> int:
     """What to take off all times: 0, or the epoch's part of times that count from 1970.
 
@@ -57,11 +60,17 @@ def clock_base(first: int | None, session: int | None) -> int:
 
 
 def first_start(tables: Iterable[Columns]) -> int | None:
-    """The start of the first row that has one, in the first table with such a row."""
+    """The least usual start of the first rows that have one, in the first table with such rows.
+
+    Usual is what a clock that most of them were written by can give: one damaged row tells nothing.
+    """
     for rows in tables:
-        known = rows["start"] != NULL
-        if known.any():
-            return int(rows["start"][int(np.argmax(known))])
+        known = rows["start"][: 2 * _FIRST_ROWS]
+        known = known[known != NULL][:_FIRST_ROWS]
+        if len(known):
+            middle = int(np.partition(known, len(known) // 2)[len(known) // 2])
+            like = (known >= MAX_TIME) == (middle >= MAX_TIME)
+            return int(known[like & (known < 2 * MAX_TIME)].min(initial=middle))
     return None
 
 
