@@ -203,6 +203,19 @@ def test_a_wait_for_one_stream_says_nothing_of_another(tmp_path: Path) -> None:
     assert broken(trace, tmp_path) == {}
 
 
+@pytest.mark.parametrize("api", ["cudaStreamSynchronize_v3020", "cuCtxSynchronize"])
+def test_a_wait_for_an_empty_stream_or_context_says_nothing_of_the_work(
+    tmp_path: Path, api: str
+) -> None:
+    """The work begins soon after its launch, as behind no clock that is so far ahead."""
+    trace, thread = builder()
+    for k in range(20):
+        at = k * 200 * US
+        trace.launch(at, at + 3 * US, at + 10 * US, at + 150 * US, thread=thread)
+        trace.api(at + 5 * US, at + 7 * US, api, thread=thread)
+    assert broken(trace, tmp_path) == {}
+
+
 def test_a_copy_that_returns_before_it_is_done(tmp_path: Path) -> None:
     trace, thread = builder()
     for k in range(20):

@@ -84,7 +84,7 @@ class Returns:
         return not self._queues and not self._any_copying
 
     def add(self, rows: dict[str, Array], called: dict[str, Array]) -> None:
-        """Operations whose launch is known, and for each the call's `end` and `name`."""
+        """Operations whose launch is known, and for each the call's `start`, `end` and `name`."""
         if self._any_copying:
             self._copied(rows, called)
         for process, mine in groups(rows["process"]) if self._queues else ():
@@ -107,8 +107,12 @@ class Returns:
             min(known[2], found[2]), max(known[3], found[3]),
         )  # fmt: skip
         at = np.searchsorted(self._waits.begin[queue], called["end"][mine], side="left")
-        inside = at < len(queue)
-        np.maximum.at(self._reach, queue[at[inside]], rows["end"][mine][inside])
+        mine, at = mine[at < len(queue)], queue[at[at < len(queue)]]
+        # A clock that is ahead by so much shows the start too so much later than the launch. What
+        # began sooner is not what this wait, of another context or an empty stream, waited for.
+        late = rows["end"][mine] - self._waits.end[at]
+        waited = rows["start"][mine] - called["start"][mine] >= late - MICROSECOND
+        np.maximum.at(self._reach, at[waited], rows["end"][mine[waited]])
 
     def _copied(self, rows: dict[str, Array], called: dict[str, Array]) -> None:
         mine = self._copying[called["name"]] & copied_to_host(rows["kind"], rows["copy_kind"])
