@@ -167,6 +167,23 @@ def test_branches_of_a_graph_under_one_stream(tmp_path: Path) -> None:
     assert broken(trace, tmp_path) == {}
 
 
+@pytest.mark.parametrize("other", [8, 7])
+def test_branches_of_two_graphs_under_one_stream(tmp_path: Path, other: int) -> None:
+    """Two graphs may run at once, and their branches stand under one stream; one graph does not run
+    beside itself."""
+    trace, thread = builder()
+    for k in range(12):
+        for graph, stream, later in ((7, 20, 0), (other, 21, 10 * US)):
+            at = k * 200 * US + later
+            call = trace.api(at, at + 5 * US, "cudaGraphLaunch_v10000", thread=thread)
+            for n, place in enumerate((stream, 99)):
+                trace.kernel(
+                    at + 10 * US, at + 60 * US, name="k", correlation=call, stream=place,
+                    process=thread & ~0xFFFFFF, graph_node=(graph << 32) + n + 1,
+                )  # fmt: skip
+    assert set(broken(trace, tmp_path)) == ({"stream-overlap"} if other == 7 else set())
+
+
 def waiting(
     ahead: int, *, streams: tuple[int, ...] = (7,), api: str = "cudaStreamSynchronize_v3020"
 ) -> TraceBuilder:

@@ -16,6 +16,7 @@ from ...model.arrays import Bool, factorize, groups
 from ...model.intervals import Int64
 from ...store.folder import Array
 from .counts import added
+from .streams import GRAPH
 
 NEARLY_ALL = 0.9
 """Share of the launches of its graph in which a node ran that belongs to each of them."""
@@ -24,8 +25,7 @@ MOST_LAUNCHES = 1 << 20
 UPDATES = re.compile(r"(cuda|cu|hip)Graph(ExecUpdate|NodeSetEnabled)")
 """Calls after which a graph may run other nodes than before."""
 
-_LOW = 32
-"""Bits of a node's id below the id of its graph."""
+_LOW = GRAPH
 
 
 class NodesLost(Struct, frozen=True):

@@ -2,7 +2,8 @@
 
 Two of them may overlap by programmatic dependent launch: a kernel launched with attributes begins
 before the kernel ahead of it has ended, and ends after it. The nodes of one graph launch are not
-compared either: branches of a graph run at once, and a recorder may file them under one stream.
+compared either: branches of a graph run at once, and a recorder may file them under one stream; so
+it may those of two graphs that run at once, and they are not compared.
 """
 
 from __future__ import annotations
@@ -23,9 +24,11 @@ WITH_ATTRIBUTES = re.compile("LaunchKernelEx")
 """Launches that can ask for programmatic dependent launch."""
 MARGIN = 1_000
 """Overlap of two operations that is no error, ns: old files have whole microseconds."""
+GRAPH = 32
+"""Bits of a node's id below the id of its graph."""
 
 _KEY = ("process", "device", "stream")
-_KEPT = (*_KEY, "start", "end", "kind", "launch", "early", "counted")
+_KEPT = (*_KEY, "start", "end", "kind", "launch", "node", "early", "counted")
 
 
 class Overlap(Struct, frozen=True):
@@ -87,6 +90,8 @@ class StreamOrder:
         allowed = kernels & (end > reach) & rows["early"][at]
         launch = rows["launch"][at]
         allowed |= (launch >= 0) & (launch == rows["launch"][first])
+        graph, other = (np.abs(rows["node"][of].astype(np.int64)) >> GRAPH for of in (at, first))
+        allowed |= (graph > 0) & (other > 0) & (graph != other)
         wrong = np.flatnonzero((overlap > MARGIN) & ~allowed & ~rows["counted"][first])
         # Once for each that still runs: where the first one behind it began.
         late, which = np.unique(first[wrong], return_index=True)
