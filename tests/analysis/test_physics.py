@@ -325,6 +325,26 @@ def test_without_steps_what_lies_between_waits_is_compared(tmp_path: Path, lost:
     assert not lost or f"about {lost} of " in found["calls-missing"].reason
 
 
+def test_a_call_that_is_not_recorded_may_stand_anywhere(tmp_path: Path) -> None:
+    """Another thread's, one in each step: no step has fewer rows than another."""
+    trace, thread = builder()
+    place = random.Random(1)
+    for k in range(40):
+        at = k * 200 * US
+        trace.nvtx(at, at + 190 * US, f"Step {k}", thread=thread)
+        unseen = place.randrange(1, 11)
+        for n in range(10):
+            if n == unseen:
+                trace.next_correlation()
+            trace.launch(
+                at + n * 8 * US, at + (n * 8 + 5) * US, at + (n * 8 + 6) * US,
+                at + (n * 8 + 12) * US, thread=thread,
+            )  # fmt: skip
+        if unseen == 10:
+            trace.next_correlation()
+    assert broken(trace, tmp_path) == {}
+
+
 def test_steps_that_call_more_often_have_lost_nothing(tmp_path: Path) -> None:
     assert broken(calls(set(), polls=5), tmp_path) == {}
 

@@ -4,7 +4,8 @@ Every CUDA call takes the next correlation id, whether its row is kept or not. S
 equally many ids called the same, as far as anyone can see: a call that most of them recorded at one
 place, counted in ids from the step's first, is missing where one holds none there. Steps that
 called different functions at one place are not alike, and are not compared. A loss of whole steps,
-or of one same call in each, cannot be seen like this.
+or of one same call in each, cannot be seen like this; nor one that takes equally many rows of each
+step: so do the calls of another thread that are not recorded, and fall anywhere in a step.
 """
 
 from __future__ import annotations
@@ -31,6 +32,9 @@ MOST_OF_THEM = 0.5
 """Share of the steps that recorded a call at some place from which the others lack it."""
 OTHER_CALLS = 0.01
 """Share of calls of another name at the same place up to which steps are alike."""
+EVEN = 0.1
+"""Rows that steps lack vary by chance, their variance as large as their mean; below this share of
+it they are no loss."""
 
 
 class CallsLost(Struct, frozen=True):
@@ -47,8 +51,8 @@ class CallsLost(Struct, frozen=True):
 def calls_lost(tables: Whole | Store, series: tuple[StepSeries, ...], sizes: Sizes) -> CallsLost:
     """Over the steps of the longest series: one pass over the calls for each kind of steps alike.
 
-    Without any, over what a thread does between its waits. Keeps a count for each call of one step,
-    and one id for each wait.
+    Without any, over what a thread does between its waits. Keeps a count for each call of one step
+    and for each step, and one id for each wait.
     """
     longest = sorted(series, key=len, reverse=True)[:MOST_SERIES]
     bounds = [(one.process, kind) for one in longest for kind in _alike(_first_ids(tables, one))]
@@ -57,7 +61,7 @@ def calls_lost(tables: Whole | Store, series: tuple[StepSeries, ...], sizes: Siz
         bounds = [(process, kind) for kind in _alike(ids)]
     lost = expected = 0
     for process, (begin, end) in bounds:
-        found = _compared(_counted(tables, process, begin, end, sizes), len(begin), tables)
+        found = _compared(*_counted(tables, process, begin, end, sizes), tables)
         lost, expected = lost + found.lost, expected + found.expected
     return CallsLost(lost, expected)
 
@@ -122,9 +126,12 @@ def _alike(ids: Int64) -> list[tuple[Int64, Int64]]:
     ]
 
 
-def _counted(tables: Whole | Store, process: int, begin: Int64, end: Int64, sizes: Sizes) -> Counts:
-    """In how many of the steps a call of some name stands at some place. Keys: place and name."""
-    calls, found = tables.calls, (begin[:0], begin[:0])
+def _counted(
+    tables: Whole | Store, process: int, begin: Int64, end: Int64, sizes: Sizes
+) -> tuple[Counts, Int64]:
+    """In how many of the steps a call of some name stands at some place (keys: place and name), and
+    how many calls each step has."""
+    calls, found, each = tables.calls, (begin[:0], begin[:0]), np.zeros(len(begin), np.int64)
     for part in stretches(calls.rows, sizes.host_rows):
         rows = calls.read(part, "process", "correlation", "name")
         ids = rows["correlation"].astype(np.int64)
@@ -133,12 +140,13 @@ def _counted(tables: Whole | Store, process: int, begin: Int64, end: Int64, size
         mine[mine] = ids[mine] < end[step[mine]]
         place = ids[mine] - begin[step[mine]]
         found = added(found, place * len(tables.names) + rows["name"][mine])
+        each += np.bincount(step[mine], minlength=len(begin))
         tables.forget()
-    return found
+    return found, each
 
 
-def _compared(found: Counts, steps: int, tables: Whole | Store) -> CallsLost:
-    keys, count = found
+def _compared(found: Counts, each: Int64, tables: Whole | Store) -> CallsLost:
+    (keys, count), steps = found, len(each)
     if not len(keys):
         return CallsLost()
     codes, places = factorize(keys // len(tables.names))
@@ -148,4 +156,7 @@ def _compared(found: Counts, steps: int, tables: Whole | Store) -> CallsLost:
     if int(count.sum() - most.sum()) > OTHER_CALLS * int(count.sum()):
         return CallsLost()
     belong = np.minimum(most[most >= MOST_OF_THEM * steps], steps)
-    return CallsLost(int((steps - belong).sum()), steps * len(belong))
+    lost = int((steps - belong).sum())
+    if float(each.var()) * steps < EVEN * lost:
+        return CallsLost()
+    return CallsLost(lost, steps * len(belong))
