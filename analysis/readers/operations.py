@@ -52,6 +52,9 @@ def join_operations(tables: list[Columns]) -> RawOperations:
             names = ("copyKind", "srcDeviceId", "dstDeviceId")
             code, source, target = (rows[n] if keep is None else rows[n][keep] for n in names)
             copy_kind = code.astype(np.int8)
+            # Pages of managed memory belong to no context, whatever stands there.
+            paged = (code >= CopyKind.MANAGED_HTOD) & (code <= CopyKind.MANAGED_DTOD)
+            chunks["contextId"][-1] = np.where(paged, NULL, chunks["contextId"][-1])
             peer = (code == CopyKind.PTOP) | (
                 (source != NULL) & (target != NULL) & (source != target)
             )

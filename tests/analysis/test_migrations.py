@@ -47,6 +47,23 @@ def test_the_idle_time_around_a_migration_is_its_doing(tmp_path: Path, kind: int
     assert not [v for v in found.verdicts if v.code == "launches-unknown"]
 
 
+def test_pages_are_in_no_context_and_no_stream(tmp_path: Path) -> None:
+    """They move both ways at once, on every device, and rows name one context and stream."""
+    trace = loop()
+    trace.device(1, name="Test GPU", uuid="00000000-0000-0000-0000-000000000002")
+    for step in range(14):
+        base = 1000 * (step + 1)
+        for device, kind in ((0, CopyKind.MANAGED_HTOD), (1, CopyKind.MANAGED_HTOD)):
+            trace.memcpy(
+                (base + 355) * US, (base + 385) * US, bytes=4096, copy_kind=kind, correlation=0,
+                process=(100 << 24) | 1 << 48, stream=0, device=device,
+            )  # fmt: skip
+    found = report(trace, tmp_path)
+    assert [v.code for v in found.verdicts] == []
+    assert found.series[0].steady is not None
+    assert found.series[0].steady.idle_ns == 265 * US
+
+
 def test_a_migration_is_its_steps(tmp_path: Path) -> None:
     (series,) = report(loop(), tmp_path).series
     assert series.steady is not None
