@@ -121,6 +121,18 @@ def test_an_inner_loop_with_a_long_decoder_is_no_step_either(tmp_path: Path) -> 
     assert len(found.series) in (9, 10)
 
 
+@pytest.mark.parametrize("turns", [1, 3])
+def test_waits_in_few_repeats_leave_a_doubt(tmp_path: Path, turns: int) -> None:
+    host = Host()
+    for _ in range(30):
+        for _ in range(turns):
+            forward(host)
+        host.item()
+    found = infer_steps(opened(host.trace, tmp_path))
+    assert len(found.series) == 30 * turns
+    assert ("a loop inside a longer step" in found.explanation) == (turns > 1)
+
+
 def test_a_loss_read_every_few_steps_is_no_inner_loop(tmp_path: Path) -> None:
     found = infer_steps(opened(recorded(training, steps=40).trace, tmp_path))
     assert len(found.series) == 40

@@ -347,6 +347,10 @@ def _explain(
         )
     if phase.doubtful:
         said.append("They may be layers of a step: no wait and no edge of the recording tells")
+    if phase.seldom:
+        said.append(
+            "They may be turns of a loop inside a longer step: the host waits in fewer than half"
+        )
     if loop.inner:
         said.append(f"Each holds about {loop.inner[1]} repeats of {loop.inner[0]} operations")
     left = len(kept) - steps

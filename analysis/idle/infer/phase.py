@@ -70,6 +70,8 @@ class Phase(Struct, frozen=True):
     a model upload their weights."""
     doubtful: bool
     """Only a smaller loop tells, and experts repeat inside a layer too."""
+    seldom: bool
+    """The host waits in fewer than half of the repeats, as behind turns of an inner loop."""
 
 
 def find_phase(sequence: Sequence, loop: Loop) -> Phase:
@@ -88,8 +90,9 @@ def find_phase(sequence: Sequence, loop: Loop) -> Phase:
     cut = aligned and loop.period >= _NO_COINCIDENCE
     marked = bool(waits or cut or loop.inner)
     doubtful = not waits and not cut
+    seldom = bool(waits) and waits[0][1] < _OFTEN
     if not found:
-        return Phase(0, (), 0.0, marked, doubtful)
+        return Phase(0, (), 0.0, marked, doubtful, seldom)
     total: dict[int, float] = {}
     for witness in found:
         place = witness.place % loop.period
@@ -97,7 +100,9 @@ def find_phase(sequence: Sequence, loop: Loop) -> Phase:
     best = max(total, key=lambda place: total[place])  # the first of equals: waits before others
     kept = [w for w in found if w.place % loop.period == best]
     share = total[best] / sum(total.values())
-    return Phase(best, tuple(sorted(kept, key=lambda w: -w.weight)), share, marked, doubtful)
+    return Phase(
+        best, tuple(sorted(kept, key=lambda w: -w.weight)), share, marked, doubtful, seldom
+    )
 
 
 def _waits(waits: list[tuple[int, float]], sequence: Sequence, loop: Loop) -> list[Witness]:
