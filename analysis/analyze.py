@@ -175,7 +175,8 @@ def _report(
 ) -> TraceReport:
     source, found, series = parts.source, tuple(totals.devices.values()), totals.series()
     steps = narrowed.steps
-    verdicts = (*said, *judge(source, found, steps, series, counted, lost))
+    outside = bool(parts.steps.steps.series)
+    verdicts = (*said, *judge(source, found, steps, series, counted, lost, outside=outside))
     all_window, all_idle = totals.everywhere()
     report = TraceReport(
         trace=source if isinstance(source, Trace) else outlined_trace(source),

@@ -39,10 +39,13 @@ def judge(
     series: tuple[SeriesSummary, ...],
     counted: Counted,
     calls: CallsLost,
+    *,
+    outside: bool = False,
 ) -> tuple[Verdict, ...]:
-    """Every verdict that applies; none means that all figures are ok."""
+    """Every verdict that applies; none means that all figures are ok. `outside`: there are steps,
+    some of them perhaps outside of the window."""
     found = [
-        *_activity(trace, counted, steps, working=bool(devices)),
+        *_activity(trace, counted, steps, working=bool(devices), outside=outside),
         *_completeness(counted, remedies(trace.source)),
         *judge_census(trace, counted),
         *judge_physics(counted.physics, calls, devices),
@@ -61,7 +64,7 @@ def judge(
 
 
 def _activity(
-    trace: Trace | Store, counted: Counted, steps: Steps, *, working: bool
+    trace: Trace | Store, counted: Counted, steps: Steps, *, working: bool, outside: bool
 ) -> list[Verdict]:
     found = []
     mend = remedies(trace.source)
@@ -91,7 +94,10 @@ def _activity(
         common = ", ".join(f"'{name}' ({n})" for name, n in counted.ranges)
         unusable = trace.ranges_dropped.total
         reason = f"no {mend.range_name} matches the step pattern"
-        if common:
+        if outside:
+            reason = "no step lies in the chosen window"
+            remedy = "widen --start/--end or --steps"
+        elif common:
             remedy = f"choose one with --step; most common here: {common}"
         elif unusable:
             reason = f"none of the trace's {unusable} {mend.range_name}s can be used: "

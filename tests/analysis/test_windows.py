@@ -203,3 +203,17 @@ def test_a_window_outside_the_recording_is_empty(
     found = report(two_gpus(), tmp_path, Question(start=window[0], end=window[1]))
     assert found.devices == ()
     assert "empty-window" in codes(found)
+
+
+def test_a_window_without_steps_does_not_say_that_there_are_none(tmp_path: Path) -> None:
+    trace, thread = builder()
+    for k in range(10):
+        at = (1000 + 100 * k) * US
+        trace.nvtx(at, at + 90 * US, f"Step {k}", thread=thread)
+        trace.launch(at, at + 5 * US, at + 10 * US, at + 60 * US, thread=thread)
+    trace.launch(9000 * US, 9005 * US, 9010 * US, 9020 * US, thread=thread)
+    found = report(trace, tmp_path, Question(start=3000 * US, end=8000 * US))
+    (said,) = (one for one in found.verdicts if one.figures == "steps")
+    assert said.reason == "no step lies in the chosen window"
+    assert said.remedy == "widen --start/--end or --steps"
+    assert found.devices[0].idle_ns == found.devices[0].window_ns == 5000 * US
