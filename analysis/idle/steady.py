@@ -21,6 +21,8 @@ from .steps import StepSeries
 
 AGREEMENT = 0.05
 """By how much the periods of GPU and host may differ before the device's quiet is doubted."""
+FAR_LONGER = 2
+"""Times the longest gap before other steps from which one behind a hole is not the loop's."""
 AHEAD = 2
 """Steps that may begin in one period: where more do, a stream is only just running ahead."""
 
@@ -102,6 +104,10 @@ def steady_periods(
     kept = inner[(holes[inner] == 0) & ~((holes[inner - 1] > 0) & paused[inner - 1])]
     gap = np.maximum(launched.gpu_start[alive] - quiet, 0)
     dropped = np.minimum(lost, np.concatenate(([0], gap[1:])))
+    # Work in a hole does not tell that it fills it: what follows may be a pause all the same.
+    behind, waited = holes[kept - 1] > 0, (gap - dropped)[kept]
+    if not behind.all():
+        kept = kept[~behind | (waited <= FAR_LONGER * waited[~behind].max())]
     found = _periods(series, alive, kept, quiet + dropped, quiet[1:], dropped, lo, hi)
     overlap = np.maximum(launched.gpu_end[alive[:-1]] - launched.gpu_start[alive[1:]], 0).sum()
     if overlap == 0 or _agree(found):

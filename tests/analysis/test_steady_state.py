@@ -147,6 +147,17 @@ def test_lost_ranges_do_not_lengthen_the_step(tmp_path: Path) -> None:
     same_in_parts(trace, tmp_path)
 
 
+def test_work_of_no_step_in_a_pause_does_not_lengthen_the_step(tmp_path: Path) -> None:
+    """The pause lasts 30 ms, and one operation of no step runs in the middle of it."""
+    trace = loop([*range(3, 13), *range(23, 33)], pause={23: 30_000})
+    other = trace.thread(trace.process(200, "other"), 200, "main")
+    trace.launch(17_000 * US, 17_005 * US, 17_010 * US, 17_020 * US, thread=other)
+    found = report(trace, tmp_path)
+    assert steady(found) == (16, 100, 20)
+    assert "the periods around them are left out" in said(found, "steps-missing")
+    same_in_parts(trace, tmp_path)
+
+
 def test_steps_that_count_by_tens_are_not_missing(tmp_path: Path) -> None:
     found = report(loop(list(range(0, 200, 10))), tmp_path)
     assert steady(found) == (18, 100, 20)
