@@ -153,6 +153,11 @@ def run_compare(
     a, b = side(before, question, means), side(after, question, means)
     before_that = None if past is None else history(past, question, means)
     found = compare(a, b, confidence, history=before_that)
+    if not found.ratios and not (found.only_before or found.only_after):
+        raise NothingInCommon(
+            f"nothing stands on both sides: one of {before} and {after} has steps in steady state, "
+            "and the other has not"
+        )
     if not found.ratios:
         raise NothingInCommon(
             f"nothing stands on both sides: {before} has {_few(found.only_before)}, "

@@ -59,7 +59,9 @@ class Ratio(Struct, frozen=True):
     def matters(self) -> bool:
         """Whether the difference seen is at least the least that counts."""
         apart = abs(self.after - self.before)
-        return apart >= MIN_NS if self.before <= 0 else apart >= self.least * abs(self.before)
+        if self.before > 0:
+            return apart >= self.least * self.before
+        return apart >= {"ns": MIN_NS, "%": 100 * MIN_SHARE}.get(self.unit, 0.0)
 
     @property
     def loss(self) -> float:

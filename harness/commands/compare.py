@@ -15,6 +15,7 @@ from ._trace_options import answers, asks, nsys_option, slice_option
 
 if TYPE_CHECKING:
     from ..analysis.compare.gate import Gate
+    from ..analysis.compare.verdict import Ratio
     from ..analysis.model.remark import Warned
 
 
@@ -147,13 +148,20 @@ def command(
             ctx.exit(code)
 
 
+def _loss(ratio: Ratio) -> str:
+    """How much worse it is; where it was 0 there is no share of that."""
+    if ratio.ratio is not None:
+        return f"worse by {ratio.loss:.1%}"
+    return f"worse ({ratio.after:,.4g} {ratio.unit}, from 0)"
+
+
 def _told(gated: Gate, *, passes: bool) -> int:
     """Say what the gate found, and give the exit code."""
     from ..bench.remarks import CannotJudge, Regression
 
     said: list[Warned] = [
         Regression(
-            f"regression: {ratio.subject}: {ratio.metric} is worse by {ratio.loss:.1%}, "
+            f"regression: {ratio.subject}: {ratio.metric} is {_loss(ratio)}, "
             f"more than {gated.limit:.1%} (p = {ratio.p_adjusted:.2g})"
         )
         for ratio in gated.regressions
@@ -163,7 +171,7 @@ def _told(gated: Gate, *, passes: bool) -> int:
         reach = "" if ratio.most <= ratio.loss else f", perhaps by {ratio.most:.1%}"
         said.append(
             CannotJudge(
-                f"cannot judge: {ratio.subject}: {ratio.metric} was worse by {ratio.loss:.1%}"
+                f"cannot judge: {ratio.subject}: {ratio.metric} was {_loss(ratio)}"
                 f"{reach}; {few} runs do not show how much runs differ: record 3 or more of each"
             )
         )

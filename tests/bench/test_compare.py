@@ -186,6 +186,17 @@ def test_a_gate_of_single_runs_says_that_it_cannot_judge(
     assert (found.regressions, bool(found.unjudged), found.few) == ((), unjudged, (1, 1))
 
 
+@pytest.mark.parametrize(("after", "unjudged"), [(30.0, True), (1.0, True), (0.5, False)])
+def test_a_share_that_was_nothing_counts_by_its_points(after: float, unjudged: bool) -> None:
+    """Idle for 30 % of the time after 0 % is worse, though there is no ratio."""
+    before, now = (
+        Sample("idle share", "%", (np.array([share]),), better="lower", gate=True)
+        for share in (0.0, after)
+    )
+    pair = side("a", x=before), side("b", x=now)
+    assert bool(gate(compare(*pair, 0.95), 0.05).unjudged) == unjudged
+
+
 def test_an_effect_too_small_to_count_fails_no_gate() -> None:
     """Idle time of 3 us that becomes 4 us is a third more, and nothing."""
     found = compare(side("a", x=sample(3 * US * (1 + NOISE[0] / 100))),

@@ -370,3 +370,20 @@ def test_an_interval_is_called_by_its_confidence(
     write_trace(tmp_path / "a.sqlite", steps(100))
     done = here("compare", "a.sqlite", "a.sqlite", "--confidence", asked, cwd=tmp_path)
     assert f"  {title}  " in done.stdout
+
+
+def test_whole_windows_of_which_one_has_no_idle_time(here, tmp_path: Path) -> None:
+    write_trace(tmp_path / "one.sqlite", [100.0])
+    write_trace(tmp_path / "two.sqlite", [100.0, 100.0])
+    done = here("compare", "one.sqlite", "two.sqlite", "--fail-above", "5%", cwd=tmp_path)
+    assert done.returncode == 4
+    assert "idle share was worse (" in done.stderr
+    assert "passed" not in done.stderr
+
+
+def test_steps_against_a_trace_without_a_steady_state(here, steps, tmp_path: Path) -> None:
+    write_trace(tmp_path / "a.sqlite", steps(100))
+    write_trace(tmp_path / "one.sqlite", [100.0])
+    done = here("compare", "a.sqlite", "one.sqlite", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "one of a.sqlite and one.sqlite has steps in steady state" in done.stderr
