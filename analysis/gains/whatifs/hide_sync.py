@@ -66,7 +66,7 @@ def _change(program: Program, costs: Costs) -> Program:
 
 def _assumes(program: Program, costs: Costs) -> str:
     marked = checks_are_marked(program)
-    which = "the waits inside 'Check Stop Condition'" if marked else "every wait of a step"
+    which = "the waits inside 'Check Stop Condition'" if marked else "all waits of a step"
     more = (costs.event_record_ns + costs.event_wait_ns) / 1e3
     return (
         f"hide sync: {which} are for the step before's flag, through an event "
