@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..idle.census import ProcessCount, unrecorded
 from ..idle.counts import Counted
 from ..idle.steps import Steps
+from ..model.source import TORCH_PROFILER
 from ..model.text import plain
 from ..model.trace import Trace
 from ..model.verdict import Level, Verdict
@@ -22,6 +23,11 @@ def judge_census(trace: Trace | Store, counted: Counted) -> list[Verdict]:
     if not lost:
         return []
     source = trace.source
+    everybody = counted.processes
+    if source.producer == TORCH_PROFILER and (
+        sum(one.operations for one in everybody) >= sum(one.launches for one in everybody)
+    ):
+        return [_not_told_apart(lost, everybody)]
     shares = source.gpus == 1
     one = len(lost) == 1
     told = "; ".join(_told(process) for process in lost[:NAMED])
@@ -43,6 +49,21 @@ def judge_census(trace: Trace | Store, counted: Counted) -> list[Verdict]:
             remedies(source).every_process,
         )
     ]
+
+
+def _not_told_apart(lost: tuple[ProcessCount, ...], everybody: tuple[ProcessCount, ...]) -> Verdict:
+    """As many operations as launches: none is missing, but rows name their call by its id alone."""
+    pids = ", ".join(str(one.pid) for one in lost[:NAMED])
+    others = ", ".join(str(one.pid) for one in everybody if one.operations)
+    return Verdict(
+        "steps",
+        Level.DEGRADED,
+        codes.PROCESS_NOT_RECORDED,
+        f"no GPU operation is of a call of process {pids}, and there are enough for all launches: "
+        f"rows name no process, and ids that both use are taken for those of process {others}; its "
+        "steps may hold the work of both",
+        "look at each rank's own file, or merge them with the rank before each pid: '[TP00] 100'",
+    )
 
 
 def _told(process: ProcessCount) -> str:

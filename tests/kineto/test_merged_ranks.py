@@ -61,3 +61,21 @@ def test_the_rank_is_told_and_the_head_of_one_file_names_no_other(tmp_path: Path
 def test_numbers_stay_where_they_tell_processes_apart() -> None:
     assert plain_pids(["[TP00] 5", "[TP01] 6", 7, "Spans"]) == [5, 6, 7, "Spans"]
     assert plain_pids(["[TP00] 5", "[TP01] 5", 6]) == ["[TP00] 5", "[TP01] 5", 6]
+
+
+def test_ranks_without_names_are_not_called_unrecorded(tmp_path: Path) -> None:
+    """Both ranks count their calls from 1, and no GPU row says whose it is: none is missing."""
+    events = [
+        one | {"pid": device if one["cat"] == "kernel" else pid}
+        | ({"args": one["args"] | {"device": device}} if one["cat"] == "kernel" else {})
+        for device, pid in ((0, 100), (1, 200))
+        for one in loop()
+    ]  # fmt: skip
+    path = tmp_path / "t.json"
+    path.write_bytes(kineto_2_11(events))
+    found = analyze(path)
+    assert [(d.busy_ns, d.idle_ns) for d in found.devices] == [(840 * US, 520 * US)] * 2
+    (said,) = found.verdicts
+    assert (said.figures, said.level, said.code) == ("steps", "degraded", "process-not-recorded")
+    assert "there are enough for all launches" in said.reason
+    assert "[TP00]" in said.remedy
