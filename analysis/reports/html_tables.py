@@ -8,7 +8,17 @@ from msgspec import Struct
 
 from .base import Report, Table, Value, shown
 from .layout import legible, repeated
-from .tables import definitions, devices, drained, host_steps, idle_causes, overview, pooled
+from .tables import (
+    calibration,
+    census,
+    definitions,
+    devices,
+    drained,
+    host_steps,
+    idle_causes,
+    overview,
+    pooled,
+)
 
 
 class Cell(Struct, frozen=True):
@@ -65,6 +75,12 @@ def comparison(report: Report) -> list[Grid]:
 
 
 def more_tables(report: Report) -> list[Grid]:
-    """Devices, host step times, and the same traces under other definitions."""
-    made = [devices(report), host_steps(report), definitions(report)]
+    """Devices, host step times, processes, the profiler's cost, and other definitions of idle."""
+    made = [
+        devices(report),
+        host_steps(report),
+        census(report),
+        calibration(report),
+        definitions(report),
+    ]
     return [grid(table, repeated(report)) for table in made if table.rows]

@@ -10,7 +10,7 @@ from .details import by_cause, steps, top_gaps
 from .device import by_stream, definitions, devices, host_steps
 from .figures import drained, idle_causes, overview, pooled
 from .place import name_of
-from .processes import processes
+from .processes import census, processes
 from .ranks import by_rank, rank_lines
 
 __all__ = [
@@ -19,6 +19,8 @@ __all__ = [
     "by_cause",
     "by_rank",
     "by_stream",
+    "calibration",
+    "census",
     "definitions",
     "devices",
     "drained",
@@ -73,7 +75,7 @@ def _main(report: Report) -> Iterator[Table]:
         yield drained(report)
         yield devices(report)
         yield host_steps(report)
-        yield processes([t for t in report.by_label if len(t.processes) > 1])
+        yield census(report)
         yield calibration(report)
         if _repeated(report):
             yield pooled(report)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ...model.source import ERROR
 from ...report import TraceReport
-from ..base import Column, Table, Value
+from ..base import Column, Report, Table, Value
 from .place import OF_TRACE, name_of
 
 
@@ -42,6 +42,11 @@ def processes(reports: Sequence[TraceReport]) -> Table:
         ),
         tuple(rows),
     )
+
+
+def census(report: Report) -> Table:
+    """The same of the traces that hold several processes: of one alone it says nothing new."""
+    return processes([trace for trace in report.by_label if len(trace.processes) > 1])
 
 
 def _said(report: TraceReport, pid: int) -> str:
