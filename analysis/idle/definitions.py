@@ -100,7 +100,7 @@ class OtherDefinitions:
                 kernels.idle, kernels.gaps, kernels.extent,
             ),
             Definition(
-                "per-stream", f"each of {len(each)} streams on its own, added up",
+                "per-stream", f"each stream on its own, added up ({len(each)})",
                 sum(s.idle for s in each), sum(s.gaps for s in each), sum(s.extent for s in each),
             ),
             self._nvidia.result(),

@@ -164,7 +164,8 @@ def _job(name: str, job: str, pattern: str, members: list[Member]) -> JobRanks:
         notes.append(f"rank {some} is missing: what the others wait for may be there")
     if matched.left_out:
         notes.append(
-            f"{matched.left_out} steps left out: not all ranks have them with the same collectives"
+            f"{matched.left_out} step{'' if matched.left_out == 1 else 's'} left out: not all "
+            "ranks have the same collectives there"
         )
     if others := sum(m.figures.others for m in members):
         notes.append(

@@ -326,7 +326,8 @@ def _better(entry: Entry, best: Entry, how: str) -> Sentence:
     elif how != "better":
         fewest = min(steady.steps, other.steps)
         varied = how == "not significant"
-        doubt = "the steps vary too much" if varied else f"{fewest} steps are too few"
+        few = "1 step is" if fewest == 1 else f"{fewest} steps are"
+        doubt = "the steps vary too much" if varied else f"{few} too few"
         caveats.append(f"{doubt} to say that another recording would agree")
     if not isinstance(entry.report.trace.source.manifest.get("workload"), dict):
         caveats.append("neither recording says what work it did")

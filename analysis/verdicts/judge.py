@@ -295,13 +295,15 @@ def _steps(
         if one.dead_steps:
             shown = ", ".join(map(str, one.dead_steps[:5]))
             more = ", ..." if len(one.dead_steps) > 5 else ""
-            steps_that = "1 step" if len(one.dead_steps) == 1 else f"{len(one.dead_steps)} steps"
+            alone = len(one.dead_steps) == 1
+            steps_that = "1 step" if alone else f"{len(one.dead_steps)} steps"
+            numbers = f"{'step' if alone else 'steps'} {shown}{more}"
             found.append(
                 Verdict(
                     "steps",
                     Level.DEGRADED,
                     codes.DEAD_STEPS,
-                    f"{which}{steps_that} launched no GPU work (step {shown}{more}); the averages "
+                    f"{which}{steps_that} launched no GPU work ({numbers}); the averages "
                     "leave out both step and time",
                     "look at them: skipped work, or ranges that do not enclose the launches",
                 )

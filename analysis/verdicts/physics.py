@@ -77,12 +77,13 @@ def _before_launch(found: BeforeLaunch, window: int) -> list[Verdict]:
     if not _rows_are_early(found):
         return []
     share = max(found.early / found.joined, found.worst_ns / window if window else 1.0)
+    begin = "begins" if found.early == 1 else "begin"
     return [
         Verdict(
             "device",
             _level(share),
             codes.OPERATIONS_BEFORE_LAUNCH,
-            f"{found.early} of {found.joined} GPU operations begin before the call that launched "
+            f"{found.early} of {found.joined} GPU operations {begin} before the call that launched "
             f"them, by up to {found.worst_ns / 1e6:.3f} ms: their times are wrong, or the ids that "
             "name their launch",
             "record again, and see `harness doctor` for the profiler's CUPTI against the driver",
@@ -116,8 +117,8 @@ def _nodes(found: NodesLost) -> list[Verdict]:
             _level(found.share),
             codes.GRAPH_NODES_MISSING,
             f"{found.lost} of {found.expected} graph nodes ({found.share:.2%}) left no GPU "
-            f"operation, in {found.launches} launches of graphs that ran them in others: busy time "
-            "is missing, and shows as idle",
+            f"operation in {found.launches} launch{'' if found.launches == 1 else 'es'}, and did "
+            "in others of the same graph: busy time is missing, and shows as idle",
             _AGAIN + "; --cuda-graph-trace=graph records graphs whole",
         )
     ]

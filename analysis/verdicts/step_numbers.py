@@ -86,13 +86,14 @@ def _jumps(found: list[Hole]) -> str:
 
 def judge_own_edges(few: Steady, which: str) -> Verdict:
     """Of a series that has one or two steps with work."""
-    steps = "1 step has" if few.steps == 1 else f"{few.steps} steps have"
+    one = few.steps == 1
+    steps, their = ("1 step has", "its") if one else (f"{few.steps} steps have", "their")
     return Verdict(
         "steps",
         Level.DEGRADED,
         codes.FEW_STEPS,
-        f"{which}{steps} GPU work, and no steady state: figures run from the first operation of "
-        "the first one to the end of the last operation, edges of the recording included",
+        f"{which}{steps} GPU work, too few for a steady state: figures run from the start of "
+        f"{their} first operation to the end of {their} last, edges of the recording included",
         "record 12 steps or more",
     )
 
@@ -105,9 +106,9 @@ def judge_unclosed(steps: Steps) -> list[Verdict]:
         return []
     reason = f"{_count(last + lost, 'step range')} never closed"
     if lost:
-        reason += f"; {_count(lost, 'range')} with steps after it left out"
+        reason += f"; {lost} that other steps follow {'is' if lost == 1 else 'are'} left out"
     if last:
-        reason += f"; {_count(last, 'range')} taken to end with the recording"
+        reason += f"; {last} {'is' if last == 1 else 'are'} taken to end with the recording"
     return [
         Verdict(
             "steps",

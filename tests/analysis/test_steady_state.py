@@ -279,7 +279,7 @@ def test_one_or_two_steps_are_given_between_their_own_edges(tmp_path: Path, step
     assert few.busy_ns == 80 * US
     assert series.idle_per_step is None
     assert verdict(found, "few-steps") == "degraded"
-    assert "no steady state" in said(found, "few-steps")
+    assert "too few for a steady state" in said(found, "few-steps")
     same_in_parts(trace, tmp_path)
     row = dict(zip(*shown_row(found), strict=True))
     assert (row["steady_steps"], row["period_ns"]) == (steps, few.period_ns)

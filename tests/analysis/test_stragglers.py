@@ -155,7 +155,7 @@ def test_a_step_without_the_same_collectives_is_left_out(tmp_path: Path) -> None
     assert found.steps_left_out == 1
     assert found.ranks[0].steps == STEPS - 3
     assert found.ranks[1].made_wait_ns == 50 * US
-    assert any("1 steps left out" in note for note in found.notes)
+    assert any("1 step left out" in note for note in found.notes)
 
 
 def test_kernels_that_rank_may_leave_early_are_not_compared(tmp_path: Path) -> None:

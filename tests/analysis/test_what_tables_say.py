@@ -106,8 +106,8 @@ def test_threads_that_launched_work_of_the_steps_are_named(tmp_path: Path) -> No
     )
     assert "launched by thread" not in flat(rendered(tmp_path, a=decode_loop()))
     several = flat(rendered(tmp_path, a=with_autograd(5)))
-    assert "70 operations of the steps were launched by threads autograd 101 (14)," in several
-    assert "autograd 103 (14) and 2 more," in several
+    assert "70 operations of the steps were launched by other threads (autograd 101: 14," in several
+    assert "autograd 103: 14 and 2 more)," in several
 
 
 def test_a_note_on_a_column_needs_the_column() -> None:

@@ -78,6 +78,7 @@ def _inflated(report: Report) -> bool:
     return any(
         trace.trace.source.origin == "measured"
         and not trace.trace.source.manifest.get("calibration")
+        and believed(trace)
         and trace.calls_believed
         and any(one.steady and one.steady.recoverable_ns for one in trace.series)
         for trace in report.traces

@@ -132,7 +132,7 @@ def _by_time(launched: dict[str, int]) -> str:
         name = plain(ranked[0][0], 60)
         who = name if name.startswith("thread ") else f"thread {name}"
     else:
-        who = f"threads {listed([f'{plain(name, 60)} ({count:,})' for name, count in ranked])}"
+        who = f"other threads ({listed([f'{plain(n, 60)}: {count:,}' for n, count in ranked])})"
     verb = "was" if total == 1 else "were"
     belong = "belongs" if total == 1 else "belong"
     return (
