@@ -50,7 +50,9 @@ from ._trace_options import StepSlice, asks
     is_flag=True,
     help="With --from: find the steps from the repeating launches.",
 )
-@click.option("--steps", type=StepSlice(), metavar="A:B", help="With --from: only steps A to B.")
+@click.option(
+    "--steps", type=StepSlice(), metavar="A:B", help="With --from: only steps A up to, not with, B."
+)
 @click.option("--device", type=int, metavar="N", help="With --from: the GPU to look at.")
 @click.option(
     "--write-to",
