@@ -287,8 +287,8 @@ def _steps(
                     "steps",
                     level,
                     codes.FEW_STEPS,
-                    f"{which}{count} steady-state steps (first and last left out), fewer than "
-                    f"{MIN_INTERIOR_STEPS}",
+                    f"{which}{count} steady-state step{'' if count == 1 else 's'} (first and last "
+                    f"left out), fewer than {MIN_INTERIOR_STEPS}",
                     "record a longer window",
                 )
             )

@@ -95,14 +95,16 @@ def _overlap(found: Overlap) -> list[Verdict]:
     # Below that there is hardware that ends one kernel while it begins the next.
     if found.share < NOT_BELIEVED:
         return []
+    one = found.operations == 1
+    which = "1 operation still runs" if one else f"{found.operations} operations still run"
     return [
         Verdict(
             "device",
             Level.INVALID,
             codes.STREAM_OVERLAP,
-            "operations still run when the next of their stream has begun, for "
-            f"{found.ns / 1e6:.3f} ms ({found.share:.1%} of the time of all; {found.operations} of "
-            "them): a stream runs one after the other",
+            f"{which} when the next on {'its' if one else 'their'} stream has begun, for "
+            f"{found.ns / 1e6:.3f} ms in all ({found.share:.1%} of the time of all operations): a "
+            "stream runs one after the other",
             "record again: starts or ends of operations are wrong",
         )
     ]

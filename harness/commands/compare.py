@@ -167,12 +167,13 @@ def _told(gated: Gate, *, passes: bool) -> int:
         for ratio in gated.regressions
     ]
     for ratio in gated.unjudged:
-        few = " and ".join(map(str, ratio.runs))
+        few = " against ".join(map(str, ratio.runs))
         reach = "" if ratio.most <= ratio.loss else f", perhaps by {ratio.most:.1%}"
         said.append(
             CannotJudge(
                 f"cannot judge: {ratio.subject}: {ratio.metric} was {_loss(ratio)}"
-                f"{reach}; {few} runs do not show how much runs differ: record 3 or more of each"
+                f"{reach}; {few} is too few to show how much runs differ: record 3 runs or more of "
+                "each"
             )
         )
     for line in said:

@@ -156,7 +156,7 @@ def test_two_runs_a_side_are_too_few_whatever_they_show(here, steps, tmp_path: P
     assert done.returncode == 4
     assert "? too few" in done.stdout
     assert "3 runs on one side are the least" in " ".join(done.stdout.split())
-    assert "2 and 2 runs do not show how much runs differ" in done.stderr
+    assert "2 against 2 is too few to show how much runs differ" in done.stderr
 
 
 def test_two_single_traces_are_judged_by_a_folder_of_earlier_ones(
