@@ -49,6 +49,9 @@ class Charts(Struct, frozen=True):
     """By entry: step numbers, idle and period in ns, main cause; for the script."""
 
 
+_NOT_BELIEVED = "what the GPU waited for cannot be told from this recording"
+
+
 def charts_of(entries: Sequence[Entry]) -> Charts:
     """All charts of a report."""
     shown = [e for e in entries if e.believed]
@@ -58,6 +61,9 @@ def charts_of(entries: Sequence[Entry]) -> Charts:
     ridges, ridge_axis = _ridges(stepped)
     drawing, y, names, x = _lines(stepped, data)
     meaning = {cause.name: cause.meaning for cause in causes()}
+    if any(not e.causes_believed for e in stepped or shown):
+        used = [*(name for name in used if name != "unknown"), "unknown"]
+        meaning["unknown"] = _NOT_BELIEVED
     legend = tuple((f"cause-{name}", name, meaning[name]) for name in used)
     return Charts(
         bars, split, legend, bool(stepped), ridges, ridge_axis, dots, drawing, y, names, x, data

@@ -11,9 +11,12 @@ import time
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from harness.analysis.analyze import analyze
 from harness.analysis.reports.base import Failure, Report, Terminal, reporters
+from harness.analysis.verdicts.codes import CLOCK_AHEAD
+from harness.analysis.verdicts.judge import Level, Verdict
 
 from ..conftest import ROOT
 from .build import HOSTILE, analyzed, loop
@@ -261,3 +264,25 @@ def test_twenty_traces_of_a_thousand_steps(tmp_path: Path) -> None:
     assert len(source.encode()) < 1_500_000
     assert spent < 5
     assert len(re.findall(r"<(?:rect|path|line|text|svg)\b", source)) < 10_000
+
+
+def test_the_page_has_the_tables_of_who_was_recorded_and_at_what_cost(tmp_path: Path) -> None:
+    step = {"mean": 80_000, "runs": 3}
+    cost = {"profiled_step_ns": {"mean": 100_000, "runs": 1}, "unprofiled_step_ns": step}
+    report = analyzed(loop(tmp_path / "a.sqlite", manifest={"calibration": cost}))
+    one = report.traces[0].processes
+    assert "processes" not in Page(render(report)).tables
+    two = replace(report.traces[0], processes=(*one, replace(one[0], pid=4711)))
+    tables = Page(render(Report((two,)))).tables
+    assert len(tables["processes"]) == 2
+    assert len(tables["calibration"]) == 1
+
+
+def test_the_legend_explains_causes_that_are_not_believed(tmp_path: Path) -> None:
+    """Bars of such a trace are drawn in one colour, which the legend must name."""
+    report = analyzed(loop(tmp_path / "a.sqlite"))
+    told = "what the GPU waited for cannot be told from this recording"
+    assert told not in render(report)
+    doubt = Verdict("causes", Level.INVALID, CLOCK_AHEAD, "the GPU's clock is ahead", "")
+    doubted = replace(report.traces[0], verdicts=(doubt,))
+    assert told in render(Report((doubted,)))
