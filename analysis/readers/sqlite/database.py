@@ -212,7 +212,7 @@ def _check_file(path: Path) -> None:
         raise CannotRead(f"{path}: {error.strerror}") from error
     if stat.S_ISDIR(info.st_mode):
         raise IsADirectory(
-            f"{path} is a directory", remedy=f"name the traces in it: {path}/*.sqlite"
+            f"{path} is a directory", remedy=f"name the traces in it: {path}/*.sqlite (or *.json)"
         )
     if not stat.S_ISREG(info.st_mode):
         raise NotARegularFile(f"{path} is not a regular file")
