@@ -14,6 +14,7 @@ from .analysis.figures.text import Line, Run, account, painted, sparkline, stack
 from .analysis.figures.units import human
 from .analysis.model.text import plain
 from .analysis.reports.base import Report, Terminal
+from .analysis.reports.verdict import idle_share
 from .analysis.scenes.entries import Entry, entries_of
 from .analysis.scenes.moments import Moment, step_moment
 from .errors import Repeated
@@ -163,7 +164,7 @@ def plot(report: Report, view: Terminal) -> str:
         lines += [[Run("Idle time by step", "title")], *sparks, []]
     drawn = sorted(
         (e for e in found if e.believed and len(e.gaps)),
-        key=lambda e: -(e.steady.idle_ns / e.steady.period_ns if e.steady else share_of(e)),
+        key=lambda e: -idle_share(e),
     )
     for entry in drawn[:MOST_TIMELINES]:
         moments = entry.moments()
@@ -174,8 +175,3 @@ def plot(report: Report, view: Terminal) -> str:
             moment = step_moment(entry.report, entry.series, moment.step)
         lines += [*step_lines(entry, moment, view.width)]
     return painted(lines, color=view.color) if lines else ""
-
-
-def share_of(entry: Entry) -> float:
-    """Idle share of the device's whole window."""
-    return entry.device.idle_ns / entry.device.window_ns if entry.device.window_ns else 0.0
