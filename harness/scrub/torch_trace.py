@@ -76,7 +76,7 @@ class _Copy:
 
     def note_head(self, removed: Removed) -> None:
         """Note the texts of the head that are left out."""
-        stream = EventStream(self._trace, self._needed)
+        stream = EventStream(self._trace, self._needed, whole_head=True)
         for _ in stream:
             pass
         self.metadata = stream.metadata

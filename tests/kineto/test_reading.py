@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -104,13 +105,33 @@ def test_pieces_of_any_size_give_the_same_events(
     old = kineto_stream._BLOCK
     kineto_stream._BLOCK = block
     try:
-        stream = EventStream(Path("t.json"))
+        stream = EventStream(Path("t.json"), whole_head=True)
         stream._blocks = iter([data[i : i + block] for i in range(0, len(data), block)])
         read = [e.name for piece in stream for e in piece]
     finally:
         kineto_stream._BLOCK = old
     assert read == [*names, "Record Window End"]
     assert stream.metadata["traceName"] == "t"
+
+
+@pytest.mark.parametrize("key", ["anything", "deviceProperties"])
+@pytest.mark.parametrize("place", ["head", "tail"])
+def test_what_stands_beside_the_events_takes_no_more_memory_than_its_text(
+    tmp_path: Path, key: str, place: str
+) -> None:
+    """A list is two bytes as text, and 56 as an object of Python."""
+    lists = f'"{key}": [' + ",".join(["[]"] * 4_000_000) + "]"
+    one = '{"ph": "X", "cat": "user_annotation", "name": "Step 1", "ts": 5, "dur": 9}'
+    events = f'"traceEvents": [{one}]'
+    parts = (lists, events) if place == "head" else (events, lists)
+    path = tmp_path / "t.json"
+    path.write_text("{" + ", ".join(parts) + "}")
+    tracemalloc.start()
+    read = [e.name for piece in EventStream(path) for e in piece]
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert read == ["Step 1"]
+    assert most < 8 * path.stat().st_size
 
 
 @given(st.integers(-(10**18), 2 * 10**18))

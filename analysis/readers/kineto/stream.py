@@ -35,6 +35,10 @@ _DEEPEST = 1000
 _EXPANSION, _FREE = 100, 8 << 20
 """Times that gzip may have shrunk a trace, and bytes that are let pass in any case. Real traces
 shrink 10 to 30 times; what shrinks a thousand times repeats itself and is no trace."""
+_NEEDED = frozenset(("schemaVersion", "baseTimeNanoseconds", "deviceProperties", "distributedInfo"))
+"""What is decoded of what stands beside the events."""
+_LARGEST_MEMBER = 1 << 20
+"""None of these is larger; lists within lists take fifty times their bytes."""
 _RETURNED = 8
 """Places that look like the start of the events before the search gives up."""
 
@@ -94,11 +98,15 @@ class EventStream:
     Raises TraceError, one line, from the iteration: no JSON, no traceEvents, cut short, damaged.
     """
 
-    def __init__(self, path: Path, needed: Container[str] = ()) -> None:
+    def __init__(
+        self, path: Path, needed: Container[str] = (), *, whole_head: bool = False
+    ) -> None:
         self.path = path
+        self._whole_head = whole_head
         self._needed = needed
         self.metadata: dict[str, Any] = {}
-        """What stands beside `traceEvents` at the top of the file."""
+        """What stands beside `traceEvents` at the top of the file: what a trace needs of it, or
+        with `whole_head` all."""
         self.count = 0
         """Events decoded so far, of every kind."""
         self._blocks = _blocks(path)
@@ -158,7 +166,7 @@ class EventStream:
                     found = _object(head[: match.end()] + b"]}")
                 except NO_JSON:
                     continue  # a member of something else that has this name
-                self.metadata = {key: found[key] for key in found if key != "traceEvents"}
+                self.metadata = self._kept(found)
                 self._rest = head[match.end() :]
                 return False
             if self._ended or len(head) > _LARGEST:
@@ -166,10 +174,10 @@ class EventStream:
 
     def _no_events(self, head: bytes) -> TraceError:
         try:
-            found = msgspec.json.decode(head)
+            found = msgspec.json.decode(head, type=dict[str, msgspec.Raw])
         except NO_JSON as error:
             return self._malformed(error)
-        if isinstance(found, dict) and "manifest_version" in found:
+        if "manifest_version" in found:
             return ManifestGiven(f"{self.path} is the manifest of a trace")
         return NotATrace(
             f"{self.path} is JSON without a traceEvents array: no torch.profiler trace"
@@ -259,22 +267,38 @@ class EventStream:
             raise self._malformed(error) from error
         if "traceEvents" in found:
             raise self._malformed("traceEvents stands in it twice")
-        self.metadata |= {key: found[key] for key in found if key}
+        found.pop("", None)
+        self.metadata |= self._kept(found)
+
+    def _kept(self, found: dict[str, msgspec.Raw]) -> dict[str, Any]:
+        """The members that are asked for, decoded. Raises what `NO_JSON` holds."""
+        return {
+            key: msgspec.json.decode(raw)
+            for key, raw in found.items()
+            if key != "traceEvents"
+            and (self._whole_head or (key in _NEEDED and len(bytes(raw)) <= _LARGEST_MEMBER))
+        }
 
     def _malformed(self, why: object) -> TraceError:
         return InvalidJson(f"{self.path} is not valid JSON: {why} (after {self.count} events)")
 
 
-def _object(text: bytes) -> Any:
-    """What JSON decodes to, mended where it has to be. Raises what `NO_JSON` holds."""
+def _object(text: bytes) -> dict[str, msgspec.Raw]:
+    """The members of a JSON object as text, mended where it has to be. Raises what `NO_JSON` holds.
+
+    As text, because an object of Python takes far more memory than what it is written with.
+    """
     try:
-        return msgspec.json.decode(text)
+        return _MEMBERS.decode(text)
     except NO_JSON:
         mended = repaired(text)
     try:
-        return msgspec.json.decode(mended)
+        return _MEMBERS.decode(mended)
     except NO_JSON:
-        return msgspec.json.decode(quoted(mended))
+        return _MEMBERS.decode(quoted(mended))
+
+
+_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def _blocks(path: Path) -> Iterator[bytes]:
