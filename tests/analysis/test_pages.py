@@ -45,11 +45,18 @@ def make(path: Path, sql: str, rows: Sequence[tuple], *, page: int = 4096) -> Pa
     return path
 
 
+class _NoPlan(PagePlan):
+    def __init__(self, *_: object) -> None:
+        raise NotPlain
+
+
 def said(database: Database, table: Table, *, pages: bool) -> dict[str, list] | str:
-    """The columns, or what the error says."""
-    database._immutable = pages
+    """The columns, or what the error says; without `pages` as SQLite reads them."""
     try:
-        columns = database.read(table)
+        with pytest.MonkeyPatch.context() as patch:
+            if not pages:
+                patch.setattr("harness.analysis.readers.sqlite.database.PagePlan", _NoPlan)
+            columns = database.read(table)
     except TraceError as error:
         return str(error)
     for column in table.columns:
@@ -76,6 +83,35 @@ def same(path: Path, table: Table) -> dict[str, list] | str:
     by_pages = said(database, table, pages=True)
     assert by_pages == said(database, table, pages=False)
     return by_pages
+
+
+def test_a_row_that_its_page_names_twice_is_refused(tmp_path: Path) -> None:
+    rows = [(n, n, n, "wide enough") for n in range(200)]
+    path = make(tmp_path / "t.sqlite", "CREATE TABLE t (a INT, b INT, c INT, d TEXT)", rows)
+    assert plan_of(path, WANTED) is not None
+    data = bytearray(path.read_bytes())
+    leaf = next(k for k in range(4096, len(data), 4096) if data[k] == 13)
+    data[leaf + 8 : leaf + 10] = data[leaf + 10 : leaf + 12]  # the first cell is the second
+    path.write_bytes(data)
+    assert plan_of(path, WANTED) is None
+    with pytest.raises(TraceError, match="holds one row twice"):
+        open_database(path).read(WANTED)
+
+
+def test_a_page_that_the_tree_names_twice_is_refused(tmp_path: Path) -> None:
+    rows = [(n, n, n, "wide enough") for n in range(2000)]
+    path = make(tmp_path / "t.sqlite", "CREATE TABLE t (a INT, b INT, c INT, d TEXT)", rows)
+    data = bytearray(path.read_bytes())
+    inner = next(k for k in range(4096, len(data), 4096) if data[k] == 5)
+    cells = int.from_bytes(data[inner + 3 : inner + 5], "big")
+    at = [
+        int.from_bytes(data[inner + 12 + 2 * k : inner + 14 + 2 * k], "big") for k in range(cells)
+    ]
+    data[inner + at[0] : inner + at[0] + 4] = data[inner + at[1] : inner + at[1] + 4]
+    path.write_bytes(data)
+    assert plan_of(path, WANTED) is None
+    with pytest.raises(TraceError, match="stands in it twice"):
+        open_database(path).read(WANTED)
 
 
 @settings(max_examples=40, deadline=None)

@@ -95,6 +95,8 @@ class PageFile(Struct, frozen=True):
         while True:
             kinds = self.read(level[:1])[0]
             if kinds == LEAF:
+                if len(np.unique(level)) < len(level):  # a page that stands in the tree twice
+                    raise NotPlain
                 return level
             buffer = self.read(level)
             level = np.concatenate([self._children(buffer, k) for k in range(len(level))])
@@ -203,7 +205,14 @@ def cells(buffer: Bytes, count: int, page_size: int, usable: int) -> Int64:
     if bool((astray & inside).any()):
         raise NotPlain
     pointers += (np.arange(count) * page_size)[:, None]
-    return pointers[inside]
+    found: Int64 = pointers[inside]
+    # SQLite fills pages from their end on, and a page lies behind the one before: the usual order.
+    if np.count_nonzero(np.diff(found) >= 0) >= np.count_nonzero(rows):
+        seen = np.zeros(len(buffer), np.bool_)
+        seen[found] = True
+        if np.count_nonzero(seen) < len(found):  # a row that stands in its page twice
+            raise NotPlain
+    return found
 
 
 def positions(
