@@ -71,7 +71,7 @@ class DeviceGaps(Struct, frozen=True, eq=False, dict=True):
     def length(self) -> Int64:
         return self.end - self.start
 
-    def only(self, rows: Int64) -> DeviceGaps:
+    def only(self, rows: Int64 | slice) -> DeviceGaps:
         """Some of the gaps, by position."""
         names = ("start", "end", "before", "after", "boundary")
         return replace(self, **{name: getattr(self, name)[rows] for name in names})

@@ -110,14 +110,7 @@ def split_stored(
                 middle = (span[0] + span[1]) // 2
                 todo += [(low, high, middle, span[1]), (low, high, span[0], middle)]
                 continue
-        some = replace(
-            gaps,
-            start=start,
-            end=end,
-            before=gaps.before[low:high],
-            after=gaps.after[low:high],
-            boundary=gaps.boundary[low:high],
-        )
+        some = replace(gaps.only(slice(low, high)), start=start, end=end)
         found.add(some, threads, span, slice(low, high), drains=last < 0)
         store.forget()
     assert np.array_equal(time.sum(axis=0), gaps.length)
@@ -187,7 +180,7 @@ class _Found(Struct):
 
     def add_drain(self, k: int, most: int) -> None:
         """What drained the queue before one gap, from the calls around its begin alone."""
-        store, gap = self.store, _only(self.gaps, k)
+        store, gap = self.store, self.gaps.only(slice(k, k + 1))
         launch = known(self.operations.launch, gap.after)
         if launch[0] < 0:
             return
@@ -200,11 +193,6 @@ class _Found(Struct):
         part = part_of(store, self.operations, calls)
         found = drained_by(part, gap, known(part.operations.launch, gap.after))
         self.drained_by[k] = known(calls, found)[0]
-
-
-def _only(gaps: DeviceGaps, k: int) -> DeviceGaps:
-    names = ("start", "end", "before", "after", "boundary")
-    return replace(gaps, **{name: getattr(gaps, name)[k : k + 1] for name in names})
 
 
 def _last_of_wait(store: Store, thread: int, row: int, most: int) -> int:
