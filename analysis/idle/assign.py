@@ -61,17 +61,19 @@ def assign(trace: Trace, series: Sequence[StepSeries], homes: dict[int, int]) ->
     by_time, others = [0] * len(series), [dict[int, int]() for _ in series]
     taken, doubtful = np.zeros(n, np.bool_), np.zeros(n, np.bool_)
     launched = trace.operations.launch >= 0
-    assigned = launched | migrations(trace.operations)
+    # Pages that move because somebody touched them were launched by nobody: they go by time.
+    moved = migrations(trace.operations)
+    assigned = launched | moved
     for asked in sorted({one.asked for one in series}) if assigned.any() else ():
         mine = [k for k, one in enumerate(series) if one.asked == asked]
-        steps = _Open.of(trace, [series[k] for k in mine])
+        steps = _Open.of(trace, [series[k] for k in mine], moved)
         housed = {
             (series[k].process, homes[thread])
             for k in mine
             for thread in series[k].threads
             if thread in homes
         }
-        owner, late, ambiguous = _owners(trace, steps, homes, housed)
+        owner, late, ambiguous = _owners(trace, steps, homes, housed, assigned)
         taken |= owner >= 0
         doubtful |= ambiguous
         place = np.append(steps.series, -1)[owner]
@@ -107,10 +109,9 @@ class _Open(Struct, frozen=True, eq=False):
     """Index in its series."""
 
     @classmethod
-    def of(cls, trace: Trace, series: Sequence[StepSeries]) -> _Open:
+    def of(cls, trace: Trace, series: Sequence[StepSeries], moved: Bool) -> _Open:
         launch = trace.operations.launch
-        moved = trace.operations.start[migrations(trace.operations)]
-        at = np.concatenate((trace.calls.start[launch[launch >= 0]], moved))
+        at = np.concatenate((trace.calls.start[launch[launch >= 0]], trace.operations.start[moved]))
         first, last = int(at.min()), int(at.max())
         near = [np.flatnonzero((one.start <= last) & (one.end > first)) for one in series]
         pairs = list(zip(series, near, strict=True))
@@ -127,14 +128,19 @@ class _Open(Struct, frozen=True, eq=False):
 
 
 def _owners(
-    trace: Trace, steps: _Open, homes: dict[int, int], housed: set[tuple[int, int]]
+    trace: Trace,
+    steps: _Open,
+    homes: dict[int, int],
+    housed: set[tuple[int, int]],
+    assigned: Bool,
 ) -> tuple[Code, Bool, Bool]:
     """Owner of each operation as a position in `steps` (-1 none), by time or not, ambiguous.
 
-    `housed`: processes and devices that are some thread's with steps, in the whole trace.
+    `housed`: processes and devices that are some thread's with steps, in the whole trace;
+    `assigned`: operations that may have an owner.
     """
     operations, calls = trace.operations, trace.calls
-    launched, moved = operations.launch >= 0, migrations(operations)
+    launched = operations.launch >= 0
     step_of_call = np.full(len(calls), -1, np.int32)
     several = np.zeros(len(calls), np.bool_)
     for thread in np.unique(steps.thread).tolist():
@@ -150,8 +156,7 @@ def _owners(
     owner[launched] = step_of_call[operations.launch[launched]]
     ambiguous, by_time = np.zeros((2, len(operations)), np.bool_)
     ambiguous[launched] = several[operations.launch[launched]]
-    # Pages that move because somebody touched them were launched by nobody: they go by time.
-    rest = np.flatnonzero((launched | moved) & (owner < 0) & ~ambiguous)
+    rest = np.flatnonzero(assigned & (owner < 0) & ~ambiguous)
     home = np.array([homes.get(thread, -1) for thread in steps.thread.tolist()], np.int64)
     for late, chosen in _candidates(trace, steps, home, housed, rest):
         instants = operations.start[late]

@@ -80,7 +80,7 @@ def attribute(trace: Trace, gaps: DeviceGaps) -> Attribution:
 
     orphans = np.flatnonzero(launch < 0)
     moved = gaps.after[orphans] >= 0
-    moved[moved] = migrations(trace.operations)[gaps.after[orphans[moved]]]
+    moved[moved] = migrations(trace.operations, gaps.after[orphans[moved]])
     orphans = orphans[~moved]  # pages that moved by themselves wait for no launch
     followed = gaps.after[orphans] >= 0
     for name, rows in (("tail", orphans[~followed]), ("unknown", orphans[followed])):

@@ -202,12 +202,18 @@ def copied_to_host(kind: NDArray[np.int8], copy_kind: NDArray[np.int8]) -> Bool:
     return to_host
 
 
-def migrations(operations: Operations) -> Bool:
-    """Which operations are pages of managed memory that moved because they were touched: no call
-    asked for them."""
-    moved: Bool = operations.copy_kind >= CopyKind.MANAGED_HTOD
-    moved &= operations.copy_kind <= CopyKind.MANAGED_DTOD
-    moved &= (operations.kind == Kind.MEMCPY) & (operations.launch < 0)
+def managed(copy_kind: NDArray[np.integer]) -> Bool:
+    """Which kinds of copies move pages of managed memory."""
+    moved: Bool = copy_kind >= CopyKind.MANAGED_HTOD
+    moved &= copy_kind <= CopyKind.MANAGED_DTOD
+    return moved
+
+
+def migrations(operations: Operations, rows: Int64 | slice = slice(None)) -> Bool:
+    """Which of these operations, or of all, are pages of managed memory that moved because they
+    were touched: no call asked for them."""
+    moved = managed(operations.copy_kind[rows])
+    moved &= (operations.kind[rows] == Kind.MEMCPY) & (operations.launch[rows] < 0)
     return moved
 
 

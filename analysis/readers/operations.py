@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..model.arrays import Bool
+from ..model.cuda_calls import managed
 from ..model.intervals import Int64
 from ..model.schema import NULL, PID_MASK, CopyKind, Kind
 from ..model.trace import Dropped
@@ -53,8 +54,7 @@ def join_operations(tables: list[Columns]) -> RawOperations:
             code, source, target = (rows[n] if keep is None else rows[n][keep] for n in names)
             copy_kind = code.astype(np.int8)
             # Pages of managed memory belong to no context, whatever stands there.
-            paged = (code >= CopyKind.MANAGED_HTOD) & (code <= CopyKind.MANAGED_DTOD)
-            chunks["contextId"][-1] = np.where(paged, NULL, chunks["contextId"][-1])
+            chunks["contextId"][-1] = np.where(managed(code), NULL, chunks["contextId"][-1])
             peer = (code == CopyKind.PTOP) | (
                 (source != NULL) & (target != NULL) & (source != target)
             )

@@ -90,9 +90,9 @@ def handed_over(context: GapContext) -> Bool:
 
 def migrating(context: GapContext) -> Bool:
     """Pages of managed memory move at one end of the gap."""
-    moved = migrations(context.trace.operations)
-    claimed: Bool = moved[context.after]
-    claimed |= moved[context.before] & (context.before >= 0)
+    operations = context.trace.operations
+    claimed = migrations(operations, context.after)
+    claimed |= migrations(operations, context.before) & (context.before >= 0)
     return claimed
 
 

@@ -15,9 +15,9 @@ import numpy as np
 from msgspec import Struct
 
 from ...model.arrays import Bool
-from ...model.cuda_calls import named
+from ...model.cuda_calls import managed, named
 from ...model.intervals import Int64
-from ...model.schema import CopyKind, Kind
+from ...model.schema import Kind
 from ...store.folder import Array
 
 WITH_ATTRIBUTES = re.compile("LaunchKernelEx")
@@ -55,8 +55,7 @@ class StreamOrder:
 
     def add(self, rows: dict[str, Array], call_name: Array) -> None:
         """`rows`: sorted by start; `call_name`: of the launch of each, -1 where it is unknown."""
-        paged = rows["copy_kind"] >= CopyKind.MANAGED_HTOD
-        paged &= rows["copy_kind"] <= CopyKind.MANAGED_DTOD
+        paged = managed(rows["copy_kind"])
         if paged.any():  # pages of managed memory are queued on no stream
             rows, call_name = {n: rows[n][~paged] for n in rows}, call_name[~paged]
         start, end = rows["start"], rows["end"]
