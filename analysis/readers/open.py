@@ -30,12 +30,16 @@ def open_trace(path: str | os.PathLike[str]) -> Trace:
         return read_kineto(path)
     if is_columnar(path):
         return replace(read_tables(holding_rows(open_columnar(path))), path=named(path))
-    return read_tables(open_export(path))
+    return read_tables(_open_sqlite(path))
 
 
 def open_export(path: Path) -> Database:
     """Open an SQLite export. Raises TraceError where it holds nothing to analyse."""
     refuse_foreign(path)
+    return _open_sqlite(path)
+
+
+def _open_sqlite(path: Path) -> Database:
     database = open_database(path)
     refuse_foreign_tables(path, database.layout)
     return holding_rows(database)
