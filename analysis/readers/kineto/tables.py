@@ -140,7 +140,7 @@ class _Tables(Database):
                 "nameId": np.array([rows.names.ids[name] for _, name in known], np.int64),
             }
         if table is schema.GPU:
-            names = self._named_gpus()
+            names = self._named_gpus
             own = {gpu: names.get(ordinal, "") for gpu, ordinal, _ in self._gpus_of_ranks}
             described = names | own
             ids = np.array(list(described), np.int64)
@@ -238,13 +238,14 @@ class _Tables(Database):
             )
         return result
 
-    @property
+    @cached_property
     def _accelerator(self) -> str:
         rows, texts = self._rows, list(self._rows.names.ids)
         called = np.unique(rows.calls["name"])[:_CALLS_LOOKED_AT].tolist()
         names = _gpus(self._metadata).values()
         return accelerator_of(rows.categories, (texts[k - 1] for k in called), names)
 
+    @cached_property
     def _named_gpus(self) -> dict[int, str]:
         """Names of GPUs by the numbers that rows call them by.
 
@@ -263,13 +264,14 @@ class _Tables(Database):
     @cached_property
     def _gpus_of_ranks(self) -> list[tuple[int, int, int]]:
         """(GPU id, ordinal, pid) of each rank's GPUs, where ranks mean several by one ordinal."""
-        found = set()
+        if len(self._rows.ranks) < 2:
+            return []
+        found: set[tuple[int, int, int]] = set()
         for table in (self._rows.kernels, self._rows.copies, self._rows.sets):
             rank = table["rank"]
             process = self._process_of(table["correlation"], rank)
-            found |= set(
-                zip(rank.tolist(), table["device"].tolist(), process.tolist(), strict=True)
-            )
+            distinct = np.unique(np.stack((rank, table["device"], process)), axis=1)
+            found |= set(zip(*distinct.tolist(), strict=True))
         users = sorted({(rank, device) for rank, device, _ in found})
         if len({device for _, device in users}) == len(users):
             return []
