@@ -45,10 +45,8 @@ STREAM_SYNCHRONIZE = frozenset(
     }
 )
 
-SYNCHRONIZE = (
-    EVENT_SYNCHRONIZE
-    | STREAM_SYNCHRONIZE
-    | {
+DEVICE_SYNCHRONIZE = frozenset(
+    {
         "cudaDeviceSynchronize",
         "cudaThreadSynchronize",
         "cuCtxSynchronize",
@@ -58,6 +56,8 @@ SYNCHRONIZE = (
         "aclrtSynchronizeDeviceWithTimeout",
     }
 )
+
+SYNCHRONIZE = EVENT_SYNCHRONIZE | STREAM_SYNCHRONIZE | DEVICE_SYNCHRONIZE
 
 _ALLOCATOR = re.compile(
     r"^((cuda|hip)(Malloc|Free|Host(Alloc|Malloc|Free|Register|Unregister)|MemPool)"

@@ -6,23 +6,17 @@ import numpy as np
 from msgspec import Struct
 
 from ...model.arrays import Bool, groups
-from ...model.cuda_calls import named
+from ...model.cuda_calls import DEVICE_SYNCHRONIZE, STREAM_SYNCHRONIZE, named
 from ...model.intervals import Int64
 from ...store.folder import Array
 from ...store.layout import REPEATED
 from ...store.opened import Store
 from ...store.whole import Whole
 
-DEVICE_WAITS = frozenset(
-    {
-        "cudaDeviceSynchronize",
-        "cudaThreadSynchronize",
-        "cuCtxSynchronize",
-        "hipCtxSynchronize",
-        "hipDeviceSynchronize",
-    }
-)
-STREAM_WAITS = frozenset({"cudaStreamSynchronize", "cuStreamSynchronize", "hipStreamSynchronize"})
+_JUDGED = ("cu", "hip")
+"""CUDA's and HIP's calls: they wait without a time limit, and their streams are the operations'."""
+DEVICE_WAITS = frozenset(name for name in DEVICE_SYNCHRONIZE if name.startswith(_JUDGED))
+STREAM_WAITS = frozenset(name for name in STREAM_SYNCHRONIZE if name.startswith(_JUDGED))
 
 ALL, ONE = -(2**63) + 1, -(2**63) + 2
 """In place of a stream: all of a process; and a stream that is not known, the only one perhaps."""
