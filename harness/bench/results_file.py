@@ -14,9 +14,8 @@ import sqlite3
 import tempfile
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from urllib.parse import quote
 
-from ..analysis.readers.sqlite.foreign import PLAIN, connected, pending, read_only
+from ..analysis.readers.sqlite.foreign import PLAIN, connected, file_uri, pending, read_only
 from ..errors import CannotWrite, NoSuchFile
 from .errors import (
     NotResults,
@@ -47,7 +46,7 @@ def to_read(path: Path, tables: Collection[str]) -> Iterator[sqlite3.Connection]
             place = stack.enter_context(_copy_with_journal(path))
         # To be rolled back, a copy has to be writable.
         mode = "ro" if place is path else "rw"
-        with _translated(path), connected(_uri(place, mode)) as connection:
+        with _translated(path), connected(file_uri(place, f"mode={mode}")) as connection:
             if path.stat().st_size:
                 _check(path, connection, tables)
             yield connection
@@ -64,7 +63,7 @@ def to_write(path: Path, tables: Collection[str]) -> Iterator[sqlite3.Connection
             _check_journal(file, file)
         with (
             _translated(path),
-            contextlib.closing(sqlite3.connect(_uri(path, "rwc"), uri=True)) as connection,
+            contextlib.closing(sqlite3.connect(file_uri(path, "mode=rwc"), uri=True)) as connection,
         ):
             yield connection
 
@@ -115,10 +114,6 @@ def _computes(connection: sqlite3.Connection, table: str) -> bool:
     """Whether a column of the table is computed when it is read."""
     columns = connection.execute(f"pragma table_xinfo([{table}])").fetchall()
     return any(hidden for *_, hidden in columns)
-
-
-def _uri(path: Path, mode: str) -> str:
-    return f"file://{quote(os.fsencode(path.absolute()))}?mode={mode}"
 
 
 @contextlib.contextmanager

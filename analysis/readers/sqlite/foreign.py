@@ -49,8 +49,13 @@ def refuse_pending(path: Path) -> None:
 
 def read_only(path: Path) -> str:
     """URI of a file that SQLite neither locks nor writes to, nor puts anything beside."""
+    return file_uri(path, "mode=ro&immutable=1")
+
+
+def file_uri(path: Path, options: str) -> str:
+    """URI of a file with SQLite's options (https://www.sqlite.org/uri.html)."""
     # A name can hold any byte, and a path that begins with `//` would name a host.
-    return f"file://{quote(os.fsencode(path.absolute()))}?mode=ro&immutable=1"
+    return f"file://{quote(os.fsencode(path.absolute()))}?{options}"
 
 
 class _Patient(sqlite3.Connection):
