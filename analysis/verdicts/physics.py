@@ -12,6 +12,7 @@ from ..idle.physics.laws import Physics
 from ..idle.physics.streams import Overlap
 from ..model.verdict import Level, Verdict
 from . import codes
+from .remedies import AGAIN, SEE_DOCTOR
 
 NOT_BELIEVED = 0.01
 """Share of rows or of time that is wrong from which a figure is not believed at all."""
@@ -19,8 +20,6 @@ SKEWED_GAPS = 0.01
 """Share of gaps that end before their launch which is no accident."""
 CLOCK_TOUCHES = 0.05
 """Share of idle time whose cause a clock error may change, from which no cause is believed."""
-
-_AGAIN = "record again; if it stays, the profiler's CUPTI and the driver do not match"
 
 
 def judge_physics(
@@ -86,7 +85,7 @@ def _before_launch(found: BeforeLaunch, window: int) -> list[Verdict]:
             f"{found.early} of {found.joined} GPU operations {begin} before the call that launched "
             f"them, by up to {found.worst_ns / 1e6:.3f} ms: their times are wrong, or the ids that "
             "name their launch",
-            "record again, and see `harness doctor` for the profiler's CUPTI against the driver",
+            SEE_DOCTOR,
         )
     ]
 
@@ -121,7 +120,7 @@ def _nodes(found: NodesLost) -> list[Verdict]:
             f"{found.lost} of {found.expected} graph nodes ({found.share:.2%}) left no GPU "
             f"operation in {found.launches} launch{'' if found.launches == 1 else 'es'}, and did "
             "in others of the same graph: busy time is missing, and shows as idle",
-            _AGAIN + "; --cuda-graph-trace=graph records graphs whole",
+            AGAIN + "; --cuda-graph-trace=graph records graphs whole",
         )
     ]
 
@@ -138,7 +137,7 @@ def _calls(found: CallsLost) -> list[Verdict]:
             f"about {found.lost} of {found.expected} CUDA calls ({found.share:.2%}) left no row: "
             "steps, or what lies between waits, that used equally many correlation ids lack "
             "calls; what these launched is missing too, and shows as idle",
-            _AGAIN,
+            AGAIN,
         )
     ]
 

@@ -30,13 +30,15 @@ class Remedies(Struct, frozen=True):
     """The recorder took too long for itself."""
 
 
+AGAIN = "record again; if it stays, the profiler's CUPTI and the driver do not match"
+SEE_DOCTOR = "record again, and see `harness doctor` for the profiler's CUPTI against the driver"
+
 _NSYS = Remedies(
     range_name="NVTX range",
     record_gpu="record with --trace=cuda on a machine with a GPU",
     gpu_side="the GPU side of the trace failed (CUPTI against driver): see `harness doctor`",
-    unusable_rows="record again, and see `harness doctor` for the profiler's CUPTI against the "
-    "driver",
-    lost_rows="record again; if it stays, the profiler's CUPTI and the driver do not match",
+    unusable_rows=SEE_DOCTOR,
+    lost_rows=AGAIN,
     mark_steps="annotate the steps and record with --trace=nvtx (nvtx >= 0.2.12 records nothing "
     "under nsys before 2024: use nvtx<0.2.12), or try --infer-steps",
     record_calls="trace the CUDA API too, and start recording before the work is launched",
@@ -48,8 +50,8 @@ _CUPTI = Remedies(
     range_name="NVTX range",
     record_gpu="record on a machine with a GPU",
     gpu_side=_NSYS.gpu_side,
-    unusable_rows=_NSYS.unusable_rows,
-    lost_rows=_NSYS.lost_rows,
+    unusable_rows=SEE_DOCTOR,
+    lost_rows=AGAIN,
     mark_steps="mark the steps with nvtx or torch.cuda.nvtx, or try --infer-steps",
     record_calls="start recording before the work is launched",
     every_process="run `harness profile` in each process",
