@@ -182,11 +182,13 @@ class _Copy:
     def _in_order(self, table: str) -> str:
         """The rows' own order, where they have one beside their key."""
         rowid = free_rowid(self._database.layout[table])
+        if rowid is None:
+            return ""
         try:
             self._base.execute(f"SELECT {rowid} FROM old.{quoted(table)} LIMIT 0")
         except sqlite3.OperationalError:  # a table without rowids
             return ""
-        return f"ORDER BY {rowid}" if rowid else ""
+        return f"ORDER BY {rowid}"
 
     def _needed_strings(self) -> str:
         """The condition for strings that something kept refers to; notes the others."""
