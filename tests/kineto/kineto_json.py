@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,8 @@ from harness.analysis.model.schema import NULL, CopyKind, Kind, SyncType
 from harness.analysis.model.trace import Trace
 
 Event = dict[str, Any]
+
+US = 1000
 
 H100 = '{"id": 0, "name": "NVIDIA H100 80GB HBM3", "computeMajor": 9, "warpSize": 32}'
 
@@ -124,6 +126,31 @@ def launch(
 _COPY = {1: "HtoD", 2: "DtoH", 8: "DtoD", 10: "PtoP"}
 _SYNC = {SyncType.EVENT: "Event Sync", SyncType.STREAM_WAIT_EVENT: "Stream Wait Event",
          SyncType.STREAM: "Stream Sync", SyncType.CONTEXT: "Context Sync"}  # fmt: skip
+
+
+def profiled_loop(
+    more: Sequence[tuple[str, str, int, int]] = (), api: str = "cudaLaunchKernel"
+) -> bytes:
+    """14 steps of 100 us; host 10, launch call 5, queue 5, kernel 60, from 20 to 80.
+
+    `more`: (category, name, start, length) in each step, us.
+    """
+    events: list[Event] = []
+    for step in range(14):
+        base = 1000 + 100 * step
+        events.append(
+            event("user_annotation", f"ProfilerStep#{step}", base * US, (base + 99) * US, 100, 100)
+        )
+        events += launch(
+            "gemm", ((base + 10) * US, (base + 15) * US), ((base + 20) * US, (base + 80) * US),
+            step + 1, api=api,
+        )  # fmt: skip
+        for k, (category, name, start, length) in enumerate(more):
+            place = (-1, 0) if category == "overhead" else (100, 100)
+            span = (base + start) * US, (base + start + length) * US
+            number = 10_000 + 100 * step + k
+            events.append(event(category, name, *span, *place, correlation=number))
+    return kineto_2_11(events)
 
 
 def events_of(trace: Trace) -> list[Event]:

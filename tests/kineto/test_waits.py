@@ -19,29 +19,7 @@ from harness.analysis.report import TraceReport
 from harness.analysis.store.opened import Store
 from harness.analysis.store.save import save_trace
 
-from .kineto_json import Event, event, kineto_2_11, launch
-
-US = 1000
-
-
-def loop(more: Sequence[tuple[str, str, int, int]] = (), api: str = "cudaLaunchKernel") -> bytes:
-    """`more`: (category, name, start, length) in each step, us."""
-    events: list[Event] = []
-    for step in range(14):
-        base = 1000 + 100 * step
-        events.append(
-            event("user_annotation", f"ProfilerStep#{step}", base * US, (base + 99) * US, 100, 100)
-        )
-        events += launch(
-            "gemm", ((base + 10) * US, (base + 15) * US), ((base + 20) * US, (base + 80) * US),
-            step + 1, api=api,
-        )  # fmt: skip
-        for k, (category, name, start, length) in enumerate(more):
-            place = (-1, 0) if category == "overhead" else (100, 100)
-            span = (base + start) * US, (base + start + length) * US
-            number = 10_000 + 100 * step + k
-            events.append(event(category, name, *span, *place, correlation=number))
-    return kineto_2_11(events)
+from .kineto_json import US, profiled_loop
 
 
 def read(folder: Path, data: bytes) -> TraceReport:
@@ -62,7 +40,7 @@ FLUSH = ("overhead", "Buffer Flush", 80, 25)
 
 
 def test_the_profilers_work_that_names_no_thread_is_every_threads(tmp_path: Path) -> None:
-    found = read(tmp_path, loop([FLUSH]))
+    found = read(tmp_path, profiled_loop([FLUSH]))
     assert steady(found)[1] == {"profiler": 25, "host": 5, "launch": 5, "queue": 5}
     (said,) = [v for v in found.verdicts if v.code == "profiler-overhead"]
     assert "23.9%" in said.reason  # 13 flushes of 25 in a window of 1,360
@@ -71,14 +49,14 @@ def test_the_profilers_work_that_names_no_thread_is_every_threads(tmp_path: Path
 def test_loading_a_kernel_on_first_use_is_not_the_profilers(tmp_path: Path) -> None:
     names = ("Lazy Function Loading", "Runtime Triggered Module Loading", "Driver Compiler")
     for name in names:
-        found = read(tmp_path, loop([("overhead", name, 80, 25)]))
+        found = read(tmp_path, profiled_loop([("overhead", name, 80, 25)]))
         assert steady(found)[1] == {"host": 30, "launch": 5, "queue": 5}
         assert not [v for v in found.verdicts if v.code == "profiler-overhead"]
 
 
 def test_a_store_keeps_whose_work_it_is(tmp_path: Path) -> None:
     path = tmp_path / "t.json"
-    path.write_bytes(loop([FLUSH]))
+    path.write_bytes(profiled_loop([FLUSH]))
     (tmp_path / "store").mkdir()
     said = Metadata({"EXPORT_PRODUCT_NAME": TORCH_PROFILER}, None, None)
     save_trace(open_trace(path), said, tmp_path / "store")
@@ -100,7 +78,9 @@ def test_a_store_keeps_whose_work_it_is(tmp_path: Path) -> None:
 def test_every_accelerators_waits_are_known(
     tmp_path: Path, category: str, api: str, wait: str
 ) -> None:
-    limiter, causes, drained = steady(read(tmp_path, loop([(category, wait, 15, 70)], api=api)))
+    limiter, causes, drained = steady(
+        read(tmp_path, profiled_loop([(category, wait, 15, 70)], api=api))
+    )
     assert limiter == "sync"
     assert causes == {"sync": 5, "host": 25, "launch": 5, "queue": 5}
     assert drained == {f"ProfilerStep#* · {wait}": 40 * US}
@@ -112,13 +92,13 @@ def queries(starts: Sequence[int]) -> list[tuple[str, str, int, int]]:
 
 def test_a_poll_ends_with_the_query_before_which_work_ended(tmp_path: Path) -> None:
     """No call says what it returned. The kernel ends at 80, between the last two queries."""
-    limiter, causes, drained = steady(read(tmp_path, loop(queries(range(20, 86, 4)))))
+    limiter, causes, drained = steady(read(tmp_path, profiled_loop(queries(range(20, 86, 4)))))
     assert (limiter, causes) == ("sync", {"sync": 5, "host": 25, "launch": 5, "queue": 5})
     assert drained == {"ProfilerStep#* · cudaEventQuery": 40 * US}
 
 
 @pytest.mark.parametrize("starts", [range(20, 60, 4), range(78, 84, 4)], ids=["early", "two"])
 def test_queries_that_nothing_answered_are_no_wait(tmp_path: Path, starts: range) -> None:
-    _, causes, drained = steady(read(tmp_path, loop(queries(starts))))
+    _, causes, drained = steady(read(tmp_path, profiled_loop(queries(starts))))
     assert "sync" not in causes
     assert drained == {}

@@ -12,9 +12,8 @@ from click.testing import CliRunner
 from harness.commands.predict import command
 from harness.simgpu.from_trace import Asked, predict_from
 from tests.analysis.test_polls import polling_loop
-from tests.kineto.kineto_json import Event, event, kineto_2_11, launch
+from tests.kineto.kineto_json import US, profiled_loop
 
-US = 1000
 SYNC = str(Path(__file__).parents[2] / "traces" / "example-sync.sqlite")
 
 
@@ -31,20 +30,8 @@ def steps_us(found: dict[str, Any]) -> dict[str, float]:
 
 def kineto(folder: Path, wait: str, api: str = "cudaLaunchKernel", wait_us: int = 70) -> Path:
     """14 steps of 100 us: launched at 10, a kernel [20, 80), a wait from 15 on."""
-    events: list[Event] = []
-    for step in range(14):
-        base = 1000 + 100 * step
-        events.append(
-            event("user_annotation", f"ProfilerStep#{step}", base * US, (base + 99) * US, 100, 100)
-        )
-        events += launch(
-            "gemm", ((base + 10) * US, (base + 15) * US), ((base + 20) * US, (base + 80) * US),
-            2 * step + 1, api=api,
-        )  # fmt: skip
-        span = (base + 15) * US, (base + 15 + wait_us) * US
-        events.append(event("cuda_runtime", wait, *span, 100, 100, correlation=2 * step + 2))
     path = folder / "t.json"
-    path.write_bytes(kineto_2_11(events))
+    path.write_bytes(profiled_loop([("cuda_runtime", wait, 15, wait_us)], api))
     return path
 
 
