@@ -65,6 +65,7 @@ def supervise(
     on_block: Callable[[str], None] | None = None,
     on_tick: Callable[[float], None] = lambda elapsed_s: None,
     on_interrupt: Callable[[str], None] = lambda signal_name: None,
+    on_target: Callable[[], None] | None = None,
     grace_s: float = 60.0,
     helpers: Sequence[str] = (),
     signal_group: bool = False,
@@ -75,7 +76,9 @@ def supervise(
     faster where a target prints gigabytes, at `on_block` in blocks of whole lines. Ctrl-C,
     SIGTERM and SIGHUP are passed on to the leader (with `signal_group`, to its whole group), which
     may take `grace_s` to finish; a second signal, or the end of that time, kills the whole tree.
-    `on_interrupt` is told the first signal's name.
+    `on_interrupt` is told the first signal's name. `on_target` is called once, when a process below
+    the leader is seen that `helpers` does not name; one that lives under a tenth of a second may be
+    missed.
     After an interruption nothing of the tree is left. After a normal end, processes named in
     `helpers` (the profiler's own) are ended, and others that the target left are let alone. A
     leader that a signal ended, or that reports so of its child (a code of 128 + N), left nothing on
@@ -92,6 +95,7 @@ def supervise(
                 on_block=on_block or (lambda text: _one_by_one(text, on_output)),
                 on_tick=on_tick,
                 on_interrupt=on_interrupt,
+                on_target=None if on_target is None else (frozenset(helpers), on_target),
                 grace_s=grace_s,
                 signal_group=signal_group,
             )
@@ -157,6 +161,7 @@ class _Run:
             self.close()
             number = int(said[1])
             raise OSError(number, os.strerror(number), argv[0])
+        self.leader = int(said[1]) if said[:1] == [b"started"] else 0
         self.socket.setblocking(False)
 
     def _line(self) -> list[bytes]:
@@ -203,6 +208,7 @@ def _wait(
     on_block: Callable[[str], None],
     on_tick: Callable[[float], None],
     on_interrupt: Callable[[str], None],
+    on_target: tuple[frozenset[str], Callable[[], None]] | None,
     grace_s: float,
     signal_group: bool,
 ) -> bool:
@@ -219,7 +225,14 @@ def _wait(
         selector.register(signals.wake_fd, selectors.EVENT_READ)
         selector.register(run.socket, selectors.EVENT_READ)
         while not run.over:
-            selector.select(timeout=0.1 if forced else 1.0)
+            selector.select(timeout=0.1 if forced or on_target else 1.0)
+            if on_target is not None:
+                helpers, tell = on_target
+                if any(
+                    pid != run.leader and name not in helpers for pid, name in run.tree.running()
+                ):
+                    on_target = None
+                    tell()
             with contextlib.suppress(BlockingIOError):
                 os.read(signals.wake_fd, 64)
             if open_pipe:

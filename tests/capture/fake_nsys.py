@@ -11,6 +11,18 @@ from pathlib import Path
 
 HELP = Path(__file__).parent / "nsys_help"
 
+# What nsys 2022.4 prints when it looks for its helper's semaphore too early.
+THROWN = """\
+/build/agent/work/323c/QuadD/Common/ProcessWaiter/Src/POSIX/ProcessWaiterImpl.cpp(166): \
+Throw in function QuadDCommon::ProcessWaiter::ProcessWaiterImpl::ProcessWaiterImpl\
+(QuadDCommon::ProcessId, bool)
+Dynamic exception type: boost::wrapexcept<QuadDCommon::SystemException>
+std::exception::what: SystemException
+[QuadDCommon::tag_errno_text*] = No such file or directory
+[boost::errinfo_errno_*] = 2, "No such file or directory"
+[boost::errinfo_api_function_*] = sem_open
+"""
+
 _PROGRAM = r"""#!{python}
 import os, sqlite3, subprocess, sys, tempfile, time
 mode = os.environ.get("FAKE_NSYS", "good")
@@ -25,7 +37,17 @@ elif args[0] == "profile":
     if mode == "usage":
         print("unrecognised option '--wait'\n\nusage: nsys profile [<args>]")
         sys.exit(1)
+    if mode.startswith("start-fails-"):
+        with open(os.environ["FAKE_NSYS_STARTS"], "a+") as file:
+            file.write("x")
+            file.seek(0)
+            if len(file.read()) <= int(mode[-1]):
+                print({thrown!r})
+                sys.exit(1)
     code = subprocess.run(target).returncode
+    if mode in ("throws", "reset"):
+        print({thrown!r} if mode == "throws" else "Connection reset by peer")
+        sys.exit(1)
     if mode == "diverted":
         where = os.path.join(tempfile.gettempdir(), "nsys-report-00ff.nsys-rep")
     else:
@@ -64,7 +86,12 @@ def install(folder: Path, *, version: str = "2022.4.2.1-df9881f") -> str:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "nsys"
     path.write_text(
-        _PROGRAM.format(python=sys.executable, version=version, help=str(HELP / "2022.4.txt"))
+        _PROGRAM.format(
+            python=sys.executable,
+            version=version,
+            help=str(HELP / "2022.4.txt"),
+            thrown=THROWN,
+        )
     )
     path.chmod(0o755)
     return str(path)

@@ -78,6 +78,43 @@ def test_no_report(profile, tmp_path, mode, code, words):
     assert done.stdout == ""
 
 
+def test_an_nsys_that_fails_to_start_is_started_again(profile, tmp_path):
+    done = profile("start-fails-2", FAKE_NSYS_STARTS=str(tmp_path / "starts"))
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "starts").read_text() == "xxx"
+    assert done.stderr.count("target says hello") == 1
+    again = "failed before it started the target (sem_open: No such file or directory); starting it"
+    assert done.stderr.count(again) == 2
+    assert "QuadD" not in done.stderr
+    assert traces(tmp_path) == ["x.json", "x.nsys-rep", "x.sqlite"]
+
+
+def test_an_nsys_that_never_starts(profile, tmp_path):
+    done = profile("start-fails-9", FAKE_NSYS_STARTS=str(tmp_path / "starts"))
+    assert done.returncode == 125
+    assert "failed 3 times before it started the target: sem_open: No such" in lines(done)[-1]
+    assert lines(done)[-1].endswith("[nsys-start-failed]")
+    assert "target says hello" not in done.stderr
+    assert traces(tmp_path) == []
+
+
+@pytest.mark.parametrize("code", [OK, "import time; time.sleep(1)"])
+def test_an_nsys_that_fails_while_the_target_runs_does_not_run_it_twice(profile, code):
+    done = profile("throws", code=code)
+    assert done.returncode == 125
+    assert "failed while the target ran and left no report: sem_open: No such" in lines(done)[-1]
+    assert done.stderr.count("target says hello") <= 1
+    assert "starting it again" not in done.stderr
+
+
+@pytest.mark.parametrize("code", [OK, "import time; time.sleep(1)"])
+def test_a_target_that_says_what_nsys_says_is_not_run_twice(profile, code):
+    done = profile("reset", code=code)
+    assert done.returncode == 1
+    assert lines(done)[-1].endswith("[target-failed]")
+    assert "starting it again" not in done.stderr
+
+
 def test_a_range_that_never_opens(profile):
     done = profile("none", "--capture-range", "nvtx:decode")
     assert done.returncode == 125

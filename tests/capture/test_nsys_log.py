@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 
 from harness.capture.nsys.log import _PROBLEM, NsysLog
 
+from .fake_nsys import THROWN
+
 SAID = """\
 hello from target
 Importer error status: The importer binary and its dependencies were not found.
@@ -55,6 +57,32 @@ def test_words_that_are_no_utf8():
     assert own == ["Message parsing failed.\n"]
 
 
+def test_an_exception_of_nsys_itself():
+    log, own = read(f"{THROWN}\n")
+    assert own == ["\n"]
+    assert log.failure() == "sem_open: No such file or directory"
+    assert not log.heard
+    said = (
+        "/x/QuadD/Client.cpp(381): Throw in function QuadD::Get()\n[QuadD::tag_message*] = Lost.\n"
+    )
+    assert read(said)[0].failure() == "Lost"
+    assert read("/x/QuadD/Client.cpp(381): Throw in function f()\n")[0].failure() is not None
+
+
+def test_an_exception_of_the_target():
+    said = THROWN.replace("QuadD", "Mine")
+    log, own = read(said)
+    assert "".join(own) == said
+    assert log.failure() is None
+    assert log.heard
+
+
+def test_a_lone_line_of_a_lost_helper():
+    assert read("Connection reset by peer\n")[0].failure() == "Connection reset by peer"
+    assert read("recv: Connection reset by peer\n")[0].failure() is None
+    assert read("hello\nConnection reset by peer\n")[0].failure() is None
+
+
 def test_a_diverted_report(tmp_path):
     elsewhere = tmp_path / "nsys-report-2ec9.nsys-rep"
     elsewhere.write_bytes(b"report")
@@ -86,6 +114,7 @@ def test_blocks_are_read_as_their_lines_are():
         *("Collecting data...", "Processing [==", "Importing [==", "Saved report file to x"),
         *("Processing events...", "Saving temporary x", "Waiting for termination of x"),
         *("unrecognised option x", "Illegal x", "Invalid x", "Error: x", "ERROR: x"),
+        *THROWN.splitlines()[:1],
         *("Substitution error x", "Unable to retrieve the importer version", "Generating 'a' x"),
     ]
     heard = [line for line in known if NsysLog().take(line) is None or _PROBLEM.match(line.strip())]
@@ -98,7 +127,12 @@ def test_blocks_are_read_as_their_lines_are():
         assert by_block == by_line
 
 
-@given(st.lists(st.sampled_from([*SAID.splitlines(), "", "x", "[1/8] [", " /tmp/a"]), max_size=30))
+@given(
+    st.lists(
+        st.sampled_from([*SAID.splitlines(), *THROWN.splitlines(), "", "x", "[1/8] [", " /tmp/a"]),
+        max_size=30,
+    )
+)
 def test_blocks_cut_anywhere_give_the_same(lines):
     by_line, own = read("".join(f"{line}\n" for line in lines))
     log, said = NsysLog(), ""

@@ -85,6 +85,14 @@ def test_a_daemon_is_let_alone_and_does_not_hold_us_up(tmp_path):
     os.kill(pid, signal.SIGKILL)
 
 
+@pytest.mark.parametrize(("helpers", "expected"), [(("sleep", "sh"), []), (("sh",), ["a target"])])
+def test_a_target_is_seen_below_its_profiler_and_its_helpers(helpers, expected):
+    seen: list[str] = []
+    argv = ["sh", "-c", "sleep 0.6; true"]
+    supervise(argv, helpers=helpers, on_target=lambda: seen.append("a target"))
+    assert seen == expected
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_the_daemon_too(tmp_path, number):
     argv = python(SUPERVISOR, 20, *python(DAEMON, tmp_path / "pid", 60, 60))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import shutil
 import signal
 import time
@@ -20,7 +19,7 @@ from ..base import (
     register,
 )
 from ..errors import DiskFull, Interrupted, NotExecutable, RangeNotOpened, TargetFailed
-from ..processes import Ended, supervise
+from ..processes import Ended
 from ..remarks import LeftRunning, RawImported
 from . import argv as nsys_argv
 from .errors import (
@@ -47,9 +46,7 @@ from .features import (
     require_nsys,
 )
 from .log import NsysLog
-
-# nsys's own processes, which may outlive it for a moment.
-HELPERS = ("nsys", "nsys-launcher", "nsys-tee")
+from .start import artefact, start
 
 
 class NsysBackend:
@@ -92,12 +89,11 @@ class NsysBackend:
             graph_trace=level,
         )
         progress.stage("recording")
-        log = NsysLog()
         output = config.workdir / "report"
-        ended = _run(features, options, output, config, log=log, progress=progress)
+        ended, log = start(features, options, output, config, progress)
         # What a killed nsys was still writing may be half a file.
         cut = ended.forced or ended.killed_by is not None
-        raw = None if cut else _artefact(output)
+        raw = None if cut else artefact(output)
         if raw is None:
             log.remove_temporary() if cut else None
             raise _nothing_recorded(features, config, ended, log)
@@ -122,7 +118,7 @@ class NsysBackend:
             number = signal.Signals[stopped.signal_name]
             return dataclasses.replace(
                 result,
-                report=_artefact(output),
+                report=artefact(output),
                 failure=str(stopped),
                 interrupted=stopped.signal_name,
                 exit_code=128 + number,
@@ -133,44 +129,7 @@ class NsysBackend:
                     f"no space left in {config.workdir.parent}: what nsys could write cannot be "
                     f"read ({failed})"
                 ) from failed
-            return dataclasses.replace(result, report=_artefact(output), failure=str(failed))
-
-
-def _run(
-    features: NsysFeatures,
-    options: tuple[str, ...],
-    output: Path,
-    config: CaptureConfig,
-    *,
-    log: NsysLog,
-    progress: Progress,
-) -> Ended:
-    env = {**os.environ, **dict(config.env)}
-    if config.capture_range.kind == "nvtx":
-        # Otherwise only registered strings open the range, and C and torch do not register theirs.
-        env["NSYS_NVTX_PROFILER_REGISTER_ONLY"] = "0"
-
-    def hear(block: str) -> None:
-        own = log.take_block(block)
-        if own:
-            progress.output(own)
-
-    def interrupted(name: str) -> None:
-        progress.stage(
-            f"{name}: nsys may take up to {config.grace_s:.0f} s to keep what it has; "
-            "a second signal kills everything at once"
-        )
-
-    argv = nsys_argv.profile_argv(features, options, str(output), config.argv)
-    return supervise(
-        argv,
-        env=env,
-        on_block=hear,
-        on_tick=progress.tick,
-        on_interrupt=interrupted,
-        grace_s=config.grace_s,
-        helpers=HELPERS,
-    )
+            return dataclasses.replace(result, report=artefact(output), failure=str(failed))
 
 
 def _imported(
@@ -203,15 +162,6 @@ def _exported(
         sqlite=sqlite,
         durations_s={**result.durations_s, "export": round(time.monotonic() - begun, 3)},
     )
-
-
-def _artefact(output: Path) -> Path | None:
-    """The recording in its best form; an empty file is none."""
-    for suffix in (".nsys-rep", ".qdstrm"):
-        path = output.with_suffix(suffix)
-        if path.is_file() and path.stat().st_size > 0:
-            return path
-    return None
 
 
 def _disk_was_full(folder: Path, log: NsysLog) -> bool:

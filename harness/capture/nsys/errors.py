@@ -68,6 +68,27 @@ class NsysNotStarted(CaptureError):
     code = "nsys-not-started"
 
 
+class NsysStartFailed(CaptureError):
+    """nsys failed, several times in a row, before it started the target.
+
+    Its words follow. nsys 2022.4 loses a race with its own helper at times, most often while the
+    machine is busy. The target has not run.
+    """
+
+    code = "nsys-start-failed"
+    remedy = "wait until the machine is less busy, and record again"
+
+
+class NsysFailed(CaptureError):
+    """nsys ended with an error of its own while the target ran, and left no report.
+
+    Its words follow. The target may have run to its end or not.
+    """
+
+    code = "nsys-failed"
+    remedy = "record again; another release of nsys may do better"
+
+
 class NoReport(CaptureError):
     """nsys ended without an error and without a report.
 

@@ -21,6 +21,13 @@ _PROBLEM = re.compile(
     r"(Failed to |unrecognised option|Importer error|The --\S+ option |Illegal |Invalid "
     r"|FATAL ERROR|Error: |ERROR: |No space left|Substitution error|Message parsing failed)"
 )
+# How nsys prints an exception of its own: a first line that names its sources (QuadD), and what it
+# knows of the error, line by line.
+_THROWN = re.compile(r"\S*\bQuadD\S*\(\d+\): Throw in function ")
+_THROWN_MORE = re.compile(r"(Dynamic exception type: |std::exception::what: |\[[\w:]+\*?\] = )")
+_TAG = re.compile(r"\[[\w:]*?(tag_|errinfo_)(?P<name>\w+?)_?\*?\] = (?P<value>.*)")
+# What nsys 2022.4 prints, and nothing else, when its helper is gone before it has spoken to it.
+_LOST_HELPER = "Connection reset by peer"
 # A line that `take` would not simply hand back holds one of these. Searching a block for words is
 # far cheaper than a look at each of its lines.
 _TELLING = (
@@ -30,7 +37,7 @@ _TELLING = (
     "The target application ",
     "Waiting for termination of ", "unrecognised option", "The --", "Illegal ", "Invalid ",
     "FATAL ERROR", "Error: ", "ERROR: ", "No space left", "Substitution error", "usage: nsys ",
-    "Unknown executable format", "Message parsing failed",
+    "Unknown executable format", "Message parsing failed", "QuadD", _LOST_HELPER,
 )  # fmt: skip
 _DIVERTED = re.compile(r"nsys-report-[0-9a-f]+\.(qdstrm|nsys-rep|sqlite)")
 
@@ -41,7 +48,8 @@ class NsysLog:
 
     `generated` are the paths that nsys says it wrote; `temporary` is where it said it gathers the
     recording meanwhile. `not_a_program`: it could not execute the target. `not_utf8`: it refused to
-    hand on a command line or an output path that is no UTF-8.
+    hand on a command line or an output path that is no UTF-8. `thrown` holds the lines of an
+    exception of nsys's own; `heard` says that anything else was printed.
     """
 
     generated: list[Path] = field(default_factory=list)
@@ -50,12 +58,18 @@ class NsysLog:
     not_a_program: bool = False
     not_utf8: bool = False
     problems: list[str] = field(default_factory=list)
+    thrown: list[str] = field(default_factory=list)
+    heard: bool = False
     _listing: bool = False
+    _throwing: bool = False
+    _lost_helper: bool = False
 
     def take_block(self, block: str) -> str:
         """What of these lines is the target's own; they are looked at one by one only where some
         may be nsys's, since a target may print gigabytes."""
-        if not self._listing and not any(word in block for word in _TELLING):
+        searched = not self._listing and not self._throwing
+        if searched and not any(word in block for word in _TELLING):
+            self.heard = self.heard or not block.isspace()
             return block
         pieces = re.split(r"(?<=[\r\n])", block)
         return "".join(own for piece in pieces if piece and (own := self.take(piece)) is not None)
@@ -63,6 +77,15 @@ class NsysLog:
     def take(self, piece: str) -> str | None:
         """The piece where it is the target's own, None where it is nsys's."""
         line = piece.strip()
+        if _THROWN.match(line) or (self._throwing and _THROWN_MORE.match(line)):
+            self._throwing = True
+            self.thrown.append(line)
+            return None
+        self._throwing = False
+        if line == _LOST_HELPER:
+            self._lost_helper = True
+        elif line:
+            self.heard = True
         if self._listing and line.startswith("/") and piece.startswith((" ", "\t")):
             self.generated.append(Path(line))
             return None
@@ -80,6 +103,18 @@ class NsysLog:
         if line.startswith("Generating '"):
             self.temporary = Path(line.split("'")[1])
         return None
+
+    def failure(self) -> str | None:
+        """Why nsys itself failed, in its own words; None where it does not say so."""
+        if not self.thrown:
+            return _LOST_HELPER if self._lost_helper and not self.heard else None
+        known = {found["name"]: found["value"] for found in map(_TAG.match, self.thrown) if found}
+        if "message" in known:
+            return known["message"].rstrip(".")
+        if "errno_text" in known:
+            function = known.get("api_function")
+            return f"{function}: {known['errno_text']}" if function else known["errno_text"]
+        return self.thrown[0]
 
     def diverted(self) -> Path | None:
         """The report that nsys put elsewhere because it could not write where it was told to."""
