@@ -21,11 +21,8 @@ _PROBLEM = re.compile(
     r"(Failed to |unrecognised option|Importer error|The --\S+ option |Illegal |Invalid "
     r"|FATAL ERROR|Error: |ERROR: |No space left|Substitution error|Message parsing failed)"
 )
-# How nsys prints an exception of its own: a first line that names its sources (QuadD), and what it
-# knows of the error, line by line.
-_THROWN = re.compile(r"\S*\bQuadD\S*\(\d+\): Throw in function ")
-_THROWN_MORE = re.compile(r"(Dynamic exception type: |std::exception::what: |\[[\w:]+\*?\] = )")
-_TAG = re.compile(r"\[[\w:]*?(tag_|errinfo_)(?P<name>\w+?)_?\*?\] = (?P<value>.*)")
+_THROWN = ("Dynamic exception type: ", "std::exception::what: ", "[")
+"""How the lines begin that follow the first of an exception of nsys's own."""
 # What nsys 2022.4 prints, and nothing else, when its helper is gone before it has spoken to it.
 _LOST_HELPER = "Connection reset by peer"
 # A line that `take` would not simply hand back holds one of these. Searching a block for words is
@@ -77,7 +74,7 @@ class NsysLog:
     def take(self, piece: str) -> str | None:
         """The piece where it is the target's own, None where it is nsys's."""
         line = piece.strip()
-        if _THROWN.match(line) or (self._throwing and _THROWN_MORE.match(line)):
+        if _throws(line) or (self._throwing and line.startswith(_THROWN)):
             self._throwing = True
             self.thrown.append(line)
             return None
@@ -108,12 +105,13 @@ class NsysLog:
         """Why nsys itself failed, in its own words; None where it does not say so."""
         if not self.thrown:
             return _LOST_HELPER if self._lost_helper and not self.heard else None
-        known = {found["name"]: found["value"] for found in map(_TAG.match, self.thrown) if found}
-        if "message" in known:
-            return known["message"].rstrip(".")
-        if "errno_text" in known:
-            function = known.get("api_function")
-            return f"{function}: {known['errno_text']}" if function else known["errno_text"]
+        known = dict(filter(None, map(_tag, self.thrown)))
+        if "tag_message" in known:
+            return known["tag_message"].rstrip(".")
+        if "tag_errno_text" in known:
+            function = known.get("errinfo_api_function")
+            reason = known["tag_errno_text"]
+            return f"{function}: {reason}" if function else reason
         return self.thrown[0]
 
     def diverted(self) -> Path | None:
@@ -130,3 +128,15 @@ class NsysLog:
             return
         if path.parent == Path(tempfile.gettempdir()):
             path.unlink(missing_ok=True)
+
+
+def _throws(line: str) -> bool:
+    """Is it the first line of an exception of nsys's own? It names its sources (QuadD)."""
+    source, throws, _ = line.partition(": Throw in function ")
+    return bool(throws) and "QuadD" in source
+
+
+def _tag(line: str) -> tuple[str, str] | None:
+    """`[QuadDCommon::tag_errno_text*] = No such file` as (tag_errno_text, No such file)."""
+    name, equals, value = line.partition("] = ")
+    return (name.rpartition(":")[2].rstrip("*_"), value) if equals else None
