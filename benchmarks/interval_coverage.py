@@ -164,6 +164,22 @@ def of_runs(scatter: Process, counts: tuple[int, int], draws: int, seed: int) ->
     return Rate(good, draws, draws)
 
 
+HISTORIES = (3, 5, 10)
+
+
+def of_history(scatter: Process, past: int, draws: int, seed: int) -> Rate:
+    """How often the ratio of two single runs lies in the interval that a history gives it."""
+    rng = np.random.default_rng([seed, past, 17])
+    good = 0
+    for _ in range(draws):
+        a, b, before = (_runs(scatter(rng, n)) for n in (1, 1, past))
+        found = evidence(a, b, 0.95, before)
+        assert found.low is not None
+        assert found.high is not None
+        good += found.low <= 1 <= found.high
+    return Rate(good, draws, draws)
+
+
 def _runs(values: Float, **about: object) -> Sample:
     return Sample("runtime", "ns", tuple(values.reshape(-1, 1)), **about)  # type: ignore[arg-type]
 
@@ -219,13 +235,17 @@ def recording(rng: np.random.Generator, runs: int, scale: float = 1.0) -> Side:
     return Side("x", {}, (Subject("loop", samples),))
 
 
-def of_gates(counts: tuple[int, int], scale: float, draws: int, seed: int) -> tuple[Rate, Rate]:
+def of_gates(
+    counts: tuple[int, int], scale: float, draws: int, seed: int, past: int = 0
+) -> tuple[Rate, Rate]:
     """(how often `--fail-above 0%` ends with 3, and with 4) where the idle time is `scale` times as
-    long in the second recording."""
-    rng = np.random.default_rng([seed, *counts])
+    long in the second recording; with a `--history` of so many runs."""
+    rng = np.random.default_rng([seed, *counts, *([past] if past else [])])
     failed = unjudged = 0
     for _ in range(draws):
-        found = gate(compare(recording(rng, counts[0]), recording(rng, counts[1], scale)), 0.0)
+        history = recording(rng, past) if past else None
+        sides = recording(rng, counts[0]), recording(rng, counts[1], scale)
+        found = gate(compare(*sides, history=history), 0.0)
         failed += bool(found.regressions)
         unjudged += bool(found.unjudged) and not found.regressions
     return Rate(failed, draws, draws), Rate(unjudged, draws, draws)
@@ -279,12 +299,22 @@ def tables(draws: int, seed: int) -> Iterator[str]:
             )
             for n, m in COUNTS
         ),
+        *(
+            (
+                f"1 and 1, by a history of {past}",
+                *(of_history(scatter, past, draws, seed) for scatter in SCATTER.values()),
+            )
+            for past in HISTORIES
+        ),
     )
     yield _table(("sessions and calibration", "covers"), *of_rounds(draws, seed))
     rows = []
     for counts in ((1, 1), (2, 2), (3, 3), (5, 5), (1, 5)):
         equal, doubled = (of_gates(counts, scale, draws, seed) for scale in (1.0, 2.0))
         rows.append((f"{counts[0]} and {counts[1]}", *equal, *doubled))
+    for past in HISTORIES:
+        equal, doubled = (of_gates((1, 1), scale, draws, seed, past) for scale in (1.0, 2.0))
+        rows.append((f"1 and 1, by a history of {past}", *equal, *doubled))
     yield _table(
         ("`--fail-above 0%`", "equal: 3", "equal: 4", "idle time doubled: 3", "doubled: 4"), *rows
     )

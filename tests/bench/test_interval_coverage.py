@@ -45,6 +45,12 @@ def test_the_ratio_of_runs_is_in_its_interval(counts: tuple[int, int]) -> None:
     assert at_least(0.95, 300) <= found.share < 1
 
 
+@pytest.mark.parametrize("past", [3, 5, 10])
+def test_the_ratio_of_single_runs_is_in_the_interval_of_a_history(past: int) -> None:
+    found = simulated.of_history(simulated.SCATTER["normal"], past, 300, SEED)
+    assert at_least(0.95, 300) <= found.share < 1
+
+
 def test_sessions_and_calibrations_are_in_their_intervals() -> None:
     for name, found in simulated.of_rounds(200, SEED):
         assert found.share >= at_least(0.95, 200), name
@@ -64,6 +70,14 @@ def test_a_gate_fails_equals_rarely_and_doubled_idle_time_mostly(counts: tuple[i
     assert unjudged.good == 0
     doubled, _ = simulated.of_gates(counts, 2.0, 60, SEED)
     assert doubled.share >= 0.7
+
+
+def test_a_history_lets_single_runs_be_judged() -> None:
+    equal, unjudged = simulated.of_gates((1, 1), 1.0, 150, SEED, past=5)
+    assert equal.share <= at_most(0.05, 150)
+    assert unjudged.good == 0
+    doubled, _ = simulated.of_gates((1, 1), 2.0, 60, SEED, past=5)
+    assert doubled.share >= 0.6
 
 
 def test_single_runs_are_never_called_better_or_worse() -> None:
