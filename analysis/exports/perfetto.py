@@ -21,6 +21,7 @@ from ..model.arrays import factorize
 from ..model.cuda_calls import allocating, synchronizing
 from ..model.intervals import Int64
 from ..model.names import operation_names
+from ..model.streams import stream_labels
 from ..model.text import plain
 from ..model.trace import Trace
 from ..report import TraceReport
@@ -194,12 +195,12 @@ def _device(trace: Trace, gaps: DeviceGaps, tracks: _Tracks, pid: int) -> Iterat
     stream, keys = factorize(operations.stream[rows])
     ends_gap = np.zeros(len(operations), np.bool_)
     ends_gap[gaps.after[gaps.after >= 0]] = True
-    for code, number in enumerate(keys.tolist()):
+    for code, track in enumerate(stream_labels(keys.tolist())):
         mine = np.flatnonzero(stream == code)
         own = rows[mine]
         label = [names[k] for k in codes[mine].tolist()]
         yield from _slices(
-            tracks, pid, f"stream {number}", operations.start[own], operations.end[own],
+            tracks, pid, track, operations.start[own], operations.end[own],
             label.__getitem__, None,
             flow=(own, ends_gap[own] & (operations.launch[own] >= 0)),
         )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from typing import Any
 
+from ..model.streams import context_rank, recorded_number
 from ..writer.writer import DEVICE, PAGEABLE, PINNED, CopyKind, SyncType, TraceBuilder
 from .log import Log, Operation
 from .work import COPY, MEMSET, ON_DEVICE, TO_HOST
@@ -43,16 +44,21 @@ def fill(trace: TraceBuilder, log: Log, place: Place = plain_place, name: str = 
         device, stream = place(wait.stream)
         trace.synchronization(
             wait.start, wait.end, correlation=wait.correlation, process=process,
-            sync_type=_SYNC[wait.kind], device=device, context=1, stream=stream,
+            sync_type=_SYNC[wait.kind], device=device, **_named(stream),
         )  # fmt: skip
     for row in log.ranges:
         trace.nvtx(row.start, row.end, row.name, thread=thread, color=row.color)
 
 
+def _named(stream: int) -> dict[str, int]:
+    """Its number, and a context of its own where two have that number."""
+    return {"stream": recorded_number(stream), "context": 1 + context_rank(stream)}
+
+
 def _operation(trace: TraceBuilder, row: Operation, process: int, place: Place) -> None:
     device, stream = place(row.stream)
     where: dict[str, Any] = {
-        "correlation": row.correlation, "process": process, "device": device, "stream": stream,
+        "correlation": row.correlation, "process": process, "device": device, **_named(stream),
     }  # fmt: skip
     node = None if row.graph is None else (row.graph << 32) + row.node + 1
     if row.kind == "graph":

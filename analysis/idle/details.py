@@ -11,6 +11,7 @@ from ..model.arrays import Code8
 from ..model.intervals import Int64
 from ..model.names import operation_name
 from ..model.schema import pid_of
+from ..model.streams import recorded_number
 from ..model.trace import Trace
 from ..question import Question
 from ..store.opened import Store
@@ -113,10 +114,10 @@ class DetailTotals:
         streams = dict(sorted(self._streams.items()))
         shown = (
             StreamFigures(
-                pid_of(self._source.processes[process]), number,
+                pid_of(self._source.processes[process]), recorded_number(stream),
                 one.count, one.extent, one.busy, one.idle, one.gaps,
             )
-            for (process, number), one in streams.items()
+            for (process, stream), one in streams.items()
         )  # fmt: skip
         return DeviceDetails(
             touched=dict(zip(names, self._touched.tolist(), strict=True)),

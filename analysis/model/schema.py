@@ -63,10 +63,12 @@ def _columns(*names: str) -> tuple[Column, ...]:
     return tuple(Column(name) for name in names)
 
 
+_CONTEXT = (Column("contextId", absent=NULL), Column("greenContextId", absent=NULL))
+
 _OPERATION = (
     *_columns("start", "end", "deviceId", "streamId", "correlationId"),
     Column("globalPid", absent=0),
-    Column("contextId", absent=NULL),
+    *_CONTEXT,
 )
 
 NODE = Column("graphNodeId", absent=NULL)
@@ -100,6 +102,7 @@ SYNCHRONIZATION = Table(
     (
         *_columns("start", "end", "streamId", "correlationId"),
         Column("globalPid", absent=0),
+        *_CONTEXT,
         Column("syncType", ("deprecatedSyncType",), absent=0),
     ),
 )

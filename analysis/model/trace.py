@@ -81,6 +81,7 @@ class Operations(Struct, frozen=True, eq=False):
     process: Code
     """Index into `Trace.processes`."""
     stream: Int64
+    """What `streams.stream_of` calls it: the recorder's number, where one context alone has it."""
     correlation: Int64
     name: Int64
     """String id, of kernels only."""

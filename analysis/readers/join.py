@@ -53,6 +53,7 @@ from .rules import (
     usable_ranges,
 )
 from .sqlite.database import Database
+from .streams import StreamNumbers, contexts_of
 
 _EVENT_TABLES = (*schema.OPERATIONS, schema.RUNTIME, schema.NVTX)
 _TABLES = (
@@ -101,6 +102,7 @@ class _Reader:
         callers = np.unique(self.calling[1] & PID_MASK)
         for columns in (self.raw.columns, self.sync):
             columns["globalPid"] = named_processes(columns["globalPid"], callers.tolist())
+        self._tell_streams_apart()
         pids = [
             factorize(self.raw.columns["globalPid"])[1],
             callers,
@@ -110,6 +112,17 @@ class _Reader:
         self.pids = np.unique(np.concatenate(pids))
         # Calls that name no thread are one thread's, called NULL: every call has one.
         self.tids = np.unique(np.concatenate((self.calling[1], opening, closing)))
+
+    def _tell_streams_apart(self) -> None:
+        operations, waits = self.raw.columns, self.sync
+        waits["contextId"] = contexts_of(waits)
+        if len(factorize(operations["contextId"])[1]) < 2:
+            return
+        numbers = StreamNumbers()
+        numbers.see(operations)
+        numbers.see(waits)
+        operations["streamId"] = numbers.streams(operations)
+        waits["streamId"] = numbers.waited_for(waits)
 
     def trace(self) -> Trace:
         calls, duplicates = self._calls()

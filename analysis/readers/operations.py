@@ -14,6 +14,7 @@ from ..model.schema import NULL, PID_MASK, CopyKind, Kind
 from ..model.trace import Dropped
 from .rules import usable_operations
 from .sqlite.database import Columns
+from .streams import contexts_of
 
 
 class RawOperations(NamedTuple):
@@ -42,7 +43,10 @@ def join_operations(tables: list[Columns]) -> RawOperations:
         dropped += unfit
         count = len(rows["start"]) if keep is None else int(np.count_nonzero(keep))
         for name in _OPERATION_COLUMNS:
-            if name in rows:
+            if name == "contextId":
+                context = contexts_of(rows)
+                chunks[name].append(context if keep is None else context[keep])
+            elif name in rows:
                 chunks[name].append(rows[name] if keep is None else rows[name][keep])
             else:
                 chunks[name].append(np.full(count, 0 if name == "node" else NULL, np.int64))

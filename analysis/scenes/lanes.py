@@ -12,6 +12,7 @@ from ..model.intervals import Int64
 from ..model.names import operation_names
 from ..model.schema import Kind
 from ..model.source import TORCH_PROFILER
+from ..model.streams import stream_labels
 from ..model.trace import Trace
 from .scene import Lane
 
@@ -125,15 +126,15 @@ def stream_lanes(trace: Trace, rows: Int64) -> list[Lane]:
     if len(rows) == 0:
         return []
     process, _ = factorize(operations.process[rows].astype(np.int64))
-    code, keys = factorize(operations.stream[rows] * (int(process.max()) + 1) + process)
+    stream, numbers = factorize(operations.stream[rows])
+    code, keys = factorize(stream.astype(np.int64) * (int(process.max()) + 1) + process)
     spent = np.bincount(code, weights=operations.end[rows] - operations.start[rows])
     busiest = np.argsort(-spent, kind="stable")
     if len(keys) > MAX_STREAMS:
         busiest = busiest[: MAX_STREAMS - 1]
-    lanes = []
-    for k in sorted(busiest.tolist()):
-        mine = rows[code == k]
-        lanes.append(_operations(trace, mine, f"stream {int(operations.stream[mine[0]])}"))
+    shown = sorted(busiest.tolist())
+    named = stream_labels(numbers[keys[shown] // (int(process.max()) + 1)].tolist())
+    lanes = [_operations(trace, rows[code == k], n) for k, n in zip(shown, named, strict=True)]
     others = rows[~np.isin(code, busiest)]
     if len(others):
         lanes.append(_operations(trace, others, f"{len(keys) - len(busiest)} other streams"))

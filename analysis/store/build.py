@@ -42,6 +42,7 @@ from ..readers.rules import (
     usable_ranges,
 )
 from ..readers.sqlite.database import Columns, Database
+from ..readers.streams import StreamNumbers, contexts_of
 from .flags import flag_launches, flag_polls
 from .folder import Array, Writer, write_checked
 from .join import CallSide, Side, join_calls
@@ -77,6 +78,7 @@ class _Builder:
         self.users: set[tuple[int, int]] = set()
         """(globalPid, CUDA ordinal) of every operation."""
         self.places: Places = {}
+        self.streams = StreamNumbers()
         self.callers: set[int] = set()
         self.graphs, self.dropped = GraphLaunches(), Dropped()
         self.ranges_dropped = self.calls_unusable = Unusable()
@@ -169,7 +171,7 @@ class _Builder:
                     used = _distinct(columns["deviceId"][columns["globalPid"] == pid])
                     self.users.update((pid, ordinal) for ordinal in used)
                 add_places(self.places, columns)
-                del columns["contextId"]
+                self.streams.see(columns)
                 self._until(columns["end"])
                 columns["major"] = np.zeros(len(columns["start"]), np.int64)
                 columns["kind"] = np.full(len(columns["start"]), kind, np.int64)
@@ -183,12 +185,14 @@ class _Builder:
         rows = self._since(self.database.read(schema.SYNCHRONIZATION))
         process = named_processes(rows["globalPid"], self.callers)
         self.pids.update(_distinct(process))
+        rows |= {"globalPid": process, "contextId": contexts_of(rows)}
+        self.streams.see(rows)
         return {
             "start": rows["start"],
             "end": rows["end"],
             "kind": rows["syncType"].astype(np.int8),
             "process": process,
-            "stream": rows["streamId"],
+            "stream": self.streams.waited_for(rows),
             "correlation": rows["correlationId"],
         }
 
@@ -228,6 +232,9 @@ class _Builder:
         # Codes are ranks among a few values: bounded by how many there are.
         extent |= {"process": (-1, len(self.pid)), "thread": (-1, len(self.tid))}
         extent |= {"end_thread": (-1, len(self.tid)), "device": (-1, len(self.users))}
+        if group == "operations":
+            low, high = extent["stream"]
+            extent["stream"] = low, max(high, self.streams.highest)
         if group == "calls":
             extent["name"] = (0, len(runs.distinct["nameId"]))
         if group == "ranges":
@@ -280,7 +287,7 @@ class _Builder:
                 "kind": rows["kind"],
                 "device": device,
                 "process": index_among(rows["globalPid"], self.pid),
-                "stream": rows["streamId"],
+                "stream": self.streams.streams(rows),
                 "correlation": rows["correlationId"],
                 "name": rows["shortName"],
                 "copy_kind": rows["copy_kind"],

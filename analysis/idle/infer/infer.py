@@ -19,6 +19,7 @@ from ...model.cuda_calls import host_waits
 from ...model.intervals import Int64
 from ...model.names import operation_name
 from ...model.schema import NULL, CopyKind, Kind
+from ...model.streams import recorded_number
 from ...model.trace import Trace
 from ..errors import NoLoopFound
 from ..steps import INFERRED, Steps, StepSeries
@@ -158,7 +159,7 @@ def _busiest(trace: Trace, rows: Int64) -> tuple[Int64, str]:
     near = np.flatnonzero(alike & (counts * 4 >= counts[main])).tolist()
     joined = sorted({main, *(k for k in near if lead(k) == first)})
     inside = np.isin(pair, joined)
-    names = sorted(int(stream[np.argmax(pair == k)]) for k in joined)
+    names = sorted(recorded_number(int(stream[np.argmax(pair == k)])) for k in joined)
     label = f"stream {names[0]}"
     if len(names) > 1:
         label = f"streams {', '.join(map(str, names))} (which take turns)"
