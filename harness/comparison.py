@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .analysis.analyze import analyze
-from .analysis.compare.comparison import Comparison, compare
+from .analysis.compare.comparison import Comparison, compare, metrics_of_both
 from .analysis.compare.sample_sets import trace_side
 from .analysis.compare.samples import Side
 from .analysis.model.errors import TraceError
@@ -152,7 +152,13 @@ def run_compare(
     """
     a, b = side(before, question, means), side(after, question, means)
     before_that = None if past is None else history(past, question, means)
-    found = compare(a, b, confidence, history=before_that)
+    there = metrics_of_both(a, b)
+    for metric in metrics if there else ():
+        if metric not in there:
+            raise NotInResults(
+                f"no metric is called {metric!r} here", remedy=f"use {', '.join(there)}"
+            )
+    found = compare(a, b, confidence, metrics, before_that)
     if not found.ratios and not (found.only_before or found.only_after):
         raise NothingInCommon(
             f"nothing stands on both sides: one of {before} and {after} has steps in steady state, "
@@ -163,13 +169,7 @@ def run_compare(
             f"nothing stands on both sides: {before} has {_few(found.only_before)}, "
             f"{after} has {_few(found.only_after)}"
         )
-    there = dict.fromkeys(ratio.metric for ratio in found.ratios)
-    for metric in metrics:
-        if metric not in there:
-            raise NotInResults(
-                f"no metric is called {metric!r} here", remedy=f"use {', '.join(there)}"
-            )
-    return compare(a, b, confidence, metrics, before_that) if metrics else found
+    return found
 
 
 def _few(keys: Sequence[str]) -> str:

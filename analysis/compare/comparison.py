@@ -31,6 +31,27 @@ class Comparison(Struct, frozen=True):
     notes: tuple[str, ...] = ()
 
 
+def metrics_of_both(before: Side, after: Side) -> tuple[str, ...]:
+    """What can be compared of the subjects that stand on both sides, in order."""
+    here, there = _paired(before, after)
+    both = (
+        metric
+        for key, subject in here.items()
+        if key in there
+        for metric in subject.samples
+        if metric in there[key].samples
+    )
+    return tuple(dict.fromkeys(both))
+
+
+def _paired(before: Side, after: Side) -> tuple[dict[str, Subject], dict[str, Subject]]:
+    """The subjects of both sides by keys that pair them."""
+    return paired(
+        {subject.key: subject for subject in before.subjects},
+        {subject.key: subject for subject in after.subjects},
+    )
+
+
 def compare(
     before: Side,
     after: Side,
@@ -44,10 +65,7 @@ def compare(
     they show how much runs differ where there are too few. The gates share the chance of a false
     alarm (Holm); what is no gate is tested by itself.
     """
-    here, there = paired(
-        {subject.key: subject for subject in before.subjects},
-        {subject.key: subject for subject in after.subjects},
-    )
+    here, there = _paired(before, after)
     ratios = [
         compare_samples(
             key,

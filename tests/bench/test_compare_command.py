@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from harness.analysis.compare.sample_sets import merged
+from harness.analysis.compare.samples import Sample
+from harness.analysis.compare.verdict import Ratio, compare_samples
 from harness.analysis.writer.writer import TraceBuilder
 
 from .sessions import write
@@ -47,6 +49,25 @@ def test_traces_by_their_steps(here, steps, tmp_path: Path) -> None:
     assert found["median step"]["before"] == pytest.approx(100_000, rel=0.02)
     causes = [name for name in found if name.startswith("idle: ")]
     assert sum(found[name]["before"] for name in causes) == pytest.approx(found["idle"]["before"])
+
+
+def test_a_chosen_metric_is_compared_once(
+    here, steps, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_trace(tmp_path / "a.sqlite", steps(100))
+    write_trace(tmp_path / "b.sqlite", steps(120))
+    compared = []
+
+    def noted(key: str, before: Sample, *more: object) -> Ratio:
+        compared.append(before)
+        return compare_samples(key, before, *more)
+
+    monkeypatch.setattr("harness.analysis.compare.comparison.compare_samples", noted)
+    done = here("compare", "a.sqlite", "b.sqlite", "--metric", "step", cwd=tmp_path)
+    assert (done.returncode, len(compared)) == (0, 1)
+    wrong = here("compare", "a.sqlite", "b.sqlite", "--metric", "stop", cwd=tmp_path)
+    assert wrong.returncode == 1
+    assert "no metric is called 'stop' here; use step, median step, busy, " in wrong.stderr
 
 
 @pytest.mark.parametrize(
