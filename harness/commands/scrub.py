@@ -43,15 +43,14 @@ def command(trace: str, output: str, allow: tuple[str, ...], force: bool, nsys: 
     """
     from pathlib import Path
 
-    from ..analysis.readers.formats import is_json
     from ..files import refuse_existing
     from ..question import Means
     from ..run.exports import check_nsys, sqlite_of
     from ..scrub.report import told
-    from ..scrub.scrub import scrub
+    from ..scrub.scrub import holds_json, scrub
 
     check_nsys(nsys)
-    json = Path(trace).is_file() and is_json(Path(trace))
+    json = holds_json(Path(trace))
     endings = (".json", ".json.gz") if json else (".sqlite", ".db", ".sqlite3")
     if not output.endswith(endings):
         what = "a JSON file" if json else "an SQLite file"
@@ -61,5 +60,5 @@ def command(trace: str, output: str, allow: tuple[str, ...], force: bool, nsys: 
     for written in (output,) if json else (output, Path(output).with_suffix(".json")):
         refuse_existing(written, force=force, inputs=(trace,))
     with sqlite_of(trace, Means(nsys=nsys)) as sqlite:
-        done = scrub(sqlite, Path(output), force=force, allow=allow)
+        done = scrub(sqlite, Path(output), force=force, allow=allow, json=json)
     click.echo(told(done), nl=False)

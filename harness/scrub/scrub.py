@@ -31,15 +31,21 @@ Column = tuple[int, str, str, int, object, int]
 
 
 def scrub(
-    trace: Path, output: Path, *, force: bool = False, allow: tuple[str, ...] = ()
+    trace: Path,
+    output: Path,
+    *,
+    force: bool = False,
+    allow: tuple[str, ...] = (),
+    json: bool | None = None,
 ) -> Scrubbed:
     """Write a scrubbed copy of `trace`, and of the manifest beside it; the trace is only read.
 
     Raises HarnessError, with nothing written, where a value that was left out still stands in the
-    copy. `allow` names variables and metadata whose values may.
+    copy. `allow` names variables and metadata whose values may; `json`: whether the trace is one of
+    torch.profiler's, which None has looked up.
     """
     refuse_foreign(trace)
-    if trace.is_file() and is_json(trace):
+    if holds_json(trace) if json is None else json:
         refuse_existing(output, force=force, inputs=(trace,))
         return scrub_torch(trace, output, force=force, allow=allow)
     shown, output = output, Path(os.path.abspath(output))
@@ -69,6 +75,11 @@ def scrub(
         searched=searched,
         short=removed.short,
     )
+
+
+def holds_json(trace: Path) -> bool:
+    """Whether the trace is copied as JSON, and not as tables."""
+    return trace.is_file() and is_json(trace)
 
 
 class _Copy:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.analysis.readers.formats import is_json
+from harness.commands.scrub import command
 from harness.errors import HarnessError
 from harness.scrub.scrub import scrub
 from tests.conftest import DATA, ROOT
@@ -113,6 +115,22 @@ def test_the_command(tmp_path: Path, inside) -> None:
     assert "python_function (14 rows)" in run.stdout
     assert "exists" in inside("scrub", "trace.json", "-o", "clean.json").stderr
     assert "is the input" in inside("scrub", "trace.json", "-o", "trace.json", "--force").stderr
+
+
+def test_the_command_looks_once_at_what_a_file_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = []
+
+    def noted(path: Path) -> bool:
+        looked.append(path)
+        return is_json(path)
+
+    monkeypatch.setattr("harness.analysis.readers.formats.is_json", noted)
+    monkeypatch.setattr("harness.scrub.scrub.is_json", noted)
+    trace = written(tmp_path, events())
+    command.main([str(trace), "-o", str(tmp_path / "clean.json")], standalone_mode=False)
+    assert looked == [trace]
 
 
 def of_torchrun(folder: Path, thread: str, program: str, annotation: str = "") -> Path:
