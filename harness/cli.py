@@ -70,18 +70,21 @@ def main() -> None:
 
     Raises SystemExit. A program that calls this finds its streams, signals and threads as before.
     """
-    with _open_streams(), _spelt_out():
-        code = exit_code_of(_run)
+    try:
+        with _open_streams(), _spelt_out():
+            code = exit_code_of(_run)
+    except KeyboardInterrupt:  # one more while the last one was told, or after all was done
+        code = 130
     sys.exit(code)
 
 
 def _run() -> object:
     try:
         code = cli.main(prog_name="harness", standalone_mode=False)
-    except click.Abort:
+        background.finish()  # what is kept for a second look; here ^C has an answer
+    except (click.Abort, KeyboardInterrupt):
         background.give_up()
         raise
-    background.finish()  # what is kept for a second look; here ^C has an answer
     return code
 
 

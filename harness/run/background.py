@@ -7,6 +7,7 @@ with a traceback. So ours are daemons.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -32,7 +33,6 @@ def begin(work: Callable[[], None]) -> None:
     thread.start()
 
 
-@atexit.register
 def finish() -> None:
     """Wait until all have done their work; an interrupt gives up what they have not."""
     try:
@@ -41,6 +41,13 @@ def finish() -> None:
     except BaseException:
         give_up()
         raise
+
+
+@atexit.register
+def _at_exit() -> None:
+    """`finish`, where Python would answer ^C with a traceback: the command has had its end."""
+    with contextlib.suppress(KeyboardInterrupt):
+        finish()
 
 
 def give_up() -> None:
@@ -54,7 +61,9 @@ def give_up() -> None:
     for thread, _ in given_up:
         _end(thread)
     for _, over in given_up:
-        over.wait(max(0.0, until - time.monotonic()))
+        while not over.is_set() and (left := until - time.monotonic()) > 0:
+            with contextlib.suppress(KeyboardInterrupt):  # it ends no sooner
+                over.wait(left)
 
 
 def _end(thread: threading.Thread) -> None:
