@@ -1,4 +1,4 @@
-"""All that has a code and can be explained: errors, verdicts, and what else a room adds.
+"""All that has a name and can be explained: errors, verdicts, idle causes, what else a room adds.
 
 `harness explain` and docs/troubleshooting.md are made from these entries. Nothing else imports this
 module: it reads every room's table.
@@ -16,7 +16,10 @@ from types import ModuleType
 from .analysis.model.remark import Remark
 from .errors import TraceError
 
-KINDS = ("error", "verdict", "warning", "note", "word")
+KINDS = ("error", "verdict", "idle cause", "warning", "note", "word")
+
+
+_CAUSES = "When it is this one stands in [definitions](definitions.md#causes)."
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ class Room:
 
 ROOMS = (
     Room("Verdicts", ("analysis.verdicts.codes",)),
+    Room("Idle causes", ("analysis.idle.causes.table",)),
     Room("Recording", ("capture.errors", "capture.remarks", "nvtx")),
     Room("nsys", ("capture.nsys.errors",)),
     Room("CUPTI", ("capture.cupti.errors",)),
@@ -81,9 +85,17 @@ def all_entries() -> dict[str, Entry]:
     return {entry.code: entry for room in ROOMS for entry in room.entries()}
 
 
+def entries_of(code: str) -> list[Entry]:
+    """All that goes by this name: a cause and an error may share one."""
+    return [entry for room in ROOMS for entry in room.entries() if entry.code == code]
+
+
 def _entries(module: ModuleType) -> Iterator[Entry]:
     for code, told in getattr(module, "CODES", {}).items():
         yield Entry(code, "verdict", told.when, told.meaning)
+    for cause in getattr(module, "CAUSES", ()):
+        title = cause.meaning[0].upper() + cause.meaning[1:] + "."
+        yield Entry(cause.name, "idle cause", title, _CAUSES, cause.remedy)
     for value in vars(module).values():
         if inspect.isclass(value) and value.__module__ == module.__name__:
             yield from _entry(value)

@@ -25,8 +25,9 @@ HEAD = """# Troubleshooting
 Every error is one line on standard error, `harness: error: MESSAGE; what to do [CODE]`. This page
 has an entry for each code, and below it the messages that bear it, with `…` where a message names
 something of yours: search the page for the code or for words of the message. `harness explain`
-with a code prints the same entry. Verdicts, warnings and notes, which end nothing, have entries
-too. Lines that begin with `Usage:` are about the spelling of a command line; `--help` shows it.
+with a code prints the same entry. Verdicts, idle causes, warnings and notes, which end nothing,
+have entries too. Lines that begin with `Usage:` are about the spelling of a command line; `--help`
+shows it.
 
 `harness doctor` finds most of what stops a recording. Exit codes: 0 done; 1 failed; 2 the command
 line makes no sense; 3 worse than `--fail-above`; 4 too few runs to judge `--fail-above`; 125 a
@@ -41,6 +42,10 @@ They stand below the tables of `harness gaps`, as `! CODE (FIGURES LEVEL): reaso
 *Degraded* figures are printed and doubted, *invalid* ones are not printed. The exact
 limits stand in [definitions](definitions.md#verdicts).
 """
+CAUSES = """
+What the GPU waited for: `harness gaps --by cause` gives the idle time of each.
+"""
+ABOUT = {"Verdicts": VERDICTS, "Idle causes": CAUSES}
 HOLE = "…"
 
 
@@ -56,7 +61,7 @@ def _anchor(room: Room) -> str:
 
 
 def _section(room: Room, said: dict[str, list[str]]) -> str:
-    about = VERDICTS if room.title == "Verdicts" else ""
+    about = ABOUT.get(room.title, "")
     entries = (_entry(entry, said[entry.code]) for entry in room.entries())
     return f"\n## {room.title}\n{about}" + "".join(entries)
 

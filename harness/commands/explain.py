@@ -1,4 +1,4 @@
-"""`harness explain`: what a code in square brackets, or a verdict's, means."""
+"""`harness explain`: what a code in square brackets, a verdict's, or an idle cause means."""
 
 from __future__ import annotations
 
@@ -25,41 +25,43 @@ def _codes(ctx: click.Context, param: click.Parameter, begun: str) -> list[Compl
 
 
 @click.command("explain")
-@click.argument("code", required=False, shell_complete=_codes)
-def command(code: str | None) -> None:
-    """Explain CODE: why an error or a verdict comes, and what to do.
+@click.argument("name", required=False, shell_complete=_codes)
+def command(name: str | None) -> None:
+    """Explain NAME: why an error, a verdict or an idle cause comes, and what to do.
 
-    Every error ends with its code in square brackets, and every verdict below a table begins with
-    one. Without CODE, list them all. The same entries are in docs/troubleshooting.md.
+    Every error ends with its code in square brackets, every verdict below a table begins with one,
+    and idle causes are what `harness gaps --by cause` lists. Without NAME, list them all. The same
+    entries are in docs/troubleshooting.md.
 
     \b
     Examples:
       harness explain
       harness explain not-a-trace
       harness explain launches-without-gpu-rows
+      harness explain migration
     """
     from ..entries import ROOMS
 
-    if code is None:
+    if name is None:
         for room in ROOMS:
             click.echo(f"{room.title}:")
             for entry in room.entries():
                 click.echo(f"  {entry.code:26}  {entry.title}")
         return
-    click.echo(_explained(_found(code.strip("[]"))))
+    click.echo("\n\n".join(map(_explained, _found(name.strip("[]")))))
 
 
-def _found(code: str) -> Entry:
-    """The entry of a code. Raises UnknownCode."""
+def _found(code: str) -> list[Entry]:
+    """What goes by this name. Raises UnknownCode."""
     import difflib
 
-    from ..entries import all_entries
+    from ..entries import all_entries, entries_of
     from ..errors.options import UnknownCode
 
-    known = all_entries()
-    if code in known:
-        return known[code]
-    near = difflib.get_close_matches(code, known, n=1)
+    found = entries_of(code)
+    if found:
+        return found
+    near = difflib.get_close_matches(code, all_entries(), n=1)
     remedy = f"did you mean {near[0]}?" if near else None
     raise UnknownCode(f"no entry is called {code!r}", remedy=remedy)
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import click
 import pytest
 from click.shell_completion import ShellComplete
+from msgspec.structs import replace
 
+from harness.analysis.idle.causes import Cause, causes, table
 from harness.cli import cli
 from harness.entries import ROOMS, all_entries
 
@@ -36,6 +38,23 @@ def test_a_verdict_is_explained(inside) -> None:
     assert said.startswith(
         "few-steps (verdict)\n\nThere are fewer than 10 steps in steady state.\n"
     )
+
+
+@pytest.mark.parametrize("cause", causes(), ids=lambda cause: cause.name)
+def test_an_idle_cause_is_explained(inside, cause: Cause) -> None:
+    said = " ".join(inside("explain", cause.name).stdout.split())
+    assert said.startswith(f"{cause.name} (idle cause) ")
+    assert cause.meaning[1:] in said
+    assert f"What to do: {cause.remedy}" in said
+    assert "(docs/definitions.md#causes)" in said
+
+
+def test_what_goes_by_one_name_is_all_explained(inside, monkeypatch) -> None:
+    cause = replace(table.CAUSES[0], name="few-steps")
+    monkeypatch.setattr(table, "CAUSES", (cause,))
+    said = inside("explain", "few-steps").stdout
+    assert said.startswith("few-steps (verdict)\n\n")
+    assert "\n\nfew-steps (idle cause)\n\nThe profiler was flushing" in said
 
 
 def test_the_default_remedy_is_printed(inside) -> None:
