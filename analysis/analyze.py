@@ -176,7 +176,7 @@ def _report(
     source, found, series = parts.source, tuple(totals.devices.values()), totals.series()
     steps = narrowed.steps
     outside = bool(parts.steps.steps.series)
-    verdicts = (*said, *judge(source, found, steps, series, counted, lost, outside=outside))
+    verdicts = judge(source, found, steps, series, counted, lost, outside=outside, cut=question.cut)
     all_window, all_idle = totals.everywhere()
     report = TraceReport(
         trace=source if isinstance(source, Trace) else outlined_trace(source),
@@ -187,7 +187,7 @@ def _report(
         all_idle_ns=all_idle,
         series=series,
         host=tuple(summarize_host(one) for one in steps.series),
-        verdicts=verdicts,
+        verdicts=(*said, *verdicts),
         gaps=tuple(gaps for gaps, _ in totals.rows),
         attributions=tuple(split for _, split in totals.rows),
         steps=steps,

@@ -101,6 +101,11 @@ class Question(Struct, frozen=True):
         asked = (self.steps, self.start, self.end, self.capture)
         return asked != ((None, None), None, None, False)
 
+    @property
+    def cut(self) -> bool:
+        """Whether a part of the trace may be left out."""
+        return (self.steps, self.start, self.end) != ((None, None), None, None)
+
     def typed(self) -> tuple[str, ...]:
         """The options that say which part of a trace is meant, as they would be typed."""
         import shlex

@@ -258,3 +258,12 @@ MANIFEST = _code(
     "The `.json` beside the trace cannot be read.",
     "The trace is read without it. Record again, or remove it.",
 )
+
+OF_WHOLE_TRACE = frozenset(
+    (
+        LAUNCHES_WITHOUT_GPU_ROWS, PROCESS_NOT_RECORDED, STEPS_ELSEWHERE, OPERATIONS_MISSING,
+        CALLS_MISSING, GRAPH_NODES_MISSING, STREAM_OVERLAP, OPERATIONS_BEFORE_LAUNCH, ROWS_DROPPED,
+        RANGES_DROPPED, IMPOSSIBLE_CALLS, WRONG_DEVICE, GRAPH_LEVEL, CLOCK_AHEAD,
+    )
+)  # fmt: skip
+"""Those that are about the recording: they count all of its rows, whatever window is looked at."""

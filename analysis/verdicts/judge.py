@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from ..idle.counts import Counted
 from ..idle.device_totals import DeviceTotals
 from ..idle.figures import SeriesSummary
@@ -41,9 +43,10 @@ def judge(
     calls: CallsLost,
     *,
     outside: bool = False,
+    cut: bool = False,
 ) -> tuple[Verdict, ...]:
     """Every verdict that applies; none means that all figures are ok. `outside`: there are steps,
-    some of them perhaps outside of the window."""
+    some of them perhaps outside of the window. `cut`: the window may be a part of the trace."""
     found = [
         *_activity(trace, counted, steps, working=bool(devices), outside=outside),
         *_completeness(counted, remedies(trace.source)),
@@ -60,7 +63,14 @@ def judge(
         *judge_skew(counted.physics, devices),
         *_steps(steps, series, counted, {one.device.index: one.device.ordinal for one in devices}),
     ]
-    return tuple(found)
+    return tuple(map(_of_whole_trace, found) if cut else found)
+
+
+def _of_whole_trace(verdict: Verdict) -> Verdict:
+    """The same, with the word that it counts what lies outside of the window too, where it does."""
+    if verdict.code not in codes.OF_WHOLE_TRACE:
+        return verdict
+    return replace(verdict, reason=f"in the whole trace, {verdict.reason}")
 
 
 def _activity(

@@ -136,6 +136,25 @@ def test_a_stored_trace_has_the_same_census(tmp_path: Path, rows: int) -> None:
     assert [p.common for p in found.processes] == [(("Step *", 20),)] * 3
 
 
+@pytest.mark.parametrize(
+    "question",
+    [Question(start=5000 * US, end=9000 * US), Question(steps=(3, 9)), Question(end=9000 * US)],
+)
+def test_what_counts_more_than_the_window_says_so(tmp_path: Path, question: Question) -> None:
+    trace = workers(True, False)
+    path = tmp_path / "trace.sqlite"
+    trace.write(path)
+    build_store(path, tmp_path, 1 << 28, quiet)
+    found = analyze(path, question)
+    assert analyze(Store(tmp_path, path), question).verdicts == found.verdicts
+    reasons = {v.code: v.reason for v in found.verdicts}
+    assert reasons.pop("process-not-recorded").startswith(
+        "in the whole trace, none of the 40 launches of process 2000"
+    )
+    assert not any("whole trace" in reason for reason in reasons.values())  # few-steps
+    assert "whole trace" not in analyze(path, Question()).verdicts[0].reason
+
+
 def test_one_process_needs_no_census_on_the_screen(tmp_path: Path) -> None:
     assert "Each recorded process" not in shown(looked_at(workers(True), tmp_path))
 
