@@ -92,6 +92,8 @@ class Operations(Struct, frozen=True, eq=False):
     node: Int64
     """Node of a CUDA graph, as `graphNodeId` has it: the graph's id in the upper half. Negative in
     the body of a conditional node, which runs as often as the GPU decides; 0 outside of graphs."""
+    sequence: Code
+    """Number of its collective in its process group, as PyTorch counts them; -1 where not said."""
     launch: Int64
     """Index into `Trace.calls` of the launching call, -1 where no row has its correlationId."""
 

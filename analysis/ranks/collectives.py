@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from ..idle.figures import SeriesSummary
 from ..idle.per_step import periods_of
-from ..model.arrays import Bool, Code
+from ..model.arrays import Code
 from ..model.communication import KNOWN, Communication
 from ..model.intervals import Int64, covered_before, union
 from ..model.names import operation_names
@@ -43,8 +43,8 @@ class RankSteps(Struct, frozen=True):
     names: tuple[str, ...]
     name: Code
     """Index into `names`, shape (m,)."""
-    ordinal: Code
-    """Which one of its name it is in its step, from 0; shape (m,)."""
+    sequence: Code
+    """Its number in its process group, as PyTorch counts; -1 where not said. Shape (m,)."""
     duration: Int64
     """Length of the kernel, ns, shape (m,)."""
     others: int
@@ -107,21 +107,8 @@ def _of_series(
         step=step[chosen].astype(np.int32),
         names=tuple(texts[k] for k in used.tolist()),
         name=name.astype(np.int32),
-        ordinal=_ordinals(step[chosen], codes[chosen]),
+        sequence=operations.sequence[rows[chosen]],
         duration=(operations.end - operations.start)[rows[chosen]],
         others=int(np.count_nonzero(said & ~together & (step >= 0))),
         own_edges=periods.steady.own_edges,
     )
-
-
-def _ordinals(step: Int64, name: Code) -> Code:
-    """The how-manieth of its step and name each row is, in the order of the rows."""
-    if len(step) == 0:
-        return np.empty(0, np.int32)
-    order = np.lexsort((np.arange(len(step)), name, step))
-    new: Bool = np.ones(len(order), np.bool_)
-    new[1:] = (np.diff(step[order]) != 0) | (np.diff(name[order]) != 0)
-    first = np.maximum.accumulate(np.where(new, np.arange(len(order)), 0))
-    result = np.empty(len(order), np.int32)
-    result[order] = np.arange(len(order)) - first
-    return result

@@ -14,7 +14,7 @@ import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ..model.arrays import Bool
+from ..model.arrays import Bool, Code
 from ..model.communication import of_group
 from ..model.intervals import Int64
 from ..model.launchers import rank_in_path
@@ -149,7 +149,9 @@ def _job(name: str, job: str, pattern: str, members: list[Member]) -> JobRanks:
         return none(
             "their collectives are among other ranks each: give the ranks of one process group"
         )
-    matched = _match(figures)
+    matched = _match(figures, numbered=True)
+    if matched.steps == 0:  # ranks of other PyTorch releases, or that counted from elsewhere
+        matched = _match(figures, numbered=False)
     if matched.steps == 0:
         return none("no step has the same collectives on all ranks")
     if of_others:
@@ -211,7 +213,7 @@ def _of_common_groups(ranks: Sequence[RankSteps]) -> tuple[list[RankSteps], int]
         shared = np.array([n in common or not of_group(n) for n in one.names], np.bool_)
         rows = np.flatnonzero(shared[one.name]) if len(shared) else np.arange(len(one.name))
         left_out += len(one.name) - len(rows)
-        columns = ("step", "name", "ordinal", "duration")
+        columns = ("step", "name", "sequence", "duration")
         kept.append(replace(one, **{name: getattr(one, name)[rows] for name in columns}))
     return kept, left_out
 
@@ -227,27 +229,38 @@ class _Matched(Struct, frozen=True):
     """Shape (ranks, collectives)."""
 
 
-def _match(ranks: Sequence[RankSteps]) -> _Matched:
+def _match(ranks: Sequence[RankSteps], *, numbered: bool) -> _Matched:
+    """Collectives of one step and name: by their sequence numbers with `numbered`, and where they
+    have one number or none, by the order of their starts."""
     common = ranks[0].number
     seen = ranks[0].number
     for one in ranks[1:]:
         common = np.intersect1d(common, one.number)
         seen = np.union1d(seen, one.number)
     texts = {text: k for k, text in enumerate(sorted({t for one in ranks for t in one.names}))}
-    depth = 1 + max(int(one.ordinal.max(initial=0)) for one in ranks)
+    sequences = np.unique(np.concatenate([one.sequence for one in ranks])) if numbered else None
+    codes = [
+        np.zeros(len(one.name), np.int64)
+        if sequences is None
+        else np.searchsorted(sequences, one.sequence)
+        for one in ranks
+    ]
+    count_of = 1 if sequences is None else max(len(sequences), 1)
+    ordinals = [_ordinals(one.step, one.name, code) for one, code in zip(ranks, codes, strict=True)]
+    depth = 1 + max(int(one.max(initial=0)) for one in ordinals)
     keys, lengths = [], []
-    for one in ranks:
+    for one, code, ordinal in zip(ranks, codes, ordinals, strict=True):
         at = np.searchsorted(common, one.number)
         known = np.isin(one.number, common)
         at = np.where(known, at, -1)[one.step]
         name = np.array([texts[text] for text in one.names], np.int64)[one.name]
-        key = (at * len(texts) + name) * depth + one.ordinal
+        key = ((at * len(texts) + name) * count_of + code) * depth + ordinal
         mine = np.flatnonzero(at >= 0)
         order = mine[np.argsort(key[mine])]
         keys.append(key[order])
         lengths.append(one.duration[order])
     distinct, count = np.unique(np.concatenate(keys), return_counts=True)
-    step_of = distinct // (depth * len(texts))
+    step_of = distinct // (depth * count_of * len(texts))
     whole: Bool = np.zeros(len(common), np.bool_)
     whole[step_of] = True  # a step without collectives says nothing
     whole[step_of[count < len(ranks)]] = False
@@ -262,6 +275,21 @@ def _match(ranks: Sequence[RankSteps]) -> _Matched:
         rows=tuple(_rows(one.number, kept) for one in ranks),
         duration=duration,
     )
+
+
+def _ordinals(step: Code, name: Code, number: Int64) -> Int64:
+    """The how-manieth of its step, name and number each row is, in the order of the rows."""
+    if len(step) == 0:
+        return np.empty(0, np.int64)
+    order = np.lexsort((np.arange(len(step)), number, name, step))
+    new: Bool = np.ones(len(order), np.bool_)
+    for column in (step, name, number):
+        new[1:] &= np.diff(column[order]) == 0
+    new[1:] = ~new[1:]
+    first = np.maximum.accumulate(np.where(new, np.arange(len(order)), 0))
+    result = np.empty(len(order), np.int64)
+    result[order] = np.arange(len(order)) - first
+    return result
 
 
 def _rows(numbers: Int64, wanted: Int64) -> Int64:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ..model.arrays import Bool
 from ..model.cuda_calls import managed
 from ..model.intervals import Int64
-from ..model.schema import NULL, PID_MASK, CopyKind, Kind
+from ..model.schema import NULL, PID_MASK, SEQUENCE, CopyKind, Kind
 from ..model.trace import Dropped
 from .rules import usable_operations
 from .sqlite.database import Columns
@@ -29,8 +29,13 @@ class RawOperations(NamedTuple):
 
 _OPERATION_COLUMNS = (
     "start", "end", "deviceId", "streamId", "correlationId", "globalPid", "shortName",
-    "node", "contextId",
+    "node", "contextId", SEQUENCE.name,
 )  # fmt: skip
+
+
+_HIGHEST = 2**31 - 1
+_ABSENT = {"node": 0}
+"""What stands for a column that a table has not; NULL for the others."""
 
 
 def join_operations(tables: list[Columns]) -> RawOperations:
@@ -49,7 +54,7 @@ def join_operations(tables: list[Columns]) -> RawOperations:
             elif name in rows:
                 chunks[name].append(rows[name] if keep is None else rows[name][keep])
             else:
-                chunks[name].append(np.full(count, 0 if name == "node" else NULL, np.int64))
+                chunks[name].append(np.full(count, _ABSENT.get(name, NULL), np.int64))
         kinds.append(np.full(count, kind, np.int8))
         copy_kind = np.zeros(count, np.int8)
         peer = np.zeros(count, np.bool_)
@@ -66,6 +71,8 @@ def join_operations(tables: list[Columns]) -> RawOperations:
         peers.append(peer)
     columns = {name: np.concatenate(parts) for name, parts in chunks.items()}
     columns["globalPid"] &= PID_MASK
+    number = columns[SEQUENCE.name]
+    number[(number < 0) | (number > _HIGHEST)] = -1
     return RawOperations(
         columns, np.concatenate(kinds), np.concatenate(copy_kinds), np.concatenate(peers), dropped
     )

@@ -293,6 +293,7 @@ class _Builder:
                 "copy_kind": rows["copy_kind"],
                 "peer": rows["peer"],
                 "node": rows["node"],
+                "sequence": rows[schema.SEQUENCE.name],
             }
 
         self._write("operations", runs, columns)
@@ -371,7 +372,7 @@ _RENAMED = {
     "calls": {"start": "start", "end": "end", "correlation": "correlationId"},
     "operations": {
         "start": "start", "end": "end", "stream": "streamId", "correlation": "correlationId",
-        "name": "shortName", "node": "node",
+        "name": "shortName", "node": "node", "sequence": schema.SEQUENCE.name,
     },
     "ranges": {"start": "start", "end": "end", "name": "name", "domain": "domainId"},
 }  # fmt: skip

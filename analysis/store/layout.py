@@ -14,7 +14,7 @@ GROUPS: dict[str, dict[str, str]] = {
     "operations": {
         "start": INT64, "end": INT64, "kind": BYTE, "device": CODE, "process": CODE,
         "stream": INT64, "correlation": INT64, "name": INT64, "copy_kind": BYTE, "peer": BOOL,
-        "node": INT64, "launch": INT64,
+        "node": INT64, "sequence": CODE, "launch": INT64,
     },
     "calls": {
         "start": INT64, "end": INT64, "thread": CODE, "process": CODE, "correlation": INT64,

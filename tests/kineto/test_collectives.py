@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,67 @@ def test_groups_of_one_name_are_not_mixed_up(tmp_path: Path) -> None:
         "Ranks not compared: their collectives are among other ranks each: give the ranks of one "
         "process group."
     )
+
+
+def numbered_file(folder: Path, rank: int, lost: int, said: str, first: int = 1) -> str:
+    """14 steps of 200 us with two all-reduces each, of which this rank skipped that numbered
+    `lost`; rank 1 comes 20 us late to the first and 30 us to the second of a step.
+
+    `said`: by the operator that began the collective, by its kernel, or nowhere.
+    """
+    made, calls = [], itertools.count(1)
+    for k in range(14):
+        at = k * 200 * US
+        made.append(event("user_annotation", f"ProfilerStep#{k}", at, at + 199 * US, 1, 1))
+        for which, (begin, late, end) in enumerate(((40, 20, 80), (100, 30, 190))):
+            number = 2 * k + which + first
+            if number == lost:
+                continue
+            sequence = {} if said == "nowhere" else {"Seq": number}
+            asked = (at + 2 * US, at + 3 * US)
+            call, kernel = launch(
+                GENERIC, asked, (at + (begin + late * rank) * US, at + end * US), next(calls),
+                pid=1, tid=1,
+            )  # fmt: skip
+            kernel["args"] |= {"Collective name": "allreduce", "External id": 100 + number}
+            operator = event("cpu_op", "record_param_comms", *asked, 1, 1)
+            operator["args"] = {"External id": 100 + number, "Collective name": "allreduce"}
+            (operator if said == "operator" else kernel)["args"] |= sequence
+            made += [operator, call, kernel]
+    path = folder / f"rank{rank}.json"
+    path.write_bytes(kineto_2_11(made, head=f'"distributedInfo": {{"rank": {rank}}},'))
+    return str(path)
+
+
+@pytest.mark.parametrize(("said", "steps"), [("operator", 11), ("kernel", 11), ("nowhere", 12)])
+def test_collectives_are_matched_by_their_sequence_numbers(
+    tmp_path: Path, said: str, steps: int
+) -> None:
+    """Rank 0 lacks the first of step 5, rank 1 the second: by order, one would be the other."""
+    paths = [numbered_file(tmp_path, rank, 11 + rank, said) for rank in (0, 1)]
+    rows, lines = compared(paths)
+    assert [row[1] for row in rows] == [2 * steps - (said == "nowhere")] * 2
+    if said != "nowhere":
+        assert rows[1] == (50 * US, 2 * steps)
+        assert "1 step left out: not all ranks have the same collectives there" in lines[1]
+
+
+def test_ranks_that_number_otherwise_are_matched_by_order(tmp_path: Path) -> None:
+    paths = [numbered_file(tmp_path, rank, -1, "kernel", first=1 + 1000 * rank) for rank in (0, 1)]
+    rows, _ = compared(paths)
+    assert rows == [(0, 24), (50 * US, 24)]
+
+
+def test_a_sequence_number_that_is_none_is_not_one(tmp_path: Path) -> None:
+    path = tmp_path / "t.json"
+    kernels = [
+        event("kernel", GENERIC, k * 9000, k * 9000 + 900, 0, 7, device=0, stream=7, correlation=k)
+        for k in range(5)
+    ]
+    for kernel, number in zip(kernels, (3, "4", -1, 2**40, "x"), strict=True):
+        kernel["args"] |= {"Collective name": "allreduce", "Seq": number}
+    path.write_bytes(kineto_2_11(kernels))
+    assert open_trace(path).operations.sequence.tolist() == [3, 4, -1, -1, -1]
 
 
 def test_many_ranks_are_named_shortly() -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 
+from msgspec import Raw
+
 from ...model.schema import NULL
 from .accelerators import ASCEND, OPERATIONS
 from .columns import WILD, Names, Table, nanoseconds
@@ -25,6 +27,10 @@ class Rows:
         self.names = Names()
         self.kernels = Table(*_GPU, "name")
         self.copies = Table(*_GPU, "kind", "source", "target")
+        self.collectives: list[tuple[int, int, int]] = []
+        """Kernels of collectives: row, sequence number and External id, NULL where not said."""
+        self._sequences: dict[int, int] = {}
+        """External id of the operator that began a collective, to its sequence number."""
         self.sets = Table(*_GPU)
         self.syncs = Table(*_GPU, "type")
         self.calls = Table("start", "end", "thread", "correlation", "name")
@@ -138,7 +144,23 @@ class Rows:
             found = self.threads[key] = len(self.threads)
         return found
 
+    @property
+    def sequences(self) -> dict[int, int]:
+        """Row number of a collective's kernel to the collective's number in its process group.
+
+        PyTorch says it with the operator that began the collective, and may say it with the kernel.
+        """
+        found = {
+            row: self._sequences.get(external, NULL) if own == NULL else own
+            for row, own, external in self.collectives
+        }
+        return {row: number for row, number in found.items() if number != NULL}
+
     def _kernel(self, event: Event) -> None:
+        args = event.args
+        if args is not None and bytes(args.collective):
+            row = len(self.kernels)
+            self.collectives.append((row, _count(args.sequence), _count(args.external)))
         self.kernels.add.append(
             (*self._span_of(event), *self._place(event), self.names(kernel_name(event)))
         )
@@ -177,6 +199,9 @@ class Rows:
         )
 
     def _operator(self, event: Event) -> None:
+        args = event.args
+        if event.name == "record_param_comms" and args is not None and bytes(args.sequence):
+            self._sequences[_count(args.external)] = _count(args.sequence)
         if str(event.name).startswith("ProfilerStep#"):
             self._annotation(event)  # what PyTorch before 1.12 called an operator too
             return
@@ -233,3 +258,9 @@ def _track(event: Event) -> tuple[object, object]:
     if isinstance(pid, list | dict) or isinstance(tid, list | dict):
         return str(pid), str(tid)
     return pid, tid
+
+
+def _count(text: Raw) -> int:
+    """A number that counts something; NULL for what is none."""
+    digits = bytes(text).strip(b'"')
+    return int(digits) if digits.isdigit() and len(digits) < 10 else NULL

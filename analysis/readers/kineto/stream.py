@@ -71,6 +71,8 @@ class Args(msgspec.Struct, gc=False):
     task_stream: msgspec.Raw = msgspec.field(default=ABSENT, name="Physic Stream Id")
     group_name: msgspec.Raw = msgspec.field(default=ABSENT, name="Process Group Name")
     context: msgspec.Raw = ABSENT
+    sequence: msgspec.Raw = msgspec.field(default=ABSENT, name="Seq")
+    external: msgspec.Raw = msgspec.field(default=ABSENT, name="External id")
 
 
 class Event(msgspec.Struct, gc=False):

@@ -103,7 +103,13 @@ class _Tables(Database):
     def _filled(self, table: schema.Table) -> Columns:
         rows = self._rows
         if table is schema.KERNEL:
-            return self._gpu(rows.kernels) | {"shortName": rows.kernels["name"]}
+            sequence = np.full(len(rows.kernels), NULL, np.int64)
+            for row, number in rows.sequences.items():
+                sequence[row] = number
+            return self._gpu(rows.kernels) | {
+                "shortName": rows.kernels["name"],
+                schema.SEQUENCE.name: sequence,
+            }
         if table is schema.MEMCPY:
             copies = rows.copies
             return self._gpu(copies) | {
