@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 _HELD_UP_S = 2.0
 # Each with its end: Thread.join believes a thread over once ^C came while it waited (Python 3.11).
@@ -46,8 +47,11 @@ def finish() -> None:
 @atexit.register
 def _at_exit() -> None:
     """`finish`, where Python would answer ^C with a traceback: the command has had its end."""
-    with contextlib.suppress(KeyboardInterrupt):
-        finish()
+    wait = finish
+    while _ours:
+        with contextlib.suppress(KeyboardInterrupt):
+            wait()
+        wait = give_up  # an interrupt may have come in the midst of it
 
 
 def give_up() -> None:
@@ -55,15 +59,28 @@ def give_up() -> None:
 
     Python ends a daemon in the midst of a library's work, which can abort the whole process.
     """
-    until = time.monotonic() + _HELD_UP_S
-    given_up = list(_ours.items())
-    _ours.clear()
-    for thread, _ in given_up:
-        _end(thread)
-    for _, over in given_up:
-        while not over.is_set() and (left := until - time.monotonic()) > 0:
-            with contextlib.suppress(KeyboardInterrupt):  # it ends no sooner
-                over.wait(left)
+    with _deaf():  # it ends no sooner
+        until = time.monotonic() + _HELD_UP_S
+        given_up = list(_ours.items())
+        for thread, _ in given_up:
+            _end(thread)
+        for _, over in given_up:
+            over.wait(max(0.0, until - time.monotonic()))
+        _ours.clear()
+
+
+@contextlib.contextmanager
+def _deaf() -> Iterator[None]:
+    """No interrupt meanwhile; Python lets the main thread alone decide that."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        if before is not None:  # None: a handler that Python did not install
+            signal.signal(signal.SIGINT, before)
 
 
 def _end(thread: threading.Thread) -> None:

@@ -66,7 +66,7 @@ def test_between_the_commands_end_and_the_wait(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("times", [1, 3])
+@pytest.mark.parametrize("times", [1, 3, 20])
 def test_after_an_error_was_told(tmp_path: Path, times: int) -> None:
     """Python itself waits then, as it ends."""
     process = started(tmp_path, 'raise CannotRead("no such thing")')
