@@ -97,9 +97,9 @@ GRAPH_NODES_MISSING = _code(
     "graph-nodes-missing",
     "A launch of a CUDA graph lacks nodes that ran in other launches of that graph.",
     "A launch runs all nodes of its graph, so rows were lost, and would show as idle. Graphs that "
-    "the program updates, graphs with conditional nodes, and the first and last launch on each "
-    "stream do not count. From 1% of the nodes on the figures are invalid. Record a shorter "
-    "window, or graphs as a whole (`--cuda-graph-trace=graph`).",
+    "the program updates, graphs with conditional nodes, the first and last launch on each stream, "
+    "and launches that a pause of the recording cut in two do not count. From 1% of the nodes on "
+    "the figures are invalid. Record a shorter window, or graphs as a whole (`--cuda-graph-trace=graph`).",
 )
 STREAM_OVERLAP = _code(
     "stream-overlap",

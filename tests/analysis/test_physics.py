@@ -93,6 +93,47 @@ def test_launches_at_the_edges_may_be_cut(tmp_path: Path) -> None:
     assert broken(graphs(lose), tmp_path) == {}
 
 
+def paused(lose: range, *, queued: int = 0, pause: int = 9000, sees: bool = False) -> TraceBuilder:
+    """20 launches of a graph of 20 nodes, each waited for; the recorder pauses in the 10th, behind
+    it or ahead of it, and nodes to lose ran meanwhile. `sees`: it records the wait all the same."""
+    trace, thread = builder()
+    late = 0
+    for k in range(20):
+        at = (k * 1000 + late) * US
+        called = at - queued * US if k == 9 else at
+        call = trace.api(called + 3 * US, called + 9 * US, "cudaGraphLaunch_v10000", thread=thread)
+        for n in range(20):
+            if k != 9 or n not in lose:
+                start = at + (20 + 20 * n) * US
+                trace.kernel(
+                    start, start + 18 * US, name="k", correlation=call,
+                    process=thread & ~0xFFFFFF, graph_node=(7 << 32) + n + 1,
+                )  # fmt: skip
+        if k != 9 or sees:
+            trace.api(at + 10 * US, at + 423 * US, "cudaDeviceSynchronize_v3020", thread=thread)
+        late += pause if k == 9 or (queued and k == 8) else 0
+    return trace
+
+
+@pytest.mark.parametrize(
+    ("how", "wrong"),
+    [
+        ({"lose": range(12, 20)}, False),
+        ({"lose": range(19, 20)}, False),
+        ({"lose": range(12), "queued": 5000}, False),
+        # The recorder was at work: it saw the host wait.
+        ({"lose": range(12, 20), "sees": True}, True),
+        ({"lose": range(19, 20), "sees": True}, True),
+        # What a pause cuts off is the end, or the beginning.
+        ({"lose": range(5, 9)}, True),
+        ({"lose": range(12, 19)}, True),
+        ({"lose": range(1, 12), "queued": 5000}, True),
+    ],
+)
+def test_a_pause_cuts_a_launch_in_two(tmp_path: Path, how: dict, wrong: bool) -> None:
+    assert ("graph-nodes-missing" in broken(paused(**how), tmp_path)) == wrong
+
+
 @pytest.mark.parametrize(
     "how",
     [{"body": True}, {"update": "cudaGraphExecUpdate_v10020"}, {"update": "cuGraphNodeSetEnabled"}],

@@ -2,12 +2,14 @@
 
 So within one graph that is not updated, and has no conditional node, a node that ran in nearly all
 launches and left no row in one has lost it. The first and the last launch on each stream are left
-out: the recording may have begun or ended inside them.
+out: the recording may have begun or ended inside them. So are those in which it paused
+(`cut_launches.py`).
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 import numpy as np
 from msgspec import Struct
@@ -16,6 +18,7 @@ from ...model.arrays import Bool, factorize, groups
 from ...model.intervals import Int64
 from ...store.folder import Array
 from .counts import added
+from .cut_launches import Lacking
 from .streams import GRAPH
 
 NEARLY_ALL = 0.9
@@ -111,19 +114,37 @@ class GraphNodes:
     def result(self) -> NodesLost:
         """Of each graph that keeps the law."""
         lost = expected = launches = 0
+        for _, _, left, here in self._compared():
+            expected += len(left) * len(here)
+            if _lacks(left, here):
+                lost += int((len(left) - here).sum())
+                launches += int(np.count_nonzero(left < len(here)))
+        return NodesLost(lost, expected, launches)
+
+    def lacking(self) -> list[Lacking]:
+        """The launches that `result` counts, of each graph of which most launches are whole."""
+        ids = {number: graph & (2**_LOW - 1) for graph, number in self._graphs.items()}
+        return [
+            Lacking(ids[graph], launch[left < len(here)], int(launch[left.argmax()]))
+            for graph, launch, left, here in self._compared()
+            if _lacks(left, here) and 2 * np.count_nonzero(left < len(here)) <= len(left)
+        ]
+
+    def _compared(self) -> Iterator[tuple[int, Int64, Int64, Int64]]:
+        """(graph, its launches, how many nodes each left, in how many of them each node ran)."""
         (nodes, seen), (pairs, rows) = self._nodes, self._launches
         by_node, by_launch = dict(groups(nodes >> _LOW)), dict(groups(pairs & (2**_LOW - 1)))
         for graph, mine in by_launch.items():
             here, left = seen[by_node[graph]], rows[mine]
             # A node that ran twice in one launch is in the body of a loop.
-            if graph in self._conditional or int(here.max()) > len(left):
-                continue
-            expected += len(left) * len(here)
-            often = here[here >= NEARLY_ALL * len(left)]
-            # Where one launch ran every node, all do. Else an id may stand for two graphs, whose
-            # launches are of two lengths.
-            uneven = int(left.max()) == len(here) or len(np.unique(left)) > 2
-            if uneven or (often < len(left)).any():
-                lost += int((len(left) - here).sum())
-                launches += int(np.count_nonzero(left < len(here)))
-        return NodesLost(lost, expected, launches)
+            if graph not in self._conditional and int(here.max()) <= len(left):
+                yield graph, pairs[mine] >> _LOW, left, here
+
+
+def _lacks(left: Int64, here: Int64) -> bool:
+    """Whether launches of a graph left fewer nodes than it has."""
+    often = here[here >= NEARLY_ALL * len(left)]
+    # Where one launch ran every node, all do. Else an id may stand for two graphs, whose launches
+    # are of two lengths.
+    uneven = int(left.max()) == len(here) or len(np.unique(left)) > 2
+    return bool((here < len(left)).any()) and (uneven or bool((often < len(left)).any()))

@@ -1,4 +1,7 @@
-"""All laws, over all rows of a trace: two passes over the operations, one over the calls."""
+"""All laws, over all rows of a trace: two passes over the operations, one over the calls.
+
+A few more where launches of graphs lack nodes.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from ...store.opened import Store
 from ...store.whole import Whole
 from ..sizes import Progress, Sizes
 from .clock import BeforeLaunch, EarlyReturns, Returns, Starts
+from .cut_launches import cut_launches
 from .graph_nodes import UPDATES, EdgeLaunches, GraphNodes, NodesLost
 from .streams import Overlap, StreamOrder
 from .waited import WaitsFound
@@ -62,7 +66,19 @@ def physics_of(tables: Whole | Store, sizes: Sizes, progress: Progress) -> Physi
             mine = {column: values[known[sure]] for column, values in rows.items()}
             returns.add(mine, {column: values[sure] for column, values in called.items()})
         tables.forget()
-    return Physics(starts.result(), returns.result(), order.result(), nodes.result())
+    lost = nodes.result()
+    cut = cut_launches(tables, nodes.lacking(), sizes)
+    if len(cut):
+        known = np.union1d(edges.launches(), cut)
+        lost = _nodes(tables, GraphNodes(known, updating), sizes)
+    return Physics(starts.result(), returns.result(), order.result(), lost)
+
+
+def _nodes(tables: Whole | Store, nodes: GraphNodes, sizes: Sizes) -> NodesLost:
+    for part in stretches(tables.operations.rows, sizes.operations):
+        nodes.add(tables.operations.read(part, "process", "launch", "node"))
+        tables.forget()
+    return nodes.result()
 
 
 def _launches(tables: Whole | Store, launch: Array) -> dict[str, Array]:
