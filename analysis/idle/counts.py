@@ -40,7 +40,8 @@ host), but hardly all of them."""
 MANAGED = re.compile(r"(cuda|hip)MallocManaged|cuMemAllocManaged")
 
 QUEUES_NOTHING_NS = 1_000
-"""A copy or memset that returns within this time has queued nothing: cublasLt makes such calls."""
+"""A copy or memset that returns within this time has queued nothing: cublasLt makes such calls. So
+has one, of no bytes perhaps, that is quicker than every call of its name that left an operation."""
 
 
 class Counted(Struct, frozen=True):
@@ -197,6 +198,8 @@ def _launches(
     waited = np.full(count, -MAX_TIME)
     last = np.full(count, -MAX_TIME)
     seen, every = _Different(count), _Different(count)
+    queues = np.logical_or.reduce(list(copying.values()))
+    quickest = np.full(len(tables.names), MAX_TIME)
     for part in _sound(tables, wanted, sizes, progress):
         mine = launching[part["name"]] & ((part["flags"] & LAUNCHED) > 0)
         np.maximum.at(last, part["process"][mine], part["start"][mine])
@@ -205,6 +208,12 @@ def _launches(
         ran &= part["end"] > part["start"]
         np.maximum.at(waited, part["process"][ran], part["start"][ran])
         seen.add(part, mine)
+        left_one = queues[part["name"]] & ((part["flags"] & (LAUNCHED | REPEATED)) == LAUNCHED)
+        took = part["end"][left_one] - part["start"][left_one]
+        np.minimum.at(quickest, part["name"][left_one], took)
+    # Where no call of a name left one, none tells how long it takes.
+    quickest[quickest == MAX_TIME] = 0
+    least = np.maximum(quickest, QUEUES_NOTHING_NS)
     # A process without any has lost what it launched while others were seen to work.
     last = np.where(seen.counts() > 0, np.maximum(last, waited), tables.operations.last_end)
     asked = {what: np.zeros(2, np.int64) for what in copying}
@@ -212,7 +221,7 @@ def _launches(
         within = part["start"] <= last[part["process"]]
         every.add(part, launching[part["name"]] & within)
         single = (part["flags"] & REPEATED) == 0
-        single &= within & (part["end"] - part["start"] >= QUEUES_NOTHING_NS)
+        single &= within & (part["end"] - part["start"] >= least[part["name"]])
         left_none = (part["flags"] & LAUNCHED) == 0
         for what, copies in copying.items():
             mine = copies[part["name"]] & single

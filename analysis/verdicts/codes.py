@@ -83,8 +83,9 @@ OPERATIONS_MISSING = _code(
     "Ten calls for copies (or memsets) left none, or five where others left some, and a fifth of "
     "all.",
     "Rows were lost, or a filter left them out. A call of no bytes, or from host to host, "
-    "leaves none, so the figures are only doubted; one that returns within a microsecond queues "
-    "nothing, and does not count. Export or record again.",
+    "leaves none, so the figures are only doubted; one that returns within a microsecond, or "
+    "sooner than every call of its name that left one, has queued nothing, and does not count. "
+    "Export or record again.",
 )
 CALLS_MISSING = _code(
     "calls-missing",
@@ -99,7 +100,8 @@ GRAPH_NODES_MISSING = _code(
     "A launch runs all nodes of its graph, so rows were lost, and would show as idle. Graphs that "
     "the program updates, graphs with conditional nodes, the first and last launch on each stream, "
     "and launches that a pause of the recording cut in two do not count. From 1% of the nodes on "
-    "the figures are invalid. Record a shorter window, or graphs as a whole (`--cuda-graph-trace=graph`).",
+    "the figures are invalid. Record a shorter window, or graphs as a whole "
+    "(`--cuda-graph-trace=graph`).",
 )
 STREAM_OVERLAP = _code(
     "stream-overlap",

@@ -412,10 +412,12 @@ def test_steps_of_two_kinds_are_not_alike(tmp_path: Path, same: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("lost", "took", "seen"), [(0, 3 * US, False), (20, 3 * US, True), (20, 200, False)]
+    ("lost", "took", "seen"),
+    [(0, 3 * US, False), (20, 3 * US, True), (20, 200, False), (20, 2 * US, False)],
 )
 def test_some_of_the_copies_lost(tmp_path: Path, lost: int, took: int, seen: bool) -> None:
-    """A call that returns within a microsecond has queued nothing."""
+    """A call that returns within a microsecond has queued nothing, nor has one (of no bytes) that
+    is quicker than all that queued a copy."""
     trace, thread = builder()
     for k in range(40):
         at = k * 100 * US
@@ -424,6 +426,30 @@ def test_some_of_the_copies_lost(tmp_path: Path, lost: int, took: int, seen: boo
         else:
             trace.copy(at, at + 3 * US, at + 10 * US, at + 60 * US, bytes=8, thread=thread)
     assert ("operations-missing" in broken(trace, tmp_path)) == seen
+
+
+def test_copies_of_no_bytes_beside_quick_ones_of_another_kind(tmp_path: Path) -> None:
+    """How long a call takes is told by calls of its own name."""
+    trace, thread = builder()
+    for k in range(40):
+        at = k * 200 * US
+        trace.copy(at, at + 9 * US, at + 10 * US, at + 60 * US, bytes=8, thread=thread)
+        trace.api(at + 70 * US, at + 74 * US, "cudaMemcpyAsync_v3020", thread=thread)
+        trace.copy(
+            at + 80 * US, at + 82 * US, at + 90 * US, at + 99 * US, bytes=8, thread=thread,
+            api_name="cudaMemcpy2DAsync_v3020",
+        )  # fmt: skip
+    assert broken(trace, tmp_path) == {}
+
+
+def test_all_copies_of_one_name_lost(tmp_path: Path) -> None:
+    """None of them tells how long such a call takes, and a copy of another name may take longer."""
+    trace, thread = builder()
+    for k in range(40):
+        at = k * 200 * US
+        trace.copy(at, at + 50 * US, at + 10 * US, at + 40 * US, bytes=8, thread=thread)
+        trace.api(at + 70 * US, at + 74 * US, "cudaMemcpyToSymbolAsync_v3020", thread=thread)
+    assert "operations-missing" in broken(trace, tmp_path)
 
 
 NAMES = (
