@@ -17,7 +17,7 @@ from pathlib import Path
 from ..analysis.readers.formats import is_json
 from ..analysis.readers.other_tools import refuse_foreign
 from ..analysis.readers.sqlite.database import Database, open_database
-from ..analysis.readers.sqlite.sql import free_rowid
+from ..analysis.readers.sqlite.sql import rowid_of
 from ..errors import CannotWrite
 from ..files import holds_manifest, place, refuse_existing, write_text
 from . import policy
@@ -192,14 +192,9 @@ class _Copy:
 
     def _in_order(self, table: str) -> str:
         """The rows' own order, where they have one beside their key."""
-        rowid = free_rowid(self._database.layout[table])
-        if rowid is None:
-            return ""
-        try:
-            self._base.execute(f"SELECT {rowid} FROM old.{quoted(table)} LIMIT 0")
-        except sqlite3.OperationalError:  # a table without rowids
-            return ""
-        return f"ORDER BY {rowid}"
+        layout = self._database.layout[table]
+        rowid = rowid_of(self._base, f"old.{quoted(table)}", layout)
+        return "" if rowid is None else f"ORDER BY {rowid}"
 
     def _needed_strings(self) -> str:
         """The condition for strings that something kept refers to; notes the others."""

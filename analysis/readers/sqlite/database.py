@@ -34,8 +34,8 @@ from .sql import (
     UNREADABLE,
     QueryPlan,
     Stretch,
-    free_rowid,
     out_of_order,
+    rowid_of,
     term,
     unreadable,
 )
@@ -130,7 +130,8 @@ class Database:
         actual = self._actual(table)
         if actual is None:
             return
-        rowid = free_rowid(self.layout[actual])
+        with connected(self._uri) as connection:
+            rowid = rowid_of(connection, f'"{actual}"', self.layout[actual])
         if rowid is None:  # nothing tells its stretches apart
             yield self.read(table)
             return
@@ -166,8 +167,8 @@ class Database:
         present = self.layout[actual]
         terms = ", ".join(term(c, actual, present, self.path) for c in table.columns)
         sql = f'SELECT {terms} FROM "{actual}" NOT INDEXED WHERE ({table.condition()})'
-        rowid = free_rowid(present)
-        if rowid is None:  # columns of the table have all its names
+        rowid = rowid_of(connection, f'"{actual}"', present)
+        if rowid is None:
             return QueryPlan(self._uri, self.path, table, actual, [Stretch(sql, None)])
         # Each on its own: asked for together, SQLite would walk the whole table.
         edges = (f'SELECT {end}({rowid}) FROM "{actual}"' for end in ("min", "max"))

@@ -151,6 +151,18 @@ def free_rowid(present: tuple[str, ...]) -> str | None:
     return next((n for n in ("rowid", "_rowid_", "oid") if n not in taken), None)
 
 
+def rowid_of(connection: sqlite3.Connection, table: str, present: tuple[str, ...]) -> str | None:
+    """What to call the rowids of a table, None where it has none (WITHOUT ROWID), or no name for
+    them. `table`: as SQL calls it."""
+    rowid = free_rowid(present)
+    if rowid is not None:
+        try:
+            connection.execute(f"SELECT {rowid} FROM {table} LIMIT 0")
+        except sqlite3.Error:
+            return None
+    return rowid
+
+
 def out_of_order(path: Path, table: str) -> TraceError:
     """The error for a table whose rows do not stand in the order of their rowids."""
     return TraceDamaged(
