@@ -49,9 +49,12 @@ def _at_exit() -> None:
     """`finish`, where Python would answer ^C with a traceback: the command has had its end."""
     wait = finish
     while _ours:
-        with contextlib.suppress(KeyboardInterrupt):
+        try:
             wait()
-        wait = give_up  # an interrupt may have come in the midst of it
+        except KeyboardInterrupt:
+            # One more would end Python in its last moments, and nothing sooner.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            wait = give_up  # this one may have come in the midst of it
 
 
 def give_up() -> None:

@@ -76,6 +76,7 @@ def test_after_an_error_was_told(tmp_path: Path, times: int) -> None:
         time.sleep(0.5)  # for the wait
         for _ in range(times):
             process.send_signal(signal.SIGINT)
+            time.sleep(0.02 if times == 3 else 0)
         said = process.communicate(timeout=20)[1]
     finally:
         process.kill()
