@@ -8,6 +8,7 @@ import numpy as np
 
 from ..idle.attribute import Attribution
 from ..idle.gaps import DeviceGaps, GapKind, gap_kinds
+from ..model.flag_waits import FLAG
 from ..model.intervals import Int64
 from ..model.names import operation_names
 from ..model.trace import Trace
@@ -62,7 +63,7 @@ def _device_gaps(report: TraceReport, gaps: DeviceGaps, split: Attribution) -> p
         "step": _optional(step, kind <= GapKind.INTRA),
         "before": _named(trace, gaps.before),
         "after": _named(trace, gaps.after),
-        "drained_by": _calls(trace, split.drained_by),
+        "drained_by": _waits(trace, split.drained_by),
         "cause": pd.Categorical(causes[split.time.argmax(axis=0)]),
     }
     frame |= {
@@ -148,10 +149,12 @@ def _named(trace: Trace, rows: Int64) -> object:
     return pd.Categorical(np.array([*names, EDGE], object)[place])
 
 
-def _calls(trace: Trace, rows: Int64) -> object:
+def _waits(trace: Trace, waits: Int64) -> object:
     import pandas as pd
 
     calls = trace.calls
-    names = np.array([*calls.names, ""], object)
-    place = np.where(rows >= 0, calls.name[rows] if len(calls) else 0, len(calls.names))
+    names = np.array([*calls.names, FLAG, ""], object)
+    place = np.where(waits < -1, len(names) - 2, len(names) - 1)
+    named = waits >= 0
+    place[named] = calls.name[waits[named]]
     return pd.Categorical(names[place])

@@ -16,6 +16,7 @@ import numpy as np
 from msgspec import Struct, field
 
 from ..idle.attribute import Attribution
+from ..idle.drains import wait_name
 from ..idle.gaps import DeviceGaps, GapKind, gap_kinds
 from ..model.arrays import factorize
 from ..model.cuda_calls import allocating, synchronizing
@@ -158,8 +159,7 @@ def _gap_arguments(
     length = gaps.length.tolist()
     spent = split.time.T.tolist()
     drains = split.drained_by.tolist()
-    calls = [_quoted(name) for name in trace.calls.names]
-    call_of = trace.calls.name
+    calls = trace.calls
     sides = [
         _sides(trace, side, rows) for side, rows in (("before", gaps.before), ("after", gaps.after))
     ]
@@ -169,8 +169,9 @@ def _gap_arguments(
         if kind[k]:
             parts.append(f'"kind":"{kind[k]}","step":{step[k]}')
         parts += [f'"{name}_ns":{ns}' for name, ns in zip(names, spent[k], strict=True) if ns]
-        if drains[k] >= 0:
-            parts.append(f'"drained_by":{calls[call_of[drains[k]]]}')
+        if drains[k] != -1:
+            drain = wait_name(drains[k], lambda row: calls.names[calls.name[row]])
+            parts.append(f'"drained_by":{_quoted(drain)}')
         parts += [side[k] for side in sides if side[k]]
         return f"{{{','.join(parts)}}}"
 

@@ -13,13 +13,14 @@ from msgspec import Struct
 
 from ..model.arrays import Bool, Code, factorize, groups
 from ..model.cuda_calls import host_waits, migrations
+from ..model.flag_waits import FLAG
 from ..model.intervals import Int64, Intervals, complement, pieces
 from ..model.memory import lazy_zeros
 from ..model.nesting import Timeline, build_timeline, innermost
 from ..model.shown import shown_without
 from ..model.trace import EVERY_THREAD, ThreadRows, Trace
 from .causes import Cause, GapContext, Phase, causes
-from .drains import drained_by
+from .drains import call_of, drained_by
 from .gaps import DeviceGaps, known
 
 OUTSIDE = "(outside any NVTX range)"
@@ -39,7 +40,7 @@ class Attribution(Struct, frozen=True, eq=False, dict=True):
     launch_start: Int64
     """Shape (gaps,): end of the `before` phase inside the gap, ns; the gap's start where none."""
     drained_by: Int64
-    """Shape (gaps,): row of the synchronising call that let the queue run dry, -1 for none."""
+    """Shape (gaps,): the wait that let the queue run dry, numbered as in `drains`."""
     ahead: Bool
     """Shape (gaps,): what ended the gap had been launched well before the gap began."""
     used: tuple[int, ...]
@@ -287,26 +288,39 @@ def thread_ranges(trace: Trace, thread: int) -> tuple[Intervals, Int64]:
     return cached[thread]
 
 
-def drain_codes(trace: Trace, rows: Int64, names: dict[str, int]) -> Int64:
-    """What each of these calls (-1 for none) is called where it drained the queue: `range · call`,
-    or the call alone. Gives its number in `names`, to which new names are added; -1 for none."""
-    codes = np.full(len(rows), -1, np.int64)
-    drained, calls = np.flatnonzero(rows >= 0), trace.calls
-    for thread, positions in groups(calls.thread[rows[drained]]):
+def seen_at(trace: Trace, waits: Int64) -> Int64:
+    """An instant of each of these waits, numbered as in `drains`, ns: where its call began, or the
+    last one before its flag changed."""
+    at = trace.calls.start[call_of(waits)]
+    flagged = np.flatnonzero(waits < -1)
+    if len(flagged):
+        at[flagged] = host_waits(trace).flags.at(call_of(waits[flagged]))
+    return at
+
+
+def drain_codes(trace: Trace, waits: Int64, names: dict[str, int]) -> Int64:
+    """What each of these waits, numbered as in `drains`, is called where it drained the queue:
+    `range · call`, or the call alone. Gives its number in `names`, to which new names are added;
+    -1 for none."""
+    codes = np.full(len(waits), -1, np.int64)
+    drained, calls = np.flatnonzero(waits != -1), trace.calls
+    told = (*calls.names, FLAG)
+    for thread, positions in groups(calls.thread[call_of(waits[drained])]):
         mine = drained[positions]
-        at = calls.start[rows[mine]]
+        at = seen_at(trace, waits[mine])
         stretches, ranges = thread_ranges(trace, thread)
         k = np.searchsorted(stretches.start, at, side="right") - 1
         inside = (k >= 0) & (known(stretches.end, k) > at)
         string, ids = factorize(known(ranges, k))
         # One number for (range, whether there is one, call): ordered as the three are.
-        keys = (string.astype(np.int64) * 2 + inside) * len(calls.names) + calls.name[rows[mine]]
+        name = np.where(waits[mine] < -1, len(calls.names), calls.name[call_of(waits[mine])])
+        keys = (string.astype(np.int64) * 2 + inside) * len(told) + name
         which, distinct = factorize(keys)
         found = []
         for key in distinct.tolist():
-            code, call = divmod(key, len(calls.names))
+            code, name_of = divmod(key, len(told))
             where = f"{family(trace.strings[int(ids[code // 2])])} · " if code % 2 else ""
-            found.append(names.setdefault(where + calls.names[call], len(names)))
+            found.append(names.setdefault(where + told[name_of], len(names)))
         codes[mine] = np.array(found, np.int64)[which]
     return codes
 
@@ -318,11 +332,11 @@ def sum_by_code(codes: Int64 | Code, ns: Int64, count: int) -> Int64:
     return total[:-1]
 
 
-def drained_names(trace: Trace, rows: Int64, ns: Int64) -> dict[str, int]:
+def drained_names(trace: Trace, waits: Int64, ns: Int64) -> dict[str, int]:
     """Idle time by what drained the queue, ns, largest first.
 
-    `rows`: Attribution.drained_by of some gaps; `ns`: the idle time of each.
+    `waits`: Attribution.drained_by of some gaps; `ns`: the idle time of each.
     """
     names: dict[str, int] = {}
-    codes = drain_codes(trace, rows, names)
+    codes = drain_codes(trace, waits, names)
     return largest_first(dict(zip(names, sum_by_code(codes, ns, len(names)).tolist(), strict=True)))

@@ -68,6 +68,8 @@ class Counted(Struct, frozen=True):
     """Where rows break a law."""
     processes: tuple[ProcessCount, ...] = ()
     """Who was recorded; `launches` and `missing` leave out those of whom nothing was."""
+    flags: tuple[int, int] = (0, 0)
+    """Copies whose flags were waited for, of so many at their places."""
 
 
 class Facts(Struct, frozen=True):
@@ -125,6 +127,7 @@ def count_rows(tables: Whole | Store, sizes: Sizes, progress: Progress = quiet) 
         managed=any(MANAGED.match(name) for name in tables.names),
         physics=physics_of(tables, sizes, progress),
         processes=processes,
+        flags=(tables.flag_waits.followed, tables.flag_waits.copies),
     )
     tables.forget()
     return counted

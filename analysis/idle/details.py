@@ -18,6 +18,7 @@ from ..store.opened import Store
 from .attribute import Attribution
 from .causes import causes
 from .definitions import Clipped, Definition, OtherDefinitions, Streams, add_streams
+from .drains import wait_name
 from .gaps import DeviceGaps, GapKind, gap_kinds
 from .split import Split
 from .steps import Steps, StepSeries
@@ -92,7 +93,8 @@ class DetailTotals:
         found: Clipped,
         call_name: Callable[[int], str],
     ) -> None:
-        """Gaps, and the operations that are new; `call_name`: of a row of `split.drained_by`."""
+        """Gaps, and the operations that are new; `call_name`: of a row of the calls that
+        `split.drained_by` counts by."""
         for k in split.used:
             self._touched[k] += np.count_nonzero(split.time[k])
         if self._question.streams or self._others:
@@ -165,7 +167,7 @@ def _top_gap(
         int(gaps.length[k]),
         *_of_step(kinds, k),
         causes()[int(split.time[:, k].argmax())].name,
-        call_name(drain) if drain >= 0 else "",
+        wait_name(drain, call_name),
         before,
         after,
     )

@@ -1,4 +1,4 @@
-"""How long the host waited: in synchronising calls, and for room in the launch queue."""
+"""How long the host waited: in synchronising calls, for flags, and for room in the launch queue."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ def waited(parts: Parts, threads: tuple[int, ...], inside: Intervals) -> int:
     full = _queue_full(parts.source, threads)
     lo, hi = int(inside.start[0]), int(inside.end[-1])
     streams = [iter(parts.waits(thread, lo, hi)) for thread in threads]
-    for start, end in _merged([*streams, iter([full])]):
+    unseen = [parts.flag_waits(thread) for thread in threads]
+    for start, end in _merged([*streams, *(iter([one]) for one in unseen), iter([full])]):
         first, last, _, _ = pieces(union(start, end), inside)
         cover.add(first, last)
     return cover.busy

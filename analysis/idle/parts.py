@@ -135,6 +135,11 @@ class WholeParts:
         rows = first + np.flatnonzero(waits.held[first:stop])
         yield waits.starts(calls)[rows], calls.end[rows]
 
+    def flag_waits(self, thread: int) -> tuple[Int64, Int64]:
+        """When the waits of a thread for flags began and ended."""
+        calls, flags = self.source.calls, host_waits(self.source).flags
+        return flags.between(*np.searchsorted(calls.thread, [thread, thread + 1]).tolist())
+
     def call_name(self, row: int) -> str:
         """Of a row of the calls of the whole trace."""
         calls = self.source.calls
@@ -237,6 +242,10 @@ class StoredParts:
             held = (flags & SYNCHRONIZING) > 0
             yield start[held], columns["end"][held]
             self.source.forget()
+
+    def flag_waits(self, thread: int) -> tuple[Int64, Int64]:
+        """When the waits of a thread for flags began and ended."""
+        return self.source.flag_waits.between(*self.source.threads_rows(thread))
 
     def call_name(self, row: int) -> str:
         """Of a row of the calls of the whole trace."""

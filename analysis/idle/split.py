@@ -34,7 +34,7 @@ from .attribute import (
     launch_edges,
 )
 from .causes import causes
-from .drains import drained_by
+from .drains import before_call, call_of, drained_by, renumbered
 from .gaps import DeviceGaps, known
 from .waits import Released, know_released
 
@@ -47,7 +47,8 @@ class Split(Struct):
     used: set[int]
     """Positions of the causes that have any time."""
     drained_by: Int64
-    """Shape (gaps,): row of the call that drained the queue, in the whole trace; -1 for none."""
+    """Shape (gaps,): the wait that drained the queue, numbered as in `drains` by the calls of the
+    whole trace."""
     drains: Int64
     """The same as a number for each name."""
     ahead: Bool
@@ -174,7 +175,7 @@ class _Found(Struct):
             self.time[k, where] += found.time[k]
         self.used.update(found.used)
         if drains:
-            self.drained_by[where] = known(calls, found.drained_by)
+            self.drained_by[where] = renumbered(found.drained_by, calls)
         self.host.update(host_by_range(part, gaps, found))
         self.handoffs.update(handoff_threads(part, gaps, found))
 
@@ -192,7 +193,7 @@ class _Found(Struct):
         calls = distinct_rows(around, np.array([last]), launch)
         part = part_of(store, self.operations, calls)
         found = drained_by(part, gap, known(part.operations.launch, gap.after))
-        self.drained_by[k] = known(calls, found)[0]
+        self.drained_by[k] = renumbered(found, calls)[0]
 
 
 def _last_of_wait(store: Store, thread: int, row: int, most: int) -> int:
@@ -207,22 +208,36 @@ def _last_of_wait(store: Store, thread: int, row: int, most: int) -> int:
     return stop - 1
 
 
-def _drains(store: Store, rows: Int64, names: dict[str, int], most: int) -> Int64:
-    """As `attribute.drain_codes`, for rows of the store's calls."""
-    calls = distinct_rows(rows[rows >= 0])
-    codes = np.full(len(calls), -1, np.int64)
+def _drains(store: Store, waits: Int64, names: dict[str, int], most: int) -> Int64:
+    """As `attribute.drain_codes`, for waits numbered by the rows of the store's calls."""
+    distinct = np.unique(waits[waits != -1])
+    distinct = distinct[np.argsort(call_of(distinct), kind="stable")]
+    calls, at = call_of(distinct), _seen_at(store, distinct)
+    codes = np.full(len(distinct), -1, np.int64)
     todo = [(thread, mine) for thread, mine in groups(store.calls.one(calls, "thread"))]
     while todo:
         thread, mine = todo.pop()
-        some = calls[mine]
-        first, last = store.calls.one(some[[0, -1]], "start").tolist()
-        if len(some) > 1 and host_rows(store, [thread], first, last) > most:
+        first, last = int(at[mine].min()), int(at[mine].max())
+        if len(mine) > 1 and host_rows(store, [thread], first, last) > most:
             half = len(mine) // 2
             todo += [(thread, mine[half:]), (thread, mine[:half])]
             continue
         ranges = ranges_touching(store, [thread], first, last)
-        part = part_of(store, no_operations(), some, ranges)
-        codes[mine] = drain_codes(part, np.arange(len(some)), names)
-    found = np.full(len(rows), -1, np.int64)
-    found[rows >= 0] = codes[np.searchsorted(calls, rows[rows >= 0])]
+        rows = distinct_rows(calls[mine])
+        part = part_of(store, no_operations(), rows, ranges)
+        there = np.searchsorted(rows, calls[mine])
+        there = np.where(distinct[mine] < -1, before_call(there), there)
+        codes[mine] = drain_codes(part, there, names)
+    found = np.full(len(waits), -1, np.int64)
+    drained = np.flatnonzero(waits != -1)
+    order = np.argsort(distinct)
+    found[drained] = codes[order][np.searchsorted(distinct[order], waits[drained])]
     return found
+
+
+def _seen_at(store: Store, waits: Int64) -> Int64:
+    """As `attribute.seen_at`."""
+    at = store.calls.one(call_of(waits), "start")
+    flagged = waits < -1
+    at[flagged] = store.flag_waits.at(call_of(waits[flagged]))
+    return at

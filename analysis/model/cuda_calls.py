@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -11,6 +11,8 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from .arrays import Bool
+from .flag_finder import CallTable, FlagFinder
+from .flag_waits import FlagWaits
 from .intervals import Int64
 from .polling import polled
 from .schema import MAX_TIME, CopyKind, Kind
@@ -130,6 +132,8 @@ class Waits(Struct, frozen=True, eq=False):
     goes_on: Bool
     """Those that go on with the wait of the call before them on their thread: a poll is one wait,
     the time between its queries included."""
+    flags: FlagWaits
+    """What no call shows: when threads waited for a flag in pinned memory."""
 
     def starts(self, calls: Calls) -> Int64:
         """When the wait that each call ends began to be this call's, ns: its own start, or the end
@@ -176,7 +180,8 @@ def host_waits(trace: Trace) -> Waits:
     Stream, event, device and context synchronise; a device-to-host copy, Async included, whose
     call ends at or after the end of its copy: a pageable copy holds the host without any
     synchronise row; and queries that ask until the work is done (`polling`). A graph's launch is
-    none, however early a copy inside the graph ends.
+    none, however early a copy inside the graph ends. Beside the calls, waits for flags
+    (`flag_finder`).
     """
     if trace in _known:
         return _known[trace]
@@ -186,8 +191,23 @@ def host_waits(trace: Trace) -> Waits:
     mask[launch[held]] = True
     polls = polled(trace)
     mask |= polls.queries
-    _known[trace] = Waits(mask, polls.goes_on)
+    flags = _flag_waits(trace, mask, polls.goes_on)
+    _known[trace] = Waits(mask, polls.goes_on, flags)
     return _known[trace]
+
+
+def _flag_waits(trace: Trace, held: Bool, goes_on: Bool) -> FlagWaits:
+    calls, operations = trace.calls, trace.operations
+    copies = launched_to_host(operations.kind, operations.copy_kind, operations.launch)
+    if len(copies) == 0 or host_holds_gpu(calls.names):
+        return FlagWaits.none()
+    table = CallTable(
+        calls.start, calls.end, calls.thread, calls.process, calls.name,
+        held.__getitem__, goes_on.__getitem__,
+    )  # fmt: skip
+    finder = FlagFinder(table, len(trace.threads))
+    finder.add(operations.launch[copies], operations.end[copies], operations.stream[copies])
+    return finder.result()
 
 
 def know_waits(trace: Trace, waits: Waits) -> None:
@@ -195,11 +215,22 @@ def know_waits(trace: Trace, waits: Waits) -> None:
     _known[trace] = waits
 
 
+def host_holds_gpu(names: Sequence[str]) -> bool:
+    """Whether work may have waited for the host, by calls of these names: then the end of a copy
+    may follow what a thread did, and not the other way round."""
+    return any(name in HOST_FUNCTION or OUTSIDE_WAIT.match(name) for name in names)
+
+
 def copied_to_host(kind: NDArray[np.int8], copy_kind: NDArray[np.int8]) -> Bool:
     """Which operations are copies to the host."""
     to_host: Bool = (copy_kind == CopyKind.DTOH) | (copy_kind == CopyKind.ATOH)
     to_host &= kind == Kind.MEMCPY
     return to_host
+
+
+def launched_to_host(kind: NDArray[np.int8], copy_kind: NDArray[np.int8], launch: Int64) -> Int64:
+    """Which operations are copies to the host, launched by a call that is known."""
+    return np.flatnonzero(copied_to_host(kind, copy_kind) & (launch >= 0))
 
 
 def managed(copy_kind: NDArray[np.integer]) -> Bool:
@@ -220,8 +251,7 @@ def migrations(operations: Operations, rows: Int64 | slice = slice(None)) -> Boo
 def holding_copies(operations: Operations, calls: Calls) -> tuple[Int64, Bool]:
     """Calls of device-to-host copies, and which of them ended no earlier than their copy."""
     graphs = calls.named({name for name in calls.names if GRAPH_LAUNCH.match(name)})
-    to_host = copied_to_host(operations.kind, operations.copy_kind)
-    copies = np.flatnonzero(to_host & (operations.launch >= 0))
+    copies = launched_to_host(operations.kind, operations.copy_kind, operations.launch)
     copies = copies[~graphs[operations.launch[copies]]]
     launch = operations.launch[copies]
     return launch, calls.end[launch] >= operations.end[copies]

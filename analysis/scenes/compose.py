@@ -11,6 +11,7 @@ from ..idle.attribute import OUTSIDE, drained_names
 from ..idle.gaps import DeviceGaps
 from ..model.arrays import factorize
 from ..model.cuda_calls import host_waits
+from ..model.flag_waits import FLAG
 from ..model.intervals import Int64, Intervals, clip, pieces
 from ..model.names import operation_name
 from ..model.nesting import innermost
@@ -185,7 +186,8 @@ def _about(
     mine = (table[2] == thread) | (table[2] == EVERY_THREAD)
     open_here = np.flatnonzero(mine & (table[0] <= start) & (table[1] >= end))
     if len(open_here) == 0:
-        return [("", end - start)]
+        # Waiting, and in no call.
+        return [(FLAG if cause == "sync" else "", end - start)]
     row = int(open_here[-1])
     if cause == "profiler":
         return [(trace.strings[int(overheads.name[row])][:LONG_NAME], end - start)]

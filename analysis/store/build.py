@@ -43,12 +43,13 @@ from ..readers.rules import (
 )
 from ..readers.sqlite.database import Columns, Database
 from ..readers.streams import StreamNumbers, contexts_of
-from .flags import flag_launches, flag_polls
+from .codec import encode
+from .flags import find_flag_waits, flag_launches, flag_polls
 from .folder import Array, Writer, write_checked
 from .join import CallSide, Side, join_calls
 from .layout import FAILED, GROUPS, REPEATED, SYNCHRONIZING
 from .runs import Runs
-from .save import STRINGS
+from .save import FLAG_WAITS, STRINGS
 from .strings import pack_strings
 
 _ROW_BYTES = 600
@@ -360,6 +361,8 @@ class _Builder:
         duplicates = join_calls(calls, len(self.pid), self.most, asking, repeated)
         flag_launches(writer, launch, flags, names, self.most)
         flag_polls(writer, flags, names, self.most)
+        waits = find_flag_waits(writer, launch, flags, names, len(self.tid), self.most)
+        write_checked(self.folder / FLAG_WAITS, encode(waits))
         for array in (launch, call, flags):
             if isinstance(array, np.memmap):
                 array.flush()

@@ -74,7 +74,7 @@ def part_of(
     """
     columns = store.calls.read(slice_of(calls))
     flags = columns["flags"]
-    waits = Waits((flags & SYNCHRONIZING) > 0, (flags & GOES_ON) > 0)
+    waits = Waits((flags & SYNCHRONIZING) > 0, (flags & GOES_ON) > 0, store.flag_waits.among(calls))
     at = np.searchsorted(calls, operations.launch)
     found = at < len(calls)
     found[found] = calls[at[found]] == operations.launch[found]

@@ -1,13 +1,22 @@
-"""What the calls of a stored trace did, marked on them once launches are known."""
+"""What the calls of a stored trace did, and waits that none shows: once launches are known."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ..model.arrays import stretches
-from ..model.cuda_calls import GRAPH_LAUNCH, copied_to_host, named
+from ..model.arrays import Bool, stretches
+from ..model.cuda_calls import (
+    GRAPH_LAUNCH,
+    copied_to_host,
+    host_holds_gpu,
+    launched_to_host,
+    named,
+)
+from ..model.flag_finder import CallTable, FlagFinder
+from ..model.flag_waits import FlagWaits
+from ..model.intervals import Int64
 from ..model.polling import PollFinder
 from .folder import Array, Writer, forget
 from .layout import FAILED, GOES_ON, LAUNCHED, SYNCHRONIZING
@@ -45,3 +54,30 @@ def flag_polls(writer: Writer, flags: Array, names: Sequence[str], most: int) ->
             flags[first : last + 1] |= SYNCHRONIZING
             flags[first + 1 : last + 1] |= GOES_ON
         forget(thread, name, flags)
+
+
+def find_flag_waits(
+    writer: Writer, launch: Array, flags: Array, names: Sequence[str], threads: int, most: int
+) -> FlagWaits:
+    """The waits for flags, once all calls that waited are marked; from `most` operations at once.
+    `launch`: the call of each operation, -1 for none."""
+    if host_holds_gpu(names):
+        return FlagWaits.none()
+    calls = {name: writer.written("calls", name) for name in _LOOKED_AT}
+    operations = {name: writer.written("operations", name) for name in _COPIES}
+
+    def marked(bit: int) -> Callable[[Int64], Bool]:
+        return lambda rows: (flags[rows] & bit) > 0
+
+    table = CallTable(**calls, held=marked(SYNCHRONIZING), goes_on=marked(GOES_ON))
+    finder = FlagFinder(table, threads, lambda: forget(flags, *calls.values()))
+    for rows in stretches(len(launch), most):
+        kind, copy = (operations[name][rows] for name in ("kind", "copy_kind"))
+        copies = rows.start + launched_to_host(kind, copy, launch[rows])
+        finder.add(launch[copies], operations["end"][copies], operations["stream"][copies])
+        forget(launch, *operations.values())
+    return finder.result()
+
+
+_LOOKED_AT = ("start", "end", "thread", "process", "name")
+_COPIES = ("kind", "copy_kind", "end", "stream")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..model.flag_waits import FlagWaits
 from ..model.source import Diagnostic
 from ..model.trace import (
     Calls,
@@ -22,9 +23,10 @@ from ..model.trace import (
     Unusable,
 )
 from ..readers.metadata import Metadata, source_of
+from .codec import decode
 from .folder import Array, Table, open_head, read_checked
 from .layout import FAILED, GROUPS
-from .save import STRINGS
+from .save import FLAG_WAITS, STRINGS
 from .strings import unpack_strings
 
 
@@ -63,6 +65,12 @@ class Store:
     @cached_property
     def strings(self) -> Strings:
         return Strings(unpack_strings(read_checked(self.folder / STRINGS)))
+
+    @cached_property
+    def flag_waits(self) -> FlagWaits:
+        """`call`: rows of the store's calls."""
+        found: FlagWaits = decode(read_checked(self.folder / FLAG_WAITS), (FlagWaits,))
+        return found
 
     @property
     def bytes_read(self) -> int:

@@ -12,11 +12,13 @@ from ..model.cuda_calls import host_waits
 from ..model.intervals import Int64
 from ..model.trace import Calls, Trace
 from ..readers.metadata import Metadata
+from .codec import encode
 from .folder import Array, Writer, write_checked
 from .layout import FAILED, GOES_ON, GROUPS, LAUNCHED, REPEATED, SYNCHRONIZING
 from .strings import pack_strings
 
 STRINGS = "strings.bin"
+FLAG_WAITS = "flag-waits.bin"
 
 
 def save_trace(trace: Trace, metadata: Metadata, folder: Path) -> None:
@@ -30,6 +32,7 @@ def save_trace(trace: Trace, metadata: Metadata, folder: Path) -> None:
         writer.append(group, columns)
     writer.close_columns()
     write_checked(folder / STRINGS, pack_strings(trace.strings.values))
+    write_checked(folder / FLAG_WAITS, encode(host_waits(trace).flags))
     writer.finish(head_of(trace, metadata))
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
+from ..model.cuda_calls import host_waits
+from ..model.flag_waits import FlagWaits
 from ..model.intervals import Int64
 from ..model.schema import MAX_TIME
 from ..model.trace import Calls, Operations, Ranges, Trace
@@ -65,3 +67,8 @@ class Whole:
 
     def forget(self) -> None:
         """There is nothing that could be read again."""
+
+    @cached_property
+    def flag_waits(self) -> FlagWaits:
+        """As of a store."""
+        return host_waits(self.trace).flags

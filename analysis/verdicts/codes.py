@@ -221,6 +221,14 @@ INFERRED_STEPS = _code(
     "Steps were found by repetition (`--infer-steps`), not by ranges.",
     "The message says how sure they are; see [inferred steps](inferred-steps.md).",
 )
+FLAG_WAITS = _code(
+    "flag-waits",
+    "The host waited for flags in pinned memory, which no call shows: that was inferred.",
+    "A thread fell silent after each of many copies to the host, and went on just after the copy "
+    "had ended, early or late. Such silences count as waits up to the end of their copies, and so "
+    "does what the thread did in them before it began to look. To see the waits themselves, wait "
+    "by `cudaEventSynchronize`.",
+)
 FEW_STEPS = _code(
     "few-steps",
     "There are fewer than 10 steps in steady state.",

@@ -61,6 +61,7 @@ def judge(
         *_accelerator(trace.source, counted),
         *(_unknown(devices, remedies(trace.source)) if trace.source.calls_known else ()),
         *judge_skew(counted.physics, devices),
+        *_flags(*counted.flags),
         *_steps(steps, series, counted, {one.device.index: one.device.ordinal for one in devices}),
     ]
     return tuple(map(_of_whole_trace, found) if cut else found)
@@ -261,6 +262,22 @@ def _unknown(devices: Sequence[DeviceTotals], remedy: Remedies) -> list[Verdict]
             )
         )
     return found
+
+
+def _flags(followed: int, copies: int) -> list[Verdict]:
+    if not followed:
+        return []
+    return [
+        Verdict(
+            "causes",
+            Level.DEGRADED,
+            codes.FLAG_WAITS,
+            "the host waits for flags in pinned memory: no call shows it; it was inferred from "
+            f"{followed} of {copies} copies to the host, after which their thread went on",
+            "what a thread did before it began to look is counted with its wait; wait by an event "
+            "to see it apart",
+        )
+    ]
 
 
 def _steps(

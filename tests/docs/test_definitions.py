@@ -14,6 +14,7 @@ from harness.analysis.question import Question
 from harness.analysis.report import TraceReport
 from harness.analysis.writer.writer import TraceBuilder
 
+from ..analysis import test_flag_waits as flags
 from ..analysis.build import US, builder, decode_loop, report
 from .pages import text
 
@@ -221,6 +222,20 @@ def poll(tmp_path: Path) -> None:
     says("Poll", f"{never['sync']} are `sync`, and the {never['api']} queries in the gap `api`")
 
 
+def flag(tmp_path: Path) -> None:
+    kernels = flags.KERNELS.copy()
+    kernels[20] = 453
+    loop = flags.flag_loop(kernels, reaction=lambda step: 2 + (step + 2) % 3)
+    waits = flags.found(loop, tmp_path)
+    ends = [us(ns) + 26 for ns in waits.end - waits.start]
+    assert 427 <= min(ends) <= max(ends) <= 486
+    says("Wait for a flag", f"of {len(kernels)} steps all {len(ends)} show a wait")
+    says("Wait for a flag", f"followed at 483 being [26, {ends[20]})")
+    own = flags.flag_loop(kernels, flags.OTHERS)
+    assert len(flags.found(own, tmp_path).call) == 0
+    says("Wait for a flag", "whatever the copy did, none would")
+
+
 def drained(tmp_path: Path) -> None:
     (device,) = report(one_gap_of_every_cause(), tmp_path).devices
     ((call, ns),) = device.drained_by.items()
@@ -321,6 +336,7 @@ EXAMPLES: dict[str, Callable[[Path], None]] = {
     "Causes": cause,
     "Synchronising call": synchronising,
     "Poll": poll,
+    "Wait for a flag": flag,
     "Drained by": drained,
     "Limiter and recoverable time": limiter,
     "Other people's definitions": other_definitions,

@@ -17,11 +17,13 @@ from msgspec.structs import replace
 
 from harness.analysis.exports.base import ROWS, exporters
 from harness.analysis.exports.perfetto import nesting
+from harness.analysis.model.flag_waits import FLAG
 from harness.analysis.question import Question
 from harness.analysis.report import TraceReport
 from harness.analysis.reports.base import Table, Terminal, reporters
 from harness.analysis.reports.table import drawn
 
+from ..analysis.test_flag_waits import on_two_gpus
 from .build import HOSTILE, analyzed, loop
 
 
@@ -103,6 +105,16 @@ def test_the_timeline_keeps_every_nanosecond(report: TraceReport) -> None:
     assert gap["kind"] == "inter"
     assert gap["drained_by"] == "cudaStreamSynchronize"
     assert gap["ns"] == sum(v for k, v in gap.items() if k.endswith("_ns"))
+
+
+def test_a_wait_that_no_call_shows_is_named(tmp_path: Path) -> None:
+    on_two_gpus().write(tmp_path / "t.sqlite")
+    report = analyzed(tmp_path / "t.sqlite").traces[0]
+    tracks = checked(json.loads(exported("perfetto", report)))
+    drained = [gap["args"]["drained_by"] for gap in tracks["gaps"] if "drained_by" in gap["args"]]
+    assert set(drained) == {FLAG}
+    rows = pd.read_csv(io.BytesIO(exported("csv", report)))
+    assert np.count_nonzero(rows["drained_by"] == FLAG) == len(drained) == 39
 
 
 def test_arrows_lead_from_launches_to_what_ended_a_gap(report: TraceReport) -> None:

@@ -10,11 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.analysis.analyze import analyze
+from harness.analysis.model.flag_waits import FLAG
 from harness.analysis.scenes.compose import scene_of
 from harness.analysis.scenes.moments import figures_of, step_moment, telling_moments
 from harness.analysis.scenes.scene import Lane, coverage, fitted, span_count
 from harness.analysis.scenes.states import gap_states
 
+from ..analysis.test_flag_waits import KERNELS, on_two_gpus
 from ..conftest import ROOT
 from .build import US, analyzed, loop
 
@@ -108,6 +110,15 @@ def test_a_scene_holds_all_lanes_and_its_gap_is_told_apart(tmp_path: Path) -> No
     assert named["Step 5"] == 0
     assert named["Model Forward"] == 1
     assert scene.drained_by == "Step * · cudaStreamSynchronize"
+
+
+def test_idle_time_in_which_no_call_waits_is_told(tmp_path: Path) -> None:
+    on_two_gpus().write(tmp_path / "t.sqlite")
+    report = analyzed(tmp_path / "t.sqlite").traces[0]
+    second = next(one for one in report.series if one.device == 1)
+    scene = step_moment(report, second, 5).scene
+    (part,) = (part for part in scene.parts if part.cause == "sync")
+    assert (part.what, part.ns) == (FLAG, (KERNELS[5] + 1) * US)
 
 
 def test_a_missing_step_names_those_there_are(tmp_path: Path) -> None:

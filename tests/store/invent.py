@@ -1,8 +1,8 @@
 """Random traces with everything that makes chunks hard.
 
 Times on a coarse grid, so that many are equal; several processes, threads, devices, streams;
-graphs, waits, polls, captures, ranges that nest, cross or never close; rows that no call launched,
-rows that cannot be used, repeated ids.
+graphs, waits, polls, flags, captures, ranges that nest, cross or never close; rows that no call
+launched, rows that cannot be used, repeated ids.
 """
 
 from __future__ import annotations
@@ -39,6 +39,8 @@ def invent(seed: int, path: Path, *, size: int = 40, known_devices: bool = True)
             clock = 1_000 + grid * random.randrange(50)
             for _ in range(random.randrange(1, size)):
                 clock = _event(trace, random, clock, grid, thread, threads, devices)
+            if random.random() < 0.2:
+                clock = _spin(trace, random, clock, thread, devices)
             _ranges(trace, random, clock, grid, thread, threads)
     trace.write(path, force=True)
     return path
@@ -121,6 +123,21 @@ def _event(
     else:
         trace.launch(clock, end, start, stop, name=random.choice(KERNELS), thread=thread, **where)
     return end if random.random() < 0.9 else clock
+
+
+def _spin(trace: TraceBuilder, random: Random, clock: int, thread: int, devices: int) -> int:
+    """A loop that waits for a flag in pinned memory."""
+    where = {"device": random.randrange(devices), "stream": random.choice((7, 13))}
+    for _ in range(random.randrange(10, 40)):
+        end = clock + 50_000 + random.randrange(40_000)
+        trace.copy(
+            clock, clock + 900, clock + 2_000, end, bytes=8, thread=thread, dst_kind=1, **where
+        )
+        # Seldom late; the next call may begin before the copy has ended, by what clocks are off.
+        clock = end + random.choice((-500, 0, 700, 1_500) if random.random() < 0.95 else (90_000,))
+        trace.launch(clock, clock + 500, clock + 3_000, clock + 9_000, thread=thread, **where)
+        clock += 12_000 + random.randrange(5_000)
+    return clock
 
 
 def _ranges(

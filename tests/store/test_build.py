@@ -14,7 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harness.analysis.model.arrays import FirstMatch
+from harness.analysis.model.cuda_calls import host_waits
 from harness.analysis.model.errors import TraceError
+from harness.analysis.model.flag_waits import FlagWaits
 from harness.analysis.model.schema import NULL, THREAD_NAMES
 from harness.analysis.model.trace import Trace
 from harness.analysis.readers.metadata import read_metadata
@@ -70,6 +72,10 @@ def check(path: Path, folder: Path, rows: int) -> None:
     same_trace(trace, one.trace())
     same_trace(trace, other.trace())
     assert np.array_equal(one.calls["flags"], other.calls["flags"])
+    flags = host_waits(trace).flags
+    for name in FlagWaits.__struct_fields__:
+        assert np.array_equal(getattr(flags, name), getattr(one.flag_waits, name)), name
+        assert np.array_equal(getattr(flags, name), getattr(other.flag_waits, name)), name
     for group in ("operations", "calls", "ranges"):
         assert np.array_equal(one.tables[group].latest, other.tables[group].latest)
     assert not list(built.glob("*.run"))

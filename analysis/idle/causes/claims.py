@@ -56,7 +56,15 @@ def allocator_rows(trace: Trace, calls: Int64) -> ThreadRows:
 def sync_rows(trace: Trace, calls: Int64) -> ThreadRows:
     """The host waiting for the GPU, while the GPU had nothing to do."""
     waits = host_waits(trace)
-    return thread_rows(trace.calls, calls[waits.held[calls]], waits.starts(trace.calls))
+    rows = thread_rows(trace.calls, calls[waits.held[calls]], waits.starts(trace.calls))
+    flags = waits.flags
+    if len(flags.call) == 0:
+        return rows
+    return ThreadRows(
+        np.concatenate((rows.thread, trace.calls.thread[flags.call])),
+        np.concatenate((rows.start, flags.start)),
+        np.concatenate((rows.end, flags.end)),
+    )
 
 
 def api_rows(trace: Trace, calls: Int64) -> ThreadRows:
