@@ -2,8 +2,8 @@
 
 Kernel durations, their streams and order, the time of every call and the host's time between calls
 are the trace's own. What an event wait waited for is not in a trace and is inferred:
-cudaEventSynchronize waits for the last operation that ended before it returned; a stream wait for
-what was queued before the last cudaEventRecord.
+cudaEventSynchronize waits for the last operation that ended before it returned, as does a thread
+that waited for a flag; a stream wait for what was queued before the last cudaEventRecord.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 from msgspec import Struct
 
 from ..idle.steps import StepSeries
+from ..model.arrays import Bool
 from ..model.cuda_calls import (
     EVENT_RECORD,
     EVENT_SYNCHRONIZE,
@@ -22,6 +23,7 @@ from ..model.cuda_calls import (
     SYNCHRONIZE,
     host_waits,
 )
+from ..model.intervals import Int64
 from ..model.names import operation_name
 from ..model.polling import QUERY
 from ..model.schema import CopyKind, Kind, SyncType
@@ -88,22 +90,23 @@ class _Reader:
         rows = np.flatnonzero(chosen)
         self.rows = rows[np.argsort(calls.start[rows], kind="stable")]
         found = host_waits(trace)
-        self.waits, self.goes_on = found.held, found.goes_on
+        self.waits, self.goes_on, self.flags = found.held, found.goes_on, found.flags
         self.begun, self.ends = found.begun(calls), found.last(calls)
         self.names = calls.names
-        self.checks = self._inside(STOP_CHECK)
+        self.checks = self._inside(STOP_CHECK, calls.start[self.rows])
+        self.flag_checks = self._inside(STOP_CHECK, self.flags.end)
         self._group_operations()
         self._own_times()
         self._last_recorded = -1
 
-    def _inside(self, name: str) -> np.ndarray:
-        """Mask over `rows`: the call stands in a range called `name`."""
+    def _inside(self, name: str, at: Int64) -> Bool:
+        """Which of these instants lie in a range called `name`."""
         trace, ranges = self.trace, self.trace.ranges
         named = {i for i in np.unique(ranges.name).tolist() if trace.strings[i] == name}
         hit = np.isin(ranges.name, list(named)) & (ranges.thread == self.series.thread_index)
-        at = trace.calls.start[self.rows]
         low, high = np.sort(ranges.start[hit]), np.sort(ranges.end[hit])
-        return np.searchsorted(low, at, "right") > np.searchsorted(high, at, "right")
+        inside: Bool = np.searchsorted(low, at, "right") > np.searchsorted(high, at, "right")
+        return inside
 
     def _group_operations(self) -> None:
         """Number the operations in launch order; `first` and `count` for each call of `rows`."""
@@ -162,6 +165,8 @@ class _Reader:
             step = int(np.searchsorted(self.series.start, time, "right")) - 1
             if kind == 2 and self.goes_on[self.rows[index]]:
                 cursor = max(cursor, time)  # between the queries of a poll the host waits
+            if kind == 3:
+                cursor = max(cursor, time)  # from the last that was seen of it on the host waits
             if time > cursor:
                 actions.append(Spend(time - cursor, step))
                 cursor = time
@@ -169,6 +174,9 @@ class _Reader:
                 actions.append(Push(self.ranges[index].name, step))
             elif kind == 0:
                 actions.append(Pop(step))
+            elif kind == 3:
+                actions.append(self._flag_wait(index, step))
+                cursor += self.constants.timing.wake_ns  # the wait that is played ends so late
             else:
                 if not self._asks_on(index):
                     actions.append(self._action(index, step))
@@ -176,12 +184,14 @@ class _Reader:
         return Program(tuple(actions), self.begin, self._already_running(), steps=len(self.series))
 
     def _instants(self) -> list[tuple[int, int, int]]:
-        """(time, 0 pop / 1 push / 2 call, index), sorted."""
+        """(time, 0 pop / 1 push / 2 call / 3 end of a wait for a flag, index), sorted."""
         found: list[tuple[int, int, int]] = []
         for index, one in enumerate(self.ranges):
             found += [(one.start, 1, index), (one.end, 0, index)]
         times = self.trace.calls.start[self.rows].tolist()
         found += [(time, 2, index) for index, time in enumerate(times)]
+        here = np.isin(self.flags.call, self.rows)
+        found += [(int(self.flags.end[k]), 3, k) for k in np.flatnonzero(here).tolist()]
         # Inner ranges are pushed after and popped before the outer ones they share an edge with.
         return sorted(found, key=lambda item: (item[0], item[1], item[2] * (-1) ** (item[1] == 0)))
 
@@ -253,8 +263,8 @@ class _Reader:
         last = self._queued(index)
         checks = bool(self.checks[index])
         if name in EVENT_SYNCHRONIZE | QUERY:
-            last, stream = self._awaited(row, last)
-            streams = None if stream is None else frozenset({stream})
+            until = int(self.trace.calls.end[row])
+            last, streams = self._awaited(int(self.begun[row]), until, last)
             name = _EVENT_WAIT if name in QUERY else name  # a poll is played as the wait that it is
             return Sync(name, own, last, streams, "event", step, checks)
         if name in STREAM_SYNCHRONIZE:
@@ -262,21 +272,29 @@ class _Reader:
             return Sync(name, own, last, streams, "stream", step, checks)
         return Sync(name, own, last, None, "device", step, checks)
 
-    def _awaited(self, row: int, last: int) -> tuple[int, Hashable | None]:
-        """The operation behind which the event of a cudaEventSynchronize most likely stands."""
-        operations, calls = self.trace.operations, self.trace.calls
+    def _flag_wait(self, k: int, step: int) -> Sync:
+        """Played as a wait for an event, which takes no time of its own."""
+        begun, until = int(self.flags.start[k]), int(self.flags.end[k])
+        index = int(np.flatnonzero(self.rows == self.flags.call[k])[0])
+        last, streams = self._awaited(begun, until, self._queued(index))
+        return Sync(_EVENT_WAIT, 0, last, streams, "event", step, bool(self.flag_checks[k]))
+
+    def _awaited(self, begun: int, until: int, last: int) -> tuple[int, frozenset[Hashable] | None]:
+        """The operation behind which the event of a cudaEventSynchronize most likely stands, of a
+        wait that began and ended then."""
+        operations = self.trace.operations
         low = max(0, last - 4_095)
         queued = self.order[low : last + 1]
-        ended = np.flatnonzero(operations.end[queued] <= calls.end[row])
+        ended = np.flatnonzero(operations.end[queued] <= until)
         if len(ended) == 0:
             return -1, None
         ends = operations.end[queued[ended]]
-        if ends.max() <= self.begun[row]:
+        if ends.max() <= begun:
             # It did not wait; the event is that of a flag's copy rather than of any later kernel.
             copies = ended[operations.copy_kind[queued[ended]] == CopyKind.DTOH]
             ended = copies if len(copies) else ended
         best = int(ended[np.argmax(operations.end[queued[ended]])])
-        return low + best, self._stream(int(queued[best]))
+        return low + best, frozenset({self._stream(int(queued[best]))})
 
     def _synced_stream(self, row: int, last: int) -> frozenset[Hashable] | None:
         waits = self.trace.synchronizations

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from harness.commands.predict import command
 from harness.simgpu.from_trace import Asked, predict_from
+from tests.analysis.test_flag_waits import KERNELS, flag_loop
 from tests.analysis.test_polls import polling_loop
 from tests.kineto.kineto_json import US, profiled_loop
 
@@ -65,6 +66,18 @@ def test_a_poll_is_replayed_as_the_wait_that_it_is(tmp_path: Path) -> None:
     assert poll == wait
     assert poll["replay"] == 750
     assert 500 < poll["hide sync"] < 503
+
+
+def test_a_wait_for_a_flag_is_replayed_as_the_wait_that_it_is(tmp_path: Path) -> None:
+    flag_loop().write(tmp_path / "flag.sqlite")
+    found = predicted(tmp_path / "flag.sqlite")
+    steps = steps_us(found)
+    # A step is the kernel and the copy, 26 before them, 2 to 4 of reaction, and 200 of work.
+    assert steps["replay"] == pytest.approx(
+        sum(KERNELS) / len(KERNELS) + 2 + 25 + 3 + 200, rel=0.01
+    )
+    # The host needs its launches and its own work, 230 a step; the GPU needs the kernel.
+    assert 420 < steps["hide sync"] < 450
 
 
 def test_steps_found_by_repetition_are_replayed() -> None:
