@@ -128,8 +128,10 @@ class FlagFinder:
         rows = rows[~self._elsewhere(launch[rows], end[rows])]
         if not enough(len(rows), count):
             return
-        begin, start, end = begin[rows], start[rows], end[rows]
-        if follows(end - begin, start - begin):
+        begin, start, end, launched = begin[rows], start[rows], end[rows], launch[rows]
+        launched = self._take(calls.end, launched)
+        # From both: a timer's call comes late after a silence that began early, as a wait does.
+        if all(follows(end - since, start - since) for since in (begin, launched)):
             self._found.append(np.array([after[rows], begin, np.minimum(end, start)]))
             self._followed += len(rows)
             self._copies += count

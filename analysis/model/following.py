@@ -18,10 +18,11 @@ SHARE = 0.9
 """Of the copies of a place, those that must have been waited for."""
 EARLY = 2_000
 """Before the end of its copy, ns, a wait may seem to end: clocks are that exact."""
-USUAL = 20_000
-"""After the end of the copy, ns, the next call comes: half of all by then,"""
-LATEST = 40_000
-"""and all by then."""
+USUAL, USUAL_SHARE = 20_000, 0.2
+"""After the end of the copy the next call comes: half of all within so many ns or within this share
+of the time that was waited, whichever is longer (Python takes some 50 us to launch again),"""
+LATEST, LATEST_SHARE = 40_000, 0.5
+"""and all within these."""
 CORRELATED = 0.9
 MUCH = 4
 """So many times as much as the delays the silences must differ."""
@@ -43,7 +44,8 @@ def follows(awaited: Int64, silent: Int64) -> bool:
     silences; `silent`: how long each was. Looked at is what changes from one to the next, and to
     those after it: that both grow as the loop goes on, or swing in one rhythm, is no wait.
     """
-    if float(np.median(silent - awaited)) > USUAL:
+    usual = max(USUAL, USUAL_SHARE * float(np.median(awaited)))
+    if float(np.median(silent - awaited)) > usual:
         return False
     apart = range(1, min(RHYTHM, len(silent) // 3) + 1)
     return all(_go_together(awaited[k:] - awaited[:-k], silent[k:] - silent[:-k]) for k in apart)
@@ -60,7 +62,8 @@ def _go_together(awaited: Int64, silent: Int64) -> bool:
 def in_time(awaited: Int64, silent: Int64) -> Bool:
     """Silences that a copy ended in, and that ended soon after it."""
     delay = silent - awaited
-    timely: Bool = (awaited > 0) & (delay >= -EARLY) & (delay <= LATEST)
+    latest = np.maximum(LATEST, LATEST_SHARE * awaited)
+    timely: Bool = (awaited > 0) & (delay >= -EARLY) & (delay <= latest)
     return timely
 
 

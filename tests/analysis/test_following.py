@@ -35,10 +35,10 @@ def times(random: np.random.Generator, shape: str, count: int, level: float) -> 
 
 def claimed(awaited: np.ndarray, silent: np.ndarray) -> bool:
     """Whether a thread with such silences is taken to wait; each begins as a copy is launched, and
-    its copy ends so much later."""
+    its copy ends so much later. Launches come at a steady pace."""
     count = len(awaited)
     awaited, silent = (np.maximum(x, 100).astype(np.int64) for x in (awaited, silent))
-    begin = np.cumsum(np.concatenate(([10_000], np.maximum(awaited, silent)[:-1] + 50_000)))
+    begin = 10_000 + np.arange(count) * (np.maximum(awaited, silent).max() + 50_000)
     start = np.stack((begin - 4_000, begin + silent), axis=1).ravel()
     end = np.stack((begin, begin + silent + 1_000), axis=1).ravel()
     start, end = np.append([0], start), np.append([1], end)
@@ -76,7 +76,8 @@ def test_hosts_that_work_for_themselves_are_not_taken_to_wait(*, near: bool) -> 
                 awaited = times(random, gpu, count, level)
                 silent = times(random, host, count, level * 10 ** random.uniform(-0.5, 0.5))
                 if near:
-                    silent += awaited.mean() + random.uniform(0, 20_000) - silent.mean()
+                    most = max(20_000, 0.2 * awaited.mean())
+                    silent += awaited.mean() + random.uniform(0, most) - silent.mean()
                 wrong += claimed(awaited, silent)
                 tried += 1
     assert wrong <= tried / 1000
@@ -92,6 +93,15 @@ def test_hosts_that_spin_are_taken_to_wait(count: int, level: float) -> None:
         awaited = level * (1 + 0.05 * random.standard_normal(count))
         right += claimed(awaited, awaited + 2_000 + random.gamma(4, 500, count))
     assert right >= 0.95 * 200
+
+
+def test_a_host_that_spins_in_python_is_taken_to_wait() -> None:
+    """As recorded on an H200: 50 us from the flag to the next launch, seldom 250."""
+    random = np.random.default_rng(2)
+    awaited = 1e6 * random.uniform(1, 4, 40)
+    assert claimed(awaited, awaited + 40_000 + random.gamma(2, 5_000, 40))
+    late = 200_000 * (random.random(40) < 0.05)
+    assert claimed(awaited, awaited + 40_000 + random.gamma(2, 5_000, 40) + late)
 
 
 def test_hosts_that_spin_on_growing_steps_are_taken_to_wait() -> None:
