@@ -126,6 +126,27 @@ CUPTI_OVERHEAD = Table(
     "CUPTI_ACTIVITY_KIND_OVERHEAD",
     (*_columns("start", "end", "globalTid"), Column("nameId", absent=NULL)),
 )
+HOST_FUNCTION = Table(
+    "CUPTI_ACTIVITY_KIND_GRAPH_HOST_NODE_AND_HOST_LAUNCH",
+    (*_columns("start", "end", "deviceId"), Column("globalPid", absent=0)),
+    optional=True,
+)
+"""Stretches for which a stream or a graph waited for a host function, in exports since 2026."""
+CONTEXT_SWITCH = Table(
+    "GPU_CONTEXT_SWITCH_EVENTS",
+    (
+        *_columns("timestamp", "tag", "contextId", "gpuId"),
+        Column("globalPid", absent=NULL),
+        Column("seqNo", absent=0),
+    ),
+    among=("tag", (7, 8)),
+    optional=True,
+)
+"""Of `--gpuctxsw=true`: every process's, also those of other containers. `contextId` is the
+hardware's, and `globalPid` may be the host's."""
+CUDA_CONTEXT = Table(
+    "TARGET_INFO_CUDA_CONTEXT_INFO", _columns("hwId", "processId", "deviceId"), optional=True
+)
 STRINGS = Table("StringIds", (Column("id"), Column("value", text=True)))
 CUDA_DEVICE = Table(
     "TARGET_INFO_CUDA_DEVICE",
@@ -195,6 +216,22 @@ class SyncType(IntEnum):
     STREAM_WAIT_EVENT = 2
     STREAM = 3
     CONTEXT = 4
+
+
+class Switch(IntEnum):
+    """ENUM_GPU_CTX_SWITCH, the members that bound the time for which a context has a GPU."""
+
+    END = 7
+    """Its state has been saved."""
+    BEGIN = 8
+    """Its state begins to be restored."""
+
+
+class HoldKind(IntEnum):
+    """What may keep a device from starting work."""
+
+    HOST_FUNCTION = 0
+    CONTEXT = 1
 
 
 PID_MASK = ~0xFFFFFF

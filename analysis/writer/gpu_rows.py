@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..model.schema import CopyKind, SyncType
+from ..model.schema import CopyKind, Switch, SyncType
 from .tables import Value
 from .tracefile import TraceFile
 
@@ -138,6 +138,50 @@ class GpuRows(TraceFile):
             place=(device, context, stream),
             graphId=graph_id,
             graphExecId=graph_exec_id,
+        )
+
+    def host_function(
+        self,
+        start: int,
+        end: int,
+        *,
+        process: int,
+        correlation: int | None = None,
+        device: int = 0,
+        context: int = 1,
+        stream: int = 7,
+        graph_node: int | None = None,
+        graph_id: int | None = None,
+    ) -> None:
+        """Time for which a stream, or with `graph_node` a graph, waited for a host function."""
+        self._operation(
+            "CUPTI_ACTIVITY_KIND_GRAPH_HOST_NODE_AND_HOST_LAUNCH",
+            start,
+            end,
+            correlation,
+            process,
+            place=(device, context, stream),
+            graphNodeId=graph_node,
+            graphId=graph_id,
+        )
+
+    def context_switch(
+        self, time: int, *, begin: bool, context: int, gpu: int = 0, process: int | None = None
+    ) -> None:
+        """A context gets a GPU, or has given it back. `context` is the hardware's number, `gpu`
+        what `device()` returned; `process` is a globalPid, which need not be recorded."""
+        self._check_span("GPU_CONTEXT_SWITCH_EVENTS", time, time, may_be_open=False)
+        self._store.add(
+            "GPU_CONTEXT_SWITCH_EVENTS",
+            {
+                "tag": int(Switch.BEGIN if begin else Switch.END),
+                "vmId": 1,
+                "seqNo": self._next_switch(),
+                "contextId": context,
+                "timestamp": time,
+                "globalPid": process,
+                "gpuId": gpu,
+            },
         )
 
     def synchronization(

@@ -53,6 +53,7 @@ class TraceFile:
         self._devices: list[tuple[int, int, int | None, str]] = []
         self._correlation = count(1)
         self._ranges = count(1)
+        self._switches = count(1)
         self._last = 0
         self._duration: int | None = None
         self._session: int | None = None
@@ -143,6 +144,23 @@ class TraceFile:
 
     def _next_range(self) -> int:
         return next(self._ranges)
+
+    def _next_switch(self) -> int:
+        return next(self._switches)
+
+    def context(self, context: int, *, pid: int, hardware: int, device: int = 0) -> None:
+        """Describe a CUDA context of a process; `hardware` is its number in context switches."""
+        self._store.add(
+            "TARGET_INFO_CUDA_CONTEXT_INFO",
+            {
+                "nullStreamId": 7,
+                "hwId": hardware,
+                "vmId": 1,
+                "processId": pid,
+                "deviceId": device,
+                "contextId": context,
+            },
+        )
 
     # The file
 

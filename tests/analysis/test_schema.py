@@ -34,6 +34,9 @@ def rich(path: Path) -> Path:
     trace.graph_trace(9000 * US, 9010 * US, correlation=trace.next_correlation(), process=process)
     trace.memset(9020 * US, 9030 * US, bytes=8, correlation=trace.next_correlation(),
                  process=process)  # fmt: skip
+    trace.host_function(9040 * US, 9050 * US, process=process)
+    trace.context_switch(9060 * US, begin=True, context=1, process=process)
+    trace.context(1, pid=100, hardware=1)
     trace.session_start(1_700_000_000 * 10**9)
     trace.write(path, force=True)
     return altered(

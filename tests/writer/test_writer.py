@@ -107,6 +107,9 @@ def test_every_row_method_fills_its_table(tmp_path: Path) -> None:
     trace.cuda_overhead(9, 10, "Lazy function loading", thread=thread, kind=7, correlation=1)
     trace.osrt(10, 12, "pthread_cond_wait", thread=thread)
     trace.diagnostic(-5, "Profiling has started.", severity=1, process=process)
+    trace.host_function(13, 14, process=process, graph_node=1 << 32, graph_id=1)
+    trace.context_switch(15, begin=True, context=30)
+    trace.context(1, pid=7, hardware=30)
     trace.session_start(1_700_000_000_123_456_789)
     trace.metadata("NOTE", "by hand")
     path = tmp_path / "all.sqlite"
@@ -127,6 +130,9 @@ def test_every_row_method_fills_its_table(tmp_path: Path) -> None:
         "PROFILER_OVERHEAD": 1,
         "CUPTI_ACTIVITY_KIND_OVERHEAD": 1,
         "OSRT_API": 1,
+        "CUPTI_ACTIVITY_KIND_GRAPH_HOST_NODE_AND_HOST_LAUNCH": 1,
+        "GPU_CONTEXT_SWITCH_EVENTS": 1,
+        "TARGET_INFO_CUDA_CONTEXT_INFO": 1,
         "DIAGNOSTIC_EVENT": 1,
     }
     assert {name: query(path, f"SELECT COUNT(*) FROM {name}")[0][0] for name in counts} == counts
