@@ -61,7 +61,9 @@ def outlined_trace(store: Store) -> Trace:
         "path", "source", "devices", "processes", "threads", "dropped", "ranges_dropped",
         "calls_unusable", "duplicate_calls", "ambiguous_devices",
     )  # fmt: skip
-    absent = ("strings", "operations", "calls", "synchronizations", "ranges", "overheads")
+    absent = (
+        "strings", "operations", "calls", "synchronizations", "ranges", "overheads", "holds",
+    )  # fmt: skip
     return Trace(
         **{name: getattr(store, name) for name in known}, **dict.fromkeys(absent, _NO_ROWS)
     )

@@ -180,6 +180,23 @@ class Overheads(Struct, frozen=True, eq=False):
         return len(self.start)
 
 
+class Holds(Struct, frozen=True, eq=False, weakref=True):
+    """What may keep a device from starting work, sorted by (kind, device, start). Shape (n,)."""
+
+    start: Int64
+    end: Int64
+    kind: NDArray[np.int8]
+    """`schema.HoldKind`: a host function was waited for, or a context had the device."""
+    device: Code
+    """Index into `Trace.devices`."""
+    process: Code
+    """Whose function or context it is: index into `Trace.processes`, -1 for a process without
+    operations. A context that several processes share has a row for each."""
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+
 class ThreadRows(Struct, frozen=True, eq=False):
     """Intervals on host threads. Arrays have shape (n,); they may overlap and need no order."""
 
@@ -237,6 +254,7 @@ class Trace(Struct, frozen=True, eq=False, weakref=True):
     synchronizations: Synchronizations
     ranges: Ranges
     overheads: Overheads
+    holds: Holds
     dropped: Dropped
     """Of `operations`."""
     ranges_dropped: Unusable

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from msgspec.structs import replace
 
@@ -19,10 +21,20 @@ _Gpu = tuple[int | None, str, str]
 """nsys's GPU id, name and uuid, as far as they are known."""
 
 
-def physical_devices(
-    database: Database, users: list[tuple[int, int]]
-) -> tuple[tuple[Device, ...], Code, bool]:
-    """(devices, the device of each (pid, CUDA ordinal), whether processes may have been mixed up).
+class Gpus(NamedTuple):
+    """The devices that processes worked on, and how others name them."""
+
+    devices: tuple[Device, ...]
+    device: Code
+    """Of each (pid, CUDA ordinal) that was asked for."""
+    mixed_up: bool
+    """Processes may have been: see `physical_devices`."""
+    by_id: dict[int | None, int]
+    """nsys's GPU id to the device, where it is known."""
+
+
+def physical_devices(database: Database, users: list[tuple[int, int]]) -> Gpus:
+    """The device of each (pid, CUDA ordinal).
 
     A process's ordinal is its own (CUDA_VISIBLE_DEVICES): TARGET_INFO_CUDA_DEVICE says which GPU it
     means. Without such a row equal ordinals are taken for one device, which may mix up processes.
@@ -31,6 +43,7 @@ def physical_devices(
     devices: list[Device] = []
     ids: list[int | None] = []
     known: dict[object, int] = {}
+    by_id: dict[int | None, int] = {}
     table = np.empty(len(users), np.int32)
     unmapped: dict[int, set[int]] = {}
     for position, (pid, ordinal) in enumerate(users):
@@ -44,13 +57,15 @@ def physical_devices(
             devices.append(Device(len(devices), ordinal, name, uuid))
             ids.append(gpu_id)
         table[position] = known[identity]
+        if gpu_id not in (None, NULL):
+            by_id.setdefault(gpu_id, known[identity])
     if len(devices) > MAX_DEVICES:
         raise TooManyGpus(
             f"{database.shown} names {len(devices)} GPUs, more than the {MAX_DEVICES} that are "
             "taken for one machine's: it is damaged, or no trace"
         )
     shared = any(len(pids) > 1 for pids in unmapped.values())
-    return _numbered(devices, ids), table, shared
+    return Gpus(_numbered(devices, ids), table, shared, by_id)
 
 
 HOME = 0.75

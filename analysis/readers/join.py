@@ -22,7 +22,7 @@ from ..model.repeated_ids import NearestMatch
 from ..model.schema import NULL, PID_MASK, pid_of
 from ..model.trace import (
     Calls,
-    Device,
+    Holds,
     Operations,
     Overheads,
     Ranges,
@@ -31,9 +31,11 @@ from ..model.trace import (
     Thread,
     Trace,
 )
-from .devices import Places, add_places, misplaced, physical_devices
+from .devices import Gpus, Places, add_places, misplaced, physical_devices
 from .errors import NoTraceRows
 from .graph_launches import find_launches
+from .holds import TABLES as HOLD_TABLES
+from .holds import HoldFinder
 from .metadata import read_source
 from .operations import join_operations
 from .rules import (
@@ -59,7 +61,7 @@ _EVENT_TABLES = (*schema.OPERATIONS, schema.RUNTIME, schema.NVTX)
 _TABLES = (
     # The longest first, so that no core is left alone with it at the end.
     schema.RUNTIME, schema.NVTX, schema.STRINGS, schema.SYNCHRONIZATION,
-    schema.PROFILER_OVERHEAD, schema.CUPTI_OVERHEAD, *schema.OPERATIONS,
+    schema.PROFILER_OVERHEAD, schema.CUPTI_OVERHEAD, *HOLD_TABLES, *schema.OPERATIONS,
 )  # fmt: skip
 
 
@@ -86,7 +88,7 @@ class _Reader:
         events = (tables[0], *tables[-len(schema.OPERATIONS) :], tables[1])
         base = clock_base(first_start(events), self.source.session_start_utc_ns)
         self.runtime, self.nvtx, strings, self.sync, *rest = (since(rows, base) for rows in tables)
-        overheads, operations = rest[:2], rest[2:]
+        overheads, self.hold_tables, operations = rest[:2], rest[2:5], rest[5:]
         find_launches([rows for rows in operations if "graphNodeId" in rows])
         self.raw = join_operations(operations)
         values = dict(zip(strings["id"].tolist(), strings["value"], strict=True))
@@ -99,7 +101,7 @@ class _Reader:
         )  # fmt: skip
         self.calling, *others = (factorize(tids) for tids in columns_of_threads)
         opening, closing = (distinct[distinct != NULL] for _, distinct in others)
-        callers = np.unique(self.calling[1] & PID_MASK)
+        callers = self.callers = np.unique(self.calling[1] & PID_MASK)
         for columns in (self.raw.columns, self.sync):
             columns["globalPid"] = named_processes(columns["globalPid"], callers.tolist())
         self._tell_streams_apart()
@@ -126,14 +128,14 @@ class _Reader:
 
     def trace(self) -> Trace:
         calls, duplicates = self._calls()
-        devices, device, ambiguous = self._devices()
+        gpus, device = self._devices()
         operations = self._operations(device)
         ranges = self._ranges(calls, operations)
         return Trace(
             path=self.database.path,
             source=self.source,
             strings=self.strings,
-            devices=devices,
+            devices=gpus.devices,
             processes=tuple(self.pids.tolist()),
             threads=self._threads(),
             operations=operations,
@@ -141,11 +143,12 @@ class _Reader:
             synchronizations=self._synchronizations(),
             ranges=ranges,
             overheads=self._overheads(),
+            holds=self._holds(gpus, operations),
             dropped=self.raw.dropped,
             ranges_dropped=self.ranges_dropped,
             calls_unusable=self.calls_unusable,
             duplicate_calls=duplicates,
-            ambiguous_devices=ambiguous,
+            ambiguous_devices=gpus.mixed_up,
             misplaced=self._misplaced(),
         )
 
@@ -273,6 +276,13 @@ class _Reader:
             name=rows["nameId"],
         )
 
+    def _holds(self, gpus: Gpus, operations: Operations) -> Holds:
+        finder = HoldFinder(
+            self.hold_tables, self.users, gpus.by_id, self.pids, self.callers.tolist()
+        )
+        finder.see(operations.process, operations.device, operations.start)
+        return Holds(**finder.columns())
+
     def _threads(self) -> tuple[Thread, ...]:
         rows = self.database.read(schema.THREAD_NAMES)
         named = thread_names(rows, self.strings.values, self.tids)
@@ -283,7 +293,7 @@ class _Reader:
         add_places(places, self.raw.columns)
         return misplaced(places)
 
-    def _devices(self) -> tuple[tuple[Device, ...], Code, bool]:
+    def _devices(self) -> tuple[Gpus, Code]:
         """Physical devices and each operation's; by uuid where the report knows it."""
         columns = self.raw.columns
         process, pids = factorize(columns["globalPid"])
@@ -291,11 +301,12 @@ class _Reader:
         pair = process.astype(np.int64) * max(len(ordinals), 1) + ordinal
         codes, pairs = factorize(pair)
         users = [
-            (pid_of(int(pids[pair // len(ordinals)])), int(ordinals[pair % len(ordinals)]))
+            (int(pids[pair // len(ordinals)]), int(ordinals[pair % len(ordinals)]))
             for pair in pairs.tolist()
         ]
-        devices, table, shared = physical_devices(self.database, users)
-        return devices, table[codes] if len(pairs) else np.empty(0, np.int32), shared
+        gpus = physical_devices(self.database, [(pid_of(pid), ordinal) for pid, ordinal in users])
+        self.users = dict(zip(users, gpus.device.tolist(), strict=True))
+        return gpus, gpus.device[codes] if len(pairs) else np.empty(0, np.int32)
 
 
 def _nearest(calls: Calls, mine: slice | Int64, ids: FirstMatch) -> NearestMatch:

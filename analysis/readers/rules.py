@@ -45,6 +45,7 @@ def unusable(start: Int64, end: Int64) -> Unusable:
 
 
 _FIRST_ROWS = 64
+_TIMES = ("start", "end", "timestamp")
 
 
 def clock_base(first: int | None, session: int | None) -> int:
@@ -76,9 +77,9 @@ def first_start(tables: Iterable[Columns]) -> int | None:
 
 def since(rows: Columns, base: int) -> Columns:
     """The same rows with their times less the base."""
-    if not base or "start" not in rows:
+    times = {name: rows[name] for name in _TIMES if name in rows} if base else {}
+    if not times:
         return rows
-    times = {name: rows[name] for name in ("start", "end")}
     return rows | {name: np.where(times[name] == NULL, NULL, times[name] - base) for name in times}
 
 
@@ -129,7 +130,11 @@ def usable_ranges(rows: Columns) -> tuple[Bool, Unusable]:
 
 def usable_overheads(tables: list[Columns]) -> Columns:
     """The rows of the overhead tables that took time."""
-    rows = {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
+    return lasting({name: np.concatenate([t[name] for t in tables]) for name in tables[0]})
+
+
+def lasting(rows: Columns) -> Columns:
+    """The rows that took time, from one possible time to another."""
     keep = sane(rows["start"]) & sane(rows["end"]) & (rows["end"] > rows["start"])
     return {name: column[keep] for name, column in rows.items()}
 

@@ -46,6 +46,7 @@ def slim(report: TraceReport, question: Question) -> TraceReport:
             synchronizations=_emptied(trace.synchronizations),
             ranges=_emptied(trace.ranges),
             overheads=_emptied(trace.overheads),
+            holds=_emptied(trace.holds),
         ),
         gaps=tuple(
             replace(_emptied(gaps), rows=_NONE, busy=Intervals(_NONE, _NONE))

@@ -2,7 +2,8 @@
 
 Each table is read a stretch at a time and put aside as sorted runs (`runs`), which are merged by
 ranges of time; calls find their operations by ranges of their ids (`join`). What stays in memory is
-the texts, the synchronisation and overhead rows, and one range of rows.
+the texts, the rows of synchronisations, of overheads and of what held devices, and one range of
+rows.
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ from ..model.cuda_calls import SYNCHRONIZE
 from ..model.intervals import Int64
 from ..model.schema import NULL, PID_MASK, Kind, pid_of
 from ..model.trace import Dropped, Unusable
-from ..readers.devices import Places, add_places, misplaced, physical_devices
+from ..readers.devices import Gpus, Places, add_places, misplaced, physical_devices
 from ..readers.graph_launches import GraphLaunches, nodes_of
+from ..readers.holds import TABLES as HOLD_TABLES
+from ..readers.holds import HoldFinder
 from ..readers.metadata import read_metadata
 from ..readers.open import open_export
 from ..readers.operations import join_operations
@@ -94,7 +97,7 @@ class _Builder:
         self.pid = np.array(sorted(self.pids), np.int64)
         self.tid = np.array(sorted(self.tids), np.int64)
         names = self._write_calls(calls)
-        devices, ambiguous = self._write_operations(operations)
+        gpus = self._write_operations(operations)
         self._write_ranges(ranges)
         self._write_overheads()
         self.writer.append(
@@ -106,7 +109,7 @@ class _Builder:
         self.writer.finish(
             {
                 "names": names,
-                "devices": devices,
+                "devices": [to_builtins(device) for device in gpus.devices],
                 "processes": self.pid.tolist(),
                 "threads": thread_names(
                     self.database.read(schema.THREAD_NAMES), self.strings, self.tid
@@ -115,7 +118,7 @@ class _Builder:
                 "ranges_dropped": to_builtins(self.ranges_dropped),
                 "calls_unusable": to_builtins(self.calls_unusable),
                 "duplicate_calls": duplicates,
-                "ambiguous_devices": ambiguous,
+                "ambiguous_devices": gpus.mixed_up,
                 "misplaced": misplaced(self.places),
                 "metadata": to_builtins(self.metadata),
             }
@@ -268,10 +271,11 @@ class _Builder:
         self._write("calls", runs, columns)
         return names
 
-    def _write_operations(self, runs: Runs) -> tuple[list[dict[str, Any]], bool]:
+    def _write_operations(self, runs: Runs) -> Gpus:
         users = sorted(self.users)
         pids = [(pid_of(pid), ordinal) for pid, ordinal in users]
-        devices, table, ambiguous = physical_devices(self.database, pids)
+        gpus = physical_devices(self.database, pids)
+        holds = self._find_holds(dict(zip(users, gpus.device.tolist(), strict=True)), gpus)
 
         def columns(rows: dict[str, Any]) -> dict[str, Array]:
             ids = self.graphs.resolve(rows["correlationId"], rows["start"], rows["globalPid"])
@@ -281,13 +285,15 @@ class _Builder:
                 rows = _taken(rows, order)
             device = np.zeros(len(rows["start"]), np.int32)
             for k, (pid, ordinal) in enumerate(users):
-                device[(rows["globalPid"] == pid) & (rows["deviceId"] == ordinal)] = table[k]
+                device[(rows["globalPid"] == pid) & (rows["deviceId"] == ordinal)] = gpus.device[k]
+            process = index_among(rows["globalPid"], self.pid)
+            holds.see(process, device, rows["start"])
             return {
                 "start": rows["start"],
                 "end": rows["end"],
                 "kind": rows["kind"],
                 "device": device,
-                "process": index_among(rows["globalPid"], self.pid),
+                "process": process,
                 "stream": self.streams.streams(rows),
                 "correlation": rows["correlationId"],
                 "name": rows["shortName"],
@@ -298,7 +304,15 @@ class _Builder:
             }
 
         self._write("operations", runs, columns)
-        return [to_builtins(device) for device in devices], ambiguous
+        self.writer.append("holds", holds.columns())
+        return gpus
+
+    def _find_holds(self, users: dict[tuple[int, int], int], gpus: Gpus) -> HoldFinder:
+        read = self.database.read_all(HOLD_TABLES)
+        functions, switches, contexts = (since(rows, self.base or 0) for rows in read)
+        return HoldFinder(
+            (functions, switches, contexts), users, gpus.by_id, self.pid, self.callers
+        )
 
     @property
     def end(self) -> int:

@@ -31,6 +31,9 @@ GROUPS: dict[str, dict[str, str]] = {
     "overheads": {
         "start": INT64, "end": INT64, "thread": CODE, "process": CODE, "name": INT64,
     },
+    "holds": {
+        "start": INT64, "end": INT64, "kind": BYTE, "device": CODE, "process": CODE,
+    },
 }  # fmt: skip
 
 FAILED, SYNCHRONIZING, LAUNCHED, REPEATED, GOES_ON = 1, 2, 4, 8, 16

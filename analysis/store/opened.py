@@ -13,6 +13,7 @@ from ..model.trace import (
     Calls,
     Device,
     Dropped,
+    Holds,
     Operations,
     Overheads,
     Ranges,
@@ -105,6 +106,10 @@ class Store:
     def overheads(self) -> Overheads:
         return Overheads(**self.tables["overheads"].read(slice(None)))
 
+    @cached_property
+    def holds(self) -> Holds:
+        return Holds(**self.tables["holds"].read(slice(None)))
+
     def trace(self) -> Trace:
         """All of it, in memory."""
         return self.part(
@@ -123,7 +128,8 @@ class Store:
         synchronizations: Synchronizations,
         overheads: Overheads,
     ) -> Trace:
-        """A trace of some rows."""
+        """A trace of some rows. All that held devices is part of each: what is known of it is then
+        worked out once."""
         flags = calls.pop("flags")
         return Trace(
             path=self.path,
@@ -137,6 +143,7 @@ class Store:
             synchronizations=synchronizations,
             ranges=ranges,
             overheads=overheads,
+            holds=self.holds,
             dropped=self.dropped,
             ranges_dropped=self.ranges_dropped,
             calls_unusable=self.calls_unusable,

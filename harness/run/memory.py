@@ -12,7 +12,7 @@ from ..analysis.readers.sqlite.foreign import PLAIN, connected, read_only
 if TYPE_CHECKING:
     from ..analysis.store.opened import Store
 
-_OPERATION, _CALL, _RANGE = 220, 90, 150
+_OPERATION, _CALL, _RANGE, _HOLD = 220, 90, 150, 150
 """What one row takes at the peak of an analysis in memory, bytes; see docs/big-traces.md."""
 _TABLES = {
     "CUPTI_ACTIVITY_KIND_KERNEL": _OPERATION,
@@ -22,6 +22,8 @@ _TABLES = {
     "CUPTI_ACTIVITY_KIND_RUNTIME": _CALL,
     "CUPTI_ACTIVITY_KIND_SYNCHRONIZATION": _CALL,
     "NVTX_EVENTS": _RANGE,
+    "CUPTI_ACTIVITY_KIND_GRAPH_HOST_NODE_AND_HOST_LAUNCH": _HOLD,
+    "GPU_CONTEXT_SWITCH_EVENTS": _HOLD,
 }
 _FIXED = 150 * 10**6
 
@@ -75,4 +77,5 @@ def needed_by_rows(store: Store) -> int:
     """The same for a stored trace."""
     rows = {group: table.rows for group, table in store.tables.items()}
     calls = rows["calls"] + rows["synchronizations"]
-    return _FIXED + _OPERATION * rows["operations"] + _CALL * calls + _RANGE * rows["ranges"]
+    others = _RANGE * rows["ranges"] + _HOLD * rows["holds"]
+    return _FIXED + _OPERATION * rows["operations"] + _CALL * calls + others

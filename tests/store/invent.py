@@ -2,7 +2,7 @@
 
 Times on a coarse grid, so that many are equal; several processes, threads, devices, streams;
 graphs, waits, polls, flags, captures, ranges that nest, cross or never close; rows that no call
-launched, rows that cannot be used, repeated ids.
+launched, rows that cannot be used, repeated ids; host functions, and contexts that take turns.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ def invent(seed: int, path: Path, *, size: int = 40, known_devices: bool = True)
             if random.random() < 0.2:
                 clock = _spin(trace, random, clock, thread, devices)
             _ranges(trace, random, clock, grid, thread, threads)
+    _holds(trace, Random(f"{seed}, held"), grid, devices)
     trace.write(path, force=True)
     return path
 
@@ -159,3 +160,36 @@ def _ranges(
             trace.nvtx(at + grid, at + max(length // 2, grid), "inner", thread=thread)
         at += length if random.random() < 0.7 else grid * random.randrange(8)
     del last
+
+
+def _holds(trace: TraceBuilder, random: Random, grid: int, devices: int) -> None:
+    """Of half the traces; what is nobody's, overlaps, or has impossible times is among it."""
+    processes = [1 << 48 | pid << 24 for pid in (100, 200, 300)]
+
+    def time(most: int = 200) -> int:
+        return 1_000 + grid * random.randrange(most)
+
+    for _ in range(random.randrange(60) if random.random() < 0.5 else 0):
+        start = time()
+        end = start + grid * random.randrange(-1, 9)
+        trace.host_function(start, random.choice((end, end, end, None, 2**61)),
+                            process=random.choice((*processes, None)),
+                            device=random.randrange(devices))  # fmt: skip
+    for gpu in range(devices + 1) if random.random() < 0.5 else ():
+        contexts = [
+            (20 + k, random.choice((100, 100, 200, 300, None)))
+            for k in range(random.randrange(2, 4))
+        ]
+        for context, pid in contexts:
+            if random.random() < 0.2:
+                trace.context(1, pid=pid or 100, hardware=context, device=gpu)
+        at = time(20)
+        for _ in range(random.randrange(60)):
+            context, pid = random.choice(contexts)
+            process = None if pid is None else 1 << 48 | pid << 24
+            until = at + grid * random.randrange(40)
+            for when, begin in ((at, True), (until, False)):
+                if random.random() < 0.95:
+                    trace.context_switch(when, begin=begin, context=context, gpu=gpu,
+                                         process=process)  # fmt: skip
+            at = until + random.choice((0, grid))
