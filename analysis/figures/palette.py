@@ -19,6 +19,8 @@ CAUSES: dict[str, tuple[str, str]] = {
     "dependency": ("#0a8464", "#3cc79f"),
     "graph": ("#8a7d00", "#ded04f"),
     "handoff": ("#6549b5", "#a993f0"),
+    "host-function": ("#8a5a2b", "#d9a066"),
+    "other-context": ("#3f4fb8", "#93a0ff"),
     "profiler": ("#55524c", "#b9b4a8"),
     "tail": ("#8d8d8d", "#7d7d7d"),
     "unknown": ("#7a7a7a", "#8c8c8c"),

@@ -20,11 +20,15 @@ LEVELS = " ▁▂▃▄▅▆▇█"
 FAINT = 0.15
 """Share of a cell below which a gap is a dot instead of its cause's letter."""
 
-_LETTERS = {"allocator": "m", "handoff": "t", "tail": "e", "unknown": "?"}
+_LETTERS = {
+    "allocator": "m", "handoff": "t", "host-function": "f", "other-context": "o", "tail": "e",
+    "unknown": "?",
+}  # fmt: skip
 _CODES = {
     "cause-host": "33", "cause-sync": "34", "cause-launch": "35", "cause-queue": "90",
     "cause-api": "36", "cause-allocator": "31", "cause-dependency": "32", "cause-graph": "92",
-    "cause-handoff": "95", "step": "94", "range-1": "32", "range-2": "35", "range-3": "33",
+    "cause-handoff": "95", "cause-host-function": "93", "cause-other-context": "96",
+    "step": "94", "range-1": "32", "range-2": "35", "range-3": "33",
     "range-4": "36", "api-launch": "37", "api-sync": "34", "api-alloc": "31", "api-other": "90",
     "kernel": "36", "copy": "32", "set": "33", "graph": "95", "comm": "35", "busy": "37",
     "title": "1", "muted": "90",

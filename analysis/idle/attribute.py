@@ -22,6 +22,7 @@ from ..model.trace import EVERY_THREAD, ThreadRows, Trace
 from .causes import Cause, GapContext, Phase, causes
 from .drains import call_of, drained_by
 from .gaps import DeviceGaps, known
+from .taken import taken_by
 
 OUTSIDE = "(outside any NVTX range)"
 
@@ -111,6 +112,14 @@ def attribute(trace: Trace, gaps: DeviceGaps) -> Attribution:
         if cause.rows is not None or cause.phase is Phase.NONE:
             continue
         left = phases[cause.phase]
+        if cause.holds is not None:
+            rows, spent = taken_by(cause, trace, gaps.after, finish, gaps.end, left)
+            if len(rows):
+                time[position[cause.name], rows] += spent
+                given.add(position[cause.name])
+                left[rows] -= spent
+                contexts.pop(cause.phase, None)
+            continue
         if cause.claims is None:
             time[position[cause.name]] += left
             given.add(position[cause.name])

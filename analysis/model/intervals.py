@@ -146,6 +146,17 @@ def intersect(a: Intervals, b: Intervals) -> Intervals:
     return union(start, end)
 
 
+def without(a: Intervals, b: Intervals) -> Intervals:
+    """What `a` covers and `b` does not. O(n + m).
+
+    >>> without(union([0, 5], [3, 9]), union([2], [7]))
+    Intervals([0, 2) [7, 9))
+    """
+    if len(a) == 0 or len(b) == 0:
+        return a
+    return intersect(a, complement(b, int(a.start[0]), int(a.end[-1])))
+
+
 def covered_before(a: Intervals, t: object) -> Int64:
     """Length that `a` covers before each instant `t`, ns; differences give any window's cover.
 

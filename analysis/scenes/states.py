@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 from ..idle.attribute import Attribution
 from ..idle.causes import Cause, Phase
 from ..idle.gaps import DeviceGaps
+from ..idle.held import of_each_process
+from ..idle.taken import apart
 from ..model.arrays import Bool
-from ..model.intervals import Int64, Intervals, complement, pieces
+from ..model.intervals import Int64, Intervals, complement, pieces, without
 from ..model.trace import Trace
 
 
@@ -51,7 +53,7 @@ def gap_states(
     parts = [
         _before(trace, attribution, spent, known, start, begin, launch),
         _whole(attribution.causes, spent, Phase.LAUNCH, known, begin, finish),
-        _whole(attribution.causes, spent, Phase.AFTER, ~apart, finish, end),
+        *_after(trace, attribution.causes, spent, ~apart, gaps.after[rows], finish, end),
         _whole(attribution.causes, spent, Phase.NONE, apart, start, end),
     ]
     gap, first, last, cause = (np.concatenate(column) for column in zip(*parts, strict=True))
@@ -65,12 +67,12 @@ _Part = tuple[Int64, Int64, Int64, Int64]
 """Position among the chosen gaps, start, end, cause; each of shape (n,)."""
 
 
-def _winner(causes: tuple[Cause, ...], spent: Int64, phase: Phase, *, by_rows: bool) -> Int64:
+def _winner(causes: tuple[Cause, ...], spent: Int64, phase: Phase) -> Int64:
     """For each gap, which cause took what was left of a phase (whole gaps); shape (m,)."""
     of_phase = [
         k
         for k, cause in enumerate(causes)
-        if cause.phase is phase and (cause.rows is not None) == by_rows
+        if cause.phase is phase and cause.rows is None and cause.holds is None
     ]
     best = np.argmax(spent[of_phase], axis=0)
     winner: Int64 = np.array(of_phase, np.int64)[best]
@@ -81,8 +83,38 @@ def _whole(
     causes: tuple[Cause, ...], spent: Int64, phase: Phase, mask: Bool, start: Int64, end: Int64
 ) -> _Part:
     rows = np.flatnonzero(mask & (end > start))
-    cause = _winner(causes, spent, phase, by_rows=False)[rows]
+    cause = _winner(causes, spent, phase)[rows]
     return rows, start[rows], end[rows], cause
+
+
+def _after(
+    trace: Trace,
+    causes: tuple[Cause, ...],
+    spent: Int64,
+    mask: Bool,
+    after: Int64,
+    start: Int64,
+    end: Int64,
+) -> list[_Part]:
+    """After the launch: what covers it by intervals on the device, then who takes the rest."""
+    by_holds = [k for k, cause in enumerate(causes) if cause.holds is not None]
+    held = mask & (spent[by_holds] > 0).any(axis=0)
+    parts = [_whole(causes, spent, Phase.AFTER, mask & ~held, start, end)]
+    rest = _winner(causes, spent, Phase.AFTER)
+    rows = np.flatnonzero(held)
+    for device, process, mine in of_each_process(trace, after[rows]):
+        gap = rows[mine]
+        waits = Intervals(start[gap], end[gap])
+        free = Intervals(waits.start[:1], waits.end[-1:])
+        times = apart(trace, device, process)
+        for k in by_holds:
+            taken = times[causes[k].name]
+            first, last, of_wait, _ = pieces(waits, taken)
+            parts.append((gap[of_wait], first, last, np.full(len(first), k)))
+            free = without(free, taken)
+        first, last, of_wait, _ = pieces(waits, free)
+        parts.append((gap[of_wait], first, last, rest[gap[of_wait]]))
+    return parts
 
 
 def _before(
@@ -100,7 +132,7 @@ def _before(
         none = np.empty(0, np.int64)
         return none, none, none, none
     causes = attribution.causes
-    rest = _winner(causes, spent, Phase.BEFORE, by_rows=False)
+    rest = _winner(causes, spent, Phase.BEFORE)
     by_rows = [k for k, cause in enumerate(causes) if cause.rows is not None]
     found: list[_Part] = []
     thread = trace.calls.thread[launch[waiting]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-FORMAT = 4
+FORMAT = 5
 """Raised with every change of what the files mean: older stores are then built anew."""
 
 INT64, CODE, BYTE, BOOL, FLAGS = "int64", "int32", "int8", "bool", "uint8"

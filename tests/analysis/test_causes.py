@@ -23,7 +23,8 @@ def split(found: TraceReport) -> dict[str, int]:
 
 def test_registry_has_one_catch_all_a_phase() -> None:
     for phase in (Phase.BEFORE, Phase.LAUNCH, Phase.AFTER):
-        rest = [c for c in causes() if c.phase is phase and not c.rows and not c.claims]
+        claiming = [c for c in causes() if c.rows or c.claims or c.holds]
+        rest = [c for c in causes() if c.phase is phase and c not in claiming]
         assert len(rest) == 1
         assert rest[0].priority == max(c.priority for c in causes() if c.phase is phase)
     assert all(c.meaning and c.remedy for c in causes())
@@ -287,3 +288,90 @@ def test_a_stall_counts_from_the_end_of_the_launch(tmp_path: Path) -> None:
     trace.launch(0, 2 * US, 5 * US, 50 * US, thread=thread)
     trace.launch(150 * US, 160 * US, 250 * US, 260 * US, thread=thread)
     assert split(report(trace, tmp_path)) == {"host": 100, "launch": 10, "queue": 90}
+
+
+def held(*functions: tuple[int, int], idle: int = 10, **more: int) -> TraceBuilder:
+    """A kernel until 50, and one after so much idle time that was launched long before; host
+    functions were waited for meanwhile."""
+    trace, thread = builder()
+    trace.launch(0, 2 * US, 5 * US, 50 * US, thread=thread)
+    trace.api(3 * US, 4 * US, "cudaLaunchHostFunc_v10000", thread=thread)
+    trace.launch(5 * US, 7 * US, (50 + idle) * US, (60 + idle) * US, thread=thread)
+    for start, end in functions:
+        where = {"process": thread & ~0xFFFFFF} | more
+        trace.host_function(start * US, end * US, **where)
+    return trace
+
+
+@pytest.mark.parametrize(
+    ("functions", "spent"),
+    [
+        ([(52, 58)], {"host-function": 6, "queue": 4}),
+        ([(40, 55), (53, 57), (59, 80)], {"host-function": 8, "queue": 2}),
+        ([(40, 80)], {"host-function": 10}),
+        # They were recorded, so that the call alone is no reason.
+        ([(40, 50)], {"queue": 10}),
+    ],
+)
+def test_a_host_function_takes_the_time_that_it_was_waited_for(
+    tmp_path: Path, functions: list[tuple[int, int]], spent: dict[str, int]
+) -> None:
+    assert split(report(held(), tmp_path)) == {"dependency": 10}
+    assert split(report(held(*functions), tmp_path)) == spent
+
+
+def test_a_host_function_on_any_stream_counts(tmp_path: Path) -> None:
+    assert split(report(held((52, 58), stream=99), tmp_path)) == {"host-function": 6, "queue": 4}
+
+
+def test_the_host_functions_of_others_hold_nothing_back(tmp_path: Path) -> None:
+    assert split(report(held((52, 58), device=1), tmp_path)) == {"dependency": 10}
+    trace = held()
+    trace.host_function(52 * US, 58 * US, process=trace.process(200))
+    assert split(report(trace, tmp_path)) == {"dependency": 10}
+
+
+def test_a_host_function_before_the_launch_is_not_what_was_waited_for(tmp_path: Path) -> None:
+    trace, thread = builder()
+    trace.launch(0, 2 * US, 5 * US, 50 * US, thread=thread)
+    trace.launch(80 * US, 90 * US, 100 * US, 110 * US, thread=thread)
+    trace.host_function(60 * US, 97 * US, process=thread & ~0xFFFFFF)
+    assert split(report(trace, tmp_path)) == {
+        "host": 30, "launch": 10, "host-function": 7, "queue": 3,
+    }  # fmt: skip
+
+
+def test_a_host_node_between_two_nodes_of_a_graph(tmp_path: Path) -> None:
+    trace, thread = builder()
+    process = thread & ~0xFFFFFF
+    launched = trace.api(0, 5 * US, "cudaGraphLaunch_v10000", thread=thread)
+    for k in range(3):
+        trace.kernel(
+            (10 + 20 * k) * US, (25 + 20 * k) * US, name="node", correlation=launched,
+            process=process, graph_node=k,
+        )  # fmt: skip
+    trace.host_function(26 * US, 29 * US, process=process, graph_node=9, graph_id=1)
+    assert split(report(trace, tmp_path)) == {"graph": 10 - 3, "host-function": 3}
+
+
+@pytest.mark.parametrize(("function", "rest"), [(110, "stall"), (160, "queue")])
+def test_a_stall_is_what_no_row_explains(tmp_path: Path, function: int, rest: str) -> None:
+    """Of 260 us without an operation what is left must itself be longer than any launch takes."""
+    found = split(report(held((50, 50 + function), idle=260), tmp_path))
+    assert found == {"host-function": function, rest: 260 - function}
+
+
+def test_another_processs_context_takes_the_time_that_it_had_the_gpu(tmp_path: Path) -> None:
+    """The process's own context has the GPU until 52 and from 57 on."""
+    trace = waiting_stream()
+    process = trace.process(100)
+    other = trace.process(7000, "another")
+    trace.context_switch(1 * US, begin=True, context=21, process=process)
+    trace.context_switch(52 * US, begin=False, context=21, process=process)
+    trace.context_switch(53 * US, begin=True, context=22, process=other)
+    trace.context_switch(56 * US, begin=False, context=22, process=other)
+    trace.context_switch(57 * US, begin=True, context=21, process=process)
+    assert split(report(trace, tmp_path)) == {"other-context": 3, "queue": 12}
+    # What a host function takes is not taken twice.
+    trace.host_function(51 * US, 55 * US, process=process)
+    assert split(report(trace, tmp_path)) == {"host-function": 4, "other-context": 1, "queue": 10}

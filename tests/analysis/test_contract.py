@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from harness.analysis.idle.causes import GapContext, Phase, causes
+from harness.analysis.model.intervals import Intervals
 from harness.analysis.model.trace import ThreadRows
 from harness.analysis.question import Question
 from harness.analysis.reports.base import Report, Terminal, reporters
@@ -54,7 +55,10 @@ def test_a_cause_says_what_it_means_and_gives_what_it_promises(cause, report: Re
         claimed = cause.claims(GapContext(trace, gaps.after, split.launch, gaps.before, before))
         assert claimed.shape == (len(gaps),)
         assert claimed.dtype == bool
-    assert cause.rows is None or cause.claims is None
+    if cause.holds is not None:
+        assert cause.phase is Phase.AFTER
+        assert isinstance(cause.holds(trace, 0, 0), Intervals)
+    assert sum(way is not None for way in (cause.rows, cause.claims, cause.holds)) <= 1
 
 
 def test_no_two_causes_are_alike() -> None:
@@ -106,7 +110,7 @@ def test_the_views_offered_are_the_tables_views() -> None:
 
 def test_definitions_name_every_cause_in_its_order() -> None:
     section = DEFINITIONS.partition("## Causes")[2].partition("## ")[0]
-    listed = re.findall(r"^\|[^|]*\| `(\w+)` \|", section, re.MULTILINE)
+    listed = re.findall(r"^\|[^|]*\| `([\w-]+)` \|", section, re.MULTILINE)
     assert sorted(listed) == sorted(cause.name for cause in causes())
     before = [name for name in listed if name in {c.name for c in causes() if c.phase == 0}]
     assert before == [c.name for c in causes() if c.phase is Phase.BEFORE]

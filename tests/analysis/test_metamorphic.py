@@ -26,13 +26,16 @@ OPERATIONS = tuple(
     f"CUPTI_ACTIVITY_KIND_{t}" for t in ("KERNEL", "MEMCPY", "MEMSET", "GRAPH_TRACE")
 )
 TIMED = (*OPERATIONS, "CUPTI_ACTIVITY_KIND_RUNTIME", "CUPTI_ACTIVITY_KIND_SYNCHRONIZATION",
-         "NVTX_EVENTS", "PROFILER_OVERHEAD")  # fmt: skip
+         "NVTX_EVENTS", "PROFILER_OVERHEAD",
+         "CUPTI_ACTIVITY_KIND_GRAPH_HOST_NODE_AND_HOST_LAUNCH")  # fmt: skip
+SWITCHES = "GPU_CONTEXT_SWITCH_EVENTS"
 CORRELATED = TIMED[:6]
 OTHER_CALLS = ("cudaMalloc_v3020", "cudaEventRecord_v3020", "cudaLaunchHostFunc_v10000")
 
 
 def invent(seed: int, path: Path) -> Path:
-    """Two processes, three threads, two GPUs, five streams; steps, copies, waits, allocations."""
+    """Two processes, three threads, two GPUs, five streams; steps, copies, waits, allocations; host
+    functions, and contexts that take turns."""
     random = Random(seed)
     trace = TraceBuilder(producer="builder", origin="synthetic")
     trace.device(0, name="GPU", uuid="uuid-0")
@@ -49,8 +52,28 @@ def invent(seed: int, path: Path) -> Path:
                 if random.random() < 0.8:
                     trace.nvtx(opened, clock + 1, f"Step {step}", thread=thread)
                 clock += random.randrange(1, 900)
+    _holds(trace, Random(f"{seed}, held"))
     trace.write(path, force=True)
     return path
+
+
+def _holds(trace: TraceBuilder, random: Random) -> None:
+    processes = trace.process(100), trace.process(200)
+    for _ in range(20):
+        start = 10_000 + random.randrange(20_000)
+        trace.host_function(
+            start, start + random.randrange(900), process=random.choice(processes),
+            device=random.randrange(2),
+        )  # fmt: skip
+    for gpu in range(2):
+        clock = 10_000
+        while clock < 30_000:
+            owner = random.randrange(2)
+            for begin in (True, False):
+                trace.context_switch(
+                    clock, begin=begin, context=owner, gpu=gpu, process=processes[owner]
+                )
+                clock += random.randrange(1, 2_000)
 
 
 def _call(trace: TraceBuilder, random: Random, clock: int, thread: int) -> int:
@@ -123,7 +146,7 @@ def tables_of(connection: sqlite3.Connection, names: tuple[str, ...]) -> list[st
 
 
 def shuffle_rows(connection: sqlite3.Connection, random: Random) -> None:
-    for table in TIMED:
+    for table in (*TIMED, SWITCHES):
         columns = ", ".join(row[1] for row in connection.execute(f"PRAGMA table_info({table})"))
         if columns:
             rows = connection.execute(f"SELECT {columns} FROM {table}").fetchall()
@@ -213,6 +236,7 @@ def test_a_shift_in_time_moves_times_alone(tmp_path: Path, seed: int, shift: int
         for table in tables_of(connection, TIMED):
             moved = f"start = start + {shift}, end = end + {shift}"
             connection.execute(f"UPDATE {table} SET {moved}")
+        connection.execute(f"UPDATE {SWITCHES} SET timestamp = timestamp + {shift}")
 
     before = figures(analyze(invent(seed, tmp_path / "t.sqlite")))
     after = figures(analyze(changed(tmp_path / "t.sqlite", later, Random(0))), shift)

@@ -1,7 +1,8 @@
 """Idle causes: one table, walked by the engine in `attribute.py`.
 
-To add a cause, add a row to `table.py`, and what it goes by to `claims.py`, if more than its
-phase. Nothing else needs to change: the engine, reports and the contract test walk the table.
+To add a cause, add a row to `table.py`, and what it goes by to `claims.py` or `../held.py`, if
+more than its phase. Nothing else needs to change: the engine, reports and the contract test walk
+the table.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ from ...model.schema import MAX_TIME, QUEUE_FULL
 from ...model.trace import EVERY_THREAD, ThreadRows, Trace
 from ...store.opened import Store
 from ..gaps import known
+from ..held import held_within, traced_functions
 from ..waits import behind_waits, ended_elsewhere
 from .base import GapContext
 
@@ -125,16 +126,25 @@ def stalled(context: GapContext) -> Bool:
     operations, calls = context.trace.operations, context.trace.calls
     free = np.where(context.before >= 0, known(operations.end, context.before), -MAX_TIME)
     since = np.maximum(calls.end[context.launch], free)
-    claimed: Bool = operations.start[context.after] - since > LONGEST_LATENCY
+    until = operations.start[context.after]
+    unexplained = until - since
+    if len(context.trace.holds):
+        unexplained -= held_within(context.trace, context.after, since, until)
+    claimed: Bool = unexplained > LONGEST_LATENCY
     return claimed
 
 
 def _after_holding_call(trace: Trace, launch: Int64) -> Bool:
-    """Is such a call the last thing queued by the same thread before this launch?"""
+    """Is such a call the last thing queued by the same thread before this launch? Where the host
+    functions of a process were recorded, their rows say what waited for them, and not the call."""
     calls = trace.calls
-    holding = named(calls.names, lambda name: name in HOST_FUNCTION or OUTSIDE_WAIT.match(name))
-    if not holding.any():
+    function = named(calls.names, HOST_FUNCTION.__contains__)
+    outside = named(calls.names, OUTSIDE_WAIT.match)
+    if not (function | outside).any():
         return np.zeros(len(launch), np.bool_)
     previous = np.maximum(launch - 1, 0)
     same: Bool = (launch > 0) & (calls.thread[previous] == calls.thread[launch])
-    return same & holding[calls.name[previous]]
+    guessed = function[calls.name[previous]]
+    if len(trace.holds):
+        guessed &= ~traced_functions(trace)[calls.process[previous]]
+    return same & (outside[calls.name[previous]] | guessed)

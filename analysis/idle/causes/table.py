@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..held import functions_awaited, switched_out
 from .base import Cause, Phase
 from .claims import (
     allocator_rows,
@@ -64,6 +65,19 @@ CAUSES = (
         claims=migrating,
     ),
     Cause(
+        "host-function", Phase.AFTER, 6,
+        "a host function that the stream or the graph had to wait for was running",
+        "keep host functions short and few: no Python and no locks in them; or let the host wait "
+        "for an event and do the work itself, while the GPU goes on",
+        holds=functions_awaited,
+    ),
+    Cause(
+        "other-context", Phase.AFTER, 7,
+        "another process's context had the GPU, which serves one at a time",
+        "run alone on the GPU, or let the processes share it (MPS, or MIG): else they take turns",
+        holds=switched_out,
+    ),
+    Cause(
         "graph", Phase.AFTER, 10,
         "between two operations of one launch: inside a CUDA graph, on the device",
         "fewer, larger nodes; the host is not involved",
@@ -79,8 +93,8 @@ CAUSES = (
         "stall", Phase.AFTER, 80,
         "launched, and not started for over 100 µs: no launch takes that long, and what held it "
         "was not recorded",
-        "look for another process or context on the GPU, a wait that was not traced, a collective "
-        "that waits for its partners, or clocks that disagree",
+        "look for another process or context on the GPU (nsys profile --gpuctxsw=true), a wait "
+        "that was not traced, a collective that waits for its partners, or clocks that disagree",
         claims=stalled,
     ),
     Cause(
