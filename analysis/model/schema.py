@@ -72,12 +72,12 @@ _OPERATION = (
 )
 
 NODE = Column("graphNodeId", absent=NULL)
-SEQUENCE = Column("collectiveSequence", absent=NULL)
+SEQUENCE = "collectiveSequence"
 """No export of nsys has it: PyTorch's number of a collective in its process group."""
 
 KERNEL = Table(
     "CUPTI_ACTIVITY_KIND_KERNEL",
-    (*_OPERATION, NODE, SEQUENCE, Column("shortName", ("demangledName",), absent=NULL)),
+    (*_OPERATION, NODE, Column("shortName", ("demangledName",), absent=NULL)),
 )
 MEMCPY = Table(
     "CUPTI_ACTIVITY_KIND_MEMCPY",

@@ -224,7 +224,7 @@ class _Reader:
             copy_kind=copy_kind,
             peer=peer,
             node=columns["node"],
-            sequence=columns[schema.SEQUENCE.name].astype(np.int32),
+            sequence=columns[schema.SEQUENCE].astype(np.int32),
             launch=self._match(process, columns["correlationId"], columns["start"]),
         )
 

@@ -29,7 +29,7 @@ class RawOperations(NamedTuple):
 
 _OPERATION_COLUMNS = (
     "start", "end", "deviceId", "streamId", "correlationId", "globalPid", "shortName",
-    "node", "contextId", SEQUENCE.name,
+    "node", "contextId", SEQUENCE,
 )  # fmt: skip
 
 
@@ -71,7 +71,7 @@ def join_operations(tables: list[Columns]) -> RawOperations:
         peers.append(peer)
     columns = {name: np.concatenate(parts) for name, parts in chunks.items()}
     columns["globalPid"] &= PID_MASK
-    number = columns[SEQUENCE.name]
+    number = columns[SEQUENCE]
     number[(number < 0) | (number > _HIGHEST)] = -1
     return RawOperations(
         columns, np.concatenate(kinds), np.concatenate(copy_kinds), np.concatenate(peers), dropped

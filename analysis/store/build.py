@@ -50,8 +50,8 @@ from .codec import encode
 from .flags import find_flag_waits, flag_launches, flag_polls
 from .folder import Array, Writer, write_checked
 from .join import CallSide, Side, join_calls
-from .layout import FAILED, GROUPS, REPEATED, SYNCHRONIZING
-from .runs import Runs
+from .layout import AS_EXPORTED, FAILED, GROUPS, REPEATED, SYNCHRONIZING
+from .runs import Runs, taken
 from .save import FLAG_WAITS, STRINGS
 from .strings import pack_strings
 
@@ -232,7 +232,7 @@ class _Builder:
         if not runs.rows:
             return
         done = 0
-        extent = {new: runs.extent[old] for new, old in _RENAMED[group].items()}
+        extent = {new: runs.extent[old] for new, old in AS_EXPORTED[group].items()}
         # Codes are ranks among a few values: bounded by how many there are.
         extent |= {"process": (-1, len(self.pid)), "thread": (-1, len(self.tid))}
         extent |= {"end_thread": (-1, len(self.tid)), "device": (-1, len(self.users))}
@@ -282,7 +282,7 @@ class _Builder:
             order = ordered(rows["start"], ids)
             rows = rows | {"correlationId": ids}
             if order is not None:
-                rows = _taken(rows, order)
+                rows = taken(rows, order)
             device = np.zeros(len(rows["start"]), np.int32)
             for k, (pid, ordinal) in enumerate(users):
                 device[(rows["globalPid"] == pid) & (rows["deviceId"] == ordinal)] = gpus.device[k]
@@ -300,7 +300,7 @@ class _Builder:
                 "copy_kind": rows["copy_kind"],
                 "peer": rows["peer"],
                 "node": rows["node"],
-                "sequence": rows[schema.SEQUENCE.name],
+                "sequence": rows[schema.SEQUENCE],
             }
 
         self._write("operations", runs, columns)
@@ -384,15 +384,6 @@ class _Builder:
 
 
 _NONE = np.empty(0, np.int64)
-_RENAMED = {
-    # Column of the store: column of the export, where its values are stored as they are.
-    "calls": {"start": "start", "end": "end", "correlation": "correlationId"},
-    "operations": {
-        "start": "start", "end": "end", "stream": "streamId", "correlation": "correlationId",
-        "name": "shortName", "node": "node", "sequence": schema.SEQUENCE.name,
-    },
-    "ranges": {"start": "start", "end": "end", "name": "name", "domain": "domainId"},
-}  # fmt: skip
 
 
 def _distinct(values: Int64) -> list[int]:
@@ -402,8 +393,4 @@ def _distinct(values: Int64) -> list[int]:
 
 def _in_order(rows: dict[str, Any]) -> dict[str, Any]:
     order = by_thread(rows["globalTid"], rows["start"], rows["end"])
-    return rows if order is None else _taken(rows, order)
-
-
-def _taken(rows: dict[str, Any], order: Int64) -> dict[str, Any]:
-    return {name: column[order] for name, column in rows.items()}
+    return rows if order is None else taken(rows, order)

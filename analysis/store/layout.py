@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..model.schema import SEQUENCE
+
 FORMAT = 5
 """Raised with every change of what the files mean: older stores are then built anew."""
 
@@ -35,6 +37,16 @@ GROUPS: dict[str, dict[str, str]] = {
         "start": INT64, "end": INT64, "kind": BYTE, "device": CODE, "process": CODE,
     },
 }  # fmt: skip
+
+AS_EXPORTED: dict[str, dict[str, str]] = {
+    "calls": {"start": "start", "end": "end", "correlation": "correlationId"},
+    "operations": {
+        "start": "start", "end": "end", "stream": "streamId", "correlation": "correlationId",
+        "name": "shortName", "node": "node", "sequence": SEQUENCE,
+    },
+    "ranges": {"start": "start", "end": "end", "name": "name", "domain": "domainId"},
+}  # fmt: skip
+"""Column of the store: column of the export, where its values are stored as they are."""
 
 FAILED, SYNCHRONIZING, LAUNCHED, REPEATED, GOES_ON = 1, 2, 4, 8, 16
 """Bits of `calls.flags`: returned an error; held the host until GPU work ended; launched an

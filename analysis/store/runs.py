@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 from msgspec import Struct
@@ -136,3 +136,8 @@ class Runs:
         file.seek(piece.at + lo * width)
         data = file.read((hi - lo) * width)
         return np.frombuffer(data, piece.kind).astype(np.int64)
+
+
+def taken(rows: dict[str, Any], order: Int64) -> dict[str, Any]:
+    """These rows of all columns."""
+    return {name: column[order] for name, column in rows.items()}

@@ -108,7 +108,7 @@ class _Tables(Database):
                 sequence[row] = number
             return self._gpu(rows.kernels) | {
                 "shortName": rows.kernels["name"],
-                schema.SEQUENCE.name: sequence,
+                schema.SEQUENCE: sequence,
             }
         if table is schema.MEMCPY:
             copies = rows.copies
