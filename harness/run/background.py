@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 
 _HELD_UP_S = 2.0
+_LISTENS_EVERY_S = 0.05
 # Each with its end: Thread.join believes a thread over once ^C came while it waited (Python 3.11).
 _ours: dict[threading.Thread, threading.Event] = {}
 
@@ -47,14 +48,17 @@ def finish() -> None:
 @atexit.register
 def _at_exit() -> None:
     """`finish`, where Python would answer ^C with a traceback: the command has had its end."""
-    wait = finish
-    while _ours:
-        try:
-            wait()
-        except KeyboardInterrupt:
-            # One more would end Python in its last moments, and nothing sooner.
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-            wait = give_up  # this one may have come in the midst of it
+    asked: list[int] = []  # an Event's lock would be waited for by a handler within a handler
+    heard = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is threading.main_thread() and heard is not signal.SIG_IGN:
+        # From here on none is raised, not even by one that follows on the heels of another.
+        signal.signal(signal.SIGINT, lambda number, _: asked.append(number))
+    while _ours and not asked:
+        for over in list(_ours.values()):
+            over.wait(_LISTENS_EVERY_S)
+    if asked:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # one more would end Python's last moments
+        give_up()
 
 
 def give_up() -> None:
