@@ -213,7 +213,8 @@ def test_what_a_stream_waits_for_outside_the_device_is_a_dependency(
     assert split(report(trace, tmp_path)) == {"dependency": 10, "queue": 5}
 
 
-def test_nodes_of_one_graph_launch(tmp_path: Path) -> None:
+def three_nodes() -> tuple[TraceBuilder, int]:
+    """A launch of a graph whose nodes stand 5 us apart, and its process."""
     trace, thread = builder()
     process = thread & ~0xFFFFFF
     launched = trace.api(0, 5 * US, "cudaGraphLaunch_v10000", thread=thread)
@@ -222,6 +223,11 @@ def test_nodes_of_one_graph_launch(tmp_path: Path) -> None:
             (10 + 20 * k) * US, (25 + 20 * k) * US, name="node", correlation=launched,
             process=process, graph_node=k,
         )  # fmt: skip
+    return trace, process
+
+
+def test_nodes_of_one_graph_launch(tmp_path: Path) -> None:
+    trace, _ = three_nodes()
     assert split(report(trace, tmp_path)) == {"graph": 10}
 
 
@@ -342,14 +348,7 @@ def test_a_host_function_before_the_launch_is_not_what_was_waited_for(tmp_path: 
 
 
 def test_a_host_node_between_two_nodes_of_a_graph(tmp_path: Path) -> None:
-    trace, thread = builder()
-    process = thread & ~0xFFFFFF
-    launched = trace.api(0, 5 * US, "cudaGraphLaunch_v10000", thread=thread)
-    for k in range(3):
-        trace.kernel(
-            (10 + 20 * k) * US, (25 + 20 * k) * US, name="node", correlation=launched,
-            process=process, graph_node=k,
-        )  # fmt: skip
+    trace, process = three_nodes()
     trace.host_function(26 * US, 29 * US, process=process, graph_node=9, graph_id=1)
     assert split(report(trace, tmp_path)) == {"graph": 10 - 3, "host-function": 3}
 
