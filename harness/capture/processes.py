@@ -77,7 +77,7 @@ def supervise(
     SIGTERM and SIGHUP are passed on to the leader (with `signal_group`, to its whole group), which
     may take `grace_s` to finish; a second signal, or the end of that time, kills the whole tree.
     `on_interrupt` is told the first signal's name. `on_target` is called once, when a process below
-    the leader is seen that `helpers` does not name; one that lives under a tenth of a second may be
+    the leader is seen that `helpers` does not name; one of a few hundredths of a second may be
     missed.
     After an interruption nothing of the tree is left. After a normal end, processes named in
     `helpers` (the profiler's own) are ended, and others that the target left are let alone. A
@@ -225,7 +225,7 @@ def _wait(
         selector.register(signals.wake_fd, selectors.EVENT_READ)
         selector.register(run.socket, selectors.EVENT_READ)
         while not run.over:
-            selector.select(timeout=0.1 if forced or on_target else 1.0)
+            selector.select(timeout=0.02 if on_target else 0.1 if forced else 1.0)
             if on_target is not None:
                 helpers, tell = on_target
                 if any(

@@ -45,6 +45,22 @@ elif args[0] == "profile":
                 print({thrown!r})
                 sys.exit(1)
     code = subprocess.run(target).returncode
+    if mode.startswith("throws-"):
+        elsewhere = os.path.join(tempfile.gettempdir(), "nsys-report-00ff.nsys-rep")
+        print({{
+            "throws-full": "Failed to create '/x/report.qdstrm': No space left on device",
+            "throws-usage": "unrecognised option '--wait'\n\nusage: nsys profile [<args>]",
+            "throws-format": "Unknown executable format",
+            "throws-diverted": "Generated:\n    " + elsewhere,
+            "throws-chatter": "Collecting data...",
+        }}.get(mode, ""))
+        if mode == "throws-diverted":
+            open(elsewhere, "w").write("report")
+        print({thrown!r}.replace("sem_open", "kill" if mode == "throws-other" else "sem_open"))
+        sys.stdout.flush()
+        if mode == "throws-killed":
+            os.kill(os.getpid(), 9)
+        sys.exit(1)
     if mode in ("throws", "reset"):
         print({thrown!r} if mode == "throws" else "Connection reset by peer")
         sys.exit(1)

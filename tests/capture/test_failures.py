@@ -83,7 +83,7 @@ def test_an_nsys_that_fails_to_start_is_started_again(profile, tmp_path):
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "starts").read_text() == "xxx"
     assert done.stderr.count("target says hello") == 1
-    again = "failed before it started the target (sem_open: No such file or directory); starting it"
+    again = "nsys failed to start (sem_open: No such file or directory); starting it again"
     assert done.stderr.count(again) == 2
     assert "QuadD" not in done.stderr
     assert traces(tmp_path) == ["x.json", "x.nsys-rep", "x.sqlite"]
@@ -92,7 +92,8 @@ def test_an_nsys_that_fails_to_start_is_started_again(profile, tmp_path):
 def test_an_nsys_that_never_starts(profile, tmp_path):
     done = profile("start-fails-9", FAKE_NSYS_STARTS=str(tmp_path / "starts"))
     assert done.returncode == 125
-    assert "failed 3 times before it started the target: sem_open: No such" in lines(done)[-1]
+    assert "failed to start, 3 times in a row: sem_open: No such file" in lines(done)[-1]
+    assert done.stderr.count("starting it again") == 2
     assert lines(done)[-1].endswith("[nsys-start-failed]")
     assert "target says hello" not in done.stderr
     assert traces(tmp_path) == []
@@ -102,7 +103,7 @@ def test_an_nsys_that_never_starts(profile, tmp_path):
 def test_an_nsys_that_fails_while_the_target_runs_does_not_run_it_twice(profile, code):
     done = profile("throws", code=code)
     assert done.returncode == 125
-    assert "failed while the target ran and left no report: sem_open: No such" in lines(done)[-1]
+    assert "failed and left no report: sem_open: No such file" in lines(done)[-1]
     assert done.stderr.count("target says hello") <= 1
     assert "starting it again" not in done.stderr
 
@@ -112,6 +113,23 @@ def test_a_target_that_says_what_nsys_says_is_not_run_twice(profile, code):
     done = profile("reset", code=code)
     assert done.returncode == 1
     assert lines(done)[-1].endswith("[target-failed]")
+    assert "starting it again" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("mode", "code"),
+    [
+        ("throws-full", "disk-full"), ("throws-usage", "nsys-options-rejected"),
+        ("throws-format", "not-executable"), ("throws-diverted", "report-elsewhere"),
+        ("throws-other", "nsys-failed"), ("throws-chatter", "nsys-failed"),
+        ("throws-killed", "nsys-killed"),
+    ],
+)  # fmt: skip
+def test_an_exception_does_not_hide_what_nsys_said_before(profile, tmp_path, mode, code):
+    """Nor is nsys started again for one that it throws at another time, or when it was killed."""
+    done = profile(mode, code="import os; open('ran', 'a').write('x')")
+    assert lines(done)[-1].endswith(f"[{code}]")
+    assert (tmp_path / "ran").read_text() == "x"
     assert "starting it again" not in done.stderr
 
 

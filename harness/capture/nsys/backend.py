@@ -24,6 +24,7 @@ from ..remarks import LeftRunning, RawImported
 from . import argv as nsys_argv
 from .errors import (
     NoReport,
+    NsysFailed,
     NsysKilled,
     OptionsRejected,
     ReportElsewhere,
@@ -46,7 +47,7 @@ from .features import (
     require_nsys,
 )
 from .log import NsysLog
-from .start import artefact, start
+from .start import Started, artefact, start
 
 
 class NsysBackend:
@@ -90,13 +91,14 @@ class NsysBackend:
         )
         progress.stage("recording")
         output = config.workdir / "report"
-        ended, log = start(features, options, output, config, progress)
+        run = start(features, options, output, config, progress)
+        ended, log = run.ended, run.log
         # What a killed nsys was still writing may be half a file.
         cut = ended.forced or ended.killed_by is not None
         raw = None if cut else artefact(output)
         if raw is None:
             log.remove_temporary() if cut else None
-            raise _nothing_recorded(features, config, ended, log)
+            raise _nothing_recorded(features, config, run)
         result = CaptureResult(
             backend=self.name,
             exit_code=_exit_code(ended),
@@ -185,10 +187,9 @@ def _left_running(ended: Ended) -> tuple[str, ...]:
     return (LeftRunning(said),)
 
 
-def _nothing_recorded(
-    features: NsysFeatures, config: CaptureConfig, ended: Ended, log: NsysLog
-) -> CaptureError:
+def _nothing_recorded(features: NsysFeatures, config: CaptureConfig, run: Started) -> CaptureError:
     """The error that says why there is no report, the most telling reason first."""
+    ended, log = run.ended, run.log
     said = log.problems[-1] if log.problems else None
     if ended.interrupted is not None:
         return Interrupted(
@@ -223,6 +224,9 @@ def _nothing_recorded(
             f"no space left in {config.workdir.parent}: nsys could not write its report"
             + (f" ({said})" if said else "")
         )
+    failure = log.failure()
+    if failure is not None and (log.thrown or not run.seen):
+        return NsysFailed(f"nsys {features.version} failed and left no report: {failure}")
     if ended.exit_code != 0:
         before = (
             "before anything was recorded"

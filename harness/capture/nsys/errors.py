@@ -69,10 +69,10 @@ class NsysNotStarted(CaptureError):
 
 
 class NsysStartFailed(CaptureError):
-    """nsys failed, several times in a row, before it started the target.
+    """nsys failed to start, several times in a row, and the target was not seen to run.
 
-    Its words follow. nsys 2022.4 loses a race with its own helper at times, most often while the
-    machine is busy. The target has not run.
+    Its words follow. nsys 2022.4 at times looks for its helper before that is there, most often
+    while the machine is busy.
     """
 
     code = "nsys-start-failed"
@@ -80,9 +80,9 @@ class NsysStartFailed(CaptureError):
 
 
 class NsysFailed(CaptureError):
-    """nsys ended with an error of its own while the target ran, and left no report.
+    """nsys ended with an error of its own and left no report.
 
-    Its words follow. The target may have run to its end or not.
+    Its words follow. Whether the target ran, or ran to its end, nsys does not say.
     """
 
     code = "nsys-failed"

@@ -23,6 +23,10 @@ _PROBLEM = re.compile(
 )
 _THROWN = ("Dynamic exception type: ", "std::exception::what: ", "[")
 """How the lines begin that follow the first of an exception of nsys's own."""
+_SETTING_UP = (("ProcessWaiter", "sem_open"), ("ClientProxy", "Local Endpoint is not available"))
+"""Words of the exceptions that nsys 2022.4 throws when it looks for its helper too early."""
+_LONGEST = 160
+"""Characters of nsys's words that an error line repeats."""
 # What nsys 2022.4 prints, and nothing else, when its helper is gone before it has spoken to it.
 _LOST_HELPER = "Connection reset by peer"
 # A line that `take` would not simply hand back holds one of these. Searching a block for words is
@@ -46,7 +50,8 @@ class NsysLog:
     `generated` are the paths that nsys says it wrote; `temporary` is where it said it gathers the
     recording meanwhile. `not_a_program`: it could not execute the target. `not_utf8`: it refused to
     hand on a command line or an output path that is no UTF-8. `thrown` holds the lines of an
-    exception of nsys's own; `heard` says that anything else was printed.
+    exception of nsys's own; `heard` says that there were lines that may be the target's, `chatted`
+    that nsys spoke of its work.
     """
 
     generated: list[Path] = field(default_factory=list)
@@ -57,6 +62,7 @@ class NsysLog:
     problems: list[str] = field(default_factory=list)
     thrown: list[str] = field(default_factory=list)
     heard: bool = False
+    chatted: bool = False
     _listing: bool = False
     _throwing: bool = False
     _lost_helper: bool = False
@@ -82,7 +88,8 @@ class NsysLog:
         if line == _LOST_HELPER:
             self._lost_helper = True
         elif line:
-            self.heard = True
+            chatter = self._listing or _CHATTER.match(line) is not None
+            self.chatted, self.heard = self.chatted or chatter, self.heard or not chatter
         if self._listing and line.startswith("/") and piece.startswith((" ", "\t")):
             self.generated.append(Path(line))
             return None
@@ -106,13 +113,24 @@ class NsysLog:
         if not self.thrown:
             return _LOST_HELPER if self._lost_helper and not self.heard else None
         known = dict(filter(None, map(_tag, self.thrown)))
+        function = known.get("errinfo_api_function", "")
         if "tag_message" in known:
-            return known["tag_message"].rstrip(".")
-        if "tag_errno_text" in known:
-            function = known.get("errinfo_api_function")
-            reason = known["tag_errno_text"]
-            return f"{function}: {reason}" if function else reason
-        return self.thrown[0]
+            said = known["tag_message"].rstrip(".")
+        elif "tag_errno_text" in known:
+            said = f"{function}: {known['tag_errno_text']}".removeprefix(": ")
+        else:
+            said = self.thrown[0]
+        return said[:_LONGEST]
+
+    def before_start(self) -> bool:
+        """Whether nsys failed as it does while it sets up its helpers, before it starts the target,
+        and nothing else was printed."""
+        if self.heard or self.chatted:
+            return False
+        words = "\n".join(self.thrown)
+        return any(all(word in words for word in words_of) for words_of in _SETTING_UP) or (
+            self._lost_helper and not self.thrown
+        )
 
     def diverted(self) -> Path | None:
         """The report that nsys put elsewhere because it could not write where it was told to."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import threading
 from pathlib import Path
+from typing import NamedTuple
 
 from ..base import CaptureConfig, Progress
 from ..processes import Ended, supervise
 from . import argv as nsys_argv
-from .errors import NsysFailed, NsysStartFailed
+from .errors import NsysStartFailed
 from .features import NsysFeatures
 from .log import NsysLog
 
@@ -17,6 +18,16 @@ from .log import NsysLog
 HELPERS = ("nsys", "nsys-launcher", "nsys-tee")
 TRIES = 3
 """How often nsys is started before its own failure to start is an error."""
+SOON_S = 20.0
+"""A failure to start shows by then."""
+
+
+class Started(NamedTuple):
+    """How nsys ended, what it said, and whether anything but nsys was seen to run below it."""
+
+    ended: Ended
+    log: NsysLog
+    seen: bool
 
 
 def start(
@@ -25,28 +36,30 @@ def start(
     output: Path,
     config: CaptureConfig,
     progress: Progress,
-) -> tuple[Ended, NsysLog]:
+) -> Started:
     """Run the target under nsys; where nsys failed before it had started it, run nsys again.
 
-    nsys 2022.4 looks for a semaphore that its helper may not have made yet: of 180 starts on a busy
-    machine 12 failed, within a second and with the target's code for its own.
+    nsys 2022.4 looks for a semaphore that its helper may not have made yet: of 390 starts on a busy
+    machine 15 failed so, within a second and with exit code 1, and never had the target run. A
+    target must not run twice: only these failures count, and only where nothing was seen or heard.
     """
-    for _ in range(TRIES):
-        log = NsysLog()
-        ended, seen = _run(features, options, output, config, log=log, progress=progress)
-        failure = log.failure()
-        if failure is None or ended.exit_code == 0 or ended.interrupted or artefact(output):
-            return ended, log
-        if seen or log.heard:  # to run the target twice is the user's to decide
-            if not log.thrown:
-                return ended, log
-            raise NsysFailed(
-                f"nsys {features.version} failed while the target ran and left no report: {failure}"
-            )
-        progress.stage(f"nsys failed before it started the target ({failure}); starting it again")
+    for left in reversed(range(TRIES)):
+        run = _run(features, options, output, config, progress)
+        if not _never_began(run, output):
+            return run
+        if left:
+            progress.stage(f"nsys failed to start ({run.log.failure()}); starting it again")
     raise NsysStartFailed(
-        f"nsys {features.version} failed {TRIES} times before it started the target: {failure}"
+        f"nsys {features.version} failed to start, {TRIES} times in a row: {run.log.failure()}"
     )
+
+
+def _never_began(run: Started, output: Path) -> bool:
+    ended = run.ended
+    if run.seen or not run.log.before_start() or ended.wall_s > SOON_S:
+        return False
+    stopped = ended.interrupted or ended.killed_by
+    return not stopped and ended.exit_code != 0 and artefact(output) is None
 
 
 def _run(
@@ -54,11 +67,9 @@ def _run(
     options: tuple[str, ...],
     output: Path,
     config: CaptureConfig,
-    *,
-    log: NsysLog,
     progress: Progress,
-) -> tuple[Ended, bool]:
-    """How nsys ended, and whether the target was seen."""
+) -> Started:
+    log = NsysLog()
     env = {**os.environ, **dict(config.env)}
     if config.capture_range.kind == "nvtx":
         # Otherwise only registered strings open the range, and C and torch do not register theirs.
@@ -87,7 +98,7 @@ def _run(
         grace_s=config.grace_s,
         helpers=HELPERS,
     )
-    return ended, seen.is_set()
+    return Started(ended, log, seen.is_set())
 
 
 def artefact(output: Path) -> Path | None:
