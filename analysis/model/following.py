@@ -28,6 +28,9 @@ MUCH = 4
 """So many times as much as the delays the silences must differ."""
 RHYTHM = 8
 """Silences after which a loop may do the same again."""
+LEANING = 0.02
+"""Share of what a copy takes longer by which its delay may grow: work that fills as many times as
+the GPU's, say a batch's, seldom takes just as long."""
 TELLING = 2_000
 """Spread of the silences below which nothing can be told, ns."""
 
@@ -56,7 +59,19 @@ def _go_together(awaited: Int64, silent: Int64) -> bool:
     spread = _spread(silent)
     if spread < TELLING or MUCH * _spread(silent - awaited) > spread:
         return False
+    if _leans(awaited, silent - awaited):
+        return False
     return _correlation(awaited, silent) >= CORRELATED
+
+
+def _leans(awaited: Int64, delay: Int64) -> bool:
+    """Whether delays grow or shrink with what was waited for, by more than chance."""
+    a, b = awaited - awaited.mean(), delay - delay.mean()
+    power = float(a @ a)
+    slope = float(a @ b) / power
+    rest = b - slope * a
+    error = float(np.sqrt((rest @ rest) / max(len(a) - 2, 1) / power))
+    return abs(slope) > max(LEANING, 3 * error)
 
 
 def in_time(awaited: Int64, silent: Int64) -> Bool:

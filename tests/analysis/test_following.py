@@ -104,6 +104,19 @@ def test_a_host_that_spins_in_python_is_taken_to_wait() -> None:
     assert claimed(awaited, awaited + 40_000 + random.gamma(2, 5_000, 40) + late)
 
 
+@pytest.mark.parametrize(("ratio", "most"), [(0.95, 0), (1.05, 12), (1.1, 2), (1.2, 0)])
+def test_work_that_fills_like_the_gpus_is_no_wait(ratio: float, most: int) -> None:
+    """A batch's size drives the GPU and what the host does after it: of 100 series so many."""
+    random = np.random.default_rng(5)
+    wrong = 0
+    for _ in range(100):
+        size = random.random(int(random.choice([LEAST, 20, 40, 80])))
+        awaited = (3e5 + 6e5 * size) * (1 + 0.003 * random.standard_normal(len(size)))
+        silent = (3.2e5 + 6e5 * size) * ratio * (1 + 0.01 * random.standard_normal(len(size)))
+        wrong += claimed(awaited, silent)
+    assert wrong <= most
+
+
 def test_hosts_that_spin_on_growing_steps_are_taken_to_wait() -> None:
     random = np.random.default_rng(1)
     awaited = 2e6 * (1 + np.arange(100) / 100) * (1 + 0.05 * random.standard_normal(100))
