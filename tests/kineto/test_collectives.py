@@ -173,6 +173,16 @@ def test_a_sequence_number_that_is_none_is_not_one(tmp_path: Path) -> None:
     assert open_trace(path).operations.sequence.tolist() == [3, 4, -1, -1, -1]
 
 
+def test_an_operator_without_an_id_numbers_no_kernel(tmp_path: Path) -> None:
+    path = tmp_path / "t.json"
+    operator = event("cpu_op", "record_param_comms", 0, 9, 1, 1)
+    operator["args"] = {"Seq": 7}
+    kernel = event("kernel", GENERIC, 10, 900, 0, 7, device=0, stream=7, correlation=1)
+    kernel["args"] |= {"Collective name": "allreduce"}
+    path.write_bytes(kineto_2_11([operator, kernel]))
+    assert open_trace(path).operations.sequence.tolist() == [-1]
+
+
 def test_many_ranks_are_named_shortly() -> None:
     assert among([str(k) for k in range(64)]) == "of ranks 0 .. 63 (64)"
     assert of_group("k [allreduce, tp of ranks 0 .. 63 (64)]")

@@ -151,7 +151,7 @@ class Rows:
         PyTorch says it with the operator that began the collective, and may say it with the kernel.
         """
         found = {
-            row: self._sequences.get(external, NULL) if own == NULL else own
+            row: self._sequences.get(external, own) if own == NULL else own
             for row, own, external in self.collectives
         }
         return {row: number for row, number in found.items() if number != NULL}
@@ -201,7 +201,9 @@ class Rows:
     def _operator(self, event: Event) -> None:
         args = event.args
         if event.name == "record_param_comms" and args is not None and bytes(args.sequence):
-            self._sequences[_count(args.external)] = _count(args.sequence)
+            external = _count(args.external)
+            if external != NULL:
+                self._sequences[external] = _count(args.sequence)
         if str(event.name).startswith("ProfilerStep#"):
             self._annotation(event)  # what PyTorch before 1.12 called an operator too
             return
