@@ -40,13 +40,19 @@ def command(name: str | None) -> None:
       harness explain launches-without-gpu-rows
       harness explain migration
     """
+    import textwrap
+
     from ..entries import ROOMS
+    from ..terminal import terminal
 
     if name is None:
+        lines = textwrap.TextWrapper(
+            terminal(to_file=False).width, subsequent_indent=" " * 30, break_on_hyphens=False
+        )
         for room in ROOMS:
             click.echo(f"{room.title}:")
             for entry in room.entries():
-                click.echo(f"  {entry.code:26}  {entry.title}")
+                click.echo(lines.fill(f"  {entry.code:26}  {entry.title}"))
         return
     click.echo("\n\n".join(map(_explained, _found(name.strip("[]")))))
 

@@ -25,6 +25,12 @@ def test_an_error_names_its_code_and_the_code_explains_it(inside, tmp_path) -> N
     assert inside("explain", "[not-a-trace]").stdout == done.stdout
 
 
+def test_the_list_fits_a_terminal(inside) -> None:
+    listed = inside("explain").stdout
+    assert max(map(len, listed.splitlines())) <= 80
+    assert all(entry.title in " ".join(listed.split()) for entry in all_entries().values())
+
+
 def test_an_error_of_many_traces_names_its_code_too(inside, tmp_path) -> None:
     for name in ("a.sqlite", "b.sqlite"):
         (tmp_path / name).touch()
