@@ -43,7 +43,7 @@ class Attribution(Struct, frozen=True, eq=False, dict=True):
     drained_by: Int64
     """Shape (gaps,): the wait that let the queue run dry, numbered as in `drains`."""
     ahead: Bool
-    """Shape (gaps,): what ended the gap had been launched well before the gap began."""
+    """Shape (gaps,): see `ahead_of`."""
     used: tuple[int, ...]
     """Positions of the causes that have any time."""
     timelines: dict[int, Timeline]
@@ -156,17 +156,29 @@ def attribute(trace: Trace, gaps: DeviceGaps) -> Attribution:
 
 
 def ahead_of(trace: Trace, gaps: DeviceGaps, launch: Int64, time: Int64) -> Bool:
-    """Gaps that are the device's own, since the host was ahead of it: between the nodes of a graph,
-    or before an operation that had lain in the queue when the device fell idle. Shape (gaps,).
+    """Gaps in which the host was ahead of the device: between the nodes of a graph, or before an
+    operation that had lain in the queue when the device fell idle. Shape (gaps,).
 
-    `time`: idle time by cause, as in `Attribution`.
+    `time`: idle time by cause, as in `Attribution`; what of it is the device's own: `own_ns`.
     """
-    place = {cause.name: k for k, cause in enumerate(causes())}
-    found: Bool = time[place["queue"]] == gaps.length  # launched, and by a call that is known
+    found: Bool = launch >= 0
     rows = np.flatnonzero(found)
     found[rows] = gaps.start[rows] - trace.calls.end[launch[rows]] >= AHEAD
-    found |= time[place["graph"]] == gaps.length
+    rows = rows[launch[rows] == known(trace.operations.launch, gaps.before[rows])]
+    found[rows] |= (own_ns(time) == gaps.length)[rows]
     return found
+
+
+def own_ns(time: Int64) -> Int64:
+    """Idle time by gap that is the device's own where the host was ahead of it; shape (gaps,).
+
+    `time`: by cause, as in `Attribution`.
+    """
+    total = np.zeros(time.shape[1], np.int64)
+    for cause, spent in zip(causes(), time, strict=True):
+        if cause.holds is not None or cause.name in ("graph", "queue"):
+            total += spent
+    return total
 
 
 def launch_edges(trace: Trace, gaps: DeviceGaps, launch: Int64) -> tuple[Int64, Int64, Int64]:

@@ -10,6 +10,7 @@ from functools import wraps
 from weakref import WeakKeyDictionary
 
 import numpy as np
+from msgspec import Struct
 
 from ..model.arrays import Bool, groups
 from ..model.intervals import (
@@ -17,25 +18,49 @@ from ..model.intervals import (
     Int64,
     Intervals,
     covered_before,
+    intersect,
     union,
     without,
 )
 from ..model.schema import HoldKind
 from ..model.trace import Holds, Trace
 
-Finder = Callable[[Trace, int, int], Intervals]
+ENDED = 1_000
+"""After the start of an operation by so much, ns, may end what it waited for: the clocks' error."""
+
+
+class Held(Struct, frozen=True, eq=False):
+    """Time for which a device could not start a process's work."""
+
+    times: Intervals
+    rows: Intervals
+    """The rows that say so, as one where they overlap or touch. `times` are parts of them."""
+
+    def before(self, start: Int64, end: Int64, began: Int64) -> Intervals:
+        """What of it operations that began at `began` waited for in `[start, end)`, disjoint: a
+        row that ends after an operation began held nothing for it."""
+        if len(self.rows) == 0:
+            return EMPTY
+        near = np.maximum(np.searchsorted(self.rows.start, began, side="left") - 1, 0)
+        until, ended = self.rows.start[near], self.rows.end[near] <= began + ENDED
+        return intersect(self.times, union(start, np.where(ended, end, np.minimum(end, until))))
+
+
+NOTHING = Held(EMPTY, EMPTY)
+
+Finder = Callable[[Trace, int, int], Held]
 """(trace, device, process) to the time for which the device could not start the process's work."""
 
-_found: WeakKeyDictionary[Holds, dict[tuple[str, int, int], Intervals]] = WeakKeyDictionary()
+_found: WeakKeyDictionary[Holds, dict[tuple[str, int, int], Held]] = WeakKeyDictionary()
 
 
 def _once(find: Finder) -> Finder:
     """Look for it once in all parts of a trace."""
 
     @wraps(find)
-    def known(trace: Trace, device: int, process: int) -> Intervals:
+    def known(trace: Trace, device: int, process: int) -> Held:
         if len(trace.holds) == 0:  # nearly every trace
-            return EMPTY
+            return NOTHING
         found = _found.setdefault(trace.holds, {})
         key = find.__name__, device, process
         if key not in found:
@@ -46,31 +71,21 @@ def _once(find: Finder) -> Finder:
 
 
 @_once
-def functions_awaited(trace: Trace, device: int, process: int) -> Intervals:
+def functions_awaited(trace: Trace, device: int, process: int) -> Held:
     """A stream or a graph of the process waited for a host function. On any stream: the device
     idles, so that nothing else of the process could run."""
-    return _times(trace.holds, HoldKind.HOST_FUNCTION, device, process)[0]
+    times, _ = _times(trace.holds, HoldKind.HOST_FUNCTION, device, process)
+    return Held(times, times)
 
 
 @_once
-def switched_out(trace: Trace, device: int, process: int) -> Intervals:
+def switched_out(trace: Trace, device: int, process: int) -> Held:
     """Another process's context had the device, and none of this one's; nothing where no context
     is known to be its own."""
     own, others = _times(trace.holds, HoldKind.CONTEXT, device, process)
     if len(own) == 0:
-        return EMPTY
-    return without(others, own)
-
-
-@_once
-def held_up(trace: Trace, device: int, process: int) -> Intervals:
-    """One or the other."""
-    found = functions_awaited(trace, device, process), switched_out(trace, device, process)
-    return union(*(np.concatenate(edges) for edges in zip(*map(_edges, found), strict=True)))
-
-
-def _edges(times: Intervals) -> tuple[Int64, Int64]:
-    return times.start, times.end
+        return NOTHING
+    return Held(without(others, own), others)
 
 
 def _times(holds: Holds, kind: HoldKind, device: int, process: int) -> tuple[Intervals, Intervals]:
@@ -97,12 +112,22 @@ def traced_functions(trace: Trace) -> Bool:
 
 
 def held_within(trace: Trace, after: Int64, start: Int64, end: Int64) -> Int64:
-    """For how much of `[start, end)` a device could not start an operation, ns; shape of all."""
+    """For how much of `[start, end)`, disjoint, a device could not start an operation, ns; shape
+    of all."""
     spent = np.zeros(len(after), np.int64)
     for device, process, rows in of_each_process(trace, after):
-        times = held_up(trace, device, process)
-        spent[rows] = covered_within(times, start[rows], end[rows])
+        waits = start[rows], end[rows]
+        times = EMPTY
+        for find in (functions_awaited, switched_out):
+            held = find(trace, device, process)
+            times = both(times, held.before(*waits, trace.operations.start[after[rows]]))
+        spent[rows] = covered_within(times, *waits)
     return spent
+
+
+def both(a: Intervals, b: Intervals) -> Intervals:
+    """What either covers."""
+    return union(np.concatenate((a.start, b.start)), np.concatenate((a.end, b.end)))
 
 
 def covered_within(times: Intervals, start: Int64, end: Int64) -> Int64:

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from ..model.arrays import Bool, Code8
 from ..model.intervals import EMPTY, Int64, union
+from .attribute import own_ns
 from .causes import causes
 from .device_totals import ByCause, DeviceTotals
 from .figures import SeriesSummary, Steady, StepTable
@@ -32,7 +33,7 @@ class _SteadyTotals:
         self.by_kind = np.zeros(len(GapKind), np.int64)
         self.by_cause = ByCause()
         self.ahead = 0
-        """Idle time of gaps before which the host had launched what came after them, ns."""
+        """Idle time that is the device's own, the host being ahead of it, ns."""
 
     def add(self, gaps: DeviceGaps, split: Split, kind: Code8, again: Again) -> None:
         some, cut = self.periods.cut(gaps)
@@ -42,7 +43,7 @@ class _SteadyTotals:
             split = _split_again(gaps, cut, split, again)
         self.by_kind += sum_by_kind(kind[some], cut.length[some])
         self.by_cause.add(split, cut.length, some)
-        self.ahead += int(cut.length[some][split.ahead[some]].sum())
+        self.ahead += int(own_ns(split.time)[some[split.ahead[some]]].sum())
 
 
 def _split_again(gaps: DeviceGaps, cut: DeviceGaps, split: Split, again: Again) -> Split:

@@ -52,7 +52,7 @@ class Split(Struct):
     drains: Int64
     """The same as a number for each name."""
     ahead: Bool
-    """Shape (gaps,): see `Attribution.ahead`."""
+    """Shape (gaps,): see `attribute.ahead_of`."""
     host: Mapping[str, int]
     """Idle ns of cause `host` by NVTX range."""
     handoffs: Mapping[str, int]

@@ -45,7 +45,7 @@ class Residency:
         self._named = _named(context, rows["globalPid"] & PID_MASK)
         order = np.lexsort((rows["seqNo"], time, context))
         self.start, self.end, self.context = _stretches(
-            rows["tag"][order], time[order], context[order], device[order]
+            rows["tag"][order], time[order], rows["seqNo"][order], context[order], device[order]
         )
         self.device: Code = table[:0]
         if len(self.start):
@@ -75,7 +75,18 @@ class Residency:
             # Most exports hold 0, which says nothing.
             if hardware > 0 and (device, hardware) in known:
                 found.add((known[device, hardware], place[pid]))
-        return found
+        return self.of_one_process(found)
+
+    def of_one_process(self, pairs: Pairs) -> Pairs:
+        """These, and all contexts with a globalPid of one of theirs: whoever it is, the contexts
+        that share one are of one process. 0 and NULL are nobody's."""
+        owners: dict[int, Pairs] = {}
+        for context, pid in self._named:
+            if pid_of(pid):
+                owners.setdefault(pid, set()).update(p for p in pairs if p[0] == context)
+        return pairs | {
+            (context, process) for context, pid in self._named for _, process in owners.get(pid, ())
+        }
 
 
 def _named(context: Code, pid: Int64) -> list[tuple[int, int]]:
@@ -85,17 +96,27 @@ def _named(context: Code, pid: Int64) -> list[tuple[int, int]]:
     return [(key // len(pids), int(pids[key % len(pids)])) for key in pairs.tolist()]
 
 
-def _stretches(tag: Int64, time: Int64, context: Code, device: Code) -> tuple[Int64, Int64, Code]:
-    """From the BEGIN of each context to its END behind it, in rows sorted by context and time.
+def _stretches(
+    tag: Int64, time: Int64, number: Int64, context: Code, device: Code
+) -> tuple[Int64, Int64, Code]:
+    """From the BEGIN of each context to its END behind it, in rows sorted by context, time and
+    number.
 
-    A BEGIN that another follows lost its END, and nobody knows how long it was. The last one of a
-    context lasts until the GPU's last switch.
+    A BEGIN that another of its context follows lost its END, and nobody knows how long it was. The
+    last one of a context lasts until another context's BEGIN, since a GPU has one at a time; at
+    most until the GPU's last switch.
     """
     last = np.full(int(device.max(initial=-1)) + 1, NULL, np.int64)
     np.maximum.at(last, device, time)
+    until = last[device]
+    begins = np.flatnonzero(tag == Switch.BEGIN)
+    begins = begins[np.lexsort((number[begins], time[begins], device[begins]))]
+    before, behind = begins[:-1], begins[1:]
+    on_one = device[before] == device[behind]
+    until[before[on_one]] = time[behind[on_one]]
     follows = np.append(context[1:] == context[:-1], False)[: len(context)]
     ended = follows & np.append(tag[1:] == Switch.END, False)[: len(tag)]
-    end = np.where(ended, np.append(time[1:], 0)[: len(time)], last[device])
+    end = np.where(ended, np.append(time[1:], 0)[: len(time)], until)
     rows = np.flatnonzero((tag == Switch.BEGIN) & (ended | ~follows) & (end > time))
     return time[rows], end[rows], context[rows]
 
@@ -104,7 +125,7 @@ class OwnContexts:
     """Counts what starts in each context's time, in any number of parts."""
 
     def __init__(self, residency: Residency, named: Pairs) -> None:
-        self._named = named
+        self._named, self._residency = named, residency
         self._started: dict[tuple[int, int], int] = {}
         self._all: dict[tuple[int, int], int] = {}
         self._device_of = [device for device, _ in residency.numbers]
@@ -122,7 +143,7 @@ class OwnContexts:
         for of, (begin, end, context) in self._stretches.items():
             mine = np.flatnonzero(device == of)
             _count(self._all, np.full(len(mine), of), process[mine])
-            # The context that was switched in last: stretches overlap where an END was lost.
+            # The context that was switched in last: stretches overlap where rows were lost.
             at = np.searchsorted(begin, start[mine], side="right") - 1
             inside = at >= 0
             inside[inside] = end[at[inside]] > start[mine[inside]]
@@ -138,7 +159,7 @@ class OwnContexts:
                 and count >= OWN * self._all[self._device_of[context], process]
             ):
                 found.add((context, process))
-        return found
+        return self._residency.of_one_process(found)
 
 
 def _count(counts: dict[tuple[int, int], int], first: Int64 | Code, second: Code) -> None:

@@ -106,7 +106,7 @@ def _after(
         gap = rows[mine]
         waits = Intervals(start[gap], end[gap])
         free = Intervals(waits.start[:1], waits.end[-1:])
-        times = apart(trace, device, process)
+        times = apart(trace, device, process, after[gap], waits.start, waits.end)
         for k in by_holds:
             taken = times[causes[k].name]
             first, last, of_wait, _ = pieces(waits, taken)

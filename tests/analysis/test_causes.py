@@ -313,8 +313,13 @@ def held(*functions: tuple[int, int], idle: int = 10, **more: int) -> TraceBuild
     ("functions", "spent"),
     [
         ([(52, 58)], {"host-function": 6, "queue": 4}),
-        ([(40, 55), (53, 57), (59, 80)], {"host-function": 8, "queue": 2}),
-        ([(40, 80)], {"host-function": 10}),
+        ([(40, 55), (53, 57), (59, 60)], {"host-function": 8, "queue": 2}),
+        ([(40, 60)], {"host-function": 10}),
+        # Clocks differ by so much.
+        ([(40, 61)], {"host-function": 10}),
+        # They ended after the kernel began at 60, which waited for others if for any.
+        ([(40, 62)], {"queue": 10}),
+        ([(40, 55), (56, 80)], {"host-function": 5, "queue": 5}),
         # They were recorded, so that the call alone is no reason.
         ([(40, 50)], {"queue": 10}),
     ],
@@ -374,3 +379,38 @@ def test_another_processs_context_takes_the_time_that_it_had_the_gpu(tmp_path: P
     # What a host function takes is not taken twice.
     trace.host_function(51 * US, 55 * US, process=process)
     assert split(report(trace, tmp_path)) == {"host-function": 4, "other-context": 1, "queue": 10}
+    # One that was waited for in vain hides nothing of what the others held.
+    held_nothing = waiting_stream()
+    for begin, end, context in ((1, 52, 21), (53, 56, 22), (57, 99, 21)):
+        for at, begins in ((begin, True), (end, False)):
+            held_nothing.context_switch(
+                at * US, begin=begins, context=context, process=(process, other)[context - 21]
+            )
+    held_nothing.host_function(1 * US, 99 * US, process=process)
+    assert split(report(held_nothing, tmp_path)) == {"other-context": 3, "queue": 12}
+
+
+def test_a_context_that_had_the_gpu_when_the_kernel_began_held_nothing(tmp_path: Path) -> None:
+    """By its rows, of which one is late or lost: our own has the GPU from 57 on."""
+    for end, expected in ((90, {"queue": 15}), (56, {"other-context": 3, "queue": 12})):
+        trace = waiting_stream()
+        process, other = trace.process(100), trace.process(7000, "another")
+        trace.context_switch(1 * US, begin=True, context=21, process=process)
+        trace.context_switch(52 * US, begin=False, context=21, process=process)
+        trace.context_switch(53 * US, begin=True, context=22, process=other)
+        trace.context_switch(57 * US, begin=True, context=21, process=process)
+        trace.context_switch(end * US, begin=False, context=22, process=other)
+        assert split(report(trace, tmp_path)) == expected
+
+
+@pytest.mark.parametrize("function", [210, 260])
+def test_a_row_that_held_nothing_explains_no_stall(tmp_path: Path, function: int) -> None:
+    """The kernel began at 310: up to there the function was not over."""
+    found = split(report(held((50, 50 + function), (52, 400), idle=260), tmp_path))
+    assert found == {"stall": 260}
+
+
+def test_graph_nodes_beside_a_long_host_function(tmp_path: Path) -> None:
+    trace, process = three_nodes()
+    trace.host_function(11 * US, 99 * US, process=process)
+    assert split(report(trace, tmp_path)) == {"graph": 10}

@@ -119,6 +119,25 @@ def test_streams_of_two_priorities_have_two_contexts(tmp_path: Path) -> None:
     assert few.taken(tmp_path) == [0]
 
 
+@pytest.mark.parametrize(
+    ("second", "spent"),
+    [
+        (HOST_PID, 0),
+        (1 << 48 | 815 << 24, 6 * 50),
+        (None, 6 * 50),  # what has no pid shares none
+        (1 << 48, 6 * 50),  # pid 0: of nobody in this container
+    ],
+)
+def test_contexts_with_one_pid_are_of_one_process(
+    tmp_path: Path, second: int | None, spent: int
+) -> None:
+    """In a container, with the host's pids: of 12 kernels one starts in our second context."""
+    shared = Shared(kernels=12).ours(process=HOST_PID if second != 1 << 48 else second)
+    shared.others(SECOND, process=second)
+    shared.resident(SECOND, (1145, 1175), process=second)
+    assert shared.taken(tmp_path) == [spent]
+
+
 def test_a_context_that_processes_share_is_each_ones_own(tmp_path: Path) -> None:
     """MPS: one context, the server's, for all its clients."""
     shared = Shared().ours().others()
@@ -157,7 +176,7 @@ def test_what_cannot_be_mapped_claims_nothing(tmp_path: Path, unsure: Callable[[
 @pytest.mark.parametrize(
     ("times", "spent"),
     [
-        ([(100, None)], 50 + 80 * 6),  # until the last switch of all
+        ([(100, None)], 50),  # until ours got the GPU at 150
         ([(100, None), (110, 120)], 10),  # the END of the first was lost: nobody knows
         ([(110, 120)], 10),
     ],

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from harness.analysis.idle.causes import GapContext, Phase, causes
-from harness.analysis.model.intervals import Intervals
+from harness.analysis.idle.held import Held
 from harness.analysis.model.trace import ThreadRows
 from harness.analysis.question import Question
 from harness.analysis.reports.base import Report, Terminal, reporters
@@ -57,7 +57,7 @@ def test_a_cause_says_what_it_means_and_gives_what_it_promises(cause, report: Re
         assert claimed.dtype == bool
     if cause.holds is not None:
         assert cause.phase is Phase.AFTER
-        assert isinstance(cause.holds(trace, 0, 0), Intervals)
+        assert isinstance(cause.holds(trace, 0, 0), Held)
     assert sum(way is not None for way in (cause.rows, cause.claims, cause.holds)) <= 1
 
 

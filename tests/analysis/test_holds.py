@@ -16,6 +16,8 @@ from harness.analysis.readers.residency import Residency
 from harness.analysis.reports.base import Report, Terminal, reporters
 from harness.analysis.reports.tables.details import cause_rows, steps
 from harness.analysis.scenes.states import gap_states
+from harness.analysis.store.build import build_store
+from harness.analysis.store.opened import Store
 from harness.analysis.writer.writer import TraceBuilder
 from harness.scrub.scrub import scrub
 
@@ -100,6 +102,68 @@ def test_a_scrubbed_copy_holds_them(tmp_path: Path) -> None:
     assert one == two
 
 
+def hidden(trace: TraceBuilder, folder: Path) -> tuple[str, int]:
+    """Of the one series: its limiter, and what is recoverable, us; also within a budget."""
+    path = folder / "trace.sqlite"
+    trace.write(path, force=True)
+    built = folder / f"built-{len(list(folder.iterdir()))}"
+    built.mkdir()
+    build_store(path, built, 1 << 20, lambda what, done, total: None)
+    found = []
+    for source in (path, Store(built, path)):
+        (series,) = analyze(source).series
+        assert series.steady is not None
+        found.append((series.steady.limiter, round(series.steady.recoverable_ns / US)))
+    assert found[0] == found[1]
+    return found[0]
+
+
+def ahead(second: tuple[int, int]) -> tuple[TraceBuilder, int]:
+    """Steps of 1000, of kernels at [10, 310) and at `second`, both launched by 11; then a wait."""
+    trace, thread = builder()
+    for number in range(14):
+        at = 1_000 * number
+        for call, (start, end) in ((0, (10, 310)), (6, second)):
+            trace.launch(
+                (at + call) * US, (at + call + 5) * US, (at + start) * US, (at + end) * US,
+                thread=thread,
+            )  # fmt: skip
+        trace.wait((at + 12) * US, (at + second[1] + 2) * US, thread=thread)
+        trace.nvtx(at * US, (at + 990) * US, f"Step {number}", thread=thread)
+    return trace, trace.process(100)
+
+
+def test_a_microsecond_leaves_the_limiter_as_it_was(tmp_path: Path) -> None:
+    """Busy 880, and 90 idle for which the host was ahead: 30 are left."""
+    trace, process = ahead((400, 980))
+    assert hidden(trace, tmp_path) == ("gpu", 30)
+    for number in range(14):
+        at = 1_000 * number + 350
+        trace.host_function(at * US, (at + 1) * US, process=process)
+    assert hidden(trace, tmp_path) == ("gpu", 30)
+
+
+@pytest.mark.parametrize(
+    ("kind", "left"), [("function", 50), ("context", 50), ("a wait of unknown length besides", 54)]
+)
+def test_hiding_waits_does_not_win_what_held_the_device(
+    tmp_path: Path, kind: str, left: int
+) -> None:
+    """Of 1000 busy 450, and 500 idle for which the host was ahead, up to 498 of them held."""
+    trace, process = ahead((810, 960))
+    for number in range(14):
+        at = 1_000 * number
+        if kind == "context":
+            for context, begin, end in ((21, 0, 310), (30, 310, 808), (21, 808, 990)):
+                trace.context_switch((at + begin) * US, begin=True, context=context)
+                trace.context_switch((at + end) * US, begin=False, context=context)
+        else:
+            trace.host_function((at + 312) * US, (at + 808) * US, process=process)
+        if kind == "a wait of unknown length besides":
+            trace.api((at + 5) * US, (at + 6) * US, "cuStreamWaitValue32", thread=process | 100)
+    assert hidden(trace, tmp_path) == ("gpu", left)
+
+
 EVENTS = st.lists(
     st.tuples(
         st.integers(0, 30), st.sampled_from((7, 8)), st.integers(0, 2), st.sampled_from((0, 1, 9))
@@ -120,15 +184,18 @@ def test_stretches_are_those_that_a_plain_walk_finds(
     found = Residency(rows, {0: 0, 1: 1})
     expected = []
     known = [event for event in sorted(events, key=lambda e: e[0]) if event[3] != 9]
+    begin = Switch.BEGIN
     for gpu in (0, 1):
-        opened: dict[int, int] = {}
+        opened: dict[int, tuple[int, int]] = {}
         mine = [event for event in known if event[3] == gpu]
-        for time, tag, context, _ in mine:
-            if tag == Switch.BEGIN:
-                opened[context] = time
+        for place, (time, tag, context, _) in enumerate(mine):
+            if tag == begin:
+                opened[context] = place, time
             elif context in opened:
-                expected.append((gpu, context, opened.pop(context), time))
-        expected += [(gpu, context, time, mine[-1][0]) for context, time in opened.items()]
+                expected.append((gpu, context, opened.pop(context)[1], time))
+        for context, (place, time) in opened.items():
+            others = [event[0] for event in mine[place + 1 :] if event[1] == begin]
+            expected.append((gpu, context, time, min(others, default=mine[-1][0])))
     got = [
         (*found.numbers[context], start, end)
         for context, start, end in zip(

@@ -191,13 +191,13 @@ def cause(tmp_path: Path) -> None:
 
 
 def held(tmp_path: Path) -> None:
-    def causes_of(*, functions: bool) -> dict[str, int]:
+    def causes_of(*, until: int | None) -> dict[str, int]:
         trace, thread = builder()
         kernels(trace, thread, (10, 50))
         trace.api(20 * US, 21 * US, "cudaLaunchHostFunc_v10000", thread=thread)
         kernels(trace, thread, (100, 110), call=30)
-        if functions:
-            trace.host_function(55 * US, 85 * US, process=trace.process(100))
+        if until:
+            trace.host_function(55 * US, until * US, process=trace.process(100))
         for context, begin, end in ((1, 5, 79), (2, 80, 95), (1, 96, 120)):
             trace.context_switch(begin * US, begin=True, context=context)
             trace.context_switch(end * US, begin=False, context=context)
@@ -205,11 +205,12 @@ def held(tmp_path: Path) -> None:
         return {name: us(ns) for name, ns in device.causes.items() if ns}
 
     section = "Host functions and other contexts"
-    found = causes_of(functions=True)
+    found = causes_of(until=85)
     assert sum(found.values()) == 100 - 50
     says(section, ", ".join(f"{name} {ns}" for name, ns in found.items()) + ".")
-    guessed = causes_of(functions=False)
-    says(section, ", ".join(f"{name} {ns}" for name, ns in guessed.items()) + ".")
+    for until in (None, 120):
+        others = causes_of(until=until)
+        says(section, ", ".join(f"{name} {ns}" for name, ns in others.items()) + ".")
 
 
 def synchronising(tmp_path: Path) -> None:

@@ -17,8 +17,9 @@ from enum import IntEnum
 from msgspec import Struct
 
 from ...model.arrays import Bool
-from ...model.intervals import Int64, Intervals
+from ...model.intervals import Int64
 from ...model.trace import ThreadRows, Trace
+from ..held import Held
 
 
 class Phase(IntEnum):
@@ -49,10 +50,11 @@ class Cause(Struct, frozen=True):
 
     `rows(trace, calls)` gives intervals on host threads, among others of the calls at these rows of
     `Trace.calls` (those that touch a gap), and only serves in the phase `before`; `claims` gives a
-    mask, shape (gaps,), of the gaps whose still unclaimed time in the phase is this cause's. With
+    mask, shape (gaps,), of the gaps whose still unclaimed time in the phase is this cause's.
     `holds(trace, device, process)` gives intervals on a device in which it could not start the
-    process's work, and only serves in the phase `after`: they take of a gap what they cover. With
-    none of these, the cause takes all that is left of its phase. A lower priority claims first.
+    process's work, and only serves in the phase `after`: they take of a gap what they cover, but
+    for those whose rows end after the operation began. With none of these, the cause takes all
+    that is left of its phase. A lower priority claims first.
     """
 
     name: str
@@ -64,4 +66,4 @@ class Cause(Struct, frozen=True):
     """What usually removes it."""
     rows: Callable[[Trace, Int64], ThreadRows] | None = None
     claims: Callable[[GapContext], Bool] | None = None
-    holds: Callable[[Trace, int, int], Intervals] | None = None
+    holds: Callable[[Trace, int, int], Held] | None = None

@@ -73,7 +73,7 @@ CAUSES = (
     ),
     Cause(
         "other-context", Phase.AFTER, 7,
-        "another process's context had the GPU, which serves one at a time",
+        "another process's context had the GPU, which runs one process's context at a time",
         "run alone on the GPU, or let the processes share it (MPS, or MIG): else they take turns",
         holds=switched_out,
     ),
