@@ -10,9 +10,11 @@ from random import Random
 import numpy as np
 import pytest
 
+from harness.analysis.analyze import analyze
 from harness.analysis.model.cuda_calls import host_waits
 from harness.analysis.model.flag_waits import FLAG, FlagWaits
 from harness.analysis.model.following import LEAST
+from harness.analysis.question import Question
 from harness.analysis.readers.open import open_trace
 from harness.analysis.report import TraceReport
 from harness.analysis.writer.writer import TraceBuilder
@@ -92,6 +94,15 @@ def test_it_is_said_that_it_was_inferred(tmp_path: Path) -> None:
     told = report(flag_loop(), tmp_path)
     assert verdict(told, "flag-waits") == "degraded"
     (said,) = (v.reason for v in told.verdicts if v.code == "flag-waits")
+    assert "from 40 of 40 copies" in said
+
+
+@pytest.mark.parametrize("question", [Question(start=5000 * US), Question(steps=(3, 9))])
+def test_a_window_is_told_what_the_whole_trace_shows(tmp_path: Path, question: Question) -> None:
+    flag_loop().write(tmp_path / "t.sqlite")
+    told = analyze(tmp_path / "t.sqlite", question)
+    (said,) = (v.reason for v in told.verdicts if v.code == "flag-waits")
+    assert said.startswith("in the whole trace, ")
     assert "from 40 of 40 copies" in said
 
 
