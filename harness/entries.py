@@ -19,7 +19,7 @@ from .errors import TraceError
 KINDS = ("error", "verdict", "idle cause", "warning", "note", "word")
 
 
-_CAUSES = "When it is this one stands in [definitions](definitions.md#causes)."
+_CAUSES = "The [definitions](definitions.md#causes) say when it applies."
 
 
 @dataclass(frozen=True)

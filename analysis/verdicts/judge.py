@@ -150,8 +150,9 @@ def _completeness(counted: Counted, remedy: Remedies) -> list[Verdict]:
                     f"{calls} CUDA calls ask for {what}, and "
                     + ("the trace holds none" if none == calls else f"{none} of them left none")
                     + ": busy time is missing, and shows as idle",
-                    f"record again; none is lost only where the {what} were of no bytes or between "
-                    "host and host",
+                    f"record again, unless these {what} were of no bytes"
+                    + (" or from host to host" if what == "copies" else "")
+                    + ": then nothing was lost",
                 )
             )
     return found
@@ -273,7 +274,7 @@ def _flags(followed: int, copies: int) -> list[Verdict]:
             Level.DEGRADED,
             codes.FLAG_WAITS,
             "the host waits for flags in pinned memory: no call shows it; it was inferred from "
-            f"{followed} of {copies} copies to the host, after which their thread went on",
+            f"{followed} of {copies} copies to the host, after each of which the thread went on",
             "what a thread did before it began to look is counted with its wait; wait by an event "
             "to see it apart",
         )

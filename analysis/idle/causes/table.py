@@ -31,7 +31,7 @@ CAUSES = (
     ),
     Cause(
         "sync", Phase.BEFORE, 30,
-        "the launching thread was still inside a synchronising call",
+        "the launching thread was still waiting for the GPU",
         "wait on the event of the one copy you read, a step late, instead of on the stream",
         rows=sync_rows,
     ),
