@@ -40,8 +40,14 @@ host), but hardly all of them."""
 MANAGED = re.compile(r"(cuda|hip)MallocManaged|cuMemAllocManaged")
 
 QUEUES_NOTHING_NS = 1_000
-"""A copy or memset that returns within this time has queued nothing: cublasLt makes such calls. So
-has one, of no bytes perhaps, that is quicker than every call of its name that left an operation."""
+"""A copy or memset that returns within this time has queued nothing: cublasLt makes such calls."""
+
+OF_NO_BYTES = 0.75
+"""So has a call, of no bytes perhaps, that takes less than this share of what the quickest call of
+its name took that left an operation."""
+TELLING_CALLS = 10
+"""As many calls of a name that left an operation tell how long such a call takes: the first ones
+take longer than others."""
 
 
 class Counted(Struct, frozen=True):
@@ -203,6 +209,7 @@ def _launches(
     seen, every = _Different(count), _Different(count)
     queues = np.logical_or.reduce(list(copying.values()))
     quickest = np.full(len(tables.names), MAX_TIME)
+    telling = np.zeros(len(tables.names), np.int64)
     for part in _sound(tables, wanted, sizes, progress):
         mine = launching[part["name"]] & ((part["flags"] & LAUNCHED) > 0)
         np.maximum.at(last, part["process"][mine], part["start"][mine])
@@ -214,9 +221,9 @@ def _launches(
         left_one = queues[part["name"]] & ((part["flags"] & (LAUNCHED | REPEATED)) == LAUNCHED)
         took = part["end"][left_one] - part["start"][left_one]
         np.minimum.at(quickest, part["name"][left_one], took)
-    # Where no call of a name left one, none tells how long it takes.
-    quickest[quickest == MAX_TIME] = 0
-    least = np.maximum(quickest, QUEUES_NOTHING_NS)
+        telling += np.bincount(part["name"][left_one], minlength=len(telling))
+    shortest = np.where(telling >= TELLING_CALLS, OF_NO_BYTES * quickest, 0)
+    least = np.maximum(shortest, QUEUES_NOTHING_NS)
     # A process without any has lost what it launched while others were seen to work.
     last = np.where(seen.counts() > 0, np.maximum(last, waited), tables.operations.last_end)
     asked = {what: np.zeros(2, np.int64) for what in copying}

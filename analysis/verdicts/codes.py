@@ -84,7 +84,8 @@ OPERATIONS_MISSING = _code(
     "all.",
     "Rows were lost, or a filter left them out. A call of no bytes, or from host to host, "
     "leaves none, so the figures are only doubted; one that returns within a microsecond, or "
-    "sooner than every call of its name that left one, has queued nothing, and does not count. "
+    "in less than three quarters of the time of the quickest of ten or more calls of its name that "
+    "left one, has queued nothing, and does not count. "
     "Export or record again.",
 )
 CALLS_MISSING = _code(

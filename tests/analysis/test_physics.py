@@ -413,11 +413,14 @@ def test_steps_of_two_kinds_are_not_alike(tmp_path: Path, same: bool) -> None:
 
 @pytest.mark.parametrize(
     ("lost", "took", "seen"),
-    [(0, 3 * US, False), (20, 3 * US, True), (20, 200, False), (20, 2 * US, False)],
-)
+    [
+        (0, 3 * US, False), (20, 3 * US, True), (20, 200, False), (20, 2 * US, False),
+        (20, 2400, True),
+    ],
+)  # fmt: skip
 def test_some_of_the_copies_lost(tmp_path: Path, lost: int, took: int, seen: bool) -> None:
     """A call that returns within a microsecond has queued nothing, nor has one (of no bytes) that
-    is quicker than all that queued a copy."""
+    is quicker by a quarter than all that queued a copy."""
     trace, thread = builder()
     for k in range(40):
         at = k * 100 * US
@@ -425,6 +428,25 @@ def test_some_of_the_copies_lost(tmp_path: Path, lost: int, took: int, seen: boo
             trace.api(at, at + took, "cudaMemcpyAsync_v3020", thread=thread)
         else:
             trace.copy(at, at + 3 * US, at + 10 * US, at + 60 * US, bytes=8, thread=thread)
+    assert ("operations-missing" in broken(trace, tmp_path)) == seen
+
+
+@pytest.mark.parametrize(
+    ("kept", "took", "seen"), [(1, 12, True), (3, 4, True), (9, 12, True), (10, 12, False)]
+)
+def test_few_copies_do_not_tell_how_long_others_take(
+    tmp_path: Path, kept: int, took: int, seen: bool
+) -> None:
+    """The first calls may be slow: those of 3 us are no quicker than others were."""
+    trace, thread = builder()
+    for k in range(40):
+        at = k * 100 * US
+        trace.launch(at, at + 5 * US, at + 10 * US, at + 30 * US, thread=thread)
+        call, end = at + 40 * US, at + (40 + (took if k < kept else 3)) * US
+        if k < kept:
+            trace.copy(call, end, at + 60 * US, at + 63 * US, bytes=8, thread=thread)
+        else:
+            trace.api(call, end, "cudaMemcpyAsync_v3020", thread=thread)
     assert ("operations-missing" in broken(trace, tmp_path)) == seen
 
 
