@@ -93,25 +93,41 @@ def test_launches_at_the_edges_may_be_cut(tmp_path: Path) -> None:
     assert broken(graphs(lose), tmp_path) == {}
 
 
-def paused(lose: range, *, queued: int = 0, pause: int = 9000, sees: bool = False) -> TraceBuilder:
-    """20 launches of a graph of 20 nodes, each waited for; the recorder pauses in the 10th, behind
-    it or ahead of it, and nodes to lose ran meanwhile. `sees`: it records the wait all the same."""
+@pytest.mark.parametrize("launches", [(9,), (1, 3, 6, 8, 11, 13, 16, 18)])
+def test_the_time_to_the_next_launch_is_no_pause(tmp_path: Path, launches: tuple[int, ...]) -> None:
+    """Nothing waits for the graph: behind it lies nothing until the next launch is called."""
+    lose = {(k, n) for k in launches for n in range(10, 20)}
+    found = broken(graphs(lose), tmp_path)
+    assert found["graph-nodes-missing"].level == "invalid"
+
+
+def paused(
+    lose: range,
+    *,
+    queued: int = 0,
+    pause: int = 9000,
+    sees: bool = False,
+    cut: tuple[int, ...] = (9,),
+) -> TraceBuilder:
+    """20 launches of a graph of 20 nodes, each waited for; the recorder pauses in those to `cut`,
+    behind them or ahead of them, and nodes to lose ran meanwhile. `sees`: it records the waits all
+    the same."""
     trace, thread = builder()
     late = 0
     for k in range(20):
         at = (k * 1000 + late) * US
-        called = at - queued * US if k == 9 else at
+        called = at - queued * US if k in cut else at
         call = trace.api(called + 3 * US, called + 9 * US, "cudaGraphLaunch_v10000", thread=thread)
         for n in range(20):
-            if k != 9 or n not in lose:
+            if k not in cut or n not in lose:
                 start = at + (20 + 20 * n) * US
                 trace.kernel(
                     start, start + 18 * US, name="k", correlation=call,
                     process=thread & ~0xFFFFFF, graph_node=(7 << 32) + n + 1,
                 )  # fmt: skip
-        if k != 9 or sees:
+        if k not in cut or sees:
             trace.api(at + 10 * US, at + 423 * US, "cudaDeviceSynchronize_v3020", thread=thread)
-        late += pause if k == 9 or (queued and k == 8) else 0
+        late += pause if k in cut or (queued and k + 1 in cut) else 0
     return trace
 
 
@@ -128,6 +144,12 @@ def paused(lose: range, *, queued: int = 0, pause: int = 9000, sees: bool = Fals
         ({"lose": range(5, 9)}, True),
         ({"lose": range(12, 19)}, True),
         ({"lose": range(1, 12), "queued": 5000}, True),
+        # It is longer than what lies between any two launches.
+        ({"lose": range(12, 20), "pause": 500}, True),
+        ({"lose": range(12, 20), "pause": 1500}, False),
+        # And it is rare.
+        ({"lose": range(12, 20), "cut": (5, 9)}, False),
+        ({"lose": range(12, 20), "cut": (5, 9, 13)}, True),
     ],
 )
 def test_a_pause_cuts_a_launch_in_two(tmp_path: Path, how: dict, wrong: bool) -> None:

@@ -125,7 +125,12 @@ class GraphNodes:
         """The launches that `result` counts, of each graph of which most launches are whole."""
         ids = {number: graph & (2**_LOW - 1) for graph, number in self._graphs.items()}
         return [
-            Lacking(ids[graph], launch[left < len(here)], int(launch[left.argmax()]))
+            Lacking(
+                ids[graph],
+                launch[left < len(here)],
+                int(launch[left.argmax()]),
+                launch[left == len(here)],
+            )
             for graph, launch, left, here in self._compared()
             if _lacks(left, here) and 2 * np.count_nonzero(left < len(here)) <= len(left)
         ]
