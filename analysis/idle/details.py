@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import groupby
+from operator import itemgetter
 
 import numpy as np
 from msgspec import Struct
@@ -11,7 +13,7 @@ from ..model.arrays import Code8
 from ..model.intervals import Int64
 from ..model.names import operation_name
 from ..model.schema import pid_of
-from ..model.streams import recorded_number
+from ..model.streams import context_numbers, recorded_number
 from ..model.trace import Trace
 from ..question import Question
 from ..store.opened import Store
@@ -46,6 +48,9 @@ class StreamFigures(Struct, frozen=True):
 
     pid: int
     stream: int
+    """The recorder's number."""
+    context: int | None
+    """As `streams.context_numbers` has it, among the streams of the process on this device."""
     operations: int
     extent_ns: int
     busy_ns: int
@@ -65,6 +70,12 @@ class DeviceDetails(Struct, frozen=True):
 
 Kinds = Sequence[tuple[StepSeries, Code8, Int64]]
 """Each series, and of each gap its kind and its step as `gap_kinds` gives them."""
+
+
+def _by_number(stream: tuple[tuple[int, int], object]) -> tuple[int, int, int]:
+    """Streams of one number stand together."""
+    process, name = stream[0]
+    return process, recorded_number(name), name
 
 
 class DetailTotals:
@@ -113,13 +124,18 @@ class DetailTotals:
     def result(self, idle: int, gaps: int, window: int) -> DeviceDetails:
         """`idle`, `window`: of the device, ns; `gaps`: how many it has."""
         names = (cause.name for cause in causes())
-        streams = dict(sorted(self._streams.items()))
+        streams = dict(sorted(self._streams.items(), key=_by_number))
+        contexts = [
+            context
+            for _, mine in groupby(streams, key=itemgetter(0))
+            for context in context_numbers([stream for _, stream in mine])
+        ]
         shown = (
             StreamFigures(
-                pid_of(self._source.processes[process]), recorded_number(stream),
+                pid_of(self._source.processes[process]), recorded_number(stream), context,
                 one.count, one.extent, one.busy, one.idle, one.gaps,
             )
-            for (process, stream), one in streams.items()
+            for context, ((process, stream), one) in zip(contexts, streams.items(), strict=True)
         )  # fmt: skip
         return DeviceDetails(
             touched=dict(zip(names, self._touched.tolist(), strict=True)),

@@ -6,6 +6,8 @@ stream 7. Where they do, one of them is called 7, and the others by numbers that
 
 from __future__ import annotations
 
+from collections import Counter
+
 PLACE = 48
 """Bits of the recorder's number: addresses, which stand for it on some GPUs, have as many."""
 LARGEST, CONTEXTS = 2**PLACE, 2**14
@@ -30,17 +32,30 @@ def context_rank(stream: int) -> int:
     return stream >> PLACE if 0 <= stream < CONTEXTS * LARGEST else 0
 
 
+def context_numbers(streams: list[int]) -> list[int | None]:
+    """Which of the contexts that share its number each stream is of, in the order given, counted
+    from 1; None where the number tells the stream.
+
+    >>> context_numbers([7, stream_of(7, 2), 20])
+    [1, 2, None]
+    """
+    numbers = [recorded_number(stream) for stream in streams]
+    shared, seen = Counter(numbers), Counter[int]()
+    found: list[int | None] = []
+    for number in numbers:
+        seen[number] += 1
+        found.append(seen[number] if shared[number] > 1 else None)
+    return found
+
+
 def stream_labels(streams: list[int]) -> list[str]:
     """How a person calls the streams of one picture, in the order given.
 
     >>> stream_labels([7, stream_of(7, 2), 20])
     ['stream 7', 'stream 7 (context no. 2)', 'stream 20']
     """
-    seen: dict[int, int] = {}
-    found = []
-    for number in map(recorded_number, streams):
-        seen[number] = seen.get(number, 0) + 1
-        found.append(
-            f"stream {number}" + (f" (context no. {seen[number]})" if seen[number] > 1 else "")
-        )
-    return found
+    return [
+        f"stream {recorded_number(stream)}"
+        + (f" (context no. {number})" if number and number > 1 else "")
+        for stream, number in zip(streams, context_numbers(streams), strict=True)
+    ]

@@ -21,6 +21,7 @@ _HIDE_WHEN_ONE_TRACE = frozenset({"by_step", "by_cause", "top_gaps", "definition
 _HIDE_WHEN_EMPTY = frozenset(
     {
         "communication_ns",
+        "context",
         "device_name",
         "diagnostics",
         "drained_by",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import sqlite3
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from harness.analysis.analyze import analyze
 from harness.analysis.question import Question
 from harness.analysis.readers.open import open_trace
+from harness.analysis.reports.base import Report, Terminal, reporter
 from harness.analysis.scenes.lanes import stream_lanes
 from harness.analysis.store.build import build_store
 from harness.analysis.store.opened import Store
@@ -89,10 +91,36 @@ def test_people_read_the_recorders_number(tmp_path: Path) -> None:
     question = Question(by="stream")
     for source in (path, Store(tmp_path, path)):
         streams = analyze(source, question).details(0, question).streams
-        assert [(one.stream, one.operations) for one in streams] == [(7, 20), (7, 20)]
+        assert [(s.stream, s.context, s.operations) for s in streams] == [(7, 1, 20), (7, 2, 20)]
     trace = open_trace(path)
     lanes = stream_lanes(trace, trace.operations.start.argsort())
     assert [lane.title for lane in lanes] == ["stream 7", "stream 7 (context no. 2)"]
+
+
+def test_a_table_says_which_context_only_where_it_has_to(tmp_path: Path) -> None:
+    """Two contexts on two GPUs are told apart by these; files have the column all the same."""
+    question = Question(by="stream")
+    for context, device, numbers in ((2, 0, ["1", "2"]), (2, 1, ["", ""])):
+        path = tmp_path / "trace.sqlite"
+        at_once(context, device=device).write(path, force=True)
+        told = Report((analyze(path, question),), question=question)
+        shown = {name: reporter(name).render(told, Terminal()) for name in ("csv", "json", "table")}
+        rows = csv.DictReader(shown["csv"].splitlines())
+        assert [row["context"] for row in rows] == numbers
+        found = json.loads(shown["json"])["by_stream"]
+        assert [row["context"] for row in found] == [int(n) if n else None for n in numbers]
+        assert ("context no." in shown["table"]) == any(numbers)
+
+
+def test_streams_of_one_number_stand_together(tmp_path: Path) -> None:
+    trace, thread = builder()
+    for stream, context in ((7, 1), (7, 2), (20, 1)):
+        trace.launch(0, 2, 10, 20, thread=thread, stream=stream, context=context)
+    question = Question(by="stream")
+    path = tmp_path / "trace.sqlite"
+    trace.write(path)
+    streams = analyze(path, question).details(0, question).streams
+    assert [(s.stream, s.context) for s in streams] == [(7, 1), (7, 2), (20, None)]
 
 
 def test_one_context_keeps_the_recorders_number(tmp_path: Path) -> None:

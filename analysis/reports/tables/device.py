@@ -138,6 +138,7 @@ def by_stream(report: Report) -> Table:
             *OF_DEVICE,
             Column("pid", "pid", "id"),
             Column("stream", "stream", "int"),
+            Column("context", "context no.", "int"),
             Column("operations", "ops", "int"),
             Column("extent_ns", "extent ms", "ms"),
             Column("busy_ns", "busy ms", "ms"),
