@@ -242,11 +242,11 @@ def test_a_part_keeps_the_waits_before_its_calls() -> None:
     assert waits.between(3, 9)[0].tolist() == [10]
 
 
-RECORDED = Path(__file__).parents[1] / "kineto" / "data"
+RECORDED = Path(__file__).parents[1] / "kineto" / "flags"
 
 
 def test_a_recorded_loop_that_spins_waits() -> None:
-    trace = open_trace(RECORDED / "h200_flag_spin.json.gz")
+    trace = open_trace(RECORDED / "spins.json.gz")
     found = host_waits(trace).flags
     assert (found.followed, found.copies) == (39, 39)
     # It launches for 1 ms or more, and then waits for most of the step.
@@ -254,5 +254,5 @@ def test_a_recorded_loop_that_spins_waits() -> None:
 
 
 def test_a_recorded_loop_that_works_does_not_wait() -> None:
-    trace = open_trace(RECORDED / "h200_host_works.json.gz")
+    trace = open_trace(RECORDED / "works.json.gz")
     assert len(host_waits(trace).flags.call) == 0
