@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -77,10 +78,16 @@ def test_an_exception_of_the_target():
     assert log.heard
 
 
-def test_a_lone_line_of_a_lost_helper():
-    assert read("Connection reset by peer\n")[0].failure() == "Connection reset by peer"
-    assert read("recv: Connection reset by peer\n")[0].failure() is None
-    assert read("hello\nConnection reset by peer\n")[0].failure() is None
+@pytest.mark.parametrize("line", ["Connection reset by peer", "End of file"])
+def test_a_lone_line_of_a_lost_helper(line):
+    log, _ = read(f"{line}\n")
+    assert (log.failure(), log.before_start()) == (line, True)
+    for more in (f"recv: {line}\n", f"hello\n{line}\n", f"{line}\nhello\n"):
+        log, own = read(more)
+        assert (log.failure(), log.before_start()) == (None, False)
+        assert "".join(own) == more
+    log, _ = read(f"Collecting data...\n{line}\n")
+    assert (log.failure(), log.before_start()) == (line, False)
 
 
 def test_a_diverted_report(tmp_path):

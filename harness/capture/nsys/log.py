@@ -27,8 +27,11 @@ _SETTING_UP = (("ProcessWaiter", "sem_open"), ("ClientProxy", "Local Endpoint is
 """Words of the exceptions that nsys 2022.4 throws when it looks for its helper too early."""
 _LONGEST = 160
 """Characters of nsys's words that an error line repeats."""
-# What nsys 2022.4 prints, and nothing else, when its helper is gone before it has spoken to it.
-_LOST_HELPER = "Connection reset by peer"
+_LOST_HELPER = (
+    "Connection reset by peer", "End of file", "Broken pipe", "Connection refused",
+)  # fmt: skip
+"""What nsys 2022.4 prints, and nothing else, when its helper is gone before they have spoken: the
+first two were seen, and the system has these words more for a connection that is lost."""
 # A line that `take` would not simply hand back holds one of these. Searching a block for words is
 # far cheaper than a look at each of its lines.
 _TELLING = (
@@ -38,7 +41,7 @@ _TELLING = (
     "The target application ",
     "Waiting for termination of ", "unrecognised option", "The --", "Illegal ", "Invalid ",
     "FATAL ERROR", "Error: ", "ERROR: ", "No space left", "Substitution error", "usage: nsys ",
-    "Unknown executable format", "Message parsing failed", "QuadD", _LOST_HELPER,
+    "Unknown executable format", "Message parsing failed", "QuadD", *_LOST_HELPER,
 )  # fmt: skip
 _DIVERTED = re.compile(r"nsys-report-[0-9a-f]+\.(qdstrm|nsys-rep|sqlite)")
 
@@ -65,7 +68,7 @@ class NsysLog:
     chatted: bool = False
     _listing: bool = False
     _throwing: bool = False
-    _lost_helper: bool = False
+    _lost_helper: str = ""
 
     def take_block(self, block: str) -> str:
         """What of these lines is the target's own; they are looked at one by one only where some
@@ -85,8 +88,8 @@ class NsysLog:
             self.thrown.append(line)
             return None
         self._throwing = False
-        if line == _LOST_HELPER:
-            self._lost_helper = True
+        if line in _LOST_HELPER:
+            self._lost_helper = line
         elif line:
             chatter = self._listing or _CHATTER.match(line) is not None
             self.chatted, self.heard = self.chatted or chatter, self.heard or not chatter
@@ -111,7 +114,7 @@ class NsysLog:
     def failure(self) -> str | None:
         """Why nsys itself failed, in its own words; None where it does not say so."""
         if not self.thrown:
-            return _LOST_HELPER if self._lost_helper and not self.heard else None
+            return self._lost_helper or None if not self.heard else None
         known = dict(filter(None, map(_tag, self.thrown)))
         function = known.get("errinfo_api_function", "")
         if "tag_message" in known:
@@ -129,7 +132,7 @@ class NsysLog:
             return False
         words = "\n".join(self.thrown)
         return any(all(word in words for word in words_of) for words_of in _SETTING_UP) or (
-            self._lost_helper and not self.thrown
+            bool(self._lost_helper) and not self.thrown
         )
 
     def diverted(self) -> Path | None:
