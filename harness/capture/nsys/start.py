@@ -39,7 +39,7 @@ def start(
 ) -> Started:
     """Run the target under nsys; where nsys failed before it had started it, run nsys again.
 
-    nsys 2022.4 looks for a semaphore that its helper may not have made yet: of 390 starts on a busy
+    nsys 2022.4 looks for a semaphore that its helper may not have made yet: of 490 starts on a busy
     machine 15 failed so, within a second and with exit code 1, and never had the target run. A
     target must not run twice: only these failures count, and only where nothing was seen or heard.
     """
