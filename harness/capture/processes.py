@@ -29,6 +29,9 @@ _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _MOST_BYTES = 1 << 20
 """Output taken in one turn: a target that prints faster than it is read must not hide a signal."""
 
+LOOKS_S = 20.0
+"""How long a target is looked for, which reads the table of processes again and again."""
+
 
 @dataclass(frozen=True)
 class Ended:
@@ -78,7 +81,7 @@ def supervise(
     may take `grace_s` to finish; a second signal, or the end of that time, kills the whole tree.
     `on_interrupt` is told the first signal's name. `on_target` is called once, when a process below
     the leader is seen that `helpers` does not name; one of a few hundredths of a second may be
-    missed.
+    missed, and after `LOOKS_S` nobody looks any more.
     After an interruption nothing of the tree is left. After a normal end, processes named in
     `helpers` (the profiler's own) are ended, and others that the target left are let alone. A
     leader that a signal ended, or that reports so of its child (a code of 128 + N), left nothing on
@@ -225,6 +228,8 @@ def _wait(
         selector.register(signals.wake_fd, selectors.EVENT_READ)
         selector.register(run.socket, selectors.EVENT_READ)
         while not run.over:
+            if on_target is not None and time.monotonic() - begun > LOOKS_S:
+                on_target = None
             selector.select(timeout=0.02 if on_target else 0.1 if forced else 1.0)
             if on_target is not None:
                 helpers, tell = on_target

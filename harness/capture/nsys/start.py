@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..base import CaptureConfig, Progress
-from ..processes import Ended, supervise
+from ..processes import LOOKS_S, Ended, supervise
 from . import argv as nsys_argv
 from .errors import NsysStartFailed
 from .features import NsysFeatures
@@ -18,8 +18,6 @@ from .log import NsysLog
 HELPERS = ("nsys", "nsys-launcher", "nsys-tee")
 TRIES = 3
 """How often nsys is started before its own failure to start is an error."""
-SOON_S = 20.0
-"""A failure to start shows by then."""
 
 
 class Started(NamedTuple):
@@ -56,7 +54,7 @@ def start(
 
 def _never_began(run: Started, output: Path) -> bool:
     ended = run.ended
-    if run.seen or not run.log.before_start() or ended.wall_s > SOON_S:
+    if run.seen or not run.log.before_start() or ended.wall_s > LOOKS_S:
         return False
     stopped = ended.interrupted or ended.killed_by
     return not stopped and ended.exit_code != 0 and artefact(output) is None
