@@ -98,8 +98,7 @@ class Question(Struct, frozen=True):
     @property
     def narrowed(self) -> bool:
         """Whether only some steps are looked at, or another stretch than all operations'."""
-        asked = (self.steps, self.start, self.end, self.capture)
-        return asked != ((None, None), None, None, False)
+        return self.cut or self.capture
 
     @property
     def cut(self) -> bool:

@@ -238,14 +238,9 @@ def _match(ranks: Sequence[RankSteps], *, numbered: bool) -> _Matched:
         common = np.intersect1d(common, one.number)
         seen = np.union1d(seen, one.number)
     texts = {text: k for k, text in enumerate(sorted({t for one in ranks for t in one.names}))}
-    sequences = np.unique(np.concatenate([one.sequence for one in ranks])) if numbered else None
-    codes = [
-        np.zeros(len(one.name), np.int64)
-        if sequences is None
-        else np.searchsorted(sequences, one.sequence)
-        for one in ranks
-    ]
-    count_of = 1 if sequences is None else max(len(sequences), 1)
+    sequences = [one.sequence if numbered else np.zeros_like(one.sequence) for one in ranks]
+    used = np.unique(np.concatenate(sequences))
+    codes, count_of = [np.searchsorted(used, own) for own in sequences], max(len(used), 1)
     ordinals = [_ordinals(one.step, one.name, code) for one, code in zip(ranks, codes, strict=True)]
     depth = 1 + max(int(one.max(initial=0)) for one in ordinals)
     keys, lengths = [], []
@@ -282,10 +277,10 @@ def _ordinals(step: Code, name: Code, number: Int64) -> Int64:
     if len(step) == 0:
         return np.empty(0, np.int64)
     order = np.lexsort((np.arange(len(step)), number, name, step))
-    new: Bool = np.ones(len(order), np.bool_)
+    new: Bool = np.zeros(len(order), np.bool_)
+    new[0] = True
     for column in (step, name, number):
-        new[1:] &= np.diff(column[order]) == 0
-    new[1:] = ~new[1:]
+        new[1:] |= np.diff(column[order]) != 0
     first = np.maximum.accumulate(np.where(new, np.arange(len(order)), 0))
     result = np.empty(len(order), np.int64)
     result[order] = np.arange(len(order)) - first
