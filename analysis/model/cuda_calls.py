@@ -122,7 +122,12 @@ def named(names: tuple[str, ...], wanted: Callable[[str], object]) -> Bool:
 def allocating(calls: Calls, rows: Int64 | slice = slice(None)) -> Bool:
     """Which of these calls, or of all, are cudaMalloc, cudaFree and kin, the virtual-memory calls
     of expandable segments included."""
-    return named(calls.names, _ALLOCATOR.match)[calls.name[rows]]
+    return named(calls.names, is_allocating)[calls.name[rows]]
+
+
+def is_allocating(name: str) -> bool:
+    """Whether a call of this name is one of them."""
+    return _ALLOCATOR.match(name) is not None
 
 
 class Waits(Struct, frozen=True, eq=False):

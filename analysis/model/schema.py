@@ -87,6 +87,8 @@ MEMCPY = Table(
         Column("copyKind", absent=0),
         Column("srcDeviceId", absent=NULL),
         Column("dstDeviceId", absent=NULL),
+        Column("srcKind", absent=NULL),
+        Column("dstKind", absent=NULL),
     ),
 )
 MEMSET = Table("CUPTI_ACTIVITY_KIND_MEMSET", (*_OPERATION, NODE))
@@ -201,12 +203,17 @@ class CopyKind(IntEnum):
 
     HTOD = 1
     DTOH = 2
+    HTOA = 3
     ATOH = 4
     DTOD = 8
     PTOP = 10
     MANAGED_HTOD = 11
     MANAGED_DTOH = 12
     MANAGED_DTOD = 13
+
+
+PAGEABLE, PINNED = 0, 1
+"""Of ENUM_CUDA_MEM_KIND, what host memory may be."""
 
 
 class SyncType(IntEnum):

@@ -89,6 +89,8 @@ class Operations(Struct, frozen=True, eq=False):
     """ENUM_CUDA_MEMCPY_OPER, of copies only."""
     peer: Bool
     """Copies between two devices."""
+    pageable: Bool
+    """Copies from or to pageable host memory, where the recorder says so."""
     node: Int64
     """Node of a CUDA graph, as `graphNodeId` has it: the graph's id in the upper half. Negative in
     the body of a conditional node, which runs as often as the GPU decides; 0 outside of graphs."""

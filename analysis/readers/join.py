@@ -206,12 +206,13 @@ class _Reader:
         taken = ("globalPid", "deviceId", "contextId")
         columns = {k: v for k, v in self.raw.columns.items() if k not in taken}
         kind, copy_kind, peer = self.raw.kind, self.raw.copy_kind, self.raw.peer
+        pageable = self.raw.pageable
         process = index_among(self.raw.columns["globalPid"], self.pids)
         order = ordered(columns["start"], columns["correlationId"])
         if order is not None:
             columns = {name: column[order] for name, column in columns.items()}
             kind, device, process = kind[order], device[order], process[order]
-            copy_kind, peer = copy_kind[order], peer[order]
+            copy_kind, peer, pageable = copy_kind[order], peer[order], pageable[order]
         return Operations(
             start=columns["start"],
             end=columns["end"],
@@ -223,6 +224,7 @@ class _Reader:
             name=columns["shortName"],
             copy_kind=copy_kind,
             peer=peer,
+            pageable=pageable,
             node=columns["node"],
             sequence=columns[schema.SEQUENCE].astype(np.int32),
             launch=self._match(process, columns["correlationId"], columns["start"]),

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ..model.arrays import Bool
 from ..model.cuda_calls import managed
 from ..model.intervals import Int64
-from ..model.schema import NULL, PID_MASK, SEQUENCE, CopyKind, Kind
+from ..model.schema import NULL, PAGEABLE, PID_MASK, SEQUENCE, CopyKind, Kind
 from ..model.trace import Dropped
 from .rules import usable_operations
 from .sqlite.database import Columns
@@ -24,6 +24,7 @@ class RawOperations(NamedTuple):
     kind: NDArray[np.int8]
     copy_kind: NDArray[np.int8]
     peer: Bool
+    pageable: Bool
     dropped: Dropped
 
 
@@ -41,7 +42,7 @@ _ABSENT = {"node": 0}
 def join_operations(tables: list[Columns]) -> RawOperations:
     """`tables`: the rows of `schema.OPERATIONS`, in that order."""
     chunks: dict[str, list[Int64]] = {name: [] for name in _OPERATION_COLUMNS}
-    kinds, copy_kinds, peers = [], [], []
+    kinds, copy_kinds, peers, pageables = [], [], [], []
     dropped = Dropped()
     for kind, rows in zip(Kind, tables, strict=True):
         keep, unfit = usable_operations(rows["start"], rows["end"])
@@ -57,10 +58,15 @@ def join_operations(tables: list[Columns]) -> RawOperations:
                 chunks[name].append(np.full(count, _ABSENT.get(name, NULL), np.int64))
         kinds.append(np.full(count, kind, np.int8))
         copy_kind = np.zeros(count, np.int8)
-        peer = np.zeros(count, np.bool_)
+        peer, pageable = np.zeros(count, np.bool_), np.zeros(count, np.bool_)
         if kind is Kind.MEMCPY:
-            names = ("copyKind", "srcDeviceId", "dstDeviceId")
-            code, source, target = (rows[n] if keep is None else rows[n][keep] for n in names)
+            names = ("copyKind", "srcDeviceId", "dstDeviceId", "srcKind", "dstKind")
+            code, source, target, *memory = (
+                rows[n] if keep is None else rows[n][keep] for n in names
+            )
+            to_device = (code == CopyKind.HTOD) | (code == CopyKind.HTOA)
+            to_host = (code == CopyKind.DTOH) | (code == CopyKind.ATOH)
+            pageable = (to_device & (memory[0] == PAGEABLE)) | (to_host & (memory[1] == PAGEABLE))
             copy_kind = code.astype(np.int8)
             # Pages of managed memory belong to no context, whatever stands there.
             chunks["contextId"][-1] = np.where(managed(code), NULL, chunks["contextId"][-1])
@@ -69,10 +75,16 @@ def join_operations(tables: list[Columns]) -> RawOperations:
             )
         copy_kinds.append(copy_kind)
         peers.append(peer)
+        pageables.append(pageable)
     columns = {name: np.concatenate(parts) for name, parts in chunks.items()}
     columns["globalPid"] &= PID_MASK
     number = columns[SEQUENCE]
     number[(number < 0) | (number > _HIGHEST)] = -1
     return RawOperations(
-        columns, np.concatenate(kinds), np.concatenate(copy_kinds), np.concatenate(peers), dropped
+        columns,
+        np.concatenate(kinds),
+        np.concatenate(copy_kinds),
+        np.concatenate(peers),
+        np.concatenate(pageables),
+        dropped,
     )

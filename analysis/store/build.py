@@ -181,6 +181,7 @@ class _Builder:
                 columns["kind"] = np.full(len(columns["start"]), kind, np.int64)
                 columns["copy_kind"] = raw.copy_kind.astype(np.int64)
                 columns["peer"] = raw.peer.astype(np.int64)
+                columns["pageable"] = raw.pageable.astype(np.int64)
                 runs.add(columns)
         self.pids.update(pid for pid, _ in self.users)
         return runs
@@ -299,6 +300,7 @@ class _Builder:
                 "name": rows["shortName"],
                 "copy_kind": rows["copy_kind"],
                 "peer": rows["peer"],
+                "pageable": rows["pageable"],
                 "node": rows["node"],
                 "sequence": rows[schema.SEQUENCE],
             }

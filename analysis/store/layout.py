@@ -6,7 +6,7 @@ import numpy as np
 
 from ..model.schema import SEQUENCE
 
-FORMAT = 5
+FORMAT = 6
 """Raised with every change of what the files mean: older stores are then built anew."""
 
 INT64, CODE, BYTE, BOOL, FLAGS = "int64", "int32", "int8", "bool", "uint8"
@@ -16,7 +16,7 @@ GROUPS: dict[str, dict[str, str]] = {
     "operations": {
         "start": INT64, "end": INT64, "kind": BYTE, "device": CODE, "process": CODE,
         "stream": INT64, "correlation": INT64, "name": INT64, "copy_kind": BYTE, "peer": BOOL,
-        "node": INT64, "sequence": CODE, "launch": INT64,
+        "pageable": BOOL, "node": INT64, "sequence": CODE, "launch": INT64,
     },
     "calls": {
         "start": INT64, "end": INT64, "thread": CODE, "process": CODE, "correlation": INT64,

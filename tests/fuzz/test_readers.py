@@ -70,7 +70,9 @@ def test_the_oracle_sees_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     def lossy(tables: list[dict[str, object]]) -> RawOperations:
         raw = join_operations(tables)
         columns = {name: column[1:] for name, column in raw.columns.items()}
-        return RawOperations(columns, raw.kind[1:], raw.copy_kind[1:], raw.peer[1:], raw.dropped)
+        return RawOperations(
+            columns, raw.kind[1:], raw.copy_kind[1:], raw.peer[1:], raw.pageable[1:], raw.dropped
+        )
 
     sound = (("sqlite", bases.sqlite_base("loop")), ("json", bases.json_base("kineto_2_11")))
     for name, data in sound:

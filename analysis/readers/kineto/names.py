@@ -7,7 +7,7 @@ import re
 import msgspec
 
 from ...model.communication import among
-from ...model.schema import SyncType
+from ...model.schema import NULL, PAGEABLE, PINNED, SyncType
 from .stream import NO_JSON, Event
 
 SYNCS = {
@@ -21,6 +21,7 @@ _KINDS = {
     "HtoD": 1, "DtoH": 2, "HtoA": 3, "AtoH": 4, "AtoA": 5, "AtoD": 6, "DtoA": 7, "DtoD": 8,
     "HtoH": 9, "PtoP": 10,
 }  # fmt: skip
+_MEMORY = {"Pageable": PAGEABLE, "Pinned": PINNED}
 _RANK = re.compile(r"\d{1,9}")
 _WORLD = "default_pg"
 """The group of all ranks."""
@@ -60,6 +61,18 @@ def copy_kind(name: object) -> int:
         return _KINDS.get(letters.group(1), 0)
     words = _WORDS.search(text)
     return _KINDS.get(f"{words.group(1)[0]}to{words.group(2)[0]}", 0) if words else 0
+
+
+def memory_kinds(name: object) -> tuple[int, int]:
+    """ENUM_CUDA_MEM_KIND of both ends, from `Memcpy DtoH (Device -> Pageable)`; NULL for others
+    than the host's.
+
+    >>> memory_kinds("Memcpy HtoD (Pageable -> Device)")[0] == PAGEABLE
+    True
+    """
+    _, found, ends = str(name).partition("(")
+    first, _, second = ends.rstrip(")").partition("->") if found else ("", "", "")
+    return _MEMORY.get(first.strip(), NULL), _MEMORY.get(second.strip(), NULL)
 
 
 def text_of(text: bytes) -> str:

@@ -14,7 +14,7 @@ from ...model.schema import NULL
 from .accelerators import ASCEND, OPERATIONS
 from .columns import WILD, Names, Table, nanoseconds
 from .merged import rank_of
-from .names import SYNCS, THREAD, copy_kind, kernel_name, text_of
+from .names import SYNCS, THREAD, copy_kind, kernel_name, memory_kinds, text_of
 from .stream import Args, Event
 
 _GPU = ("start", "end", "device", "stream", "correlation", "rank", "context")
@@ -26,7 +26,7 @@ class Rows:
     def __init__(self) -> None:
         self.names = Names()
         self.kernels = Table(*_GPU, "name")
-        self.copies = Table(*_GPU, "kind", "source", "target")
+        self.copies = Table(*_GPU, "kind", "source", "target", "source_memory", "target_memory")
         self.collectives: list[tuple[int, int, int]] = []
         """Kernels of collectives: row, sequence number and External id, NULL where not said."""
         self._sequences: dict[int, int] = {}
@@ -178,8 +178,8 @@ class Rows:
         if event.args is not None and bytes(event.args.toDevice):
             source = self._integer(bytes(event.args.fromDevice) or b"-1")
             target = self._integer(bytes(event.args.toDevice))
-        kind = copy_kind(event.name)
-        self.copies.add.append((*self._span_of(event), *self._place(event), kind, source, target))
+        more = copy_kind(event.name), source, target, *memory_kinds(event.name)
+        self.copies.add.append((*self._span_of(event), *self._place(event), *more))
 
     def _set(self, event: Event) -> None:
         self.sets.add.append((*self._span_of(event), *self._place(event)))

@@ -116,6 +116,8 @@ class _Tables(Database):
                 "copyKind": copies["kind"],
                 "srcDeviceId": copies["source"],
                 "dstDeviceId": copies["target"],
+                "srcKind": copies["source_memory"],
+                "dstKind": copies["target_memory"],
             }
         if table is schema.MEMSET:
             return self._gpu(rows.sets)
