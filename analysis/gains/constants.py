@@ -69,10 +69,13 @@ class Constants(Struct, frozen=True):
         return tuple(one.name for one in self.estimates if one.samples == 0)
 
 
-def measure(trace: Trace, span: tuple[int, int] | None = None) -> Constants:
+def measure(
+    trace: Trace, span: tuple[int, int] | None = None, longest_gap_ns: int | None = None
+) -> Constants:
     """Fit every constant of `machine.Timing` to a trace's own rows.
 
-    With `span`, to what was called in [start, end) ns alone; but for the depth of the queue.
+    With `span`, to what was called in [start, end) ns alone; but for the depth of the queue. With
+    `longest_gap_ns`, longer gaps between operations are not a stream's own, and do not count.
     """
     operations, calls = trace.operations, trace.calls
     order, previous_end = _previous_on_stream(trace)
@@ -89,15 +92,16 @@ def measure(trace: Trace, span: tuple[int, int] | None = None) -> Constants:
     queued = first & (called + latency.value < previous_end) & ~waited[call]
     gap = (start - previous_end)[queued & (start >= previous_end)]
     inside = ~first & (start >= previous_end)
+    node_gap = (start - previous_end)[inside]
+    if longest_gap_ns is not None:
+        gap, node_gap = gap[gap <= longest_gap_ns], node_gap[node_gap <= longest_gap_ns]
     return Constants(
         (
             latency,
             Estimate.of("gap_ns", gap, FALLBACK.gap_ns, mean=True),
             Estimate.of("event_ns", np.empty(0, np.int64), FALLBACK.event_ns),
             Estimate.of("wake_ns", _wakes(trace, asked), FALLBACK.wake_ns),
-            Estimate.of(
-                "node_gap_ns", (start - previous_end)[inside], FALLBACK.node_gap_ns, mean=True
-            ),
+            Estimate.of("node_gap_ns", node_gap, FALLBACK.node_gap_ns, mean=True),
             _depth(trace),
         )
     )

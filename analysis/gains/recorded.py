@@ -30,6 +30,7 @@ from ..model.schema import CopyKind, Kind, SyncType
 from ..model.step_ranges import STOP_CHECK
 from ..model.trace import Trace
 from ..question import DEFAULT_STEP, StepPattern
+from .calls import own_times
 from .constants import Constants, blocked_launches, measure
 from .errors import NoGpuWork
 from .program import Action, Hold, Launch, Plain, Pop, Program, Push, Spend, Sync
@@ -129,26 +130,9 @@ class _Reader:
         self.first = np.concatenate(([0], np.cumsum(count)[:-1])) if len(count) else count
 
     def _own_times(self) -> None:
-        """What each call takes by itself: without waiting for work, or for room in the queue."""
-        calls = self.trace.calls
-        length = (calls.end - calls.start)[self.rows]
-        name = calls.name[self.rows]
         held = self.waits[self.rows]
         blocked = np.isin(self.rows, blocked_launches(self.trace))
-        free = ~held & ~blocked
-        launching = free & (self.count > 0)
-        typical_launch = int(np.median(length[launching])) if launching.any() else 3_000
-        own = length.copy()
-        for code in np.unique(name[held | blocked]).tolist():
-            these = name == code
-            if self.names[code] in SYNCHRONIZE | QUERY:
-                own[these] = np.minimum(length[these], int(length[these].min()))
-                continue
-            like = length[these & free]
-            usual = int(np.median(like)) if len(like) else typical_launch
-            late = these & (held | blocked)
-            own[late] = np.minimum(length[late], usual)
-        self.own = own
+        self.own = own_times(self.trace.calls, self.rows, held, blocked, self.count > 0)
         if blocked.any():
             self.notes.append(
                 QueueFull(f"{int(blocked.sum())} launch calls waited for room in the queue")

@@ -66,9 +66,14 @@ def common_ranges(names: Int64, strings: Strings, most: int = MOST) -> Proposed:
     frameworks: Counter[str] = Counter()
     for string_id, number in zip(ids[order].tolist(), count[order].tolist(), strict=True):
         name = strings[string_id]
-        if not _LIBRARY.match(name) and not _RECORDED_OPERATOR.search(name[:LONGEST]):
+        if not of_library(name):
             (frameworks if _FRAMEWORK.match(name) else own)[_wildcard(name)] += number
     return (*own.most_common(most), *frameworks.most_common(most))[:most]
+
+
+def of_library(name: str) -> bool:
+    """Whether an operator or a library called a range so, not the user or PyTorch's own loop."""
+    return bool(_LIBRARY.match(name) or _RECORDED_OPERATOR.search(name[:LONGEST]))
 
 
 def _wildcard(name: str) -> str:

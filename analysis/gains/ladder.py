@@ -1,0 +1,189 @@
+"""The ladder of gains: what each change would win of a step, the largest first."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from msgspec import Struct
+
+from ..model.intervals import Int64, Intervals, complement, covered_before, union
+from .batch import Variant, replay
+from .changes import Change, Costs, Offer, changes, host_time
+from .constants import measure
+from .gpu import Gpu, find_gpu, load_gpu
+from .late import LEAST_NS
+from .loop import Loop, read_loop
+from .machine import Timing
+from .stretch import Stretch
+
+REFERENCE = "h100"
+"""The GPU file that lends the costs of calls where none describes the machine of the trace."""
+SHOWN = 0.005
+"""Share of the step below which a gain is none, however exact the replay."""
+BATCH_BYTES = 64 * 10**6
+"""What the arrays of one batch of variants may take; more variants are played in turn."""
+
+
+class Rung(Struct, frozen=True):
+    """What one change would win. Times in ns a step."""
+
+    change: str
+    """Name of the change."""
+    where: str
+    call: str
+    gain_ns: float
+    step_ns: float
+    """The step that is left."""
+    spent_ns: float
+    """What of a step the change concerns: time of the host, of calls, or of operations."""
+    idle_ns: float
+    """For how long the GPU idled meanwhile, of time of the host and of waits."""
+    count: float
+    """How often it happens in a step."""
+    of_host: bool
+    """It concerns the host, its waits or other ranks; else the GPU."""
+
+
+class Ladder(Struct, frozen=True):
+    """The gains of one loop. Times in ns a step, as recorded or as replayed."""
+
+    rungs: tuple[Rung, ...]
+    """Largest first; those below `error_ns` are not among them."""
+    recorded_ns: float
+    """The step as recorded, in the steps that were replayed."""
+    replayed_ns: float
+    error_ns: float
+    """How far the replay may be off: what it misses the mean by, and twice the standard error of
+    what it misses each step by."""
+    steps: int
+    """Steps that were replayed, and the stretches that they stand in."""
+    stretches: int
+    calls: int
+    without_call: int
+    """Operations that no known call launched: they are left out."""
+    clocks: int
+    """Threads that were replayed as one host each."""
+    lent: str
+    """Where the costs of calls that changes add come from."""
+    left_out: int
+    """Offers whose gain was too small to show."""
+
+
+def ladder(
+    pieces: Iterable[Stretch], device_name: str, wanted: Sequence[Change] | None = None
+) -> Ladder | None:
+    """Every change played; None where there is nothing to replay.
+
+    `device_name`: as the driver says it; `wanted`: changes, all if not given.
+    """
+    lender = find_gpu(device_name) or load_gpu(REFERENCE)
+    loops = [one for piece in pieces if (one := read_loop(piece, _timing(piece, lender))).actions]
+    loops = [one for one in loops if one.steps and len(one.action)]
+    if not loops:
+        return None
+    costs = _costs(lender)
+    steps = sum(loop.steps for loop in loops)
+    recorded = np.concatenate([np.diff(step_ends(loop, loop.recorded_end)) for loop in loops])
+    offers = [
+        offer
+        for change in (changes() if wanted is None else wanted)
+        for offer in change.offers(loops)
+        if offer.most_ns >= SHOWN * recorded.mean()
+    ]
+    by_name = {change.name: change for change in changes()}
+    played = _played(loops, offers, costs)
+    replayed, each = played[0], played.mean(axis=1)
+    error = _error(recorded, replayed)
+    rungs = []
+    for offer, step_ns in zip(offers, each[1:].tolist(), strict=True):
+        gain = float(each[0]) - step_ns
+        if gain > error * max(1.0, step_ns / each[0]) and gain >= SHOWN * each[0]:
+            rungs.append(
+                Rung(
+                    offer.change, offer.where, offer.call, gain, step_ns, offer.spent_ns,
+                    idle_during(loops, offer), offer.count, by_name[offer.change].of_host,
+                )
+            )  # fmt: skip
+    rungs.sort(key=lambda rung: -rung.gain_ns)
+    return Ladder(
+        rungs=tuple(rungs),
+        recorded_ns=float(recorded.mean()),
+        replayed_ns=float(each[0]),
+        error_ns=error,
+        steps=steps,
+        stretches=len(loops),
+        calls=sum(loop.actions for loop in loops),
+        without_call=sum(loop.stretch.without_call for loop in loops),
+        clocks=max(loop.clocks for loop in loops),
+        lent=lender.key,
+        left_out=len(offers) - len(rungs),
+    )
+
+
+def _timing(piece: Stretch, lender: Gpu) -> Timing:
+    """The trace's own constants; what it does not show is the GPU file's."""
+    found = measure(piece.trace, longest_gap_ns=LEAST_NS)
+    borrowed = {name: getattr(lender.timing, name) for name in found.stood_in}
+    values = {one.name: one.value for one in found.estimates}
+    return Timing(**values | borrowed)
+
+
+def _costs(lender: Gpu) -> Costs:
+    names = ("event_record_ns", "event_wait_ns", "graph_launch_ns", "graph_node_ns")
+    return Costs(**{name: lender.ns("host", name) for name in names}, source=lender.key)
+
+
+def _played(loops: Sequence[Loop], offers: Sequence[Offer], costs: Costs) -> Int64:
+    """Length of each step, as it is and with each of the offers; shape (1 + offers, steps)."""
+    rows = [[] for _ in range(1 + len(offers))]  # type: list[list[Int64]]
+    for loop in loops:
+        most = max(1, BATCH_BYTES // (8 * 6 * (loop.actions + len(loop.action) + 1)))
+        for low in range(0, len(rows), most):
+            some = [
+                offers[k - 1].apply(loop, costs) if k else Variant.of(loop)
+                for k in range(low, min(low + most, len(rows)))
+            ]
+            ends = replay(loop, some)
+            for k, own in enumerate(step_ends(loop, ends)):
+                rows[low + k].append(np.diff(own))
+    return np.stack([np.concatenate(row) for row in rows])
+
+
+def step_ends(loop: Loop, ends: Int64) -> Int64:
+    """When the work of each step and of all before it ended, ns: (..., operations) to (..., steps
+    + 1). A step without work ends with the one before it."""
+    steps = loop.step[loop.action]
+    order = np.argsort(steps, kind="stable")
+    reach = np.maximum.accumulate(ends[..., order], axis=-1)
+    at = np.searchsorted(steps[order], np.arange(loop.steps + 1), side="right") - 1
+    found: Int64 = reach[..., np.maximum(at, 0)]
+    return found
+
+
+def _error(recorded: Int64, replayed: Int64) -> float:
+    missed = replayed - recorded
+    spread = float(np.std(missed, ddof=1)) / math.sqrt(len(missed)) if len(missed) > 1 else 0.0
+    return abs(float(missed.mean())) + 2 * spread
+
+
+def idle_during(loops: Sequence[Loop], offer: Offer) -> float:
+    """For how long a step's GPU idled while the host was in the range that an offer of host time
+    concerns, ns a step, as recorded."""
+    total = 0
+    for loop in loops if offer.change == host_time.CHANGE.name else ():
+        sites = [k for k, name in enumerate(loop.sites) if name == offer.where]
+        mine = np.isin(loop.piece_site, sites) & loop.counted[loop.piece_action]
+        spans = union(loop.piece_start[mine], (loop.piece_start + loop.piece_ns)[mine])
+        idle = _idle(loop)
+        total += int((covered_before(idle, spans.end) - covered_before(idle, spans.start)).sum())
+    return total / max(1, sum(loop.steps for loop in loops))
+
+
+def _idle(loop: Loop) -> Intervals:
+    """When none of the streams worked, from the begin of the stretch to its last operation."""
+    busy = union(loop.recorded_start, loop.recorded_end)
+    begin, end = loop.stretch.begin, int(loop.recorded_end.max())
+    running = int(loop.running.max(initial=begin))
+    return complement(busy, max(begin, running), end)

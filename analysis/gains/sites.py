@@ -1,0 +1,88 @@
+"""Where on the host something was: the innermost range that the user, or PyTorch, put there."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..idle.attribute import family
+from ..idle.proposals import of_library
+from ..model.arrays import groups
+from ..model.intervals import Int64, Intervals, complement, pieces, union
+from ..model.nesting import innermost
+from ..model.source import OPERATORS_DOMAIN, TORCH_PROFILER
+from .stretch import Stretch
+
+NOWHERE = ""
+"""Stands for the time that no range covers."""
+
+
+class Sites:
+    """The families of ranges of a stretch. `names[0]` is `NOWHERE`.
+
+    A thread that has no range of its own at an instant, such as autograd's, is where the thread
+    that runs the steps is.
+    """
+
+    def __init__(self, stretch: Stretch) -> None:
+        trace = stretch.trace
+        ranges, strings = trace.ranges, trace.strings
+        self._number = {NOWHERE: 0}
+        known: dict[int, int] = {}
+        for string_id in np.unique(ranges.name).tolist():
+            name = strings[string_id]
+            if not of_library(name):
+                known[string_id] = self._number.setdefault(family(name), len(self._number))
+        kept = np.isin(ranges.name, np.array(list(known), np.int64))
+        if trace.source.producer == TORCH_PROFILER:
+            kept &= ranges.domain != OPERATORS_DOMAIN
+        kept &= ranges.end_thread == ranges.thread
+        self.names = tuple(self._number)
+        self._stretches: dict[int, tuple[Intervals, Int64]] = {}
+        for thread, rows in groups(ranges.thread[kept]):
+            mine = np.flatnonzero(kept)[rows]
+            inner, owner = innermost(ranges.start[mine], ranges.end[mine])
+            names = np.array([known[i] for i in ranges.name[mine[owner]].tolist()], np.int64)
+            self._stretches[thread] = inner, names
+        self._main = stretch.main
+
+    def at(self, time: Int64, thread: Int64) -> Int64:
+        """Number of the family that each instant lies in on its thread; shape (n,)."""
+        found = np.zeros(len(time), np.int64)
+        for one, rows in groups(thread):
+            for own in dict.fromkeys((one, self._main)):
+                inner, names = self._stretches.get(own, _NONE)
+                if len(inner) == 0:
+                    continue
+                some = rows[found[rows] == 0]
+                k = np.searchsorted(inner.start, time[some], side="right") - 1
+                hit = (k >= 0) & (inner.end[np.maximum(k, 0)] > time[some])
+                found[some[hit]] = names[k[hit]]
+        return found
+
+    def pieces(self, start: Int64, end: Int64, thread: Int64) -> tuple[Int64, Int64, Int64, Int64]:
+        """Each `[start, end)` on its thread, cut by family: (row, number of the family, start of
+        the piece, its length, ns). What no family covers is of `NOWHERE`. Those of one thread are
+        sorted and disjoint.
+        """
+        found: list[tuple[Int64, Int64, Int64, Int64]] = []
+        for one, all_rows in groups(thread):
+            rows = all_rows[end[all_rows] > start[all_rows]]
+            if len(rows) == 0:
+                continue
+            spans = Intervals(start[rows], end[rows])
+            inner, names = self._stretches.get(one) or self._stretches.get(self._main, _NONE)
+            lo, hi, mine, piece = pieces(spans, inner)
+            found.append((rows[mine], names[piece], lo, hi - lo))
+            free = complement(
+                union(inner.start, inner.end), int(spans.start[0]), int(spans.end[-1])
+            )
+            lo, hi, mine, _ = pieces(spans, free)
+            found.append((rows[mine], np.zeros(len(mine), np.int64), lo, hi - lo))
+        if not found:
+            none = np.empty(0, np.int64)
+            return none, none, none, none
+        columns = [np.concatenate(column) for column in zip(*found, strict=True)]
+        return columns[0], columns[1], columns[2], columns[3]
+
+
+_NONE = Intervals(np.empty(0, np.int64), np.empty(0, np.int64)), np.empty(0, np.int64)

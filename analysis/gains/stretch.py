@@ -1,0 +1,209 @@
+"""Stretches of a recorded loop that are replayed: a few steady steps, cut out of the trace.
+
+A long loop is not replayed whole: steps are taken in runs that are spread evenly over the steady
+state, and each run has one step more before it, in which the replay comes into its stride.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
+
+from ..idle.launched import Launched
+from ..idle.steps import StepSeries
+from ..model.arrays import Bool
+from ..model.cuda_calls import Waits, know_waits
+from ..model.intervals import Int64
+from ..model.trace import Operations, Overheads, Ranges, Synchronizations, Trace
+from ..store.layout import GOES_ON, GROUPS, SYNCHRONIZING
+from ..store.opened import Store
+from ..store.whole import Whole
+
+MOST_STEPS = 40
+MOST_CALLS = 200_000
+"""What is replayed at most of one loop, all its stretches together."""
+RUNS = 4
+"""Stretches that the steps of a long loop are spread over."""
+_BEFORE = 4096
+"""Operations looked at that may still run when a stretch begins."""
+_LEAST = 3
+"""Steady steps below which nothing is replayed."""
+
+
+class Stretch(Struct, frozen=True):
+    """Steps `[first, stop)` of a series and the one before them, as a trace of their own."""
+
+    trace: Trace
+    """The calls of the threads that launch, what these launched, and all their ranges."""
+    threads: tuple[int, ...]
+    main: int
+    """The thread that runs the steps."""
+    begin: int
+    """Where the step before the first one begins on the host, ns."""
+    end: int
+    step_start: Int64
+    """Host times at which these steps begin, the one before them included; shape (steps + 1,)."""
+    first: int
+    stop: int
+    running: tuple[tuple[int, int, int], ...]
+    """(device, stream, until when, ns) of work that was queued before the stretch begins."""
+    without_call: int
+    """Operations that begin in it and that no known call launched."""
+
+
+def chosen_runs(steady: Int64, calls_a_step: float) -> list[tuple[int, int]]:
+    """Which of the steady steps (positions in the series, ascending) are replayed: runs `[a, b)`.
+
+    All of them where they are few; else `RUNS` runs of neighbours, evenly spread.
+    """
+    most = min(MOST_STEPS, int(MOST_CALLS / max(calls_a_step, 1.0)))
+    steady = steady[steady > 0]
+    if most < _LEAST or len(steady) < _LEAST:
+        return []
+    whole = _neighbours(steady)
+    if len(steady) <= most:
+        return whole
+    length = max(_LEAST, most // RUNS)
+    found: list[tuple[int, int]] = []
+    for place in np.linspace(0, len(steady) - length, max(1, most // length)).round().astype(int):
+        wanted = _neighbours(steady[place : place + length])
+        a, b = max(wanted, key=lambda run: run[1] - run[0])
+        if not found or a >= found[-1][1] + 1:
+            found.append((a, b))
+    return found
+
+
+def _neighbours(steps: Int64) -> list[tuple[int, int]]:
+    breaks = np.flatnonzero(np.diff(steps) != 1) + 1
+    runs = np.split(steps, breaks)
+    return [(int(run[0]), int(run[-1]) + 1) for run in runs if len(run)]
+
+
+def stretches(
+    tables: Whole | Store, series: StepSeries, launched: Launched, runs: list[tuple[int, int]]
+) -> Iterator[Stretch]:
+    """Each run of steps as a trace. `launched`: what the series launched on the device."""
+    threads = launched.threads or tuple(series.threads)
+    for first, stop in runs:
+        yield _stretch(tables, series, launched, threads, first, stop)
+        tables.forget()
+
+
+def _stretch(
+    tables: Whole | Store,
+    series: StepSeries,
+    launched: Launched,
+    threads: tuple[int, ...],
+    first: int,
+    stop: int,
+) -> Stretch:
+    begin = int(series.start[first - 1])
+    last = int(series.end[stop - 1])
+    end = int(series.start[stop]) if stop < len(series) else last
+    alive = launched.count[first - 1 : stop] > 0
+    until = int(launched.gpu_end[first - 1 : stop][alive].max(initial=end))
+    calls = np.concatenate([_calls_of(tables, thread, begin, end) for thread in sorted(threads)])
+    rows = _operations_near(tables, begin, until)
+    operations = Operations(**tables.operations.read(rows, *GROUPS["operations"]))
+    known = np.flatnonzero(operations.launch >= 0)
+    called = np.full(len(rows), begin, np.int64)
+    called[known] = tables.calls.one(operations.launch[known], "start")
+    here = (operations.start >= begin) & (operations.start < end)
+    return Stretch(
+        trace=_piece(tables, calls, operations, _ranges(tables, begin, end)),
+        threads=threads,
+        main=series.thread_index,
+        begin=begin,
+        end=end,
+        step_start=series.start[first - 1 : stop],
+        first=first,
+        stop=stop,
+        running=_running(operations, (called < begin) & (operations.end > begin)),
+        without_call=int(np.count_nonzero(here & (operations.launch < 0))),
+    )
+
+
+def _running(operations: Operations, rows: Bool) -> tuple[tuple[int, int, int], ...]:
+    until: dict[tuple[int, int], int] = {}
+    for k in np.flatnonzero(rows).tolist():
+        place = int(operations.device[k]), int(operations.stream[k])
+        until[place] = max(until.get(place, 0), int(operations.end[k]))
+    return tuple((*place, end) for place, end in sorted(until.items()))
+
+
+def _calls_of(tables: Whole | Store, thread: int, begin: int, end: int) -> Int64:
+    """Rows of the calls of one thread that begin in `[begin, end)`."""
+    column = tables.calls["thread"]
+    keys = np.array([thread], column.dtype)
+    low = int(np.searchsorted(column, keys, side="left")[0])
+    high = int(np.searchsorted(column, keys, side="right")[0])
+    start = tables.calls["start"][low:high]
+    first, stop = np.searchsorted(start, np.array([begin, end], start.dtype), side="left")
+    return np.arange(low + int(first), low + int(stop))
+
+
+def _operations_near(tables: Whole | Store, begin: int, until: int) -> Int64:
+    """Rows of the operations that run in `[begin, until]`, and of some before them."""
+    start = tables.operations["start"]
+    first, stop = np.searchsorted(start, np.array([begin, until + 1], start.dtype), side="left")
+    return np.arange(max(0, int(first) - _BEFORE), int(stop))
+
+
+def _ranges(tables: Whole | Store, begin: int, end: int) -> Ranges:
+    """The ranges of all threads that touch `[begin, end)`."""
+    names = GROUPS["ranges"]
+    if isinstance(tables, Store):
+        rows = [
+            tables.ranges.touching(*tables.ranges_rows(t), begin, end)
+            for t in range(len(tables.threads))
+        ]
+        return Ranges(**tables.ranges.read(np.concatenate(rows) if rows else np.empty(0, int)))
+    ranges = tables.trace.ranges
+    near = np.flatnonzero((ranges.start < end) & (ranges.end > begin))
+    return Ranges(**{name: getattr(ranges, name)[near] for name in names})
+
+
+def _piece(tables: Whole | Store, calls: Int64, operations: Operations, ranges: Ranges) -> Trace:
+    columns = tables.calls.read(calls, *GROUPS["calls"])
+    place = _places(calls, operations.launch)
+    operations = replace(operations, launch=place)
+    synced = tables.synchronizations
+    at = _places(calls, synced.call)
+    mine = np.flatnonzero(at >= 0)
+    waits = Synchronizations(
+        **{name: getattr(synced, name)[mine] for name in GROUPS["synchronizations"]}
+    )
+    waits = replace(waits, call=at[mine])
+    flags = columns["flags"]
+    known = Waits(
+        (flags & SYNCHRONIZING) > 0, (flags & GOES_ON) > 0, tables.flag_waits.among(calls)
+    )
+    if isinstance(tables, Store):
+        trace = tables.part(operations, columns, ranges, waits, _none())
+    else:
+        whole = tables.trace
+        del columns["flags"]
+        trace = replace(
+            whole,
+            operations=operations,
+            calls=replace(whole.calls, failed=whole.calls.failed[calls], **columns),
+            ranges=ranges,
+            synchronizations=waits,
+        )
+    know_waits(trace, known)
+    return trace
+
+
+def _none() -> Overheads:
+    return Overheads(**{name: np.empty(0, kind) for name, kind in GROUPS["overheads"].items()})
+
+
+def _places(rows: Int64, wanted: Int64) -> Int64:
+    """Where each of the wanted values stands among ascending rows; -1 where it does not."""
+    if len(rows) == 0:
+        return np.full(len(wanted), -1, np.int64)
+    at = np.minimum(np.searchsorted(rows, wanted), len(rows) - 1)
+    return np.where(rows[at] == wanted, at, -1)
