@@ -34,6 +34,7 @@ if TYPE_CHECKING:  # the program's modules are its own to import: nothing of thi
     from harness.capture.cupti.hooks import ImportHooks
     from harness.capture.cupti.ranges import Recorder
     from harness.capture.cupti.session import Refused, ShimSession, TorchSession
+    from harness.capture.evidence import Kept, Watcher
 
 OWN_FAILURE = 125
 NVTX_VARIABLE = "NVTX_INJECTION64_PATH"
@@ -45,9 +46,10 @@ def helpers() -> str:
     """The package of helpers beside this file, under a private name, whatever sys.path holds."""
     name = "_harness_cupti"
     if name not in sys.modules:
-        folder = Path(__file__).resolve().parent / "capture" / "cupti"
+        above = Path(__file__).resolve().parent / "capture"
+        folder = above / "cupti"
         spec = importlib.util.spec_from_file_location(
-            name, folder / "__init__.py", submodule_search_locations=[str(folder)]
+            name, folder / "__init__.py", submodule_search_locations=[str(folder), str(above)]
         )
         assert spec is not None
         assert spec.loader is not None
@@ -88,6 +90,10 @@ class Launcher:
         }
         if config["road"] == "shim":
             hooks |= dict.fromkeys(CUDA_PACKAGES, self._cuda_package_imported)
+        evidence = helper("evidence")
+        self.kept: Kept = evidence.Kept(self.state)
+        self.watcher: Watcher = evidence.Watcher(config["evidence"], self.kept)
+        hooks |= self.watcher.hooks()
         self.hooks: ImportHooks = helper("hooks").ImportHooks(hooks)
         self.owner = os.getpid()
 
@@ -150,6 +156,7 @@ class Launcher:
             "session": self.session.describe(),
             "state": self.state.value,
             "ranges": self.ranges.done,
+            "evidence": self.kept.ranges(),
             "threads": facts.threads(),
             "devices": facts.devices(),
             "versions": facts.python_facts(),
@@ -165,6 +172,7 @@ class Launcher:
         if os.getpid() != self.owner:
             return
         self.hooks.remove()
+        self.watcher.remove()
         self.ranges.restore()
         try:
             self.session.finish(self.folder)
@@ -181,6 +189,7 @@ class Launcher:
         """Begin: hooks first, the session where nothing has to be waited for."""
         atexit.register(self.finish)
         self.hooks.install()
+        self.watcher.install()
 
     def _torch_imported(self, torch: Any) -> None:
         core: Any = getattr(torch, "_C", None)

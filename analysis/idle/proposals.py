@@ -8,6 +8,7 @@ from collections import Counter
 import numpy as np
 
 from ..model.arrays import Bool, Code
+from ..model.evidence import is_evidence
 from ..model.intervals import Int64
 from ..model.source import OPERATORS_DOMAIN, TORCH_PROFILER
 from ..model.trace import Strings
@@ -66,6 +67,8 @@ def common_ranges(names: Int64, strings: Strings, most: int = MOST) -> Proposed:
     frameworks: Counter[str] = Counter()
     for string_id, number in zip(ids[order].tolist(), count[order].tolist(), strict=True):
         name = strings[string_id]
+        if is_evidence(name):
+            continue
         if not of_library(name):
             (frameworks if _FRAMEWORK.match(name) else own)[_wildcard(name)] += number
     return (*own.most_common(most), *frameworks.most_common(most))[:most]

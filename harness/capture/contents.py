@@ -11,6 +11,7 @@ import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..analysis.model.evidence import is_evidence
 from ..analysis.model.step_ranges import SPAN, STEP
 from .errors import NoTraceWritten
 
@@ -85,5 +86,6 @@ def _range_counts(base: sqlite3.Connection) -> dict[str, int]:
     )
     counts: dict[str, int] = {}
     for name, count in rows:  # names of other bytes may read alike
-        counts[name] = counts.get(name, 0) + count
+        if not is_evidence(name):
+            counts[name] = counts.get(name, 0) + count
     return counts

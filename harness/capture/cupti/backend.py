@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ... import environment
+from ...analysis.model.evidence import NAMES
 from ...errors import CaptureError, TraceError
 from ..base import (
     Availability,
@@ -99,6 +100,7 @@ class CuptiBackend:
             "graph": level == "graph",
             "graph_from": self._graph_from,
             "nvtx": True,
+            "evidence": NAMES,
             "range": {"kind": config.capture_range.kind, "name": config.capture_range.name},
             "max_bytes": MOST_BYTES,
         }

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ...analysis.model.evidence import CPU_TABLE, DOMAIN
 from ...analysis.writer.writer import TraceBuilder
 from .completeness import Completeness, marker_ranges, valid_rows
 from .dump import Records
@@ -63,6 +64,9 @@ class _Export:
                 item["cuda_id"], name=item["name"], uuid=item["uuid"], **item["properties"]
             )
         self.ranges = host["ranges"]
+        self.evidence = host.get("evidence", [])
+        self.domains: dict[str, int] = {}
+        self.cpu: list[tuple[int, int, int, int, int]] = []
 
     def write(self, path: Path) -> Completeness:
         """Fill in every table and write."""
@@ -74,6 +78,8 @@ class _Export:
         self._waits()
         self._overheads()
         self.found = dataclasses.replace(self.found, ranges_found=self._ranges())
+        self._evidence()
+        self._cpu_times()
         trace, records = self.trace, self.records
         trace.session_start(self.zero - self.found.clock_shift_ns)
         ends = [int(rows["end"].max()) for rows in self.rows.values() if len(rows)]
@@ -245,9 +251,9 @@ class _Export:
         """
         shift, closed = self.found.clock_shift_ns, self.records.closed.cupti_ns
         own: set[str] = set()
-        domains: dict[str, int] = {}
         whole = 0
-        for name, domain, start, end, thread, kind in sorted(self.ranges, key=lambda row: row[2]):
+        for row in sorted(self.ranges, key=lambda row: row[2]):
+            name, domain, start, end, thread, kind, *cpu = row
             begun, ended = start + shift, end + shift
             if not self.records.opened.cupti_ns <= begun <= closed:
                 continue
@@ -255,11 +261,38 @@ class _Export:
             times = (begun, ended if ended <= closed else None)
             whole += times[1] is not None
             where = None if domain is None else _text(domain)
-            self._range(_text(name), where, times, thread, kind, domains)
+            self._range(_text(name), where, times, thread, kind)
+            if times[1] is not None:
+                self._ran((begun, ended), thread, cpu)
         for name, domain, start, end, thread in marker_ranges(self.records):
             if name not in own and self.zero <= start and end <= closed:
-                self._range(name, domain or None, (start, end), thread, 59, domains)
+                self._range(name, domain or None, (start, end), thread, 59)
         return whole
+
+    def _evidence(self) -> None:
+        """What the target's process did besides; what the window cuts ends at the window's edge."""
+        shift = self.found.clock_shift_ns
+        opened, closed = self.records.opened.cupti_ns, self.records.closed.cupti_ns
+        for name, start, end, thread, *cpu in sorted(self.evidence, key=lambda row: row[1]):
+            times = begun, ended = max(start + shift, opened), min(end + shift, closed)
+            if begun < ended:
+                self._range(_text(name), DOMAIN, times, thread, 59)
+                if ended - begun == end - start:
+                    self._ran(times, thread, cpu)
+
+    def _ran(self, times: tuple[int, int], thread: int, cpu: list[int | None]) -> None:
+        """The thread's CPU clock at both ends of a range, where it was read."""
+        first, last = cpu or (None, None)
+        if first is not None and last is not None:
+            start, end = (time - self.zero for time in times)
+            self.cpu.append((start, end, self._thread(thread), first, last))
+
+    def _cpu_times(self) -> None:
+        if self.cpu:
+            start, end, tid, first, last = np.array(self.cpu, np.int64).T
+            self.trace.bulk(
+                CPU_TABLE, start=start, end=end, globalTid=tid, cpuStart=first, cpuEnd=last
+            )
 
     def _range(
         self,
@@ -268,15 +301,14 @@ class _Export:
         times: tuple[int, int | None],
         thread: int,
         kind: int,
-        domains: dict[str, int],
     ) -> None:
         tid = self._thread(thread)
         number = 0
         if domain is not None:
-            if domain not in domains:
-                domains[domain] = len(domains) + 1
-                self.trace.domain(domains[domain], domain, thread=tid)
-            number = domains[domain]
+            if domain not in self.domains:
+                self.domains[domain] = len(self.domains) + 1
+                self.trace.domain(self.domains[domain], domain, thread=tid)
+            number = self.domains[domain]
         start, end = times
         self.trace.nvtx(
             start - self.zero,

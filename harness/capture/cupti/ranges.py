@@ -1,7 +1,9 @@
 """Host ranges recorded in the target's own process, whatever becomes of them in NVTX.
 
 The functions of `nvtx` and `torch.cuda.nvtx` are wrapped while the target runs; each range becomes
-(name, domain, start, end, thread, kind) with CLOCK_REALTIME nanoseconds, the clock of libcupti.
+(name, domain, start, end, thread, kind, CPU time at its start, at its end) with CLOCK_REALTIME
+nanoseconds, the clock of libcupti. CPU times are the thread's own, ns; None where a range may end
+on another thread.
 """
 
 from __future__ import annotations
@@ -29,12 +31,13 @@ if TYPE_CHECKING:
         def start(self) -> None: ...
         def stop(self) -> None: ...
 
-    _Items = list[tuple[str, int] | None]
+    _Items = list[tuple[str, int, int] | None]
+    Done = tuple[str, str | None, int, int, int, int, int | None, int | None]
 else:
     _Items = list
 
 PUSH_POP, START_END = 59, 60
-_now = time.time_ns
+_now, _cpu = time.time_ns, time.thread_time_ns
 
 
 class _Stack(_Items):
@@ -57,7 +60,7 @@ class Recorder:
         self.session = session
         self._state = session.state
         self.window = window
-        self.done: list[tuple[str, str | None, int, int, int, int]] = []
+        self.done: list[Done] = []
         self._open: dict[Hashable, tuple[str, str | None, int, int]] = {}
         self._local = threading.local()
         self._undo: list[tuple[Any, str, Any]] = []
@@ -74,7 +77,7 @@ class Recorder:
             stack = self._stacks().get(domain)
             if stack is None:
                 stack = self._stacks()[domain] = _Stack()
-            stack.append((name, _now()) if state == 1 else None)
+            stack.append((name, _cpu(), _now()) if state == 1 else None)
 
     def pop(self, domain: str | None = None) -> None:
         """The innermost range of this thread and domain ends."""
@@ -84,8 +87,8 @@ class Recorder:
             return  # it began before the session
         item = stack.pop()
         if item is not None:
-            name, start = item
-            self.done.append((name, domain, start, end, stack.thread, PUSH_POP))
+            name, cpu, start = item
+            self.done.append((name, domain, start, end, stack.thread, PUSH_POP, cpu, _cpu()))
             if self.window is not None and self._is_window(name, domain):
                 self.session.stop()
 
@@ -99,7 +102,7 @@ class Recorder:
         found = self._open.pop(handle, None)
         if found is not None:
             name, domain, start, thread = found
-            self.done.append((name, domain, start, _now(), thread, START_END))
+            self.done.append((name, domain, start, _now(), thread, START_END, None, None))
 
     def _is_window(self, name: str, domain: str | None) -> bool:
         assert self.window is not None
