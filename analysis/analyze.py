@@ -6,10 +6,11 @@ import os
 
 from msgspec.structs import replace
 
+from .gains.of_series import SeriesGains, gains_of
 from .idle.assign import find_steps
 from .idle.counts import Counted, count_rows
 from .idle.errors import NoSuchDevice, TooManyThreads
-from .idle.figures import summarize_host
+from .idle.figures import SeriesSummary, summarize_host
 from .idle.gaps import edges
 from .idle.kept import known_facts, known_steps
 from .idle.launched import Extent, Launched, Launches, find_launches
@@ -191,6 +192,7 @@ def _report(
         gaps=tuple(gaps for gaps, _ in totals.rows),
         attributions=tuple(split for _, split in totals.rows),
         steps=steps,
+        gains=_gains(parts, question, narrowed, totals, series),
         processes=counted.processes,
         detailed=totals.details(),
     )
@@ -200,3 +202,17 @@ def _report(
         outlined_gaps(t.device, t.window_start, t.window_end, t.idle, t.gaps) for t in found
     )
     return replace(report, gaps=tuple(outlined), steps=replace(steps, series=()))
+
+
+def _gains(
+    parts: Parts,
+    question: Question,
+    narrowed: Narrowed,
+    totals: Totals,
+    summaries: tuple[SeriesSummary, ...],
+) -> tuple[SeriesGains, ...]:
+    """What each change would win of the loops; nothing where nobody asked."""
+    if not question.gains:
+        return ()
+    series = [(narrowed.steps.series[k], launched) for k, launched in totals.launched]
+    return gains_of(parts, summaries, series, question.comm)

@@ -9,6 +9,7 @@ import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
 
+from .gains.of_series import SeriesGains
 from .idle.attribute import Attribution
 from .idle.census import ProcessCount
 from .idle.details import DeviceDetails, device_details
@@ -39,6 +40,8 @@ class TraceReport(Struct, frozen=True):
     gaps: tuple[DeviceGaps, ...]
     attributions: tuple[Attribution, ...]
     steps: Steps
+    gains: tuple[SeriesGains, ...] = ()
+    """Of the series with most operations; none where nobody asked."""
     processes: tuple[ProcessCount, ...] = ()
     """Who was recorded, whatever the window."""
     kept: Mapping[str, tuple[Any, ...]] | None = None

@@ -71,7 +71,7 @@ ROOMS = (
         "Simulation",
         (
             "analysis.gains.errors",
-            "analysis.gains.remarks",
+            "analysis.predict.remarks",
             "simgpu.errors",
             "simgpu.remarks",
         ),

@@ -1,6 +1,7 @@
-"""What each change would win: a recorded loop as a program, replayed on virtual clocks.
+"""What each change would win: stretches of a recorded loop, replayed with each change at once.
 
-`recorded` turns a trace into a program, `whatifs` change it, `machine` plays it, and `figures` sees
-it as `harness gaps` would. `gpu` reads the files in `gpus/`: one file describes a GPU with its
-host, for a replay and for the simulated GPU alike, so that a user has one file to write.
+`stretch` cuts steady steps out of a trace, `loop` reads them as arrays, `changes` say what could
+be changed of them, `batch` plays them all, and `ladder` ranks what they win. `machine` is the rules
+that a replay goes by, and `gpu` reads the files in `gpus/`: one file describes a GPU with its host,
+for a replay and for the simulated GPU alike, so that a user has one file to write.
 """

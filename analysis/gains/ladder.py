@@ -10,12 +10,13 @@ from msgspec import Struct
 
 from ..model.intervals import Int64, Intervals, complement, covered_before, union
 from .batch import Variant, replay
-from .changes import Change, Costs, Offer, changes, host_time
+from .changes import Change, Costs, Offer, changes, host_time, one_graph
 from .constants import measure
 from .gpu import Gpu, find_gpu, load_gpu
 from .late import LEAST_NS
-from .loop import Loop, read_loop
+from .loop import Loop
 from .machine import Timing
+from .read_loop import read_loop
 from .stretch import Stretch
 
 REFERENCE = "h100"
@@ -40,6 +41,8 @@ class Rung(Struct, frozen=True):
     """What of a step the change concerns: time of the host, of calls, or of operations."""
     idle_ns: float
     """For how long the GPU idled meanwhile, of time of the host and of waits."""
+    launching: float
+    """Share of time of the host that is spent between launches which one graph could hold."""
     count: float
     """How often it happens in a step."""
     of_host: bool
@@ -71,18 +74,23 @@ class Ladder(Struct, frozen=True):
     """Offers whose gain was too small to show."""
 
 
-def ladder(
-    pieces: Iterable[Stretch], device_name: str, wanted: Sequence[Change] | None = None
-) -> Ladder | None:
-    """Every change played; None where there is nothing to replay.
+def loops_of(pieces: Iterable[Stretch], device_name: str) -> list[Loop]:
+    """The stretches as arrays; those without work are left out. `device_name`: as the driver says
+    it."""
+    lender = _lender(device_name)
+    loops = [read_loop(piece, _timing(piece, lender)) for piece in pieces]
+    return [loop for loop in loops if loop.steps and len(loop.action)]
 
-    `device_name`: as the driver says it; `wanted`: changes, all if not given.
-    """
-    lender = find_gpu(device_name) or load_gpu(REFERENCE)
-    loops = [one for piece in pieces if (one := read_loop(piece, _timing(piece, lender))).actions]
-    loops = [one for one in loops if one.steps and len(one.action)]
-    if not loops:
-        return None
+
+def _lender(device_name: str) -> Gpu:
+    return find_gpu(device_name) or load_gpu(REFERENCE)
+
+
+def ladder(
+    loops: Sequence[Loop], device_name: str, wanted: Sequence[Change] | None = None
+) -> Ladder:
+    """Every change of the stretches of one loop, played. `wanted`: all changes if not given."""
+    lender = _lender(device_name)
     costs = _costs(lender)
     steps = sum(loop.steps for loop in loops)
     recorded = np.concatenate([np.diff(step_ends(loop, loop.recorded_end)) for loop in loops])
@@ -102,10 +110,18 @@ def ladder(
         if gain > error * max(1.0, step_ns / each[0]) and gain >= SHOWN * each[0]:
             rungs.append(
                 Rung(
-                    offer.change, offer.where, offer.call, gain, step_ns, offer.spent_ns,
-                    idle_during(loops, offer), offer.count, by_name[offer.change].of_host,
+                    change=offer.change,
+                    where=offer.where,
+                    call=offer.call,
+                    gain_ns=gain,
+                    step_ns=step_ns,
+                    spent_ns=offer.spent_ns,
+                    idle_ns=idle_during(loops, offer),
+                    launching=launching_share(loops, offer),
+                    count=offer.count,
+                    of_host=by_name[offer.change].of_host,
                 )
-            )  # fmt: skip
+            )
     rungs.sort(key=lambda rung: -rung.gain_ns)
     return Ladder(
         rungs=tuple(rungs),
@@ -179,6 +195,21 @@ def idle_during(loops: Sequence[Loop], offer: Offer) -> float:
         idle = _idle(loop)
         total += int((covered_before(idle, spans.end) - covered_before(idle, spans.start)).sum())
     return total / max(1, sum(loop.steps for loop in loops))
+
+
+def launching_share(loops: Sequence[Loop], offer: Offer) -> float:
+    """Of the time of the host that an offer concerns, what is spent between launches that one graph
+    could hold: it is the price of launching, not something else that the host does."""
+    total = between = 0
+    for loop in loops if offer.change == host_time.CHANGE.name else ():
+        sites = [k for k, name in enumerate(loop.sites) if name == offer.where]
+        mine = np.isin(loop.piece_site, sites) & loop.counted[loop.piece_action]
+        inside = np.zeros(loop.actions, np.bool_)
+        for first, stop in one_graph.graphs_of(loop):
+            inside[first + 1 : stop] = True
+        total += int(loop.piece_ns[mine].sum())
+        between += int(loop.piece_ns[mine & inside[loop.piece_action]].sum())
+    return between / total if total else 0.0
 
 
 def _idle(loop: Loop) -> Intervals:

@@ -6,14 +6,10 @@ foretells it, so a replay starts such work as late as it started in the recordin
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from ..model.intervals import Int64
-
-if TYPE_CHECKING:
-    from .loop import Loop
+from .loop import Loop
 
 LEAST_NS = 10_000
 """Later than this by less, work is just slow to start."""

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
-from msgspec import Struct
 
 from ..model.arrays import Bool
 from ..model.cuda_calls import (
@@ -28,39 +26,12 @@ from ..model.flag_waits import FLAG
 from ..model.intervals import Int64
 from ..model.polling import QUERY
 from ..model.schema import SyncType
-
-if TYPE_CHECKING:
-    from .loop import Loop
+from .loop import CALL, COPY, FLAGGED, FREED, POLL, STAGED, TO_DEVICE, TO_HOST, Hold, Loop, Wait
 
 _LOOKED_AT = 4096
 """Operations among which that of an event is looked for."""
-COPY, POLL, FLAGGED, CALL, STAGED, FREED = "copy", "poll", "flag", "call", "staged", "freed"
 _FREES = re.compile(r"(cuda|hip|cu|aclrt)\w*?(Free|Unmap|Unregister|Release|Trim)")
 """Calls of the allocator that may wait until the device is idle."""
-
-
-class Wait(Struct, frozen=True):
-    """A wait of the host."""
-
-    action: int
-    targets: tuple[int, ...]
-    """Operations that it waits for, one a stream at most."""
-    how: str
-    """`copy`: a copy to the host that held its call; `staged`: one from pageable memory; `freed`: a
-    call that gave memory back and did so when the device was idle; `poll`, `flag`, or the `call`
-    that waits."""
-    name: str
-    """What waited, as a person calls it."""
-    wake: int
-    """From the end of the last target to the return, ns."""
-
-
-class Hold(Struct, frozen=True):
-    """A call that makes a stream wait: `lane` for the operation `target`; -1 for none."""
-
-    action: int
-    lane: int
-    target: int
 
 
 def holding_copies(loop: Loop, rows: Int64) -> dict[int, int]:
@@ -68,7 +39,6 @@ def holding_copies(loop: Loop, rows: Int64) -> dict[int, int]:
 
     `rows`: of each action's call.
     """
-    from .loop import TO_DEVICE
 
     call_end = loop.stretch.trace.calls.end[rows][loop.action]
     held = (loop.direction == TO_DEVICE) & loop.pageable
@@ -113,7 +83,6 @@ class _Waits:
         self.synced = trace.synchronizations
 
     def all(self, staged: Mapping[int, int], freed: Mapping[int, int]) -> tuple[Wait, ...]:
-        from .loop import TO_HOST
 
         loop, wake = self.loop, self.loop.timing.wake_ns
         held = (self.found.held[self.rows] & self.shown) | ~self.shown
@@ -189,7 +158,7 @@ class _Waits:
             return ()
         if int(end[over].max()) <= begun:
             # It did not wait; the event is that of a flag's copy rather than of any later kernel.
-            copies = over[loop.direction[low + over] == 0]
+            copies = over[loop.direction[low + over] == TO_HOST]
             over = copies if len(copies) else over
         return (low + int(over[np.argmax(end[over])]),)
 

@@ -20,7 +20,7 @@ from .details import DetailTotals, DeviceDetails
 from .device_totals import DeviceTotals
 from .figures import DeviceSummary, SeriesSummary
 from .gaps import DeviceGaps, gap_kinds
-from .launched import Launches
+from .launched import Launched, Launches
 from .narrow import Narrowed
 from .parts import END, Part, Parts, StoredParts, WholeParts
 from .pauses import paused, without_causes
@@ -141,6 +141,11 @@ class Totals:
         """One a device."""
         graphs, drains = self._graphs, self._drains
         return tuple(one.summary(drains, graphs=graphs) for one in self.devices.values())
+
+    @property
+    def launched(self) -> list[tuple[int, Launched]]:
+        """For each of `series`: which of the step series it is, and what that launched there."""
+        return [(k, total.launched) for (k, _), total in self._series.items()]
 
     def series(self) -> tuple[SeriesSummary, ...]:
         """One for each series on each device where it launched anything."""

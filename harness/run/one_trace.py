@@ -85,7 +85,7 @@ def _whole(store: Store, question: Question) -> TraceReport:
 def _cached(store: Store, question: Question, means: Means) -> TraceReport:
     """From a stored trace, or a stored answer. Raises StoreError as `_whole` does."""
     cache.touch(store.folder)
-    from ..analysis.answer import unpack
+    from ..analysis.cached_report import unpack
 
     answer = _answer(store.folder, store.path, question)
     with contextlib.suppress(StoreError):
@@ -183,7 +183,7 @@ def _answer(folder: Path, path: Path, question: Question) -> Path:
     """Where the answer to a question is kept; the manifest beside the trace is part of it."""
     import hashlib
 
-    from ..analysis.answer import key_of
+    from ..analysis.cached_report import key_of
 
     key = hashlib.sha256(key_of(question).encode())
     manifest = path.with_suffix(".json")
@@ -193,7 +193,7 @@ def _answer(folder: Path, path: Path, question: Question) -> Path:
 
 
 def _cache_answer(answer: Path, report: TraceReport, question: Question) -> None:
-    from ..analysis.answer import pack
+    from ..analysis.cached_report import pack
 
     answer.parent.mkdir(exist_ok=True)
     write_checked(answer, pack(report, question))

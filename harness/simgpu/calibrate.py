@@ -17,16 +17,16 @@ from msgspec import structs
 
 from ..analysis.analyze import analyze
 from ..analysis.gains.constants import Estimate, blocked_launches, measure
-from ..analysis.gains.figures import Looked, look, steady_of
 from ..analysis.gains.gpu import Gpu, find_gpu, load_gpu
-from ..analysis.gains.program import Launch, Program, Spend, play
-from ..analysis.gains.recorded import read_program
-from ..analysis.gains.to_trace import recorded_place
 from ..analysis.model.cuda_calls import STREAM_WAIT, synchronizing
 from ..analysis.model.errors import TraceError
 from ..analysis.model.polling import QUERY
 from ..analysis.model.text import plain
 from ..analysis.model.trace import Trace
+from ..analysis.predict.figures import Looked, look, steady_of
+from ..analysis.predict.program import Launch, Program, Spend, play
+from ..analysis.predict.recorded import read_program
+from ..analysis.predict.to_trace import recorded_place
 from ..analysis.question import Question, StepPattern
 from ..analysis.reports.base import Column, Table, Value
 from ..decode.workload import Workload

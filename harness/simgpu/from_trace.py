@@ -10,11 +10,12 @@ from pathlib import Path
 from msgspec.structs import asdict
 
 from ..analysis.analyze import analyze
-from ..analysis.gains.figures import Looked, builder, look
 from ..analysis.gains.gpu import Gpu, load_gpu
 from ..analysis.gains.log import Log
-from ..analysis.gains.recorded import Recorded, read_program
-from ..analysis.gains.replay import (
+from ..analysis.idle.figures import Steady
+from ..analysis.predict.figures import Looked, builder, look
+from ..analysis.predict.recorded import Recorded, read_program
+from ..analysis.predict.replay import (
     TRACED,
     Offer,
     Predicted,
@@ -24,8 +25,7 @@ from ..analysis.gains.replay import (
     replay_error,
     scenarios_of,
 )
-from ..analysis.gains.to_trace import fill, recorded_place
-from ..analysis.idle.figures import Steady
+from ..analysis.predict.to_trace import fill, recorded_place
 from ..analysis.question import Question
 from ..analysis.reports.base import Column, Table, Value
 from ..errors import NotADirectory

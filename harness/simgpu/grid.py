@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..analysis.gains.figures import steady_of
 from ..analysis.gains.gpu import Gpu
 from ..analysis.idle.figures import Steady
 from ..analysis.model.remark import Warned
+from ..analysis.predict.figures import steady_of
 from ..analysis.reports.base import Column, Table, Value
 from ..decode.models import find_eos
 from ..decode.workload import Workload

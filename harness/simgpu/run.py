@@ -12,10 +12,10 @@ from typing import Any
 
 import torch
 
-from ..analysis.gains.figures import builder
 from ..analysis.gains.gpu import Gpu
 from ..analysis.gains.log import Call, Log, Operation, RangeRow, Wait
-from ..analysis.gains.to_trace import fill
+from ..analysis.predict.figures import builder
+from ..analysis.predict.to_trace import fill
 from ..decode import session
 from ..decode.availability import not_simulated
 from ..decode.models import find_eos, load_model

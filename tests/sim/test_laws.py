@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.analysis.gains.machine import Timing
-from harness.analysis.gains.program import Hold, Launch, Plain, Program, Spend, Sync, play
-from harness.analysis.gains.whatifs.drop_sync import drop_sync
-from harness.analysis.gains.whatifs.faster_kernels import faster_kernels
-from harness.analysis.gains.whatifs.graph_launches import graph_launches
-from harness.analysis.gains.whatifs.hide_sync import hide_sync
 from harness.analysis.gains.work import COPY, TO_HOST, Work
 from harness.analysis.model.intervals import complement, union
+from harness.analysis.predict.program import Hold, Launch, Plain, Program, Spend, Sync, play
+from harness.analysis.predict.whatifs.drop_sync import drop_sync
+from harness.analysis.predict.whatifs.faster_kernels import faster_kernels
+from harness.analysis.predict.whatifs.graph_launches import graph_launches
+from harness.analysis.predict.whatifs.hide_sync import hide_sync
 
 times = st.integers(0, 50)
 streams = st.sampled_from([7, 13])

@@ -9,8 +9,8 @@ import pytest
 
 from harness.analysis.analyze import analyze
 from harness.analysis.gains.constants import measure
-from harness.analysis.gains.recorded import read_program
 from harness.analysis.model.errors import TraceError
+from harness.analysis.predict.recorded import read_program
 from harness.analysis.question import Question, StepPattern
 from harness.analysis.writer.writer import TraceBuilder
 from harness.simgpu.from_trace import Asked, predict_from
@@ -207,8 +207,8 @@ def test_operations_without_a_launch_are_counted(tmp_path):
 def test_a_full_queue_is_recognised(tmp_path):
     # Kernels of 100 us launched every 5 us: after 1024 are waiting, each launch takes 100 us.
     from harness.analysis.gains.machine import Machine, Timing
-    from harness.analysis.gains.to_trace import fill
     from harness.analysis.gains.work import Work
+    from harness.analysis.predict.to_trace import fill
 
     machine = Machine(Timing(latency_ns=5_000, gap_ns=1_000, queue_depth=512), start=1_000)
     for step in range(8):

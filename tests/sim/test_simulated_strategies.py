@@ -7,8 +7,8 @@ import pytest
 pytest.importorskip("torch", reason="simulating needs torch (pip install '.[record]')")
 
 from harness.analysis.analyze import analyze
-from harness.analysis.gains.figures import steady_of
 from harness.analysis.gains.gpu import load_gpu
+from harness.analysis.predict.figures import steady_of
 from harness.decode.availability import not_simulated
 from harness.decode.registry import host_syncs_of, strategies, strategy_names
 from harness.errors import HarnessError

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harness.analysis.analyze import analyze
-from harness.analysis.answer import pack, unpack
+from harness.analysis.cached_report import pack, unpack
 from harness.analysis.idle.sizes import Sizes
 from harness.analysis.model.errors import TraceError
 from harness.analysis.model.trace import Trace

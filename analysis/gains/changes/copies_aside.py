@@ -8,8 +8,7 @@ import numpy as np
 
 from ...model.arrays import Bool
 from ..batch import Variant
-from ..loop import NO_COPY, ON_DEVICE, Loop
-from ..waiting import STAGED
+from ..loop import NO_COPY, ON_DEVICE, STAGED, Loop
 from .base import Change, Costs, Offer, steps_of
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..batch import Variant
-from ..loop import Loop
-from ..waiting import STAGED, Wait
+from ..loop import STAGED, Loop, Wait
 from .base import Change, Costs, Offer, steps_of
 
 

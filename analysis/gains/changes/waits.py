@@ -8,8 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from msgspec import Struct
 
-from ..loop import TO_HOST, Loop
-from ..waiting import COPY, FLAGGED, FREED, POLL, STAGED
+from ..loop import COPY, FLAGGED, FREED, POLL, STAGED, TO_HOST, Loop
 
 READ = "read of a device value"
 POLLING = "polling"

@@ -9,6 +9,8 @@ import numpy as np
 from msgspec import Struct
 
 from ..analyze import analyze
+from ..gains.errors import TooFewSteps
+from ..gains.log import Log
 from ..idle.figures import SeriesSummary, Steady
 from ..idle.steps import StepSeries
 from ..model.errors import TraceError
@@ -16,8 +18,6 @@ from ..model.intervals import Int64
 from ..question import DEFAULT_STEP, Question, StepPattern
 from ..report import TraceReport, positions
 from ..writer.writer import TraceBuilder
-from .errors import TooFewSteps
-from .log import Log
 from .to_trace import Place, fill, plain_place
 
 

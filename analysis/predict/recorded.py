@@ -13,6 +13,10 @@ from collections.abc import Hashable
 import numpy as np
 from msgspec import Struct
 
+from ..gains.calls import own_times
+from ..gains.constants import Constants, blocked_launches, measure
+from ..gains.errors import NoGpuWork
+from ..gains.work import COPY, KERNEL, MEMSET, ON_DEVICE, TO_DEVICE, TO_HOST, Work
 from ..idle.steps import StepSeries
 from ..model.arrays import Bool
 from ..model.cuda_calls import (
@@ -30,13 +34,9 @@ from ..model.schema import CopyKind, Kind, SyncType
 from ..model.step_ranges import STOP_CHECK
 from ..model.trace import Trace
 from ..question import DEFAULT_STEP, StepPattern
-from .calls import own_times
-from .constants import Constants, blocked_launches, measure
-from .errors import NoGpuWork
 from .program import Action, Hold, Launch, Plain, Pop, Program, Push, Spend, Sync
 from .ranges import host_ranges, patterns_of
 from .remarks import NoLaunchCall, QueueFull, ThreadsInTurn
-from .work import COPY, KERNEL, MEMSET, ON_DEVICE, TO_DEVICE, TO_HOST, Work
 
 _EVENT_WAIT = "cudaEventSynchronize_v3020"
 _DIRECTIONS = {CopyKind.HTOD: TO_DEVICE, CopyKind.DTOH: TO_HOST, CopyKind.ATOH: TO_HOST}

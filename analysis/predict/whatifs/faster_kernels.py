@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from ...gains.work import COPY, KERNEL, ON_DEVICE, Work
 from ..program import Launch, Program
-from ..work import COPY, KERNEL, ON_DEVICE, Work
 
 
 def faster_kernels(program: Program, *, times: float, floor_ns: int) -> Program:

@@ -8,15 +8,15 @@ import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
 
+from ..gains.constants import Constants
+from ..gains.errors import UnknownTracedGpu
+from ..gains.gpu import Gpu, find_gpu, load_gpu
+from ..gains.log import Log
+from ..gains.machine import Timing
 from ..idle.figures import Steady
 from ..model.intervals import Int64
 from ..question import StepPattern
-from .constants import Constants
-from .errors import UnknownTracedGpu
 from .figures import Looked, looked_of
-from .gpu import Gpu, find_gpu, load_gpu
-from .log import Log
-from .machine import Timing
 from .program import Program, play
 from .recorded import Recorded
 from .to_trace import recorded_place

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from .gains.busy import Busy, Kernel
+from .gains.ladder import Ladder, Rung
+from .gains.of_series import SeriesGains
+from .gains.stalls import Stalls
 from .idle.census import ProcessCount
 from .idle.definitions import Definition
 from .idle.details import DeviceDetails, StreamFigures, TopGap
@@ -19,9 +23,12 @@ from .store.opened import Store
 
 _KNOWN = (
     DeviceSummary, Quantiles, SeriesSummary, Steady, StepTable, HostSeries, Verdict, Level,
-    DeviceDetails, TopGap, StreamFigures, Definition, ProcessCount,
+    DeviceDetails, TopGap, StreamFigures, Definition, ProcessCount, SeriesGains, Ladder, Rung, Busy,
+    Kernel, Stalls,
 )  # fmt: skip
-_FIGURES = ("devices", "all_window_ns", "all_idle_ns", "series", "host", "verdicts", "processes")
+_FIGURES = (
+    "devices", "all_window_ns", "all_idle_ns", "series", "host", "verdicts", "gains", "processes",
+)  # fmt: skip
 
 
 def pack(report: TraceReport, question: Question) -> bytes:

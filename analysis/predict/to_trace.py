@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from typing import Any
 
+from ..gains.log import Log, Operation
+from ..gains.work import COPY, MEMSET, ON_DEVICE, TO_HOST
 from ..model.streams import context_rank, recorded_number
 from ..writer.writer import DEVICE, PAGEABLE, PINNED, CopyKind, SyncType, TraceBuilder
-from .log import Log, Operation
-from .work import COPY, MEMSET, ON_DEVICE, TO_HOST
 
 PID = TID = 1000
 """One simulated process with one thread; made up, so that the same input gives the same bytes."""

@@ -11,9 +11,9 @@ from collections.abc import Hashable
 
 from msgspec import Struct
 
-from .log import Log
-from .machine import Machine, Timing
-from .work import Span, Work
+from ..gains.log import Log
+from ..gains.machine import Machine, Timing
+from ..gains.work import Span, Work
 
 NEVER = 2**62
 """Later than any instant."""

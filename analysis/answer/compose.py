@@ -1,0 +1,250 @@
+"""The sentences of an answer about one trace."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from ..figures.units import human, share
+from ..gains.changes import changes
+from ..gains.ladder import Ladder, Rung
+from ..gains.of_series import SeriesGains
+from ..idle.causes import causes
+from ..idle.figures import SeriesSummary, Steady
+from ..model.text import plain
+from ..report import TraceReport
+from ..verdicts.judge import Level
+from .busy import busy_sentences
+from .choose import Chosen, choose
+from .next_commands import next_commands
+from .sentence import Piece, Sentence, plain_text, sentence
+
+LITTLE = 0.03
+"""Idle share of a step below which a GPU counts as busy."""
+LONGEST = 80
+"""Characters of a name in a sentence."""
+UNMARKED = "(no range)"
+"""Stands for code that no range marks."""
+
+
+class Answer(Struct, frozen=True):
+    """What a trace says. `kind` is None where no gain was looked for, or none can be believed."""
+
+    kind: str | None
+    sentences: tuple[Sentence, ...]
+    series: int | None
+    """Which series of the report it is about."""
+    commands: tuple[str, ...]
+    """Arguments of `harness` for what to type next."""
+
+    @property
+    def text(self) -> str:
+        """As a terminal shows it, one sentence after the other."""
+        return " ".join(plain_text(one) for one in self.sentences)
+
+
+def answer_of(report: TraceReport, typed: tuple[str, ...] = ()) -> Answer:
+    """The answer; `typed`: options that say which part of the trace is meant, for the commands."""
+    if not report.gaps or report.level("device") is Level.INVALID:
+        return Answer(None, _nothing(report), None, ())
+    place = _main(report)
+    if place is None:
+        return Answer(None, _of_device(report), None, next_commands(report, None, typed))
+    summary = report.series[place]
+    steady = summary.steady or summary.own_edges
+    assert steady is not None
+    gains = next((one for one in report.gains if one.series == place), None)
+    lead = _lead(report, summary, steady)
+    if gains is None or not report.calls_believed:
+        rest = (*_cause(report, steady), *_no_gains(report, gains))
+        return Answer(None, (lead, *rest), place, next_commands(report, None, typed))
+    chosen = choose(gains, steady, causes_believed=report.calls_believed)
+    body = _of_gains(chosen, gains, steady)
+    said = (lead, *body, *_sure(report, gains.ladder))
+    return Answer(chosen.kind.name, said, place, next_commands(report, chosen, typed))
+
+
+def _main(report: TraceReport) -> int | None:
+    """The series with most operations among those that have figures."""
+    found = [k for k, one in enumerate(report.series) if one.steady or one.own_edges]
+    believed = report.level("steps") is not Level.INVALID
+    size = lambda k: int(report.series[k].table.operations.sum())  # noqa: E731
+    return max(found, key=size, default=None) if believed else None
+
+
+def _lead(report: TraceReport, summary: SeriesSummary, steady: Steady) -> Sentence:
+    idle = steady.idle_ns / steady.period_ns if steady.period_ns else 0.0
+    device = report.trace.devices[summary.device]
+    who = "The GPU" if len(report.trace.devices) < 2 else device.label
+    busy = "is kept busy: it idles only" if idle < LITTLE else "idles"
+    origin = report.trace.source.origin
+    how = "as recorded" if origin == "measured" else origin
+    return (
+        Piece(f"{plain(who, LONGEST)} {busy} "),
+        Piece(human(steady.idle_ns), "strong"),
+        Piece(" of every "),
+        Piece(human(steady.period_ns), "strong"),
+        Piece(" step ("),
+        Piece(share(idle), "strong"),
+        Piece(f"), {how}, over {steady.steps} steps."),
+    )
+
+
+def _of_gains(chosen: Chosen, gains: SeriesGains, steady: Steady) -> tuple[Sentence, ...]:
+    rung, kind, ladder = chosen.rung, chosen.kind, gains.ladder
+    if rung is None:
+        told = busy_sentences(gains.busy, steady) if gains.busy else ()
+        if ladder is None:
+            return (*told, *_no_ladder(gains))
+        return (filled(kind.because, None), *told, sentence(kind.remedy))
+    lines = [filled(kind.because, rung)]
+    if chosen.stalled and gains.stalls:
+        lines.append(_stalled(gains))
+    lines += [sentence(kind.remedy), _win(chosen, rung, ladder, steady)]
+    return tuple(lines)
+
+
+def filled(template: str, rung: Rung | None) -> Sentence:
+    """The sentence of a template with the names and figures of a gain."""
+    if rung is None:
+        return sentence(template)
+    values = {
+        "where": plain(rung.where, LONGEST) or UNMARKED,
+        "call": plain(rung.call, LONGEST),
+        "spent": human(rung.spent_ns),
+        "idle": human(rung.idle_ns),
+        "gain": human(rung.gain_ns),
+        "count": times(rung.count),
+    }
+    return tuple(Piece(one.text.format(**values), one.kind) for one in sentence(template))
+
+
+def times(count: float) -> str:
+    """How often something happens in a step."""
+    if abs(count - round(count)) < 0.05 and round(count) > 0:
+        count = round(count)
+        return "once a step" if count == 1 else f"{count:,} times a step"
+    if count < 1:
+        return f"once in {1 / count:.0f} steps" if count else "never"
+    return f"{count:,.1f} times a step"
+
+
+def _stalled(gains: SeriesGains) -> Sentence:
+    found = gains.stalls
+    assert found is not None
+    numbers = [str(number) for number in found.numbers]
+    named = f"step {numbers[0]}" if len(numbers) == 1 else f"steps {', '.join(numbers[:3])}"
+    more = f" and {len(numbers) - 3} more" if len(numbers) > 3 else ""
+    took = "took" if len(numbers) == 1 else "took up to"
+    return (
+        Piece("It is no habit of the loop: "),
+        Piece(f"{named}{more}", "strong"),
+        Piece(f" {took} {found.longest_ns / found.median_ns:.0f} x the median; without "),
+        Piece("it" if len(numbers) == 1 else "them"),
+        Piece(" the mean step takes "),
+        Piece(human(found.without_ns), "strong"),
+        Piece(" instead of "),
+        Piece(human(found.mean_ns), "strong"),
+        Piece("."),
+    )
+
+
+def _win(chosen: Chosen, rung: Rung, ladder: Ladder | None, steady: Steady) -> Sentence:
+    left = max(steady.period_ns - rung.gain_ns, 0.0)
+    gain = (
+        Piece(human(rung.gain_ns), "strong"),
+        Piece(" a step ("),
+        Piece(share(rung.gain_ns / steady.period_ns), "strong"),
+        Piece(")"),
+    )
+    if chosen.at_most or ladder is None:
+        return (Piece("That could win at most "), *gain, Piece(", the idle time that it causes."))
+    return (
+        Piece("That would win "),
+        *gain,
+        Piece(" and leave "),
+        Piece(human(left), "strong"),
+        Piece(f", give or take {human(ladder.error_ns)}, by a replay of {ladder.steps} steps."),
+    )
+
+
+def change_text(rung: Rung) -> str:
+    """What the change of a rung is, in a few words."""
+    where = plain(rung.where, LONGEST) or UNMARKED
+    call = plain(rung.call, LONGEST)
+    for change in changes():
+        if change.name == rung.change:
+            return change.does.format(where=f"'{where}'", call=call)
+    return rung.change
+
+
+def _cause(report: TraceReport, steady: Steady) -> tuple[Sentence, ...]:
+    if not report.calls_believed:
+        return (sentence("What it waits for cannot be told from this trace: see its verdicts."),)
+    if not steady.idle_ns:
+        return ()
+    name, ns = max(steady.causes.items(), key=lambda item: item[1])
+    return (_of_cause(name, ns / steady.idle_ns),)
+
+
+def _of_cause(name: str, part: float) -> Sentence:
+    meaning = next(one.meaning for one in causes() if one.name == name)
+    return (
+        Piece(share(part), "strong"),
+        Piece(" of that is "),
+        Piece(name, "code"),
+        Piece(f": {meaning}."),
+    )
+
+
+def _no_gains(report: TraceReport, gains: SeriesGains | None) -> tuple[Sentence, ...]:
+    return _no_ladder(gains) if gains and report.calls_believed else ()
+
+
+def _no_ladder(gains: SeriesGains) -> tuple[Sentence, ...]:
+    if not gains.reason:
+        return ()
+    return (sentence(f"What changes would win is not known: {gains.reason}."),)
+
+
+def _sure(report: TraceReport, ladder: Ladder | None) -> tuple[Sentence, ...]:
+    """Why to doubt it: verdicts, and what the replay left out."""
+    doubts = [
+        f"{verdict.code} ({verdict.figures} {verdict.level})"
+        for verdict in report.verdicts
+        if verdict.level is not Level.OK
+    ]
+    if ladder and ladder.without_call:
+        doubts.append(f"{ladder.without_call:,} operations without a launch call are left out")
+    if not doubts:
+        return ()
+    return (sentence(f"Not certain: {'; '.join(dict.fromkeys(doubts))}."),)
+
+
+def _of_device(report: TraceReport) -> tuple[Sentence, ...]:
+    worst = max(
+        range(len(report.devices)),
+        key=lambda k: report.devices[k].idle_ns / max(1, report.devices[k].window_ns),
+    )
+    figures = report.devices[worst]
+    idle = figures.idle_ns / figures.window_ns if figures.window_ns else 0.0
+    lines: list[Sentence] = [
+        (
+            Piece(f"{plain(report.gaps[worst].device.label, LONGEST)} idles "),
+            Piece(human(figures.idle_ns), "strong"),
+            Piece(" of the "),
+            Piece(human(figures.window_ns), "strong"),
+            Piece(" recorded ("),
+            Piece(share(idle), "strong"),
+            Piece(")."),
+        )
+    ]
+    if report.calls_believed and figures.idle_ns:
+        name, ns = max(figures.causes.items(), key=lambda item: item[1])
+        lines.append(_of_cause(name, ns / figures.idle_ns))
+    return tuple(lines)
+
+
+def _nothing(report: TraceReport) -> tuple[Sentence, ...]:
+    if not report.gaps:
+        return (sentence("This trace holds no GPU activity."),)
+    return (sentence("This trace says nothing about the GPU that can be believed."),)

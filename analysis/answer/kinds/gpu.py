@@ -1,0 +1,23 @@
+"""The GPU itself."""
+
+from __future__ import annotations
+
+from ...gains.ladder import Rung
+from .base import Kind
+
+
+def _fits(rung: Rung) -> bool:
+    return rung.change == "kernel"
+
+
+KIND = Kind(
+    "gpu",
+    "the GPU itself",
+    (
+        "The GPU has work nearly all of the time; nothing that the host does would win 5 % "
+        "of a step."
+    ),
+    ("Only faster or fewer kernels shorten the step: lower precision, fused kernels, less work."),
+    "gpu",
+    _fits,
+)

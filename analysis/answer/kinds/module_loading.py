@@ -1,0 +1,23 @@
+"""Code loaded by the driver."""
+
+from __future__ import annotations
+
+from ...gains.ladder import Rung
+from .base import Kind
+
+
+def _fits(rung: Rung) -> bool:
+    return rung.change == "module-loading"
+
+
+KIND = Kind(
+    "module-loading",
+    "code loaded by the driver",
+    ("The driver loads code in the loop (`{call}` in `{where}`, {count}) for **{spent}** a step."),
+    (
+        "Run every kernel once before the loop, or load all at the start: "
+        "`CUDA_MODULE_LOADING=EAGER`."
+    ),
+    "launch",
+    _fits,
+)

@@ -1,0 +1,19 @@
+"""The profiler."""
+
+from __future__ import annotations
+
+from .base import Kind
+from .base import never as _fits
+
+KIND = Kind(
+    "profiler",
+    "the profiler",
+    (
+        "The profiler itself works on the thread that launches while the GPU idles, "
+        "**{idle}** a step: it is not the program's doing."
+    ),
+    "Record a shorter window, or trace less.",
+    "mixed",
+    _fits,
+    causes=("profiler",),
+)

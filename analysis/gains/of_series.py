@@ -1,0 +1,94 @@
+"""The gains of each step series of a trace: which steps are replayed, and what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from msgspec import Struct
+
+from ..idle.figures import SeriesSummary
+from ..idle.launched import Launched
+from ..idle.parts import Parts
+from ..idle.steps import StepSeries
+from ..model.communication import Communication
+from ..store.opened import Store
+from ..store.whole import Whole
+from .busy import Busy, busy_of
+from .ladder import Ladder, ladder, loops_of
+from .stalls import Stalls, stalls_of
+from .stretch import chosen_runs, stretches
+
+MOST = 4
+"""Series on a GPU of one trace that are replayed: those with most operations."""
+
+
+class SeriesGains(Struct, frozen=True):
+    """What could be won of one series on one device; `series` is its place in the report."""
+
+    series: int
+    ladder: Ladder | None
+    busy: Busy | None
+    stalls: Stalls | None
+    reason: str = ""
+    """Why there is no ladder."""
+
+
+def gains_of(
+    parts: Parts,
+    summaries: Sequence[SeriesSummary],
+    series: Sequence[tuple[StepSeries, Launched]],
+    comm: tuple[str, ...] = (),
+) -> tuple[SeriesGains, ...]:
+    """Of the series with most operations. `series`: of each summary, its steps and what these
+    launched on its device; `comm`: wildcards of kernels that are collectives."""
+    source = parts.source
+    tables = source if isinstance(source, Store) else Whole(source)
+    order = sorted(range(len(summaries)), key=lambda k: -int(summaries[k].table.operations.sum()))
+    found = []
+    for k in sorted(order[:MOST]):
+        if summaries[k].steady is not None:
+            found.append(_of(tables, k, summaries[k], *series[k], Communication(comm)))
+    return tuple(found)
+
+
+def _of(
+    tables: Whole | Store,
+    place: int,
+    summary: SeriesSummary,
+    series: StepSeries,
+    launched: Launched,
+    communication: Communication,
+) -> SeriesGains:
+    stalls = stalls_of(summary)
+    steady = np.flatnonzero(summary.table.steady)
+    runs = chosen_runs(steady, _calls_a_step(tables, series, launched))
+    if not runs:
+        return SeriesGains(place, None, None, stalls, "fewer than 3 steady steps stand together")
+    name = source_name(tables, summary)
+    loops = loops_of(stretches(tables, series, launched, runs), name)
+    if not loops:
+        return SeriesGains(place, None, None, stalls, "no launch of these steps was recorded")
+    found = ladder(loops, name)
+    return SeriesGains(place, found, busy_of(loops, communication), stalls)
+
+
+def source_name(tables: Whole | Store, summary: SeriesSummary) -> str:
+    """What the driver calls the GPU of a series."""
+    devices = tables.devices if isinstance(tables, Store) else tables.trace.devices
+    return devices[summary.device].name
+
+
+def _calls_a_step(tables: Whole | Store, series: StepSeries, launched: Launched) -> float:
+    """How many calls the threads that launch make in a step."""
+    total = 0
+    edges = [int(series.start[0]), int(series.end[-1])]
+    for thread in launched.threads or tuple(series.threads):
+        column = tables.calls["thread"]
+        key = np.array([thread], column.dtype)
+        low = int(np.searchsorted(column, key, side="left")[0])
+        high = int(np.searchsorted(column, key, side="right")[0])
+        start = tables.calls["start"][low:high]
+        first, last = np.searchsorted(start, np.array(edges, start.dtype)).tolist()
+        total += last - first
+    return total / max(1, len(series))
