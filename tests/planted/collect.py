@@ -138,12 +138,13 @@ def main() -> int:
             found = entry(name, recorder, pair)
             loops.append(found)
             print(row(found))
-            with tarfile.open(options.folder / f"planted-{recorder}.tar") as tar:
-                for variant, run in pair.items():
+            for variant, run in pair.items():
+                tarball = options.folder / f"planted-{recorder}-{run['round']}.tar"
+                with tarfile.open(tarball) as tar:
                     packed = tar.extractfile(run["file"])
                     assert packed is not None
                     (HERE / found[variant]["file"]).write_bytes(packed.read())
-                    taken.add(run["file"])
+                taken.add(run["file"])
     machine = {key: brought["runs"][0][key] for key in ("gpu", "torch")}
     write(HERE / "corpus.json", {**machine, "loops": loops})
     told = ("loop", "variant", "recorder", "round", "probes_us", "python_after_us")

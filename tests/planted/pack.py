@@ -60,7 +60,10 @@ def pack_torch(recording: Path, packed: Path, folder: Path) -> int:
 
 def bounds(events: list[Event]) -> tuple[float, float]:
     """From the first step's start to the end of the wait behind the last, us."""
-    steps = [e for e in events if e.get("ph") == "X" and e["name"].startswith("train_step ")]
+    steps = [
+        e for e in events
+        if e.get("cat") == "user_annotation" and e["name"].startswith("train_step ")
+    ]  # fmt: skip
     first = min(e["ts"] for e in steps)
     last = max(e["ts"] + e["dur"] for e in steps)
     waits = [
@@ -75,10 +78,10 @@ def steps_alone(events: list[Event]) -> tuple[list[Event], int]:
     """The events of the steps, the GPU's by their launch; and how many launches have no GPU row."""
     first, last = bounds(events)
     calls = {
-        e["args"]["correlation"]
+        e["args"].get("correlation")
         for e in events
         if e.get("cat") in CALLS and first <= e["ts"] <= last
-    }
+    } - {None}
     kept: list[Event] = []
     ran: set[int] = set()
     launched: set[int] = set()
@@ -93,7 +96,7 @@ def steps_alone(events: list[Event]) -> tuple[list[Event], int]:
         elif cat and cat not in DROPPED and first <= event.get("ts", -1) <= last:
             kept.append(event)
             if cat in CALLS and LAUNCHES.match(event["name"]):
-                launched.add(event["args"]["correlation"])
+                launched.add(event["args"].get("correlation"))
     return kept, len(launched - ran)
 
 
@@ -105,7 +108,7 @@ def frames_of_loops(events: list[Event], first: float, last: float) -> list[Even
         {
             **{key: e[key] for key in ("ph", "cat", "pid", "tid", "ts", "dur")},
             "name": without_folders(e["name"]),
-            "args": {key: e["args"][key] for key in ("Python id", "Python parent id")},
+            "args": {key: e["args"].get(key) for key in ("Python id", "Python parent id")},
         }
         for e in frames
         if e["args"]["Python id"] in own or e["args"].get("Python parent id") in own

@@ -4,8 +4,8 @@
 
 Each recording is a process of its own. Five are under way at a time, but one alone uses the GPU.
 Fault and clean take turns, all loops once, then again, until the time for starting is up. FOLDER
-gets planted.json (every run), planted-shim.tar and planted-torch.tar (every recording, packed);
-collect.py makes the corpus from them. --dry-run runs two steps of each on a CPU; an example stands
+gets planted.json (every run) and planted-RECORDER-ROUND.tar (every recording, packed); collect.py
+makes the corpus from them. --dry-run runs two steps of each on a CPU; an example stands
 in for what the shim would have recorded.
 """
 
@@ -33,7 +33,7 @@ EXAMPLE = HERE.parents[1] / "traces" / "example-sync.sqlite"
 RECORDERS = ("shim", "torch")
 AT_A_TIME = 5
 LIMIT_S = 90
-MOST_ROUNDS = 4
+MOST_ROUNDS = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -156,6 +156,8 @@ def main() -> int:
     parser.add_argument("--dry-run", action="store_true")
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
+    if any(options.folder.glob("planted*.tar")):
+        parser.error(f"{options.folder} holds recordings already")
     recording = Recording(options.seconds, options.dry_run)
     first = [Job("gpu-bound", "clean", recorder, 0) for recorder in RECORDERS]
     # Alone: the shim is compiled, files are read for the first time, and a fault ends it early.
@@ -168,11 +170,11 @@ def main() -> int:
     recording.tell("packing")
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         packed = [told for told in pool.map(recording.pack, filter(None, done)) if told]
-    for recorder in RECORDERS:
-        with tarfile.open(options.folder / f"planted-{recorder}.tar", "w") as tar:
-            for told in packed:
-                if told["recorder"] == recorder:
-                    tar.add(recording.work / told["file"], told["file"])
+    for told in packed:
+        # A tar a round: none grows beyond what a transfer may take.
+        name = f"planted-{told['recorder']}-{told['round']}.tar"
+        with tarfile.open(options.folder / name, "a") as tar:
+            tar.add(recording.work / told["file"], told["file"])
     summary = {"dry_run": options.dry_run, "runs": packed}
     (options.folder / "planted.json").write_text(json.dumps(summary, indent=1))
     shutil.rmtree(recording.work)

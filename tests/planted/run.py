@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch._dynamo  # the optimizer imports it in its first step, with the GPU to itself
 from loops import LOOPS
 from loops.device import DEVICE, ON_GPU, cuda, size
 from loops.training import MS_OF_PYTHON, Training, crunch
