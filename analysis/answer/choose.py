@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from msgspec import Struct
-from msgspec.structs import replace
 
+from ..gains.changes import changes
 from ..gains.ladder import Ladder, Rung
 from ..gains.of_series import SeriesGains
+from ..gains.stalls import Stalls
 from ..idle.figures import Steady
 from .kinds import Kind, kind_named, kinds
 
@@ -21,49 +22,70 @@ STALLED = 0.7
 
 
 class Chosen(Struct, frozen=True):
-    """`rung` is None where no change is worth it; `at_most`: its gain is idle time, not replayed;
-    `stalled`: it is that of a few steps."""
+    """What the answer is about.
+
+    `rung` is what would be won, None where no change is worth it; `about` is what it is said of:
+    a part of it, where the change is of several things in one place. `at_most`: the gain is idle
+    time, and not replayed.
+    """
 
     kind: Kind
     rung: Rung | None
+    about: Rung | None
     at_most: bool = False
-    stalled: bool = False
 
 
-def kind_of(rung: Rung) -> Kind:
-    """The first kind that fits."""
+def kind_of(rung: Rung, among: tuple[Rung, ...] = ()) -> Kind:
+    """The first kind that fits; of a place that of the larger of its parts `among` the rungs."""
+    return _about(rung, among)[0]
+
+
+def _about(rung: Rung, among: tuple[Rung, ...]) -> tuple[Kind, Rung]:
+    if rung.change == "place":
+        parts = [one for one in among if one.where == rung.where and one.change in _PARTS]
+        rung = max(parts, key=lambda one: one.gain_ns, default=rung)
     if rung.change == "host" and rung.launching >= MOSTLY:
-        return kind_named("eager-launches")
-    return next(kind for kind in kinds() if kind.fits(rung))
+        return kind_named("eager-launches"), rung
+    return next(kind for kind in kinds() if kind.fits(rung)), rung
+
+
+_PARTS = ("host", "wait")
 
 
 def choose(gains: SeriesGains, steady: Steady, *, causes_believed: bool) -> Chosen:
     """The largest gain among what the host, its waits or other ranks do, if it is worth it; of
     those that are as good as equal the change that is listed first."""
-    step = steady.period_ns
-    found = gains.ladder
-    graph = found is not None and any(rung.change == "graph" for rung in found.rungs)
-    options = [
-        Chosen(kind_of(rung), rung)
-        for rung in (found.rungs if found else ())
-        if rung.of_host and not (graph and rung.change == "host" and rung.launching >= MOSTLY)
-    ]
+    step, found = steady.period_ns, gains.ladder
+    options = [_option(rung, found.rungs) for rung in candidates(found)] if found else []
     options += _by_cause(steady, found) if causes_believed else []
     worth = [one for one in options if one.rung and one.rung.gain_ns >= WORTH * step]
+    best = max((one.rung.gain_ns for one in worth if one.rung), default=0.0)
+    stalls = gains.stalls
+    if stalls and stalls.excess_ns >= max(STALLED * best, WORTH * step):
+        return _stalled(stalls)
     if not worth:
         return _on_the_gpu(found, step)
-    best = max(one.rung.gain_ns for one in worth if one.rung)
     equal = [one for one in worth if one.rung and one.rung.gain_ns >= (1 - EQUAL) * best]
-    chosen = min(equal, key=lambda one: _place(one.rung))
-    stalls = gains.stalls
-    excess = stalls.excess_ns if stalls else 0.0
-    assert chosen.rung is not None
-    return replace(chosen, stalled=excess >= STALLED * chosen.rung.gain_ns)
+    return min(equal, key=lambda one: _place(one.rung))
+
+
+def candidates(found: Ladder) -> list[Rung]:
+    """What the host, its waits and other ranks do. Where one graph is an option, time of the host
+    that is the price of launching is no other."""
+    graph = any(rung.change == "graph" for rung in found.rungs)
+    return [
+        rung
+        for rung in found.rungs
+        if rung.of_host and not (graph and rung.change == "host" and rung.launching >= MOSTLY)
+    ]
+
+
+def _option(rung: Rung, among: tuple[Rung, ...]) -> Chosen:
+    kind, about = _about(rung, among)
+    return Chosen(kind, rung, about)
 
 
 def _place(rung: Rung | None) -> int:
-    from ..gains.changes import changes
-
     names = [change.name for change in changes()]
     return names.index(rung.change) if rung and rung.change in names else len(names)
 
@@ -71,8 +93,8 @@ def _place(rung: Rung | None) -> int:
 def _on_the_gpu(found: Ladder | None, step: float) -> Chosen:
     for rung in found.rungs if found else ():
         if not rung.of_host and rung.change != "kernel" and rung.gain_ns >= WORTH * step:
-            return Chosen(kind_of(rung), rung)
-    return Chosen(kind_named("gpu"), None)
+            return Chosen(kind_of(rung), rung, rung)
+    return Chosen(kind_named("gpu"), None, None)
 
 
 def _by_cause(steady: Steady, found: Ladder | None) -> list[Chosen]:
@@ -82,6 +104,26 @@ def _by_cause(steady: Steady, found: Ladder | None) -> list[Chosen]:
         idle = sum(steady.causes.get(name, 0.0) for name in kind.causes)
         if idle > 0:
             step = found.replayed_ns if found else steady.period_ns
-            rung = Rung("cause", "", "", idle, step - idle, idle, idle, 0.0, 0.0, True)
-            options.append(Chosen(kind, rung, at_most=True))
+            rung = _counted("cause", "", idle, step - idle)
+            options.append(Chosen(kind, rung, rung, at_most=True))
     return options
+
+
+def _stalled(stalls: Stalls) -> Chosen:
+    rung = _counted("stalled", named(stalls), stalls.excess_ns, stalls.without_ns)
+    return Chosen(kind_named("stalled-step"), rung, rung)
+
+
+def _counted(change: str, where: str, gain: float, left: float) -> Rung:
+    """A gain that no replay gave: idle time, or the time of steps."""
+    return Rung(
+        change=change, where=where, call="", gain_ns=gain, step_ns=left, spent_ns=gain,
+        idle_ns=gain, blocked_ns=None, launching=0.0, count=0.0, detail="", of_host=True,
+    )  # fmt: skip
+
+
+def named(stalls: Stalls) -> str:
+    """The stalled steps as a person calls them."""
+    numbers = [str(number) for number in stalls.numbers]
+    more = f" and {len(numbers) - 3} more" if len(numbers) > 3 else ""
+    return f"{'step' if len(numbers) == 1 else 'steps'} {', '.join(numbers[:3])}{more}"

@@ -8,13 +8,14 @@ from ..figures.units import human, share
 from ..gains.changes import changes
 from ..gains.ladder import Ladder, Rung
 from ..gains.of_series import SeriesGains
+from ..gains.stalls import Stalls
 from ..idle.causes import causes
 from ..idle.figures import SeriesSummary, Steady
 from ..model.text import plain
 from ..report import TraceReport
 from ..verdicts.judge import Level
 from .busy import busy_sentences
-from .choose import Chosen, choose
+from .choose import Chosen, candidates, choose
 from .next_commands import next_commands
 from .sentence import Piece, Sentence, plain_text, sentence
 
@@ -96,11 +97,36 @@ def _of_gains(chosen: Chosen, gains: SeriesGains, steady: Steady) -> tuple[Sente
         if ladder is None:
             return (*told, *_no_ladder(gains))
         return (filled(kind.because, None), *told, sentence(kind.remedy))
-    lines = [filled(kind.because, rung)]
-    if chosen.stalled and gains.stalls:
-        lines.append(_stalled(gains))
+    lines = [filled(kind.because, chosen.about)]
+    if rung.change == "stalled" and gains.stalls:
+        lines.append(_stalled(gains.stalls))
+        lines += _in_those_steps(ladder)
+        return (*lines, sentence(kind.remedy))
+    lines += _blocked(chosen.about)
     lines += [sentence(kind.remedy), _win(chosen, rung, ladder, steady)]
     return tuple(lines)
+
+
+def _in_those_steps(ladder: Ladder | None) -> list[Sentence]:
+    """What the host did there, as far as the largest gain tells."""
+    rung = next((one for one in candidates(ladder) if one.where), None) if ladder else None
+    if rung is None:
+        return []
+    return [sentence(f"Look at `{plain(rung.where, LONGEST)}` in them.")]
+
+
+def _blocked(rung: Rung | None) -> list[Sentence]:
+    """What the recorder noted of a thread that seemed to be busy."""
+    if rung is None or rung.blocked_ns is None or not rung.spent_ns:
+        return []
+    if rung.blocked_ns >= 0.5 * rung.spent_ns:
+        return [
+            sentence(
+                f"The thread was blocked through **{human(rung.blocked_ns)}** of that: in a lock, "
+                "a file, a sleep, or behind other threads."
+            )
+        ]
+    return []
 
 
 def filled(template: str, rung: Rung | None) -> Sentence:
@@ -114,6 +140,7 @@ def filled(template: str, rung: Rung | None) -> Sentence:
         "idle": human(rung.idle_ns),
         "gain": human(rung.gain_ns),
         "count": times(rung.count),
+        "number": f"{rung.count:,.0f}",
     }
     return tuple(Piece(one.text.format(**values), one.kind) for one in sentence(template))
 
@@ -128,21 +155,14 @@ def times(count: float) -> str:
     return f"{count:,.1f} times a step"
 
 
-def _stalled(gains: SeriesGains) -> Sentence:
-    found = gains.stalls
-    assert found is not None
-    numbers = [str(number) for number in found.numbers]
-    named = f"step {numbers[0]}" if len(numbers) == 1 else f"steps {', '.join(numbers[:3])}"
-    more = f" and {len(numbers) - 3} more" if len(numbers) > 3 else ""
-    took = "took" if len(numbers) == 1 else "took up to"
+def _stalled(found: Stalls) -> Sentence:
+    several = len(found.numbers) > 1
     return (
-        Piece("It is no habit of the loop: "),
-        Piece(f"{named}{more}", "strong"),
-        Piece(f" {took} {found.longest_ns / found.median_ns:.0f} x the median; without "),
-        Piece("it" if len(numbers) == 1 else "them"),
-        Piece(" the mean step takes "),
+        Piece("They took up to " if several else "It took "),
+        Piece(f"{found.longest_ns / found.median_ns:.0f} x", "strong"),
+        Piece(f" the median; without {'them' if several else 'it'} a step takes "),
         Piece(human(found.without_ns), "strong"),
-        Piece(" instead of "),
+        Piece(" in the mean, instead of "),
         Piece(human(found.mean_ns), "strong"),
         Piece("."),
     )
@@ -158,12 +178,13 @@ def _win(chosen: Chosen, rung: Rung, ladder: Ladder | None, steady: Steady) -> S
     )
     if chosen.at_most or ladder is None:
         return (Piece("That could win at most "), *gain, Piece(", the idle time that it causes."))
+    error = human(ladder.error_ns) if ladder.error_ns >= 100 else "less than 0.1 µs"
     return (
         Piece("That would win "),
         *gain,
         Piece(" and leave "),
         Piece(human(left), "strong"),
-        Piece(f", give or take {human(ladder.error_ns)}, by a replay of {ladder.steps} steps."),
+        Piece(f", give or take {error}, by a replay of {ladder.steps} steps."),
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from msgspec import Struct
 
 from ..model.intervals import Int64, Intervals, complement, covered_before, union
+from ..readers.range_cpu import RangeCpu
 from .batch import Variant, replay
 from .changes import Change, Costs, Offer, changes, host_time, one_graph
 from .constants import measure
@@ -41,10 +42,14 @@ class Rung(Struct, frozen=True):
     """What of a step the change concerns: time of the host, of calls, or of operations."""
     idle_ns: float
     """For how long the GPU idled meanwhile, of time of the host and of waits."""
+    blocked_ns: float | None
+    """Of time of the host, for how long of it the thread had no core; None where not known."""
     launching: float
     """Share of time of the host that is spent between launches which one graph could hold."""
     count: float
     """How often it happens in a step."""
+    detail: str
+    """What tells its kind, where change and call do not."""
     of_host: bool
     """It concerns the host, its waits or other ranks; else the GPU."""
 
@@ -74,11 +79,13 @@ class Ladder(Struct, frozen=True):
     """Offers whose gain was too small to show."""
 
 
-def loops_of(pieces: Iterable[Stretch], device_name: str) -> list[Loop]:
+def loops_of(
+    pieces: Iterable[Stretch], device_name: str, cpu: RangeCpu | None = None
+) -> list[Loop]:
     """The stretches as arrays; those without work are left out. `device_name`: as the driver says
-    it."""
+    it; `cpu`: for how long threads ran, where somebody noted it."""
     lender = _lender(device_name)
-    loops = [read_loop(piece, _timing(piece, lender)) for piece in pieces]
+    loops = [read_loop(piece, _timing(piece, lender), cpu) for piece in pieces]
     return [loop for loop in loops if loop.steps and len(loop.action)]
 
 
@@ -117,8 +124,10 @@ def ladder(
                     step_ns=step_ns,
                     spent_ns=offer.spent_ns,
                     idle_ns=idle_during(loops, offer),
+                    blocked_ns=blocked_during(loops, offer),
                     launching=launching_share(loops, offer),
                     count=offer.count,
+                    detail=offer.detail,
                     of_host=by_name[offer.change].of_host,
                 )
             )
@@ -195,6 +204,19 @@ def idle_during(loops: Sequence[Loop], offer: Offer) -> float:
         idle = _idle(loop)
         total += int((covered_before(idle, spans.end) - covered_before(idle, spans.start)).sum())
     return total / max(1, sum(loop.steps for loop in loops))
+
+
+def blocked_during(loops: Sequence[Loop], offer: Offer) -> float | None:
+    """For how long of the time of the host that an offer concerns its thread was blocked, ns a
+    step: in a lock, a file or a sleep, or behind other threads; None where nobody noted it."""
+    if offer.change != host_time.CHANGE.name:
+        return None
+    wall = ran = 0
+    for loop in loops:
+        mine = [k for k, name in enumerate(loop.sites) if name == offer.where]
+        wall += int(loop.site_wall[mine].sum())
+        ran += int(loop.site_ran[mine].sum())
+    return offer.spent_ns * (1 - ran / wall) if wall else None
 
 
 def launching_share(loops: Sequence[Loop], offer: Offer) -> float:

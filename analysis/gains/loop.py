@@ -94,6 +94,11 @@ class Loop(Struct, frozen=True, eq=False):
     """Until when each stream was busy with earlier work, shape (lanes,)."""
     sites: tuple[str, ...]
     """Families of ranges; the first stands for none."""
+    site_wall: Int64
+    """By family of ranges, how long the thread that runs the steps was in them, inner ranges left
+    out; 0 where nobody noted it. Shape (sites,)."""
+    site_ran: Int64
+    """For how long of that it had a core."""
     clocks: int
     waits: tuple[Wait, ...] = ()
     holds: tuple[Hold, ...] = ()

@@ -12,6 +12,8 @@ from ..idle.launched import Launched
 from ..idle.parts import Parts
 from ..idle.steps import StepSeries
 from ..model.communication import Communication
+from ..model.source import TORCH_PROFILER
+from ..readers.range_cpu import RangeCpu, range_cpu
 from ..store.opened import Store
 from ..store.whole import Whole
 from .busy import Busy, busy_of
@@ -44,11 +46,12 @@ def gains_of(
     launched on its device; `comm`: wildcards of kernels that are collectives."""
     source = parts.source
     tables = source if isinstance(source, Store) else Whole(source)
+    cpu = range_cpu(source.path) if source.source.producer != TORCH_PROFILER else None
     order = sorted(range(len(summaries)), key=lambda k: -int(summaries[k].table.operations.sum()))
     found = []
     for k in sorted(order[:MOST]):
         if summaries[k].steady is not None:
-            found.append(_of(tables, k, summaries[k], *series[k], Communication(comm)))
+            found.append(_of(tables, k, summaries[k], *series[k], Communication(comm), cpu))
     return tuple(found)
 
 
@@ -59,6 +62,7 @@ def _of(
     series: StepSeries,
     launched: Launched,
     communication: Communication,
+    cpu: RangeCpu | None,
 ) -> SeriesGains:
     stalls = stalls_of(summary)
     steady = np.flatnonzero(summary.table.steady)
@@ -66,7 +70,7 @@ def _of(
     if not runs:
         return SeriesGains(place, None, None, stalls, "fewer than 3 steady steps stand together")
     name = source_name(tables, summary)
-    loops = loops_of(stretches(tables, series, launched, runs), name)
+    loops = loops_of(stretches(tables, series, launched, runs), name, cpu)
     if not loops:
         return SeriesGains(place, None, None, stalls, "no launch of these steps was recorded")
     found = ladder(loops, name)

@@ -15,11 +15,13 @@ from ..model.cuda_calls import host_waits
 from ..model.intervals import Int64
 from ..model.schema import CopyKind, Kind
 from ..model.trace import Operations, Trace
+from ..readers.range_cpu import RangeCpu
 from .calls import own_times
 from .constants import blocked_launches
 from .late import late_starts
 from .loop import NO_COPY, ON_DEVICE, TO_DEVICE, TO_HOST, Loop
 from .machine import Timing
+from .ran import ran_in
 from .sites import Sites
 from .stretch import Stretch
 from .waiting import emptying_frees, holding_copies, holds_of, waits_of
@@ -28,8 +30,9 @@ IN_TURN = 0.02
 """Share of a thread's calls that may overlap another thread's where the two take turns."""
 
 
-def read_loop(stretch: Stretch, timing: Timing) -> Loop:
-    """The stretch as arrays. `timing`: of the machine that it was recorded on."""
+def read_loop(stretch: Stretch, timing: Timing, cpu: RangeCpu | None = None) -> Loop:
+    """The stretch as arrays. `timing`: of the machine that it was recorded on; `cpu`: for how long
+    threads ran, where somebody noted it."""
     trace = stretch.trace
     calls = trace.calls
     found = host_waits(trace)
@@ -60,6 +63,7 @@ def read_loop(stretch: Stretch, timing: Timing) -> Loop:
     count = np.bincount(work.action, minlength=len(kept)).astype(np.int64)
     blocked = np.isin(rows, blocked_launches(trace)) & seen
     keys = _lane_keys(work, stretch)
+    site_wall, site_ran = ran_in(stretch, sites, cpu)
     loop = Loop(
         stretch=stretch,
         timing=timing,
@@ -89,6 +93,8 @@ def read_loop(stretch: Stretch, timing: Timing) -> Loop:
         recorded_end=work.end,
         running=_running(keys, stretch),
         sites=sites.names,
+        site_wall=site_wall,
+        site_ran=site_ran,
         clocks=int(clock.max(initial=0)) + 1,
         full=int(blocked.sum()),
     )

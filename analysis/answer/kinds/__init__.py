@@ -13,7 +13,8 @@ __all__ = ["MODULES", "Kind", "kind_named", "kinds"]
 
 MODULES = (
     "garbage_collection", "compilation", "input_pipeline", "host_code", "device_value_read",
-    "polling", "explicit_sync", "allocator", "module_loading", "slow_launches", "eager_launches",
+    "polling", "explicit_sync", "python_threads", "held_host", "stalled_step", "allocator",
+    "module_loading", "slow_launches", "eager_launches",
     "pageable_copies", "copies_on_path", "stream_dependency", "page_migration", "other_process",
     "host_function", "straggler", "profiler", "late_starts", "graph_gaps", "gpu",
 )  # fmt: skip

@@ -14,7 +14,7 @@ KIND = Kind(
     "eager-launches",
     "eager launches",
     (
-        "The GPU is faster than the host can launch: **{count}** launches take the host "
+        "The GPU is faster than the host can launch: **{number}** launches take the host "
         "**{spent}** a step."
     ),
     ('Launch less: `torch.compile`, a CUDA graph (`mode="reduce-overhead"`), or a larger batch.'),

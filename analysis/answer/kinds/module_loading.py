@@ -12,11 +12,14 @@ def _fits(rung: Rung) -> bool:
 
 KIND = Kind(
     "module-loading",
-    "code loaded by the driver",
-    ("The driver loads code in the loop (`{call}` in `{where}`, {count}) for **{spent}** a step."),
+    "code loaded in the loop",
     (
-        "Run every kernel once before the loop, or load all at the start: "
-        "`CUDA_MODULE_LOADING=EAGER`."
+        "The driver loads code in the loop (`{call}` in `{where}`, {count}): with what the host "
+        "does right before, where it is made, that takes **{spent}** a step."
+    ),
+    (
+        "Run every kernel once before the loop, keep what was compiled at run time, or load all "
+        "at the start: `CUDA_MODULE_LOADING=EAGER`."
     ),
     "launch",
     _fits,

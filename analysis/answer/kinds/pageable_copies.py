@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from ...gains.changes.copies_aside import PAGEABLE
 from ...gains.ladder import Rung
 from .base import Kind
 
 
 def _fits(rung: Rung) -> bool:
-    return rung.change == "pageable-copies"
+    return rung.change == "pageable-copies" or rung.detail == PAGEABLE
 
 
 KIND = Kind(

@@ -14,8 +14,8 @@ from .base import Change, Costs, Offer
 __all__ = ["MODULES", "Change", "Costs", "Offer", "changes"]
 
 MODULES = (
-    "host_time", "wait", "hidden_wait", "allocator", "module_loading", "slow_launches",
-    "held_starts", "stream_waits", "pageable_copies", "copies_aside", "one_graph",
+    "module_loading", "host_time", "wait", "hidden_wait", "place", "long_pauses", "allocator",
+    "slow_launches", "held_starts", "stream_waits", "pageable_copies", "copies_aside", "one_graph",
     "graph_gaps", "kernels",
 )  # fmt: skip
 

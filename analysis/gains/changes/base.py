@@ -36,6 +36,8 @@ class Offer(Struct, frozen=True):
     most_ns: float
     """No more than this can be won of a step."""
     apply: Callable[[Loop, Costs], Variant]
+    detail: str = ""
+    """What tells its kind, where change and call do not."""
 
 
 class Change(Struct, frozen=True):

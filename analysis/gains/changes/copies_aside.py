@@ -11,6 +11,9 @@ from ..batch import Variant
 from ..loop import NO_COPY, ON_DEVICE, STAGED, Loop
 from .base import Change, Costs, Offer, steps_of
 
+PAGEABLE = "pageable"
+"""Most of the time of these copies is from or to pageable memory."""
+
 
 def in_the_way(loop: Loop) -> Bool:
     """Which operations are copies from or to the host on a stream that also runs kernels."""
@@ -40,6 +43,7 @@ def _offers(loops: Sequence[Loop]) -> list[Offer]:
     masks = [in_the_way(loop) & loop.counted[loop.action] for loop in loops]
     pairs = list(zip(loops, masks, strict=True))
     spent = sum(int(loop.duration[mask].sum()) for loop, mask in pairs)
+    pageable = sum(int(loop.duration[mask & loop.pageable].sum()) for loop, mask in pairs)
     count = sum(int(mask.sum()) for mask in masks)
     if not count:
         return []
@@ -51,7 +55,7 @@ def _offers(loops: Sequence[Loop]) -> list[Offer]:
     return [
         Offer(
             CHANGE.name, where, longest.call(action), spent / steps, count / steps,
-            float("inf"), _aside,
+            float("inf"), _aside, PAGEABLE if 2 * pageable > spent else "",
         )
     ]  # fmt: skip
 

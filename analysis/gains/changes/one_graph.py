@@ -17,10 +17,11 @@ from ..batch import Variant
 from ..loop import Loop
 from .allocator import _allocating as allocating
 from .base import Change, Costs, Offer, steps_of
+from .long_pauses import usual_pause
 from .module_loading import _loading as loading
 from .slow_launches import slow
 
-TIMES, LEAST_NS = 20, 200_000
+TIMES, LEAST_NS = 20, 500_000
 """Longer than both the usual pause between launches that often, and this, a pause stays."""
 
 
@@ -33,7 +34,7 @@ def graphs_of(loop: Loop) -> list[tuple[int, int]]:
     taken = np.cumsum(loop.before + np.where(launching, 0, loop.own))
     rows = np.flatnonzero(launching)
     pause = np.diff(taken[rows], prepend=taken[rows[0]])
-    usual = float(np.median(pause[1:])) if len(rows) > 1 else 0.0
+    usual = usual_pause(loop)
     breaks = np.zeros(loop.actions + 1, np.int64)
     breaks[[wait.action for wait in loop.waits]] = 1
     breaks[:-1] |= allocating(loop) | loading(loop) | slow(loop)
