@@ -48,7 +48,14 @@ def distance(fault: Run, clean: Run) -> float:
     pairs = [(fault["probes_us"][name], clean["probes_us"][name]) for name in clean["probes_us"]]
     pairs.append((fault["python_after_us"], clean["python_after_us"]))
     unlike = sum(abs(math.log(a / b)) for a, b in pairs)
-    return unlike + unevenness(fault) + unevenness(clean)
+    return slowed(clean) + unlike + unevenness(fault) + unevenness(clean)
+
+
+def slowed(clean: Run) -> float:
+    """How much the recorder slowed a clean loop, by more than a twentieth: then it is clean no
+    longer, since its host does not keep up with the GPU."""
+    times: float = clean["recorded"]["mean_us"] / clean["bare"]["mean_us"]
+    return 10 * max(0.0, times - 1.05)
 
 
 def chosen(runs: list[Run], planted: Planted) -> dict[str, Run]:
