@@ -61,5 +61,5 @@ def key_of(question: Question) -> str:
     """All that a report depends on besides the trace, as text."""
     patterns = tuple(pattern.regex.pattern for pattern in question.patterns)
     texts = tuple(pattern.text for pattern in question.patterns)
-    plain = replace(question, patterns=(), label=None, path=None)
+    plain = replace(question, patterns=(), label=None, path=None, all_tables=False)
     return repr((patterns, texts, plain))

@@ -87,6 +87,8 @@ class Question(Struct, frozen=True):
     """Longest gaps wanted of each device."""
     definitions: bool = False
     """The idle time by other definitions too."""
+    all_tables: bool = False
+    """Every table is shown, not the one that the answer goes with."""
     gains: bool = True
     """What each change would win is wanted: the loop is replayed."""
     comm: tuple[str, ...] = ()

@@ -14,7 +14,7 @@ from ..idle.figures import SeriesSummary, Steady
 from ..model.text import plain
 from ..report import TraceReport
 from ..verdicts.judge import Level
-from .busy import busy_sentences
+from .busy import busy_sentences, shortened
 from .choose import Chosen, candidates, choose
 from .next_commands import next_commands
 from .sentence import Piece, Sentence, plain_text, sentence
@@ -28,14 +28,33 @@ UNMARKED = "(no range)"
 
 
 class Answer(Struct, frozen=True):
-    """What a trace says. `kind` is None where no gain was looked for, or none can be believed."""
+    """What a trace says, in sentences."""
 
     kind: str | None
-    sentences: tuple[Sentence, ...]
+    """None where no gain was looked for, or none can be believed."""
+    title: str
+    """Of the kind; empty where there is none."""
     series: int | None
     """Which series of the report it is about."""
-    commands: tuple[str, ...]
+    rung: Rung | None
+    """What would be won, if anything is worth it."""
+    lead: Sentence
+    """How much the GPU idles."""
+    because: tuple[Sentence, ...]
+    """What for, and in whose code."""
+    remedy: tuple[Sentence, ...] = ()
+    """What to do."""
+    gain: tuple[Sentence, ...] = ()
+    """What that would win."""
+    doubts: tuple[Sentence, ...] = ()
+    """Why not to be sure of it."""
+    commands: tuple[str, ...] = ()
     """Arguments of `harness` for what to type next."""
+
+    @property
+    def sentences(self) -> tuple[Sentence, ...]:
+        """All of them, in reading order."""
+        return (self.lead, *self.because, *self.remedy, *self.gain, *self.doubts)
 
     @property
     def text(self) -> str:
@@ -46,22 +65,37 @@ class Answer(Struct, frozen=True):
 def answer_of(report: TraceReport, typed: tuple[str, ...] = ()) -> Answer:
     """The answer; `typed`: options that say which part of the trace is meant, for the commands."""
     if not report.gaps or report.level("device") is Level.INVALID:
-        return Answer(None, _nothing(report), None, ())
+        return Answer(None, "", None, None, *_nothing(report))
+    commands = next_commands(report, None, typed)
     place = _main(report)
     if place is None:
-        return Answer(None, _of_device(report), None, next_commands(report, None, typed))
+        lead, *rest = _of_device(report)
+        return Answer(
+            None, "", None, None, lead, tuple(rest), doubts=_sure(report, None), commands=commands
+        )
     summary = report.series[place]
     steady = summary.steady or summary.own_edges
     assert steady is not None
     gains = next((one for one in report.gains if one.series == place), None)
     lead = _lead(report, summary, steady)
     if gains is None or not report.calls_believed:
-        rest = (*_cause(report, steady), *_no_gains(report, gains))
-        return Answer(None, (lead, *rest), place, next_commands(report, None, typed))
+        because = (*_cause(report, steady), *_no_gains(report, gains))
+        doubts = _sure(report, None)
+        return Answer(None, "", place, None, lead, because, doubts=doubts, commands=commands)
     chosen = choose(gains, steady, causes_believed=report.calls_believed)
-    body = _of_gains(chosen, gains, steady)
-    said = (lead, *body, *_sure(report, gains.ladder))
-    return Answer(chosen.kind.name, said, place, next_commands(report, chosen, typed))
+    because, remedy, win = _of_gains(chosen, gains, steady)
+    return Answer(
+        kind=chosen.kind.name,
+        title=chosen.kind.title,
+        series=place,
+        rung=chosen.rung,
+        lead=lead,
+        because=because,
+        remedy=remedy,
+        gain=win,
+        doubts=_sure(report, gains.ladder),
+        commands=next_commands(report, chosen, typed),
+    )
 
 
 def _main(report: TraceReport) -> int | None:
@@ -90,21 +124,24 @@ def _lead(report: TraceReport, summary: SeriesSummary, steady: Steady) -> Senten
     )
 
 
-def _of_gains(chosen: Chosen, gains: SeriesGains, steady: Steady) -> tuple[Sentence, ...]:
+_Parts = tuple[tuple[Sentence, ...], tuple[Sentence, ...], tuple[Sentence, ...]]
+
+
+def _of_gains(chosen: Chosen, gains: SeriesGains, steady: Steady) -> _Parts:
+    """Why, what to do, and what it would win."""
     rung, kind, ladder = chosen.rung, chosen.kind, gains.ladder
+    remedy = (sentence(kind.remedy),)
     if rung is None:
         told = busy_sentences(gains.busy, steady) if gains.busy else ()
         if ladder is None:
-            return (*told, *_no_ladder(gains))
-        return (filled(kind.because, None), *told, sentence(kind.remedy))
-    lines = [filled(kind.because, chosen.about)]
+            return (*told, *_no_ladder(gains)), (), ()
+        return (filled(kind.because, None), *told), remedy, ()
+    because = (filled(kind.because, chosen.about),)
     if rung.change == "stalled" and gains.stalls:
-        lines.append(_stalled(gains.stalls))
-        lines += _in_those_steps(ladder)
-        return (*lines, sentence(kind.remedy))
-    lines += _blocked(chosen.about)
-    lines += [sentence(kind.remedy), _win(chosen, rung, ladder, steady)]
-    return tuple(lines)
+        there = _in_those_steps(ladder)
+        return (*because, *there), remedy, (_stalled(gains.stalls),)
+    win = (_win(chosen, rung, ladder, steady),)
+    return (*because, *_blocked(chosen.about)), remedy, win
 
 
 def _in_those_steps(ladder: Ladder | None) -> list[Sentence]:
@@ -177,20 +214,20 @@ def _win(chosen: Chosen, rung: Rung, ladder: Ladder | None, steady: Steady) -> S
         Piece(")"),
     )
     if chosen.at_most or ladder is None:
-        return (Piece("That could win at most "), *gain, Piece(", the idle time that it causes."))
+        return (Piece("At most "), *gain, Piece(": the idle time that it causes."))
     error = human(ladder.error_ns) if ladder.error_ns >= 100 else "less than 0.1 µs"
     return (
-        Piece("That would win "),
         *gain,
-        Piece(" and leave "),
+        Piece("; "),
         Piece(human(left), "strong"),
-        Piece(f", give or take {error}, by a replay of {ladder.steps} steps."),
+        Piece(f" would be left, give or take {error}, by a replay of {ladder.steps} steps."),
     )
 
 
 def change_text(rung: Rung) -> str:
     """What the change of a rung is, in a few words."""
-    where = plain(rung.where, LONGEST) or UNMARKED
+    kernel = rung.change == "kernel"
+    where = shortened(rung.where) if kernel else plain(rung.where, LONGEST) or UNMARKED
     call = plain(rung.call, LONGEST)
     for change in changes():
         if change.name == rung.change:
@@ -238,7 +275,7 @@ def _sure(report: TraceReport, ladder: Ladder | None) -> tuple[Sentence, ...]:
         doubts.append(f"{ladder.without_call:,} operations without a launch call are left out")
     if not doubts:
         return ()
-    return (sentence(f"Not certain: {'; '.join(dict.fromkeys(doubts))}."),)
+    return ((Piece(f"{'; '.join(dict.fromkeys(doubts))}."),),)
 
 
 def _of_device(report: TraceReport) -> tuple[Sentence, ...]:
@@ -265,7 +302,11 @@ def _of_device(report: TraceReport) -> tuple[Sentence, ...]:
     return tuple(lines)
 
 
-def _nothing(report: TraceReport) -> tuple[Sentence, ...]:
+def _nothing(report: TraceReport) -> tuple[Sentence, tuple[Sentence, ...]]:
+    """That there is no answer, and the verdicts that say why."""
     if not report.gaps:
-        return (sentence("This trace holds no GPU activity."),)
-    return (sentence("This trace says nothing about the GPU that can be believed."),)
+        lead = sentence("This trace holds no GPU activity.")
+    else:
+        lead = sentence("This trace says nothing about the GPU that can be believed.")
+    reasons = (v for v in report.verdicts if v.figures in ("device", "all"))
+    return lead, tuple((Piece(f"{plain(v.reason, 400)}."),) for v in reasons)

@@ -22,8 +22,8 @@ from .stretch import Stretch
 
 REFERENCE = "h100"
 """The GPU file that lends the costs of calls where none describes the machine of the trace."""
-SHOWN = 0.005
-"""Share of the step below which a gain is none, however exact the replay."""
+SHOWN = 0.01
+"""Share of the step below which a gain is none, however exact the replay: as for a comparison."""
 BATCH_BYTES = 64 * 10**6
 """What the arrays of one batch of variants may take; more variants are played in turn."""
 

@@ -7,6 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import to_builtins
 
+from ..answer.choose import choose, kind_of
+from ..answer.compose import Answer, answer_of, change_text
+from ..answer.sentence import plain_text
+from ..gains.of_series import SeriesGains
 from ..idle.figures import SeriesSummary
 from ..report import TraceReport
 from .base import Report, Reporter, Table, Terminal
@@ -19,7 +23,7 @@ from .tables.ranks import jobs_of
 if TYPE_CHECKING:
     from ..ranks.stragglers import JobRanks
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Raised when a name changes its meaning or goes away; new names do not raise it."""
 
 
@@ -44,7 +48,7 @@ def document(report: Report) -> dict[str, Any]:
     result: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "tool": {"name": "harness", "version": report.tool_version},
-        "traces": [_trace(trace) for trace in report.traces],
+        "traces": [_trace(trace, question.typed()) for trace in report.traces],
         "strategies": _rows(pooled(report)),
         "calibration": _rows(calibration(report)),
         "failed": [{"path": one.path, "error": one.error} for one in report.failures],
@@ -70,7 +74,7 @@ def _rows(table: Table) -> list[dict[str, Any]]:
     return [dict(zip(names, row, strict=True)) for row in table.rows]
 
 
-def _trace(report: TraceReport) -> dict[str, Any]:
+def _trace(report: TraceReport, typed: tuple[str, ...]) -> dict[str, Any]:
     trace = report.trace
     source = trace.source
     valid, split = believed(report), believed(report, "causes")
@@ -99,6 +103,8 @@ def _trace(report: TraceReport) -> dict[str, Any]:
         "producer_version": source.version,
         "schema": source.schema,
         "calibration": source.manifest.get("calibration"),
+        "answer": _answer(answer_of(report, typed)),
+        "gains": [_gains(report, one) for one in report.gains] if split else [],
         "verdicts": [to_builtins(verdict) for verdict in report.verdicts],
         "devices": devices,
         "all_devices": {
@@ -120,6 +126,35 @@ def _trace(report: TraceReport) -> dict[str, Any]:
         "ranges_dropped": to_builtins(trace.ranges_dropped),
         "calls_unusable": to_builtins(trace.calls_unusable),
     }
+
+
+def _answer(answer: Answer) -> dict[str, Any]:
+    return {
+        "kind": answer.kind,
+        "text": [plain_text(one) for one in answer.sentences],
+        "next": list(answer.commands),
+    }
+
+
+def _gains(report: TraceReport, one: SeriesGains) -> dict[str, Any]:
+    """What each change would win of one series; `series` is its place in the list of series."""
+    steady, ladder = report.series[one.series].steady, one.ladder
+    chosen = choose(one, steady, causes_believed=True) if steady else None
+    result: dict[str, Any] = {
+        "series": one.series,
+        "kind": chosen.kind.name if chosen else None,
+        "reason": one.reason or None,
+        "busy": to_builtins(one.busy),
+        "stalls": to_builtins(one.stalls),
+    }
+    if ladder is not None:
+        result |= to_builtins(ladder)
+        result["rungs"] = [
+            {"what": change_text(rung), "kind": kind_of(rung, ladder.rungs).name}
+            | to_builtins(rung)
+            for rung in ladder.rungs
+        ]
+    return result
 
 
 def _job(job: JobRanks) -> dict[str, Any]:
@@ -151,6 +186,16 @@ _COUNTS = (
 """What holds of a series whatever its idle time is."""
 
 
+def _kind(report: TraceReport, series: SeriesSummary) -> dict[str, str | None]:
+    """The kind of a series' largest gain, and the word that `limiter` has for it: deprecated."""
+    place = next(k for k, one in enumerate(report.series) if one is series)
+    gains = next((one for one in report.gains if one.series == place), None)
+    if gains is None or gains.ladder is None or not report.calls_believed or not series.steady:
+        return {"kind": None}
+    kind = choose(gains, series.steady, causes_believed=True).kind
+    return {"kind": kind.name, "limiter": kind.old_word}
+
+
 def _series(report: TraceReport, series: SeriesSummary, device: int, valid: bool) -> dict[str, Any]:
     names = [name for name in series.__struct_fields__ if name != "table"]
     result: dict[str, Any] = {
@@ -162,6 +207,8 @@ def _series(report: TraceReport, series: SeriesSummary, device: int, valid: bool
     if series.steady is not None and valid and not report.calls_believed:
         result["steady"] |= dict.fromkeys(_BY_CALLS)
         result["steady"]["limiter"] = report.limiter(series.steady)
+    if series.steady is not None and valid:
+        result["steady"] |= _kind(report, series)
     if result["own_edges"] is not None:
         hidden = _BY_CALLS if not report.calls_believed else ()
         result["own_edges"] |= dict.fromkeys((*hidden, "limiter", "recoverable_ns"))

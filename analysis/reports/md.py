@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..model.text import plain
+from .answers import answer_lines
 from .base import Report, Reporter, Table, Terminal, Value, shown
 from .layout import legible, repeated, verdict_lines
 from .tables import rank_lines, tables
@@ -11,7 +12,9 @@ from .tables import rank_lines, tables
 def render(report: Report, terminal: Terminal) -> str:
     """Every table as GitHub Markdown, then the verdicts."""
     del terminal
-    parts = [markdown(legible(table, repeated(report))) for table in tables(report)]
+    said = [escape(line) for line, _ in answer_lines(report, 10**6)]
+    parts = ["  \n".join(said) + "\n"] if said else []
+    parts += [markdown(legible(table, repeated(report))) for table in tables(report)]
     notes = [f"- {escape(line)}" for line in (*rank_lines(report), *verdict_lines(report))]
     if notes:
         parts.append("\n".join(notes) + "\n")

@@ -6,8 +6,10 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from ..answer.compose import answer_of
 from ..model.text import plain
 from ..verdicts.judge import Level
+from .answers import answer_lines, wanted
 from .base import Report, Reporter, Table, Terminal, Value, shown
 from .grid import grid_of
 from .layout import legible, repeated, verdict_lines
@@ -20,14 +22,15 @@ _GIVES_WAY = (
     # Columns left out, in this order, until a table fits the terminal.
     "remedy", "gpu_start_ns", "meaning", "idle_max_ns", "gap_p95_ns", "host_ns",
     "idle_p99_ns", "intra_ns", "note", "busy_ns", "inter_ns", "gap_p50_ns", "idle_p50_ns",
-    "device_name", "gap_p99_ns", "kind", "mostly_in", "recoverable_ns", "idle_p95_ns",
+    "device_name", "gap_p99_ns", "kind", "mostly_in", "idle_p95_ns",
     "communication_ns", "gap_max_ns", "drained_by", "gpu_ns", "window_ns",
     "before", "host_step_p95_ns", "host_step_p50_ns", "host_period_max_ns", "host_period_p95_ns",
     "recorded_idle_ns", "profiler_added_share", "corrected_idle_share",
     "corrected_idle_low_ns", "corrected_idle_high_ns",
 )  # fmt: skip
 _LAST = (
-    "share_of_idle", "steady_steps", "traces", "operations", "limiter", "idle_share", "pattern",
+    "share_of_idle", "steady_steps", "traces", "operations", "gain_ns", "gain_kind", "idle_share",
+    "pattern",
     "after", "trace",
 )  # fmt: skip
 """Columns left out where the terminal is too narrow even for names that are folded."""
@@ -41,13 +44,15 @@ _OF_RANKS = (
 
 def render(report: Report, terminal: Terminal) -> str:
     """Tables, verdicts, and what to type next; fits `terminal.width`."""
+    answer = answer_lines(report, terminal.width)
     lines = [
         (f"! {line}", "red" if " invalid)" in line or line.startswith("failed") else "yellow")
         for line in verdict_lines(report)
     ]
     lines = [(line, "") for line in rank_lines(report)] + lines
     lines += [(line, "bold") for line in next_steps(report)]
-    return drawn([legible(table, repeated(report)) for table in tables(report)], lines, terminal)
+    text = drawn([legible(table, repeated(report)) for table in tables(report)], lines, terminal)
+    return drawn([], answer, terminal) + "\n" + text if answer else text
 
 
 def drawn(tables: Sequence[Table], lines: Sequence[tuple[str, str]], terminal: Terminal) -> str:
@@ -63,7 +68,8 @@ def drawn(tables: Sequence[Table], lines: Sequence[tuple[str, str]], terminal: T
     for table in tables:
         _draw(console, table, terminal.width, files)
     for line, style in lines:
-        console.print(Text(plain(line, _LONGEST), style=style), soft_wrap=style == "bold")
+        bold = style.partition("-")[0]
+        console.print(Text(plain(line, _LONGEST), style=bold), soft_wrap=style == "bold")
     return "\n".join(line.rstrip() for line in file.getvalue().split("\n"))
 
 
@@ -178,19 +184,13 @@ def next_steps(report: Report) -> list[str]:
     """The next thing to type, for what was just shown."""
     import shlex
 
-    asked = report.question
-    if asked.by or asked.top or asked.definitions:
-        return []
     measured = [t for t in report.traces if t.gaps and t.level("device") is not Level.INVALID]
-    if not measured:
+    if not wanted(report) or not measured:
         return []
     worst = max(measured, key=lambda t: t.all_idle_ns)
-    # A name that begins with a hyphen would be taken for an option.
-    path = f"./{worst.path}" if worst.path.startswith("-") else worst.path
-    command = f"{shlex.quote(report.command)} gaps {shlex.quote(path)}"
-    command = " ".join((command, *asked.typed()))
-    views = ("--by cause", "--top 5") if worst.calls_believed else ("--top 5",)
-    return [f"{'Next:' if not k else '':5} {command} {view}" for k, view in enumerate(views)]
+    commands = answer_of(worst, report.question.typed()).commands
+    begin = shlex.quote(report.command)
+    return [f"{'Next:' if not k else '':5} {begin} {one}" for k, one in enumerate(commands)]
 
 
 REPORTER = Reporter("table", (".txt",), "tables for a terminal", render)

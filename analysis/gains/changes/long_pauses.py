@@ -16,8 +16,8 @@ from ..batch import Variant
 from ..loop import Loop
 from .base import Change, Costs, Offer, steps_of
 
-TIMES = 10
-"""Longer than the lower quartile of pauses that often, a pause is long."""
+TIMES, LEAST_NS = 10, 150_000
+"""Longer than the lower quartile of pauses that often, and than this, a pause is long."""
 OFTEN = 0.25
 """Share of the pauses between launches that must be long: a host that is held up everywhere."""
 
@@ -43,7 +43,7 @@ def _pauses(loop: Loop) -> tuple[Int64, Int64]:
 
 
 def _long(loop: Loop) -> Bool:
-    return loop.before > TIMES * max(usual_pause(loop), 1.0)
+    return loop.before > max(TIMES * usual_pause(loop), LEAST_NS)
 
 
 def _cut(loop: Loop, costs: Costs) -> Variant:
@@ -58,7 +58,7 @@ def _offers(loops: Sequence[Loop]) -> list[Offer]:
     for loop in loops:
         pause, _ = _pauses(loop)
         usual = usual_pause(loop)
-        found += int(np.count_nonzero(pause > TIMES * max(usual, 1.0)))
+        found += int(np.count_nonzero(pause > max(TIMES * usual, LEAST_NS)))
         between += len(pause)
         mine = _long(loop) & loop.counted
         spent += int((loop.before[mine] - usual).sum())

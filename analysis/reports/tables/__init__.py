@@ -9,6 +9,7 @@ from .calibrated import calibration
 from .details import by_cause, steps, top_gaps
 from .device import by_stream, definitions, devices, host_steps
 from .figures import drained, idle_causes, overview, pooled
+from .gains import gains
 from .place import name_of
 from .processes import census, processes
 from .ranks import by_rank, rank_lines
@@ -24,6 +25,7 @@ __all__ = [
     "definitions",
     "devices",
     "drained",
+    "gains",
     "host_steps",
     "idle_causes",
     "name_of",
@@ -69,7 +71,10 @@ def _main(report: Report) -> Iterator[Table]:
         yield by_rank(report)
     elif by == "strategy":
         yield pooled(report)
+    elif not report.question.all_tables:
+        yield _one(report)
     else:
+        yield gains(report)
         yield overview(report)
         yield idle_causes(report)
         yield drained(report)
@@ -79,6 +84,17 @@ def _main(report: Report) -> Iterator[Table]:
         yield calibration(report)
         if _repeated(report):
             yield pooled(report)
+
+
+def _one(report: Report) -> Table:
+    """The table that the answer goes with: what changes would win, of several traces what each
+    one's steps are, and of what has no steps, the GPUs."""
+    found = gains(report)
+    if len(report.traces) == 1 and found.rows:
+        return found
+    if any(one.steady or one.own_edges for trace in report.traces for one in trace.series):
+        return overview(report)
+    return devices(report) if any(trace.gaps for trace in report.traces) else host_steps(report)
 
 
 def _repeated(report: Report) -> bool:

@@ -6,6 +6,7 @@ from collections import defaultdict
 
 import numpy as np
 
+from ...answer.choose import choose
 from ...idle.causes import causes
 from ...idle.figures import SeriesSummary
 from ...report import TraceReport
@@ -32,7 +33,6 @@ def overview(report: Report) -> Table:
     for trace, series in each(report):
         steady = series.steady or series.own_edges if believed(trace) else None
         idle = series.idle_per_step if steady else None
-        known = series.steady if steady else None
         rows.append(
             (
                 *place(trace, series),
@@ -46,8 +46,7 @@ def overview(report: Report) -> Table:
                 idle.max_ns if idle else None,
                 steady.inter_ns if steady else None,
                 steady.idle_ns / steady.period_ns if steady and steady.period_ns else None,
-                trace.limiter(known) if known else None,
-                known.recoverable_ns if known and trace.calls_believed else None,
+                *_chosen(trace, series),
             )
         )
     return Table(
@@ -59,30 +58,22 @@ def overview(report: Report) -> Table:
             *_STEP,
             Column("inter_ns", "between", "us"),
             Column("idle_share", "idle", "percent"),
-            Column("limiter", "limiter"),
-            Column("recoverable_ns", "recov. µs", "us", _INFLATED if _inflated(report) else ""),
+            Column("gain_kind", "to win by"),
+            Column("gain_ns", "wins µs", "us"),
         ),
         tuple(rows),
         step_notes(report),
     )
 
 
-_INFLATED = (
-    "recov. µs: the most that hiding waits can win, by this trace's own host times, which the "
-    "profiler lengthens."
-)
-
-
-def _inflated(report: Report) -> bool:
-    """Whether a recoverable time was measured under a profiler whose cost nobody measured."""
-    return any(
-        trace.trace.source.origin == "measured"
-        and not trace.trace.source.manifest.get("calibration")
-        and believed(trace)
-        and trace.calls_believed
-        and any(one.steady and one.steady.recoverable_ns for one in trace.series)
-        for trace in report.traces
-    )
+def _chosen(trace: TraceReport, series: SeriesSummary) -> tuple[str | None, float | None]:
+    """The kind of a series' largest gain, and that gain."""
+    place = next(k for k, one in enumerate(trace.series) if one is series)
+    gains = next((one for one in trace.gains if one.series == place), None)
+    if gains is None or gains.ladder is None or not series.steady or not trace.calls_believed:
+        return None, None
+    chosen = choose(gains, series.steady, causes_believed=True)
+    return chosen.kind.name, chosen.rung.gain_ns if chosen.rung else 0.0
 
 
 def idle_causes(report: Report) -> Table:
