@@ -1,12 +1,13 @@
-"""Run a Python program with a CUPTI recording session in its process.
+"""Run a Python program with a recording session in its process: CUPTI's, or one that tells nsys.
 
     python /path/to/harness/launcher.py SESSION.json -- my.py ARG...
     python /path/to/harness/launcher.py SESSION.json -- -m package ARG...
     python /path/to/harness/launcher.py --find
 
-Started by the `cupti` backend, with the target's own interpreter, which need not have the harness
-installed: only the standard library is used. The program sees its own sys.argv, sys.path, __main__
-and environment, as if it had been started directly. `--find` prints what a recording would use.
+Started by the `cupti` and `nsys` backends, with the target's own interpreter, which need not have
+the harness installed: only the standard library is used. The program sees its own sys.argv,
+sys.path, __main__ and environment, as if it had been started directly. `--find` prints what a
+recording would use.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import contextlib
 import importlib.util
 import json
 import os
+import threading
 import types
 from pathlib import Path
 
@@ -32,11 +34,15 @@ if TYPE_CHECKING:  # the program's modules are its own to import: nothing of thi
     from typing import Any, NoReturn
 
     from harness.capture.cupti.hooks import ImportHooks
+    from harness.capture.cupti.nsys_session import NsysSession
     from harness.capture.cupti.ranges import Recorder
     from harness.capture.cupti.session import Refused, ShimSession, TorchSession
     from harness.capture.evidence import Kept, Watcher
+    from harness.capture.cupti.window import Window
 
 OWN_FAILURE = 125
+FINISH_S = 60.0
+"""So long the end of the program waits for a thread that closes the session."""
 NVTX_VARIABLE = "NVTX_INJECTION64_PATH"
 # What else brings CUDA into a Python process; torch is told apart, it initialises CUDA late.
 CUDA_PACKAGES = ("cupy", "numba.cuda", "pycuda.driver", "jax", "tensorflow", "cuda.bindings.driver")
@@ -72,23 +78,34 @@ class Launcher:
         self.config = config
         self.folder = config["folder"]
         self.refused: type[Refused] = session.Refused
-        roads: dict[str, type[ShimSession | TorchSession]] = {
+        roads: dict[str, type[ShimSession | TorchSession | NsysSession]] = {
             "shim": session.ShimSession,
             "torch": session.TorchSession,
+            "nsys": helper("nsys_session").NsysSession,
         }
         self.session = roads[config["road"]](config)
         window = config["range"]
         named = None
-        if window["kind"] == "nvtx":
+        own = config["road"] != "nsys"  # else nsys itself waits for what the range says
+        if window["kind"] == "nvtx" and own:
             text, _, domain = window["name"].partition("@")
             named = (text, domain or None)
         self.state = self.session.state
         self.ranges: Recorder = helper("ranges").Recorder(self, named)
+        self.window: Window | None = None
+        self.follows = window["kind"] == "cudaProfilerApi" and own
+        if window["kind"] == "auto":
+            inside = helper("window")
+            tell, gpu = inside.Tell(config["told"]), config.get("device", "cuda") == "cuda"
+            self.window = made = inside.Window(self, config["window"], tell, gpu=gpu)
+            self.ranges.before = made.begins
+            self.follows = window["follow"]
+        self.captures = helper("captures").Captures(self.ranges)
         hooks: dict[str, Callable[[Any], None]] = {
             "torch": self._torch_imported,
             "nvtx": self._nvtx_imported,
         }
-        if config["road"] == "shim":
+        if config["road"] != "torch":
             hooks |= dict.fromkeys(CUDA_PACKAGES, self._cuda_package_imported)
         evidence = helper("evidence")
         self.kept: Kept = evidence.Kept(self.state)
@@ -96,6 +113,7 @@ class Launcher:
         hooks |= self.watcher.hooks()
         self.hooks: ImportHooks = helper("hooks").ImportHooks(hooks)
         self.owner = os.getpid()
+        self._closing = threading.Lock()
 
     # The session, guarded: the target must not suffer for a recording that fails
 
@@ -127,9 +145,25 @@ class Launcher:
 
     def stop(self) -> None:
         """Close the session and write what it recorded: the program may not live to its end."""
-        if os.getpid() == self.owner:
+        if os.getpid() != self.owner or not self._closing.acquire(blocking=False):
+            return  # it is being closed, perhaps by the very call that this one interrupts
+        try:
             self.session.stop()
             self._save()
+        finally:
+            self._closing.release()
+        if self.window is not None and self.state.value == 2:
+            self.ranges.before = None
+            self.window.closed()
+
+    def capturing(self) -> bool:
+        """Is a CUDA graph being captured, by this thread or any other?"""
+        going_on: bool = self.captures.going_on()
+        return going_on
+
+    def launches(self) -> tuple[int, bool] | None:
+        """How many launches there were, or something that grows with them; whether it is exact."""
+        return self.session.launches()
 
     def _refuse(self, refusal: Refused) -> NoReturn:
         told = {"code": refusal.code, "refusal": str(refusal), "remedy": refusal.remedy}
@@ -161,6 +195,7 @@ class Launcher:
             "devices": facts.devices(),
             "versions": facts.python_facts(),
             "children_s": sum(os.times()[2:4]),
+            "window": None if self.window is None else self.window.describe(),
             **more,
         }
         with open(path + ".part", "w") as file:
@@ -171,9 +206,12 @@ class Launcher:
         """At the end of the process: close, write, and put everything back."""
         if os.getpid() != self.owner:
             return
+        if self.window is not None:
+            self.window.finish()
         self.hooks.remove()
         self.watcher.remove()
         self.ranges.restore()
+        self._closing.acquire(timeout=FINISH_S)
         try:
             self.session.finish(self.folder)
         except (OSError, RuntimeError) as error:
@@ -190,6 +228,14 @@ class Launcher:
         atexit.register(self.finish)
         self.hooks.install()
         self.watcher.install()
+        if self.window is not None:
+            self.window.start()
+
+    def _cuda_begins(self) -> None:
+        if self.config["range"]["kind"] == "none" and self.config["road"] != "nsys":
+            self.start()
+        elif self.window is not None:
+            self.window.cuda_used()
 
     def _torch_imported(self, torch: Any) -> None:
         core: Any = getattr(torch, "_C", None)
@@ -201,13 +247,13 @@ class Launcher:
             if os.getpid() == self.owner:
                 self.attach()
             result = initialise()
-            if self.config["range"]["kind"] == "none":
-                self.start()
+            self._cuda_begins()
             return result
 
         self.ranges.replace(core, "_cuda_init", cuda_init)
-        if self.config["range"]["kind"] == "cudaProfilerApi":
+        if self.follows or self.window is not None:
             self._watch_profiler_calls(core._cudart)
+        self.captures.watch(torch)
         self.ranges.watch_torch(torch.cuda.nvtx)
         self._listen(lambda: core._nvtx.markA("harness"))
 
@@ -217,9 +263,14 @@ class Launcher:
         def profiler_start() -> Any:
             if os.getpid() != self.owner:
                 return start()
+            if not self.follows:
+                return 0  # the command line says when
             try:
                 self._check_capture()
+                if self.window is not None:
+                    self.window.theirs()
                 result = start()
+                self.session.theirs()
                 if self.state.value == 0:  # the shim's callback has done it already
                     self.start()
                 self.session.check_started()
@@ -228,6 +279,8 @@ class Launcher:
             return result
 
         def profiler_stop() -> Any:
+            if not self.follows and os.getpid() == self.owner:
+                return 0
             if self.config["road"] == "torch":
                 self.stop()
             result = stop()
@@ -235,19 +288,22 @@ class Launcher:
                 self.stop()
             return result
 
+        profiler_start.__wrapped__ = start  # type: ignore[attr-defined]
+        profiler_stop.__wrapped__ = stop  # type: ignore[attr-defined]
         self.ranges.replace(runtime, "cudaProfilerStart", profiler_start)
         self.ranges.replace(runtime, "cudaProfilerStop", profiler_stop)
 
     def _nvtx_imported(self, nvtx: Any) -> None:
         if not isinstance(getattr(nvtx, "annotate", None), type):
             return  # a module of the target's own
+        if self.config.get("open_nvtx"):
+            helper("nvtx_gate").open_gate(nvtx)
         self._listen(lambda: nvtx.mark("harness"))
         self.ranges.watch_nvtx(nvtx)
 
     def _cuda_package_imported(self, module: Any) -> None:
         self.attach()
-        if self.config["range"]["kind"] == "none":
-            self.start()
+        self._cuda_begins()
 
     def _listen(self, first_call: Callable[[], object]) -> None:
         """Have one NVTX client take libcupti for its tool: each looks once, at its first call."""

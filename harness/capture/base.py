@@ -16,6 +16,7 @@ from typing import Any, Literal, Protocol
 
 from ..errors.options import UnknownChoice
 from .errors import BadCaptureRange, CannotRecord, NoGpu, OptionsDoNotFit
+from .window import Window
 
 CPU_REMEDY = "--device cpu records NVTX ranges and OS calls on this machine's CPU"
 
@@ -24,10 +25,11 @@ CPU_REMEDY = "--device cpu records NVTX ranges and OS calls on this machine's CP
 class CaptureRange:
     """What opens and closes the recording: the CUDA profiler calls, an NVTX range, or nothing.
 
-    `name` is set for `nvtx` alone: the range's text, `text@domain` to name its domain too.
+    `auto`: a `Window` that is looked for while the program runs. `name` is set for `nvtx` alone:
+    the range's text, `text@domain` to name its domain too.
     """
 
-    kind: Literal["cudaProfilerApi", "nvtx", "none"]
+    kind: Literal["cudaProfilerApi", "nvtx", "none", "auto"]
     name: str | None = None
 
     def __str__(self) -> str:
@@ -35,7 +37,9 @@ class CaptureRange:
 
     @classmethod
     def parse(cls, text: str) -> CaptureRange:
-        """`cudaProfilerApi`, `nvtx:NAME` or `none`; UsageError for anything else."""
+        """`auto`, `cudaProfilerApi`, `nvtx:NAME` or `none`; UsageError for anything else."""
+        if text == "auto":
+            return cls("auto")
         if text == "cudaProfilerApi":
             return cls("cudaProfilerApi")
         if text == "none":
@@ -68,6 +72,7 @@ class CaptureConfig:
     `device` is `cuda`, `cpu`, or another that the backend's `records` names.
     `argv` is the target, run as it is and never through a shell. `workdir` is a private, empty,
     existing folder on the destination's file system: a backend writes there and nowhere else.
+    `window` says when, where the range is `auto`.
     `env` holds variables that the target gets besides the caller's. `graph_trace` is the level at
     which CUDA graphs are recorded; None leaves it to the backend. `tool` is the profiler's path
     where the user gave one, `gpu` what a simulating backend is to simulate. `grace_s` is how long
@@ -83,6 +88,7 @@ class CaptureConfig:
     tool: str | None = None
     gpu: str | None = None
     grace_s: float = 60.0
+    window: Window | None = None
 
 
 @dataclass(frozen=True)
@@ -277,6 +283,7 @@ def choose(
             return Choice(backend, target, f"{backend.name}{asked}: {found.reason}{passed}")
         refused.append((backend.name, found))
     if not refused:
-        raise NoGpu("no NVIDIA GPU found, and nothing here simulates one", remedy=CPU_REMEDY)
+        said = "a program of your own is recorded on one" if command else "nothing simulates one"
+        raise NoGpu(f"no NVIDIA GPU found, and {said}", remedy=CPU_REMEDY)
     reasons = "; ".join(f"{other}: {why.reason}" for other, why in refused)
     raise CannotRecord(f"cannot record: {reasons}", remedy=refused[0][1].remedy)

@@ -106,10 +106,10 @@ class OptionsDoNotFit(UsageError):
 
 
 class BadCaptureRange(UsageError):
-    """`--capture-range` is `cudaProfilerApi`, `nvtx:NAME` or `none`."""
+    """`--capture-range` is `auto`, `cudaProfilerApi`, `nvtx:NAME` or `none`."""
 
     code = "bad-capture-range"
-    remedy = "use cudaProfilerApi, nvtx:NAME or none"
+    remedy = "use auto, cudaProfilerApi, nvtx:NAME or none"
 
 
 class BadName(UsageError):
@@ -165,9 +165,9 @@ class DiskFull(CaptureError):
 class RangeNotOpened(CaptureError):
     """The capture range never opened, so nothing was recorded.
 
-    The window waits for something that did not happen: no `torch.cuda.profiler.start()`, no range
-    of that name, or it happened in a child process. Some versions of nvtx record nothing under
-    older versions of nsys; then the line says so. `--capture-range none` records everything.
+    The window waits for something that did not happen: no steady work or no steps of those numbers,
+    no `torch.cuda.profiler.start()`, no range of that name, or it happened in a child process.
+    `--capture-range none` records everything.
     """
 
     code = "range-not-opened"

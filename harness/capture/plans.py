@@ -12,11 +12,13 @@ from typing import Any, Literal
 from .. import nvtx
 from ..decode.strategies import resolve
 from ..decode.workload import Workload
+from ..errors.options import OptionsConflict
 from ..own_python import own_python
 from .base import CaptureRange, Choice
 from .errors import OptionsDoNotFit
 from .naming import checked, expand, pattern, rank, slug
 from .session import Plan
+from .window import Window
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,18 +88,36 @@ def command_plan(
     capture_range: CaptureRange | None,
     recorder: Recorder,
     output: Output,
+    window: Window | None = None,
     *,
     env: Mapping[str, str] = os.environ,
 ) -> Plan:
     """The plan for a command of the user's, run as it is.
 
-    Without a range: the CUDA profiler calls on a GPU, the whole program on a CPU.
+    Without a range or a window: the first steady second on a GPU, the whole program on a CPU.
+    Raises UsageError where a range and a window are both asked for.
     """
+    window = window or Window()
     if capture_range is None:
-        on_gpu = recorder.choice.device == "cuda"
-        capture_range = CaptureRange("cudaProfilerApi" if on_gpu else "none")
+        looked_for = window.asked or recorder.choice.device == "cuda"
+        capture_range = CaptureRange("auto" if looked_for else "none")
+    if capture_range.kind != "auto" and (window.asked or window.then):
+        asked = str(window) if window.asked else f"--then {window.then}"
+        raise OptionsConflict(
+            f"{asked} goes with a window that is looked for, --capture-range {capture_range} with "
+            "one that the program opens",
+            remedy="leave one of the two out",
+        )
     default = f"{slug(_program(argv))[:60]}-{_moment()}"
-    return _plan(argv, recorder, output, default, env=env, capture_range=capture_range)
+    return _plan(
+        argv,
+        recorder,
+        output,
+        default,
+        env=env,
+        capture_range=capture_range,
+        window=window if capture_range.kind == "auto" else None,
+    )
 
 
 def _plan(

@@ -21,6 +21,7 @@ from ..errors.options import NothingToDo, OptionsConflict
 from ..own_python import own_python
 from .base import CaptureRange, Choice, choose
 from .calibrate import calibrated
+from .commands import as_command
 from .console import Console
 from .errors import (
     Interrupted,
@@ -30,7 +31,8 @@ from .errors import (
 )
 from .plans import Output, Recorder, command_plan, strategy_plan
 from .remarks import LeftOut, NoRanges, NoStepRanges, Recorded, TargetExited, WholeProgram
-from .session import Plan, Recording, record
+from .session import Plan, Recording, check_target, record
+from .window import Window
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +46,7 @@ class Request:
     argv: tuple[str, ...] = ()
     capture: str = "auto"
     capture_range: str | None = None
+    window: Window | None = None
     graph_trace: Literal["graph", "node"] | None = None
     tool: str | None = None
     gpu: str | None = None
@@ -67,6 +70,9 @@ def run(request: Request, stream: Any = None) -> Outcome:
     """
     stream = stream or sys.stderr
     _check(request)
+    if request.argv:
+        request = dataclasses.replace(request, argv=as_command(request.argv))
+        check_target(request.argv)
     choice = choose(
         request.capture,
         request.workload.device,
@@ -111,7 +117,7 @@ def run(request: Request, stream: Any = None) -> Outcome:
 
 def _check(request: Request) -> None:
     asked = [bool(request.strategies), request.all_strategies, bool(request.argv)]
-    own = {field.name for field in dataclasses.fields(Workload)} - {"strategy", "device"}
+    own = {field.name for field in dataclasses.fields(Workload)} - {"strategy", "device", "steps"}
     if sum(asked) > 1:
         raise OptionsConflict("--strategy, --all and -- COMMAND exclude each other")
     if request.argv and request.given & own:
@@ -130,11 +136,21 @@ def _check(request: Request) -> None:
             "--calibrate compares the steps of the harness's own strategies",
             remedy="leave it out; time your COMMAND with the Python API of docs/api.md",
         )
-    if not request.argv and request.capture_range is not None:
+    of_commands = {
+        "--capture-range": request.capture_range,
+        "--delay": request.window and request.window.delay_s,
+        "--duration": request.window and request.window.duration_s,
+        "--then": request.window and request.window.then,
+    }
+    given = [name for name, value in of_commands.items() if value is not None]
+    if not request.argv and given:
         raise OptionsDoNotFit(
-            "--capture-range is for a COMMAND of your own",
+            f"{given[0]} is for a COMMAND of your own",
             remedy="a strategy's window is given by --steps",
         )
+    window = request.window
+    if window is not None and window.steps is not None and window.asked_time:
+        raise OptionsConflict("--steps, and --delay or --duration, exclude each other")
 
 
 def _plans(
@@ -143,12 +159,16 @@ def _plans(
     """(title, how to make the plan) of each recording; plans are made late, names hold the time."""
     recorder = Recorder(choice, request.graph_trace, request.tool, request.gpu)
     if request.argv:
-        window = None
+        range_ = None
         if request.capture_range is not None:
-            window = CaptureRange.parse(request.capture_range)
-        elif choice.device != "cuda":
-            lead.note(WholeProgram("no --capture-range: the whole program is recorded"))
-        plan = command_plan(request.argv, window, recorder, request.output)
+            range_ = CaptureRange.parse(request.capture_range)
+        plan = command_plan(request.argv, range_, recorder, request.output, request.window)
+        if range_ is None and plan.capture_range.kind == "none":
+            lead.note(
+                WholeProgram(
+                    "the whole program is recorded; --steps A:B, or --delay and --duration, cut it"
+                )
+            )
         yield plan.stem, lambda: plan
         return
     names: Sequence[str | None] = tuple(dict.fromkeys(request.strategies)) or (None,)

@@ -20,6 +20,28 @@ class WholeProgram(Remark):
     code = "whole-program"
 
 
+class NothingYet(Warned):
+    """The program runs, and what the recording waits for has not happened.
+
+    Said while it runs, so that an hour need not pass first. No CUDA work: it may be done by a child
+    process, which is not recorded. No range that is a step: `--step GLOB` names yours.
+    """
+
+    code = "nothing-yet"
+
+
+class WindowOpened(Remark):
+    """When the recording began, where the program does not say so itself."""
+
+    code = "window-opened"
+
+
+class EndedByWindow(Remark):
+    """The program was ended after its window, as `--then stop` asks, or nsys's `--duration`."""
+
+    code = "ended-by-window"
+
+
 class NoStepRanges(Remark):
     """The recording has ranges, but none that is called 'Step N'.
 

@@ -28,6 +28,7 @@ from .errors import CommandNotFound, NoStepsRecorded, NotExecutable
 from .nsys.features import NVTX_REMEDY, nvtx_trap, parse_version
 from .publish import Place, publish, reserve, unwritable
 from .remarks import Kept
+from .window import Window
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,9 @@ class Plan:
     it a taken name is an error unless `force`. `own_target` says that `argv` is the harness's own
     target, which can be asked for its result; with `needs_steps` a recording that holds none of the
     harness's step ranges is refused. `rank` is this process's among several, whose files `together`
-    matches as a pattern of stems. `about` are further manifest fields (strategy, choices,
-    workload, seeds, label). `keep` leaves the private folder of a failed recording there.
+    matches as a pattern of stems. `window` goes with the range `auto`. `about` are further manifest
+    fields (strategy, choices, workload, seeds, label). `keep` leaves the private folder of a failed
+    recording there.
     """
 
     argv: tuple[str, ...]
@@ -51,6 +53,7 @@ class Plan:
     number: bool = True
     force: bool = False
     keep: bool = False
+    window: Window | None = None
     graph_trace: Literal["graph", "node"] | None = None
     tool: str | None = None
     gpu: str | None = None
@@ -120,6 +123,7 @@ def _record(plan: Plan, place: Place, progress: Progress) -> Recording:
         device=plan.device,
         workdir=place.workdir,
         capture_range=plan.capture_range,
+        window=plan.window,
         graph_trace=plan.graph_trace,
         tool=plan.tool,
         gpu=plan.gpu,
@@ -215,6 +219,7 @@ def _manifest(
             "backend": result.backend,
             "graph_trace": result.graph_trace,
             "range": str(plan.capture_range),
+            "window": _window(plan),
             "tool_version": result.tool_version,
             "options": list(result.options),
             "interrupted": result.interrupted,
@@ -235,6 +240,11 @@ def _manifest(
         left_out=left_out,
         **plan.about,
     )
+
+
+def _window(plan: Plan) -> dict[str, Any] | None:
+    """What was asked for, where the window was looked for while the program ran."""
+    return None if plan.window is None else {"asked": str(plan.window), **plan.window.to_dict()}
 
 
 def _completeness(

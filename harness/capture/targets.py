@@ -9,15 +9,18 @@ from collections.abc import Sequence
 from .base import CaptureConfig, Progress
 from .errors import Interrupted
 from .processes import Ended, supervise
+from .told import Told
 
 
-def run_target(config: CaptureConfig, argv: Sequence[str], progress: Progress) -> Ended:
+def run_target(
+    config: CaptureConfig, argv: Sequence[str], progress: Progress, told: Told | None = None
+) -> Ended:
     """Run `argv` to its end, its output and the time passed on to `progress`."""
     return supervise(
         argv,
         env={**os.environ, **dict(config.env)},
         on_block=progress.output,
-        on_tick=progress.tick,
+        on_tick=told.tick if told is not None else progress.tick,
         grace_s=config.grace_s,
         signal_group=True,
     )

@@ -10,7 +10,9 @@ import click
 from ..capture.remarks import NoSummary
 from ..options import strategies_option, workload_options
 from ..param_type import ParamType
+from ._analysis_options import analysis_options, check, shown
 from ._paths import ANY, PathName
+from ._program_line import ProgramLine
 
 
 class BackendName(ParamType):
@@ -27,7 +29,28 @@ class BackendName(ParamType):
         return str(value)
 
 
-@click.command(context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False})
+class Seconds(ParamType):
+    """`1.5`, `1.5s` or `500ms`; more than none."""
+
+    name = "SECONDS"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        if isinstance(value, float):
+            return value
+        from ._trace_options import Instant
+
+        text = str(value)
+        plain = text.replace(".", "", 1).isdecimal()
+        nanoseconds = Instant().convert(f"{text}s" if plain else text, param, ctx)
+        if not 0 < nanoseconds < 10**15:
+            self.fail(f"{text!r} is no length of time; use for example 1.5, 1.5s or 500ms")
+        return nanoseconds / 1e9
+
+
+@click.command(
+    cls=ProgramLine,
+    context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False},
+)
 @strategies_option
 @click.option("--all", "all_strategies", is_flag=True, help="Every strategy that can run here.")
 @click.option(
@@ -40,9 +63,25 @@ class BackendName(ParamType):
 )
 @click.option(
     "--capture-range",
-    metavar="cudaProfilerApi|nvtx:NAME|none",
-    help="What opens the recording of your own COMMAND: the CUDA profiler calls (default on a "
-    "GPU), an NVTX range, or nothing: all of it (default on a CPU).",
+    metavar="auto|cudaProfilerApi|nvtx:NAME|none",
+    help="What opens the recording of your own PROGRAM: the first steady second, or the CUDA "
+    "profiler calls that it makes itself (auto, the default on a GPU); those calls alone; an NVTX "
+    "range; or nothing: all of it (default on a CPU).",
+)
+@click.option(
+    "--delay",
+    type=Seconds(),
+    help="Record your own PROGRAM from so many seconds after its start, for --duration.",
+)
+@click.option(
+    "--duration",
+    type=Seconds(),
+    help="Record so many seconds of it, once its pace has settled or --delay is over. Default: 1.",
+)
+@click.option(
+    "--then",
+    type=click.Choice(["go-on", "stop"]),
+    help="After the window your own PROGRAM goes on to its end (default), or is ended.",
 )
 @click.option(
     "--graph-trace",
@@ -80,18 +119,31 @@ class BackendName(ParamType):
     "--nsys", "nsys_path", type=ANY, metavar="PATH", help="The nsys to use. Default: on PATH."
 )
 @workload_options
-@click.argument("command_line", metavar="[-- COMMAND [ARG]...]", nargs=-1, type=click.UNPROCESSED)
+@analysis_options
+@click.argument(
+    "command_line",
+    metavar="[PROGRAM.py | -m MODULE | -- COMMAND] [ARG]...",
+    nargs=-1,
+    type=click.UNPROCESSED,
+)
 @click.pass_context
 def command(ctx: click.Context, /, **values: Any) -> None:
-    """Record strategies, or your own COMMAND, and print where the GPU idles.
+    """Record your own PROGRAM, or strategies, and print where the GPU idles.
+
+    A program needs no change and no profiler calls: it is recorded once its pace has settled, for a
+    second and 12 steps; --steps, or --delay and --duration, say when instead. It goes on to its end
+    afterwards, unless --then stop. Options of `harness gaps` shape what is printed.
 
     \b
     Writes NAME.nsys-rep (for the Nsight GUI), NAME.sqlite (for `harness gaps`) and NAME.json (how
     it was recorded) into --output-dir. The exit code is the target's own; 125 when the recording
-    itself failed, 126 and 127 when COMMAND cannot be run.
+    itself failed, 126 and 127 when PROGRAM cannot be run.
 
     \b
     Examples:
+      harness profile train.py --epochs 1
+      harness profile --steps 30:50 --then stop train.py
+      harness profile --step 'train_step*' --by cause -m my.trainer
       harness profile --strategy pipelined
       harness profile --strategy kv-cache --strategy deferred --batch-size 32
       harness profile --strategy kv-cache --device cpu --model tiny
@@ -103,18 +155,31 @@ def command(ctx: click.Context, /, **values: Any) -> None:
     """
     from ..capture.profile_run import run
 
-    outcome = run(_request(ctx, values))
-    _summary(outcome.recordings)
+    analysis = {name: values.pop(name) for name in shown(values)}
+    check(analysis)
+    outcome = run(_request(ctx, values, analysis))
+    _summary(ctx, outcome.recordings, analysis)
     _next_commands(outcome.recordings)
     ctx.exit(outcome.exit_code)
 
 
-def _request(ctx: click.Context, values: dict[str, Any]) -> Any:
+def _request(ctx: click.Context, values: dict[str, Any], analysis: dict[str, Any]) -> Any:
     from ..capture.plans import Output
     from ..capture.profile_run import Request
+    from ..capture.window import Window
 
     written = click.core.ParameterSource.COMMANDLINE
+    given = frozenset(name for name in ctx.params if ctx.get_parameter_source(name) is written)
+    window = Window(
+        steps=values["workload"].steps if "steps" in given else None,
+        globs=tuple(analysis.get("globs", ())),
+        regexes=tuple(analysis.get("regexes", ())),
+        delay_s=values["delay"],
+        duration_s=values["duration"],
+        then=values["then"],
+    )
     return Request(
+        window=window,
         workload=values["workload"],
         output=Output(
             folder=values["output_dir"],
@@ -132,11 +197,11 @@ def _request(ctx: click.Context, values: dict[str, Any]) -> Any:
         tool=values["nsys_path"],
         gpu=values["gpu"],
         calibrate=values["calibrate"],
-        given=frozenset(name for name in ctx.params if ctx.get_parameter_source(name) is written),
+        given=given,
     )
 
 
-def _summary(recordings: Any) -> None:
+def _summary(ctx: click.Context, recordings: Any, analysis: dict[str, Any]) -> None:
     """What `harness gaps` says about the recordings, on standard output.
 
     The recordings are there whatever becomes of this: a failure here is a warning.
@@ -149,24 +214,16 @@ def _summary(recordings: Any) -> None:
         return  # of several ranks the first speaks
     import os
 
-    from ..analysis.reports.base import reporters
-    from ..question import Means, Question
-    from ..run.many_traces import collect
-    from ..terminal import terminal
+    from ..errors import HarnessError
+    from .gaps import command as gaps
 
     try:
-        report = collect(traces, Question(), Means(rows=True))
-        text = reporters()["table"].render(report, terminal(to_file=False))
+        ctx.invoke(gaps, traces=traces, **analysis)
     except Exception as error:
         if os.environ.get("HARNESS_DEBUG"):
             raise
-        said = NoSummary(f"no summary: {type(error).__name__}: {error}")
-        click.echo(f"harness: warning: {said.line}", err=True)
-        return
-    if report.traces:
-        click.echo(text, nl=False)
-    for failure in report.failures:
-        said = NoSummary(f"no summary of {failure.path}: {failure.error}")
+        kind = "" if isinstance(error, HarnessError) else f"{type(error).__name__}: "
+        said = NoSummary(f"no summary: {kind}{error}")
         click.echo(f"harness: warning: {said.line}", err=True)
 
 

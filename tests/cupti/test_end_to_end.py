@@ -249,17 +249,19 @@ def test_a_shifted_clock_is_measured_and_taken_out(machine):
          "CUPTI could not record: enabling graph records"),
         (LOOP.replace("if i == 5:", "if i == 5: torch.cuda.capturing = True;"), (), {}, 125,
          "the capture range begins inside a CUDA graph capture"),
-        (NOTHING, (), {}, 125, "the capture range cudaProfilerApi never opened"),
+        (NOTHING, (), {}, 125, "the program made no use of CUDA: nothing was recorded"),
+        (NOTHING, ("--capture-range", "cudaProfilerApi"), {}, 125,
+         "the capture range cudaProfilerApi never opened"),
         ("import subprocess, sys\nsubprocess.run([sys.executable, '-c', 'import time\\n"
          "while time.process_time() < 1.2: pass'])\n", (), {}, 125, "child processes"),
-        ("raise SystemExit(7)", (), {}, 7, "exited with code 7 before its capture range"),
+        ("raise SystemExit(7)", (), {}, 7, "exited with code 7 before its window opened"),
         (LOOP.replace("if i == 25:", "if i == 9: os.abort()\n    if i == 25:"),
          ("--graph-trace", "graph"), {}, 134, "--graph-trace node"),
         (LOOP, ("--graph-trace", "graph"), {"FAKE_CUPTI_CRASHES": "10"}, 134,
-         "exited with code 134 inside its capture range"),
+         "exited with code 134 inside its window"),
     ],
     ids=["taken", "driver", "nsys", "headers", "refused", "graph-refused", "capturing",
-         "never-opened", "children", "own-code", "died-inside", "crash-at-start"],
+         "no-cuda", "never-opened", "children", "own-code", "died-inside", "crash-at-start"],
 )  # fmt: skip
 def test_refusals_are_one_line(machine, script, options, env, code, words):
     done = machine.profile(script, *options, **env)

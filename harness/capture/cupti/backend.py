@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
@@ -21,9 +20,11 @@ from ..base import (
     register,
 )
 from ..errors import Interrupted, NoTraceWritten, RangeNotOpened, TargetFailed
+from ..inside import described, host_facts, under_launcher
 from ..processes import Ended
 from ..remarks import BegunInCapture, GraphsByNode, StartsIgnored
 from ..targets import run_target
+from ..told import Told, never_opened
 from .errors import CuptiInUse, CuptiRefused, TorchWithoutCuda, UnknownRoad, refused
 
 ROADS = ("shim", "torch")
@@ -39,6 +40,7 @@ _RANGE_REMEDY = {
     "or use --capture-range nvtx:NAME or none",
     "nvtx": "check the name against the program's own ranges (nvtx or torch.cuda.nvtx), or use "
     "--capture-range none",
+    "auto": "say when: --steps A:B, or --delay S",
     "none": "the program did not use CUDA through a package that is watched (PyTorch, CuPy, ...)",
 }
 
@@ -93,24 +95,23 @@ class CuptiBackend:
                 GraphsByNode("torch.profiler records CUDA graphs node by node, never as a whole")
             )
         session = {
-            "road": road.name,
             "shim": str(shim) if shim else None,
             "libcupti": road.library,
-            "folder": str(config.workdir),
             "graph": level == "graph",
             "graph_from": self._graph_from,
             "nvtx": True,
             "evidence": NAMES,
-            "range": {"kind": config.capture_range.kind, "name": config.capture_range.name},
             "max_bytes": MOST_BYTES,
         }
-        described = config.workdir / "session.json"
-        described.write_text(json.dumps(session))
         progress.stage("recording")
-        launcher = Path(__file__).resolve().parents[2] / "launcher.py"
-        argv = (*target.interpreter, str(launcher), str(described), "--", *target.words)
-        ended = run_target(config, argv, progress)
-        host = _host(config.workdir)
+        argv = under_launcher(
+            target.interpreter, target.words, described(config, road.name, session)
+        )
+        told = Told(config.workdir, progress)
+        ended = run_target(config, argv, progress, told)
+        told.poll()
+        notes += told.notes
+        host = host_facts(config.workdir)
         _refuse_empty(config, ended, host, level)
         assert host is not None
         progress.stage("decoding")
@@ -154,15 +155,6 @@ class CuptiBackend:
         return asked
 
 
-def _host(folder: Path) -> dict[str, Any] | None:
-    """What the target told about itself; None where it did not live to tell."""
-    try:
-        told = json.loads((folder / "host.json").read_bytes())
-    except (OSError, ValueError):
-        return None
-    return told if isinstance(told, dict) else None
-
-
 def _refuse_empty(
     config: CaptureConfig, ended: Ended, host: dict[str, Any] | None, level: str
 ) -> None:
@@ -177,7 +169,7 @@ def _refuse_empty(
             f"interrupted by {ended.interrupted} before anything was recorded",
             exit_code=128 + signal.Signals[ended.interrupted],
         )
-    window = str(config.capture_range)
+    window = "window" if config.window else f"capture range ({config.capture_range})"
     if ended.exit_code != 0:
         inside = (config.workdir / "opened").exists()
         remedy = None
@@ -185,7 +177,7 @@ def _refuse_empty(
             remedy = "libcupti may have crashed on CUDA graphs as a whole: use --graph-trace node"
         raise TargetFailed(
             f"the target exited with code {ended.exit_code} {'inside' if inside else 'before'} its "
-            f"capture range ({window}); nothing was recorded",
+            f"{window}{'' if inside else ' opened'}; nothing was recorded",
             exit_code=ended.exit_code,
             remedy=remedy,
         )
@@ -194,6 +186,8 @@ def _refuse_empty(
         raise TorchWithoutCuda(
             f"PyTorch {versions['torch']} is built without CUDA: nothing was recorded"
         )
+    if config.window is not None and host is not None and host.get("window"):
+        raise never_opened(config, host["window"])
     remedy = _RANGE_REMEDY[config.capture_range.kind]
     if host is not None and host.get("children_s", 0) > _CHILDREN_S:
         remedy = (
@@ -201,7 +195,8 @@ def _refuse_empty(
             "around the one that uses the GPU"
         )
     raise RangeNotOpened(
-        f"the capture range {window} never opened: nothing was recorded", remedy=remedy
+        f"the capture range {config.capture_range} never opened: nothing was recorded",
+        remedy=remedy,
     )
 
 

@@ -109,3 +109,26 @@ def python_facts() -> dict[str, str | None]:
         "torch": str(getattr(torch, "__version__", "")) or None,
         "cuda": getattr(getattr(torch, "version", None), "cuda", None),
     }
+
+
+def allocations() -> tuple[int, bool] | None:
+    """Tensors that PyTorch has allocated on its GPUs so far, and False: not the launches
+    themselves. None before PyTorch has begun with CUDA. Calls nothing of CUDA."""
+    torch: Any = sys.modules.get("torch")
+    cuda = getattr(torch, "cuda", None)
+    if not getattr(cuda, "is_initialized", bool)():
+        return None
+    total = 0
+    for device in range(_device_count(torch)):
+        try:
+            total += torch._C._cuda_memoryStats(device)["allocation"]["all"]["allocated"]
+        except (RuntimeError, AttributeError, KeyError, TypeError):
+            continue  # a device that this process does not use
+    return total, False
+
+
+def _device_count(torch: Any) -> int:
+    try:
+        return int(torch._C._cuda_getDeviceCount())
+    except (RuntimeError, AttributeError):
+        return 0

@@ -64,9 +64,16 @@ class Recorder:
         self._open: dict[Hashable, tuple[str, str | None, int, int]] = {}
         self._local = threading.local()
         self._undo: list[tuple[Any, str, Any]] = []
+        self.before: Callable[[str, str | None], None] | None = None
+        """Told of each range right before it begins; None: nobody is."""
 
     def _stacks(self) -> dict[Any, _Stack]:
         return self._local.__dict__
+
+    def begins(self, name: str, domain: str | None) -> None:
+        """A range of any kind is about to begin on this thread."""
+        if self.before is not None:
+            self.before(name, domain)
 
     def push(self, name: str, domain: str | None = None) -> None:
         """A push/pop range begins on this thread."""
@@ -137,6 +144,8 @@ class Recorder:
         # Hot: a range costs the target about 1 us more while the session is open.
         @functools.wraps(begin)
         def enter(self: Any) -> Any:
+            if recorder.before is not None:
+                recorder.before(*self._harness_range)
             entered = begin(self)
             if state.value or windowed:
                 push(*self._harness_range)
@@ -156,6 +165,7 @@ class Recorder:
 
             @functools.wraps(function)
             def inner(*args: Any, **kwargs: Any) -> Any:
+                recorder.begins(name, domain)
                 recorder.push(name, domain)
                 try:
                     return wrapped(*args, **kwargs)
@@ -181,6 +191,7 @@ class Recorder:
 
         @functools.wraps(push)
         def push_range(domain: Any, attributes: Any = None, **others: Any) -> None:
+            self.begins(_message(attributes, others), _domain_name(domain))
             push(domain, attributes, **others)
             self.push(_message(attributes, others), _domain_name(domain))
 
@@ -191,6 +202,7 @@ class Recorder:
 
         @functools.wraps(start)
         def start_range(domain: Any, attributes: Any = None, **others: Any) -> Any:
+            self.begins(_message(attributes, others), _domain_name(domain))
             handle = start(domain, attributes, **others)
             self.start(("domain", handle), _message(attributes, others), _domain_name(domain))
             return handle
@@ -220,6 +232,7 @@ class Recorder:
             *rest: Any,
             **others: Any,
         ) -> Any:
+            self.begins("" if message is None else str(message), domain)
             result = push(message, color, domain, *rest, **others)
             self.push("" if message is None else str(message), domain)
             return result
@@ -237,6 +250,7 @@ class Recorder:
             *rest: Any,
             **others: Any,
         ) -> Any:
+            self.begins("" if message is None else str(message), domain)
             handle = start(message, color, domain, *rest, **others)
             self.start(_hashable(handle), "" if message is None else str(message), domain)
             return handle
@@ -261,6 +275,7 @@ class Recorder:
 
         @functools.wraps(push)
         def range_push(msg: object) -> Any:
+            self.begins(str(msg), None)
             result = push(msg)
             self.push(str(msg))
             return result
@@ -272,6 +287,7 @@ class Recorder:
 
         @functools.wraps(start)
         def range_start(msg: object) -> Any:
+            self.begins(str(msg), None)
             handle = start(msg)
             self.start(("torch", handle), str(msg))
             return handle

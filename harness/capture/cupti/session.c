@@ -22,6 +22,40 @@ static CUpti_SubscriberHandle subscriber;
 static pid_t owner;
 static char opened_path[4096];
 _Atomic int hs_session;
+_Atomic int64_t hs_launches;
+
+typedef struct {
+  CUpti_CallbackDomain domain;
+  CUpti_CallbackId id;
+} hs_call;
+static const hs_call PROFILER_CALLS[] = {
+    {CUPTI_CB_DOMAIN_DRIVER_API, CUPTI_DRIVER_TRACE_CBID_cuProfilerStart},
+    {CUPTI_CB_DOMAIN_DRIVER_API, CUPTI_DRIVER_TRACE_CBID_cuProfilerStop},
+    {CUPTI_CB_DOMAIN_RUNTIME_API, CUPTI_RUNTIME_TRACE_CBID_cudaProfilerStart_v4000},
+    {CUPTI_CB_DOMAIN_RUNTIME_API, CUPTI_RUNTIME_TRACE_CBID_cudaProfilerStop_v4000}};
+/* A runtime launch may show as a driver launch, too: only the pace of the count is looked at. */
+static const hs_call LAUNCH_CALLS[] = {
+    {CUPTI_CB_DOMAIN_RUNTIME_API, CUPTI_RUNTIME_TRACE_CBID_cudaLaunchKernel_v7000},
+    {CUPTI_CB_DOMAIN_RUNTIME_API, CUPTI_RUNTIME_TRACE_CBID_cudaLaunchKernelExC_v11060},
+    {CUPTI_CB_DOMAIN_RUNTIME_API, CUPTI_RUNTIME_TRACE_CBID_cudaGraphLaunch_v10000},
+    {CUPTI_CB_DOMAIN_DRIVER_API, CUPTI_DRIVER_TRACE_CBID_cuLaunchKernel},
+    {CUPTI_CB_DOMAIN_DRIVER_API, CUPTI_DRIVER_TRACE_CBID_cuLaunchKernelEx},
+    {CUPTI_CB_DOMAIN_DRIVER_API, CUPTI_DRIVER_TRACE_CBID_cuGraphLaunch}};
+
+static int follow(int on, const hs_call *calls, int count) {
+  for (int i = 0; i < count; i++) {
+    CUptiResult result = cupti.cuptiEnableCallback(on, subscriber, calls[i].domain, calls[i].id);
+    if (result != CUPTI_SUCCESS) return failed("cuptiEnableCallback", result);
+  }
+  return 0;
+}
+
+static int is_one_of(const hs_call *calls, int count, CUpti_CallbackDomain domain,
+                     CUpti_CallbackId id) {
+  for (int i = 0; i < count; i++)
+    if (calls[i].domain == domain && calls[i].id == id) return 1;
+  return 0;
+}
 
 static int of_capture(int result) { return result >= CAPTURE_FIRST && result <= CAPTURE_LAST; }
 
@@ -82,6 +116,7 @@ int hs_start(void) {
     /* A target that dies in its range leaves nothing but this file. */
     int file = open(opened_path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
     if (file >= 0) close(file);
+    if (head.options & HS_COUNT_LAUNCHES) follow(0, LAUNCH_CALLS, LENGTH(LAUNCH_CALLS));
     head.capturing = synchronize();
     code = enable_all();
     if (!code) code = read_clock(&head.opened);
@@ -123,29 +158,16 @@ static void CUPTIAPI on_call(void *user, CUpti_CallbackDomain domain, CUpti_Call
   (void)user;
   int driver = domain == CUPTI_CB_DOMAIN_DRIVER_API;
   if (!driver && domain != CUPTI_CB_DOMAIN_RUNTIME_API) return;
+  if (is_one_of(LAUNCH_CALLS, LENGTH(LAUNCH_CALLS), domain, id)) {
+    if (call->callbackSite == CUPTI_API_ENTER) hs_launches++;
+    return;
+  }
   if (id == (driver ? (CUpti_CallbackId)CUPTI_DRIVER_TRACE_CBID_cuProfilerStart
                     : (CUpti_CallbackId)CUPTI_RUNTIME_TRACE_CBID_cudaProfilerStart_v4000)) {
     if (call->callbackSite == CUPTI_API_EXIT && (driver || hs_session == HS_IDLE)) hs_start();
   } else if (call->callbackSite == CUPTI_API_ENTER) {
     hs_stop();
   }
-}
-
-static int follow_profiler(void) {
-  static const struct {
-    CUpti_CallbackDomain domain;
-    CUpti_CallbackId id;
-  } FOLLOWED[] = {
-      {CUPTI_CB_DOMAIN_DRIVER_API, CUPTI_DRIVER_TRACE_CBID_cuProfilerStart},
-      {CUPTI_CB_DOMAIN_DRIVER_API, CUPTI_DRIVER_TRACE_CBID_cuProfilerStop},
-      {CUPTI_CB_DOMAIN_RUNTIME_API, CUPTI_RUNTIME_TRACE_CBID_cudaProfilerStart_v4000},
-      {CUPTI_CB_DOMAIN_RUNTIME_API, CUPTI_RUNTIME_TRACE_CBID_cudaProfilerStop_v4000}};
-  for (int i = 0; i < LENGTH(FOLLOWED); i++) {
-    CUptiResult result =
-        cupti.cuptiEnableCallback(1, subscriber, FOLLOWED[i].domain, FOLLOWED[i].id);
-    if (result != CUPTI_SUCCESS) return failed("cuptiEnableCallback", result);
-  }
-  return 0;
 }
 
 /* Become this process's CUPTI client; `opened` is the file to make when the session opens. Returns
@@ -167,7 +189,8 @@ int hs_attach(uint32_t options, uint64_t max_bytes, const char *opened) {
   result = cupti.cuptiActivityRegisterCallbacks(requested, completed);
   if (result != CUPTI_SUCCESS) return failed("cuptiActivityRegisterCallbacks", result);
   enable_graphs_early();
-  return options & HS_FOLLOW_PROFILER ? follow_profiler() : 0;
+  if (options & HS_COUNT_LAUNCHES) follow(1, LAUNCH_CALLS, LENGTH(LAUNCH_CALLS));
+  return options & HS_FOLLOW_PROFILER ? follow(1, PROFILER_CALLS, LENGTH(PROFILER_CALLS)) : 0;
 }
 
 /* Let go of CUPTI: nothing is enabled and another client may subscribe. */

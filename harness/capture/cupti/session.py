@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-GRAPH_LEVEL, MARKERS, FOLLOW_PROFILER = 1, 2, 4
+GRAPH_LEVEL, MARKERS, FOLLOW_PROFILER, COUNT_LAUNCHES = 1, 2, 4, 32
 # When graphs as a whole are enabled, with their option: "attach" is what works.
 GRAPH_FROM = {"attach": 0, "start": 8, "with kernels": 16}
 OPENED = "opened"
@@ -57,6 +57,7 @@ class ShimSession:
         self._shim.hs_attach.argtypes = [ctypes.c_uint32, ctypes.c_uint64, ctypes.c_char_p]
         self._shim.hs_dump.argtypes = [ctypes.c_char_p]
         self.state = ctypes.c_int.in_dll(self._shim, "hs_session")
+        self._launches = ctypes.c_int64.in_dll(self._shim, "hs_launches")
         self.attached = False
         self.markers = False
         self._dumped = False
@@ -99,7 +100,10 @@ class ShimSession:
         if self.attached:
             return
         self.load()
-        options = FOLLOW_PROFILER if self._config["range"]["kind"] == "cudaProfilerApi" else 0
+        window = self._config["range"]
+        follow = window.get("follow", window["kind"] == "cudaProfilerApi")
+        options = FOLLOW_PROFILER if follow else 0
+        options |= COUNT_LAUNCHES if window["kind"] == "auto" else 0
         if self._config["graph"]:
             options |= GRAPH_LEVEL | GRAPH_FROM[self._config.get("graph_from", "attach")]
         options |= MARKERS if self.markers else 0
@@ -143,10 +147,17 @@ class ShimSession:
             self._shim.hs_start()
             self.check_started()
 
+    def theirs(self) -> None:
+        """The program has called cudaProfilerStart: the shim saw it."""
+
     def check_started(self) -> None:
         """Refused where CUPTI would not record: better told now than after the run."""
         if self._shim.hs_start_result():
             raise Refused("cupti-refused", f"CUPTI could not record: {self._error()}")
+
+    def launches(self) -> tuple[int, bool] | None:
+        """Launches since CUDA began, as long as they are counted: until the session opens."""
+        return (self._launches.value, True) if self.attached else None
 
     def stop(self) -> None:
         """Close the session, with everything that was launched in it."""
@@ -236,8 +247,15 @@ class TorchSession:
         self._error = reason
         return Refused("cupti-refused", f"torch.profiler cannot start: {reason}", remedy)
 
+    def theirs(self) -> None:
+        """The program has called cudaProfilerStart: nobody but the launcher knows."""
+
     def check_started(self) -> None:
         """A start that failed was refused at once."""
+
+    def launches(self) -> tuple[int, bool] | None:
+        """Allocations, which keep step with launches where no graph makes them."""
+        return facts.allocations()
 
     def stop(self) -> None:
         """Close it, with everything that was launched in it."""

@@ -267,6 +267,7 @@ void drop_blocks(void);
 
 enum { HS_GRAPH_LEVEL = 1, HS_MARKERS = 2, HS_FOLLOW_PROFILER = 4 };
 enum { HS_GRAPH_LATE = 8, HS_GPU_EARLY = 16 }; /* other moments, for tests on a GPU */
+enum { HS_COUNT_LAUNCHES = 32 };
 
 int is_recorded(int driver, const char *name);
 void enable_graphs_early(void);
@@ -283,6 +284,8 @@ int dump(const char *path);
 enum { HS_IDLE, HS_OPEN, HS_CLOSED };
 /* Read by the target's Python, without a call, at every range. */
 HS extern _Atomic int hs_session;
+/* Launches before the session, with HS_COUNT_LAUNCHES: has the work settled? */
+HS extern _Atomic int64_t hs_launches;
 
 HS int hs_load(const char *path);
 HS int hs_attach(uint32_t options, uint64_t max_bytes, const char *opened);

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from ..base import CaptureRange
+from ..window import Window
 from .features import NsysFeatures
 
 GraphTrace = Literal["graph", "node"]
@@ -36,11 +37,13 @@ def profile_options(
     *,
     device: str,
     capture_range: CaptureRange,
+    window: Window | None = None,
     graph_trace: GraphTrace | None = None,
 ) -> tuple[str, ...]:
     """The options of `nsys profile` that decide what is recorded; kept in the manifest.
 
-    Sampling and context switches are off: they need privileges and disturb the host times.
+    `window` is one that nsys itself can keep: by the clock. Sampling and context switches are off:
+    they need privileges and disturb the host times.
     `stop` is asked for because the default end of a range kills the target and hides its exit code.
     """
     apis = ("cuda", "nvtx", "osrt") if device == "cuda" else ("nvtx", "osrt")
@@ -50,6 +53,10 @@ def profile_options(
         if capture_range.kind == "nvtx":
             options.append(f"--nvtx-capture={nvtx_range(capture_range)}")
         options.append("--capture-range-end=stop")
+    if window is not None and window.delay_s is not None:
+        options.append(f"--delay={window.delay_s:g}")
+    if window is not None and window.duration_s is not None:
+        options.append(f"--duration={window.duration_s:g}")
     if graph_trace is not None:
         # Graphs launched by the GPU itself cost overhead to trace, and PyTorch launches none.
         origin = ":host-only" if graph_trace == "graph" and features.launch_origin else ""

@@ -8,20 +8,21 @@ import signal
 import time
 from pathlib import Path
 
-from ... import environment
 from ...errors import CaptureError
 from ..base import (
     Availability,
     CaptureConfig,
     CaptureResult,
     Progress,
-    interpreter,
     register,
 )
 from ..errors import DiskFull, Interrupted, NotExecutable, RangeNotOpened, TargetFailed
+from ..inside import host_facts
 from ..processes import Ended
-from ..remarks import LeftRunning, RawImported
+from ..remarks import EndedByWindow, LeftRunning, RawImported
+from ..told import Told, never_opened
 from . import argv as nsys_argv
+from .arrange import arrange
 from .errors import (
     NoReport,
     NsysFailed,
@@ -39,10 +40,8 @@ from .export import (
 )
 from .features import (
     INSTALL_REMEDY,
-    NVTX_REMEDY,
     NsysFeatures,
     find_nsys,
-    nvtx_trap,
     read_features,
     require_nsys,
 )
@@ -82,33 +81,46 @@ class NsysBackend:
         is, and `failure` says what went wrong.
         """
         features = require_nsys(config.tool)
+        asked = config
+        arranged = arrange(features, config)
+        config = arranged.config
         level, note = nsys_argv.graph_level(features, config.device, config.graph_trace)
         options = nsys_argv.profile_options(
             features,
             device=config.device,
             capture_range=config.capture_range,
+            window=arranged.clock,
             graph_trace=level,
         )
         progress.stage("recording")
         output = config.workdir / "report"
-        run = start(features, options, output, config, progress)
+        told = Told(config.workdir, progress) if arranged.inside else None
+        run = start(features, options, output, config, progress, told)
         ended, log = run.ended, run.log
+        notes: tuple[str, ...] = (note,) if note else ()
+        if told is not None:
+            told.poll()
+            notes += tuple(told.notes)
+        code = _exit_code(ended)
+        if arranged.ended_by_clock(code, ended.wall_s):
+            code = 0
+            notes += (EndedByWindow("nsys ended the program with its window (--duration)"),)
         # What a killed nsys was still writing may be half a file.
         cut = ended.forced or ended.killed_by is not None
         raw = None if cut else artefact(output)
         if raw is None:
             log.remove_temporary() if cut else None
-            raise _nothing_recorded(features, config, run)
+            raise _nothing_recorded(features, asked, run)
         result = CaptureResult(
             backend=self.name,
-            exit_code=_exit_code(ended),
+            exit_code=code,
             origin="measured",
             report=raw,
             tool_version=features.build,
             options=options,
             graph_trace=level,
             interrupted=ended.interrupted,
-            notes=(*((note,) if note else ()), *_left_running(ended)),
+            notes=(*notes, *_left_running(ended)),
             durations_s={"record": round(ended.wall_s, 3)},
         )
         full = _disk_was_full(config.workdir, log)
@@ -237,16 +249,12 @@ def _nothing_recorded(features: NsysFeatures, config: CaptureConfig, run: Starte
             f"the target exited with code {ended.exit_code} {before}; no report was written",
             exit_code=ended.exit_code,
         )
+    host = host_facts(config.workdir) if config.window is not None else None
+    if host is not None and host.get("window"):
+        return never_opened(config, host["window"])
     if config.capture_range.kind == "none":
         return NoReport(
             f"nsys {features.version} left no report{f' and said: {said}' if said else ''}"
-        )
-    program = interpreter(config.argv)
-    versions = None if program is None else environment.versions(program)
-    trap = nvtx_trap(features.release, (versions or {}).get("nvtx"))
-    if trap is not None and config.capture_range.kind == "nvtx":
-        return RangeNotOpened(
-            f"the capture range {config.capture_range} never opened: {trap}", remedy=NVTX_REMEDY
         )
     return RangeNotOpened(
         f"the capture range {config.capture_range} never opened: nothing was recorded",
@@ -257,6 +265,7 @@ def _nothing_recorded(features: NsysFeatures, config: CaptureConfig, run: Starte
 _RANGE_REMEDY = {
     "cudaProfilerApi": "call torch.cuda.profiler.start() and .stop() around the steps to record, "
     "or use --capture-range nvtx:NAME or none",
+    "auto": "say when: --delay S and --duration S, or --capture-range none for all of it",
     "nvtx": "check the name against the target's own ranges, or use --capture-range none",
 }
 

@@ -54,7 +54,7 @@ class NsysLog:
     recording meanwhile. `not_a_program`: it could not execute the target. `not_utf8`: it refused to
     hand on a command line or an output path that is no UTF-8. `thrown` holds the lines of an
     exception of nsys's own; `heard` says that there were lines that may be the target's, `chatted`
-    that nsys spoke of its work.
+    that nsys spoke of its work; `range_opened` that it said so of its capture range.
     """
 
     generated: list[Path] = field(default_factory=list)
@@ -66,6 +66,7 @@ class NsysLog:
     thrown: list[str] = field(default_factory=list)
     heard: bool = False
     chatted: bool = False
+    range_opened: bool = False
     _listing: bool = False
     _throwing: bool = False
     _lost_helper: str = ""
@@ -107,6 +108,8 @@ class NsysLog:
             self.problems.append(line)
         if not _CHATTER.match(line):
             return piece
+        if line.startswith("Capture range started"):
+            self.range_opened = True
         if line.startswith("Generating '"):
             self.temporary = Path(line.split("'")[1])
         return None

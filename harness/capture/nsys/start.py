@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 from ..base import CaptureConfig, Progress
 from ..processes import LOOKS_S, Ended, supervise
+from ..remarks import NothingYet
+from ..told import Told
 from . import argv as nsys_argv
 from .errors import NsysStartFailed
 from .features import NsysFeatures
@@ -16,6 +19,8 @@ from .log import NsysLog
 
 # nsys's own processes, which may outlive it for a moment.
 HELPERS = ("nsys", "nsys-launcher", "nsys-tee")
+SILENT_S = 20.0
+"""So long a capture range may stay closed before the user hears of it."""
 TRIES = 3
 """How often nsys is started before its own failure to start is an error."""
 
@@ -34,6 +39,7 @@ def start(
     output: Path,
     config: CaptureConfig,
     progress: Progress,
+    told: Told | None = None,
 ) -> Started:
     """Run the target under nsys; where nsys failed before it had started it, run nsys again.
 
@@ -42,7 +48,7 @@ def start(
     target must not run twice: only these failures count, and only where nothing was seen or heard.
     """
     for left in reversed(range(TRIES)):
-        run = _run(features, options, output, config, progress)
+        run = _run(features, options, output, config, progress, told)
         if not _never_began(run, output):
             return run
         if left:
@@ -66,6 +72,7 @@ def _run(
     output: Path,
     config: CaptureConfig,
     progress: Progress,
+    told: Told | None,
 ) -> Started:
     log = NsysLog()
     env = {**os.environ, **dict(config.env)}
@@ -90,13 +97,28 @@ def _run(
         argv,
         env=env,
         on_block=hear,
-        on_tick=progress.tick,
+        on_tick=told.tick if told is not None else _watching(config, log, progress),
         on_interrupt=interrupted,
         on_target=seen.set,
         grace_s=config.grace_s,
         helpers=HELPERS,
     )
     return Started(ended, log, seen.is_set())
+
+
+def _watching(config: CaptureConfig, log: NsysLog, progress: Progress) -> Callable[[float], None]:
+    """Says once that the capture range has not opened, where nsys says when it does."""
+    said = config.capture_range.kind == "none"
+
+    def tick(elapsed_s: float) -> None:
+        nonlocal said
+        if not said and not log.range_opened and elapsed_s >= SILENT_S:
+            said = True
+            unseen = f"the capture range {config.capture_range} has not opened in {elapsed_s:.0f} s"
+            progress.note(NothingYet(f"{unseen}; the recording waits for it").line)
+        progress.tick(elapsed_s)
+
+    return tick
 
 
 def artefact(output: Path) -> Path | None:

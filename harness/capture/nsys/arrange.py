@@ -1,0 +1,92 @@
+"""How a target runs under nsys: as it is, with our launcher in its process, or by nsys's clock."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from ... import environment
+from ...errors import CaptureError
+from ...nvtx import CAPTURE
+from ..base import CaptureConfig, CaptureRange
+from ..cupti.plan import Target, python_target
+from ..errors import OptionsDoNotFit
+from ..inside import described, under_launcher
+from ..window import Window
+from .features import NsysFeatures, nvtx_trap
+
+
+@dataclasses.dataclass(frozen=True)
+class Arranged:
+    """What nsys is to run and to wait for. `inside`: the launcher tells of its window; `clock`:
+    the window is nsys's own, and with a duration nsys ends the program."""
+
+    config: CaptureConfig
+    inside: bool = False
+    clock: Window | None = None
+
+    def ended_by_clock(self, exit_code: int, wall_s: float) -> bool:
+        """Did nsys end the program at the end of its window? It reports a SIGTERM then."""
+        if self.clock is None or self.clock.duration_s is None:
+            return False
+        return exit_code == 143 and wall_s >= (self.clock.delay_s or 0) + self.clock.duration_s
+
+
+def arrange(features: NsysFeatures, config: CaptureConfig) -> Arranged:
+    """Choose; UsageError for a window that neither the launcher nor nsys can keep."""
+    target = _python(config.argv)
+    if config.capture_range.kind == "auto":
+        assert config.window is not None
+        if target is None:
+            return _by_clock(config, config.window, f"{Path(config.argv[0]).name} is none")
+        if config.device != "cuda" and _version(target, "nvtx") is None:
+            lacks = f"{target.interpreter[0]} has no nvtx package to tell them by"
+            return _by_clock(config, config.window, lacks)
+        range_ = CaptureRange("nvtx", CAPTURE)
+        if config.device == "cuda":
+            range_ = CaptureRange("cudaProfilerApi")
+        argv = _launched(features, config, target)
+        return Arranged(dataclasses.replace(config, argv=argv, capture_range=range_), inside=True)
+    if target is not None and _loses_ranges(features, target):
+        return Arranged(dataclasses.replace(config, argv=_launched(features, config, target)))
+    return Arranged(config)
+
+
+def _python(argv: tuple[str, ...]) -> Target | None:
+    try:
+        return python_target(argv)
+    except CaptureError:
+        return None  # no Python, or one that only starts others
+
+
+def _version(target: Target, package: str) -> str | None:
+    return (environment.versions(target.interpreter[0]) or {}).get(package)
+
+
+def _loses_ranges(features: NsysFeatures, target: Target) -> bool:
+    if nvtx_trap(features.release, "999") is None:
+        return False  # of no version of nvtx: nobody needs to be asked
+    return nvtx_trap(features.release, _version(target, "nvtx")) is not None
+
+
+def _launched(features: NsysFeatures, config: CaptureConfig, target: Target) -> tuple[str, ...]:
+    session = described(config, "nsys", {"open_nvtx": _loses_ranges(features, target)})
+    return under_launcher(target.interpreter, target.words, session)
+
+
+def _by_clock(config: CaptureConfig, window: Window, why: str) -> Arranged:
+    if window.steps is not None:
+        raise OptionsDoNotFit(
+            f"--steps follows the ranges of a Python program: {why}",
+            remedy="use --delay and --duration",
+        )
+    if not window.asked:
+        kind = CaptureRange("cudaProfilerApi" if config.device == "cuda" else "none")
+        return Arranged(dataclasses.replace(config, capture_range=kind, window=None))
+    if window.duration_s is not None and window.then == "go-on":
+        raise OptionsDoNotFit(
+            f"--then go-on needs a Python program: {why}, and nsys ends a program with its window",
+            remedy="leave --duration out, or use --then stop",
+        )
+    kept = CaptureRange("none")
+    return Arranged(dataclasses.replace(config, capture_range=kept, window=None), clock=window)

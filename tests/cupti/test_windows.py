@@ -1,0 +1,194 @@
+"""A program that says nothing of profilers is recorded: where the window opens, and closes.
+
+The launcher, the shim and the window are the real ones; CUDA is the fake of conftest.py.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import sys
+from pathlib import Path
+
+import pytest
+
+# MODE says how the steps show; each is about 10 ms. Ends with a code of its own.
+PROGRAM = """
+import sys, time, torch, nvtx
+mode, steps = sys.argv[1], int(sys.argv[2])
+def work():
+    for _ in range(10):
+        torch.cuda.launch("gemm", 5000)
+        time.sleep(.001)
+for i in range(steps):
+    if mode == "annotate":
+        with nvtx.annotate(f"train_step {i}"): work()
+    elif mode == "torch":
+        torch.cuda.nvtx.range_push(f"Step {i}"); work(); torch.cuda.nvtx.range_pop()
+    elif mode == "domain":
+        with nvtx.annotate(f"iteration {i}", domain="mine"): work()
+    elif mode == "forward":
+        with nvtx.annotate("forward"): work()
+    else:
+        work()
+print("ended by itself after", i + 1)
+sys.exit(3)
+"""
+
+
+@pytest.fixture
+def run(machine):
+    """`harness profile OPTIONS program.py MODE STEPS` on the fake machine."""
+
+    def go(mode, steps, *options, program=PROGRAM, **env):
+        Path(machine.folder, "program.py").write_text(program)
+        return machine.harness(
+            "profile", "--capture", "cupti", "--name", "t", "--force", *options,
+            "program.py", mode, steps, VIRTUAL_ENV=sys.prefix, **env,
+            PATH=f"{Path(sys.executable).parent}:{machine.env['PATH']}",
+        )  # fmt: skip
+
+    return go
+
+
+def names(machine):
+    """The step ranges recorded, in order."""
+    base = sqlite3.connect(machine.trace)
+    try:
+        found = base.execute(
+            "SELECT COALESCE(e.text, s.value) FROM NVTX_EVENTS e LEFT JOIN StringIds s "
+            "ON s.id = e.textId WHERE e.eventType IN (59, 60) ORDER BY e.start"
+        ).fetchall()
+        return [name for (name,) in found]
+    finally:
+        base.close()
+
+
+def rows(machine, table):
+    base = sqlite3.connect(machine.trace)
+    try:
+        return base.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+    finally:
+        base.close()
+
+
+def with_own_window(first, last):
+    """The program, with calls of its own around these steps."""
+    calls = f"    if i == {first}: torch.cuda.profiler.start()\n"
+    calls += f"    if i == {last}: torch.cuda.profiler.stop()\n"
+    return PROGRAM.replace("    if mode", f"{calls}    if mode", 1)
+
+
+@pytest.mark.parametrize(
+    ("mode", "name"), [("annotate", "train_step"), ("torch", "Step"), ("domain", "iteration")]
+)
+def test_the_steps_asked_for_are_recorded_and_no_other(machine, run, mode, name):
+    done = run(mode, 40, "--steps", "20:30")
+    assert done.returncode == 3, done.stderr
+    assert "ended by itself after 40" in done.stdout + done.stderr
+    assert names(machine) == [f"{name} {i}" for i in range(20, 30)]
+    assert rows(machine, "CUPTI_ACTIVITY_KIND_KERNEL") == 100
+    assert machine.manifest["capture"]["completeness"]["complete"] is True
+    assert f"--steps 20:30 of '{name} N'" in done.stderr
+    assert machine.manifest["capture"]["window"]["steps"] == [20, 30]
+
+
+def test_stopping_the_program_ends_it_with_0_and_runs_its_own_cleanup(machine, run):
+    program = "import atexit\natexit.register(print, 'cleaned up')\n" + PROGRAM
+    done = run("annotate", 100_000, "--steps", "20:30", "--then", "stop", program=program)
+    assert done.returncode == 0, done.stderr
+    assert "cleaned up" in done.stdout + done.stderr
+    assert "ended by itself" not in done.stdout + done.stderr
+    assert names(machine) == [f"train_step {i}" for i in range(20, 30)]
+    assert any("--then stop" in note for note in machine.manifest["notes"])
+
+
+def test_by_default_it_is_the_first_steady_second_of_steps(machine, run):
+    done = run("annotate", 300)
+    assert done.returncode == 3, done.stderr
+    recorded = names(machine)
+    first = int(recorded[0].split()[1])
+    assert 3 <= first <= 100
+    assert recorded == [f"train_step {i}" for i in range(first, first + len(recorded))]
+    assert 12 <= len(recorded) <= 150
+    assert "when their times agreed" in done.stderr
+    assert "the program goes on: Ctrl-C ends it" in done.stderr
+
+
+@pytest.mark.parametrize("mode", ["none", "forward"])
+def test_without_steps_it_is_a_second_once_the_pace_has_settled(machine, run, mode):
+    done = run(mode, 400)
+    assert done.returncode == 3, done.stderr
+    assert "when its pace had settled" in done.stderr
+    kernels = rows(machine, "CUPTI_ACTIVITY_KIND_KERNEL")
+    assert 300 <= kernels <= 1000  # of 4000: one second of 1 ms and more each
+    assert machine.manifest["capture"]["completeness"]["complete"] is True
+
+
+def test_delay_and_duration_are_kept(machine, run):
+    done = run("none", 400, "--delay", "1.5", "--duration", "500ms")
+    assert done.returncode == 3, done.stderr
+    (said,) = re.findall(r"recorded (\S+) s;", done.stderr)
+    assert 0.5 <= float(said) < 0.8
+    assert rows(machine, "CUPTI_ACTIVITY_KIND_KERNEL") < 600
+
+
+def test_the_programs_own_window_is_the_one(machine, run):
+    program = with_own_window(60, 70)
+    done = run("annotate", 90, program=program)
+    assert done.returncode == 3, done.stderr
+    assert names(machine) == [f"train_step {i}" for i in range(60, 70)]
+    assert "calls cudaProfilerStart: its own window is waited for" in done.stderr
+
+
+def test_a_window_of_the_command_line_stands_above_the_programs_own(machine, run):
+    program = with_own_window(5, 70)
+    done = run("annotate", 90, "--steps", "20:30", program=program)
+    assert done.returncode == 3, done.stderr
+    assert names(machine) == [f"train_step {i}" for i in range(20, 30)]
+
+
+def test_steps_of_a_name_of_ones_own(machine, run):
+    done = run("forward", 60, "--steps", "20:30", "--step", "forw*")
+    assert done.returncode == 3, done.stderr
+    assert names(machine) == ["forward"] * 10
+    assert rows(machine, "CUPTI_ACTIVITY_KIND_KERNEL") == 100
+
+
+def test_a_window_waits_for_the_end_of_a_graph_capture(machine, run):
+    program = PROGRAM.replace("    if mode", "    torch.cuda.capturing = i < 25\n    if mode", 1)
+    done = run("annotate", 60, "--steps", "20:30", program=program)
+    assert done.returncode == 3, done.stderr
+    assert names(machine) == [f"train_step {i}" for i in range(25, 30)]
+
+
+def test_the_analysis_is_asked_as_gaps_is(machine, run):
+    done = run("forward", 60, "--steps", "20:50", "--step", "forw*", "--format", "json")
+    assert done.returncode == 3, done.stderr
+    assert '"series"' in done.stdout
+    done = run("forward", 60, "--steps", "20:50", "--step-regex", "(", "--format", "json")
+    assert done.returncode == 1
+    assert "is not a regular expression" in done.stderr
+    assert "recording" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("mode", "steps", "options", "words"),
+    [
+        ("annotate", 10, ("--steps", "20:30"),
+         "the steps 'train_step N' went from 0 to 9, --steps 20:30 lies beyond them"),
+        ("forward", 10, ("--steps", "5:8"),
+         "no range of the program is a step; ranges seen: 'forward' x 10: nothing was recorded; "
+         "name its steps with --step GLOB"),
+        ("none", 3, (), "the program ended before its pace had settled: nothing was recorded; "
+         "--capture-range none records all of it"),
+        ("none", 3, ("--delay", "50"), "the program ended before --delay 50 was over"),
+    ],
+    ids=["beyond", "no-steps", "short", "delay"],
+)  # fmt: skip
+def test_a_window_that_never_opened_says_why(machine, run, mode, steps, options, words):
+    program = PROGRAM.replace("sys.exit(3)", "")
+    done = run(mode, steps, *options, program=program)
+    assert done.returncode == 125, done.stderr
+    assert words in done.stderr.splitlines()[-1]
+    assert not machine.trace.exists()
