@@ -18,6 +18,7 @@ from ..decode.registry import strategy_names
 from ..decode.workload import Workload
 from ..errors import CaptureError
 from ..errors.options import NothingToDo, OptionsConflict
+from ..nvtx import CAPTURE
 from ..own_python import own_python
 from .base import CaptureRange, Choice, choose
 from .calibrate import calibrated
@@ -225,7 +226,8 @@ def _tell(recording: Recording, console: Console) -> None:
             Recorded(f"{contents.steps} steps, {contents.gpu_rows} GPU operations recorded")
         )
     elif contents.ranges:
-        names = ", ".join(f"'{name}' x {count}" for name, count in contents.names)
+        named = [item for item in contents.names if item[0] != CAPTURE]
+        names = ", ".join(f"'{name}' x {count}" for name, count in named)
         console.note(NoStepRanges(f"no 'Step N' ranges; --step of harness gaps can use: {names}"))
     else:
         known = [note for note in manifest.left_out if note.startswith("NVTX ranges: ")]

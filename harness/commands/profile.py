@@ -159,7 +159,7 @@ def command(ctx: click.Context, /, **values: Any) -> None:
     check(analysis)
     outcome = run(_request(ctx, values, analysis))
     _summary(ctx, outcome.recordings, analysis)
-    _next_commands(outcome.recordings)
+    _next_commands(outcome.recordings, analysis)
     ctx.exit(outcome.exit_code)
 
 
@@ -215,10 +215,13 @@ def _summary(ctx: click.Context, recordings: Any, analysis: dict[str, Any]) -> N
     import os
 
     from ..errors import HarnessError
+    from ..run.errors import NothingBelieved
     from .gaps import command as gaps
 
     try:
         ctx.invoke(gaps, traces=traces, **analysis)
+    except NothingBelieved:
+        pass  # what was printed says so, and why
     except Exception as error:
         if os.environ.get("HARNESS_DEBUG"):
             raise
@@ -227,7 +230,7 @@ def _summary(ctx: click.Context, recordings: Any, analysis: dict[str, Any]) -> N
         click.echo(f"harness: warning: {said.line}", err=True)
 
 
-def _next_commands(recordings: Any) -> None:
+def _next_commands(recordings: Any, analysis: dict[str, Any]) -> None:
     """The exact commands that look further into what was recorded, on standard error."""
     import shlex
 
@@ -245,6 +248,8 @@ def _next_commands(recordings: Any) -> None:
         parts = recordings[0].together.split("*")
         pattern = "*".join(shlex.quote(part) if part else "" for part in parts)
         words = f"{shlex.quote(str(short_path(traces[0].parent)))}/{pattern}.sqlite"
+    for option, asked in (("--step", "globs"), ("--step-regex", "regexes")):
+        words += "".join(f" {option} {shlex.quote(text)}" for text in analysis.get(asked, ()))
     click.echo(f"\nNext:\n  {name} gaps {words} --by cause", err=True)
     for path in reports:
         click.echo(f"  {name} open {shlex.quote(str(short_path(path)))}", err=True)

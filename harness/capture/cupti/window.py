@@ -98,6 +98,7 @@ class Window:
         self._seen: dict[str, int] = {}
         self._numbers: tuple[int, int] | None = None
         self._opened_ns: int | None = None
+        self._closed_ns: int | None = None
         self._opened_by: str | None = None
         self._inside = 0
         self._theirs = False
@@ -316,6 +317,7 @@ class Window:
         with self._lock:
             if self._opened_ns is None or self._over.is_set():
                 return
+            self._closed_ns = time.monotonic_ns()
             self._launcher.stop()  # comes back through `closed`
 
     def closed(self) -> None:
@@ -323,7 +325,8 @@ class Window:
         if self._over.is_set():
             return
         self._over.set()
-        lasted = None if self._opened_ns is None else time.monotonic_ns() - self._opened_ns
+        closed_ns = self._closed_ns or time.monotonic_ns()
+        lasted = None if self._opened_ns is None else closed_ns - self._opened_ns
         self._tell(
             "closed",
             lasted_s=None if lasted is None else round(lasted / steady.NS, 3),
