@@ -114,6 +114,7 @@ class Launcher:
         self.hooks: ImportHooks = helper("hooks").ImportHooks(hooks)
         self.owner = os.getpid()
         self._closing = threading.Lock()
+        self.nvtx_opened: bool | None = None
 
     # The session, guarded: the target must not suffer for a recording that fails
 
@@ -196,6 +197,7 @@ class Launcher:
             "versions": facts.python_facts(),
             "children_s": sum(os.times()[2:4]),
             "window": None if self.window is None else self.window.describe(),
+            "nvtx_opened": self.nvtx_opened,
             **more,
         }
         with open(path + ".part", "w") as file:
@@ -294,10 +296,10 @@ class Launcher:
         self.ranges.replace(runtime, "cudaProfilerStop", profiler_stop)
 
     def _nvtx_imported(self, nvtx: Any) -> None:
-        if not isinstance(getattr(nvtx, "annotate", None), type):
+        if not isinstance(getattr(nvtx, "annotate", None), type) or not hasattr(nvtx, "pop_range"):
             return  # a module of the target's own
         if self.config.get("open_nvtx"):
-            helper("nvtx_gate").open_gate(nvtx)
+            self.nvtx_opened = helper("nvtx_gate").open_gate(nvtx)
         self._listen(lambda: nvtx.mark("harness"))
         self.ranges.watch_nvtx(nvtx)
 

@@ -101,7 +101,8 @@ class CaptureResult:
     manifest. Durations are in seconds of wall time. `failure` says, in one line, what went wrong
     after the recording itself (the import, the export): what there is may be kept. `completeness`
     holds what the backend counted about itself (dropped records, ranges issued and found), under
-    the keys that the analysis judges by.
+    the keys that the analysis judges by. `lost_ranges` says why NVTX ranges did not reach the
+    recording, where that is known.
     """
 
     backend: str
@@ -117,6 +118,7 @@ class CaptureResult:
     durations_s: Mapping[str, float] = field(default_factory=dict)
     failure: str | None = None
     completeness: Mapping[str, Any] = field(default_factory=dict)
+    lost_ranges: str | None = None
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from .base import (
 )
 from .contents import Contents, look_into
 from .errors import CommandNotFound, NoStepsRecorded, NotExecutable
-from .nsys.features import NVTX_REMEDY, nvtx_trap, parse_version
+from .nsys.features import NVTX_REMEDY
 from .publish import Place, publish, reserve, unwritable
 from .remarks import Kept
 from .window import Window
@@ -153,20 +153,11 @@ def _refuse(plan: Plan, result: CaptureResult, contents: Contents) -> None:
     if result.exit_code != 0:
         return  # it failed or was stopped on the way: the exit code tells
     found = f"{contents.ranges} NVTX ranges, none of them a step"
-    trap = None if contents.ranges else _trap(plan, result)
-    if trap is not None:
-        raise NoStepsRecorded(f"the recording holds no steps: {trap}", remedy=NVTX_REMEDY)
+    if result.lost_ranges and not contents.ranges:
+        raise NoStepsRecorded(
+            f"the recording holds no steps: {result.lost_ranges}", remedy=NVTX_REMEDY
+        )
     raise NoStepsRecorded(f"the recording holds {found}")
-
-
-def _trap(plan: Plan, result: CaptureResult) -> str | None:
-    """Why there are no ranges, where the target's nvtx and this nsys are known not to get on."""
-    program = interpreter(plan.argv)
-    if result.backend != "nsys" or result.tool_version is None or program is None:
-        return None
-    year, number = parse_version(result.tool_version)[0].split(".")[:2]
-    nvtx = (environment.versions(program) or {}).get("nvtx")
-    return nvtx_trap((int(year), int(number)), nvtx)
 
 
 def _told(path: Path) -> dict[str, Any]:
@@ -207,9 +198,8 @@ def _manifest(
     versions = {**(versions or {}), **told.get("versions", {}), "harness": __version__}
     if program is None:
         left_out.append("versions: the target is no Python that could be asked")
-    trap = _trap(plan, result) if contents is not None and contents.ranges == 0 else None
-    if trap is not None:
-        left_out.append(f"NVTX ranges: {trap}; {NVTX_REMEDY}")
+    if result.lost_ranges and contents is not None and contents.ranges == 0:
+        left_out.append(f"NVTX ranges: {result.lost_ranges}; {NVTX_REMEDY}")
     git = environment.git_facts()
     if git is None:
         left_out.append("git revision: the working directory is in no repository")

@@ -227,11 +227,11 @@ def test_a_folder_that_cannot_be_written(profile, folder):
         (["no-such-program"], 127, "no-such-program: not found"),
         (["./missing"], 127, "./missing: not found"),
         (["/"], 126, "/: not an executable file"),
-        (["./plain.py"], 126, "-- python ./plain.py"),
+        (["./plain.txt"], 126, "-- python ./plain.txt"),
     ],
 )
 def test_commands_that_cannot_run(harness, tmp_path, command, code, words):
-    (tmp_path / "plain.py").write_text("print(1)\n")
+    (tmp_path / "plain.txt").write_text("print(1)\n")
     nsys = install(tmp_path / "bin")
     done = harness("profile", "--nsys", nsys, "--device", "cpu", "--", *command)
     assert done.returncode == code
@@ -279,7 +279,7 @@ def test_the_environment_reaches_the_target_and_nothing_is_added_to_its_path(har
         (["--strategy", "kv-cache", "--", "true"], "exclude each other"),
         (["--batch-size", "4", "--", "true"], "--batch-size describes the harness's own loop"),
         (["--strategy", "kv-cache", "--capture-range", "none"], "is for a COMMAND"),
-        (["--capture-range", "sometimes", "--", "true"], "use cudaProfilerApi, nvtx:NAME or none"),
+        (["--capture-range", "sometimes", "--", "true"], "use auto, cudaProfilerApi, nvtx:NAME"),
         (["--strategy", "kv-cache", "--steps", "none"], "--steps none records nothing"),
         (["--capture", "magic", "--", "true"], "'magic' is none of auto, "),
         (["--name", "%q{NO_SUCH_VARIABLE}", "--", "true"], "NO_SUCH_VARIABLE is not set"),

@@ -11,7 +11,7 @@ from ...nvtx import CAPTURE
 from ..base import CaptureConfig, CaptureRange
 from ..cupti.plan import Target, python_target
 from ..errors import OptionsDoNotFit
-from ..inside import described, under_launcher
+from ..inside import described, host_facts, under_launcher
 from ..window import Window
 from .features import NsysFeatures, nvtx_trap
 
@@ -19,11 +19,19 @@ from .features import NsysFeatures, nvtx_trap
 @dataclasses.dataclass(frozen=True)
 class Arranged:
     """What nsys is to run and to wait for. `inside`: the launcher tells of its window; `clock`:
-    the window is nsys's own, and with a duration nsys ends the program."""
+    the window is nsys's own, and with a duration nsys ends the program. `trap`: why the ranges
+    would be lost without the launcher."""
 
     config: CaptureConfig
     inside: bool = False
     clock: Window | None = None
+    trap: str | None = None
+
+    def lost_ranges(self, folder: Path) -> str | None:
+        """Why the ranges were lost, where the launcher could not help it."""
+        if self.trap is None or (host_facts(folder) or {}).get("nvtx_opened"):
+            return None
+        return self.trap
 
     def ended_by_clock(self, exit_code: int, wall_s: float) -> bool:
         """Did nsys end the program at the end of its window? It reports a SIGTERM then."""
@@ -35,6 +43,7 @@ class Arranged:
 def arrange(features: NsysFeatures, config: CaptureConfig) -> Arranged:
     """Choose; UsageError for a window that neither the launcher nor nsys can keep."""
     target = _python(config.argv)
+    trap = None if target is None else _trap(features, target)
     if config.capture_range.kind == "auto":
         assert config.window is not None
         if target is None:
@@ -45,10 +54,12 @@ def arrange(features: NsysFeatures, config: CaptureConfig) -> Arranged:
         range_ = CaptureRange("nvtx", CAPTURE)
         if config.device == "cuda":
             range_ = CaptureRange("cudaProfilerApi")
-        argv = _launched(features, config, target)
-        return Arranged(dataclasses.replace(config, argv=argv, capture_range=range_), inside=True)
-    if target is not None and _loses_ranges(features, target):
-        return Arranged(dataclasses.replace(config, argv=_launched(features, config, target)))
+        argv = _launched(config, target, trap)
+        changed = dataclasses.replace(config, argv=argv, capture_range=range_)
+        return Arranged(changed, inside=True, trap=trap)
+    if target is not None and trap is not None:
+        changed = dataclasses.replace(config, argv=_launched(config, target, trap))
+        return Arranged(changed, trap=trap)
     return Arranged(config)
 
 
@@ -63,14 +74,14 @@ def _version(target: Target, package: str) -> str | None:
     return (environment.versions(target.interpreter[0]) or {}).get(package)
 
 
-def _loses_ranges(features: NsysFeatures, target: Target) -> bool:
+def _trap(features: NsysFeatures, target: Target) -> str | None:
     if nvtx_trap(features.release, "999") is None:
-        return False  # of no version of nvtx: nobody needs to be asked
-    return nvtx_trap(features.release, _version(target, "nvtx")) is not None
+        return None  # with no version of nvtx: none has to be asked for
+    return nvtx_trap(features.release, _version(target, "nvtx"))
 
 
-def _launched(features: NsysFeatures, config: CaptureConfig, target: Target) -> tuple[str, ...]:
-    session = described(config, "nsys", {"open_nvtx": _loses_ranges(features, target)})
+def _launched(config: CaptureConfig, target: Target, trap: str | None) -> tuple[str, ...]:
+    session = described(config, "nsys", {"open_nvtx": trap is not None})
     return under_launcher(target.interpreter, target.words, session)
 
 

@@ -40,6 +40,7 @@ from .export import (
 )
 from .features import (
     INSTALL_REMEDY,
+    NVTX_REMEDY,
     NsysFeatures,
     find_nsys,
     read_features,
@@ -110,7 +111,7 @@ class NsysBackend:
         raw = None if cut else artefact(output)
         if raw is None:
             log.remove_temporary() if cut else None
-            raise _nothing_recorded(features, asked, run)
+            raise _nothing_recorded(features, asked, run, arranged.lost_ranges(config.workdir))
         result = CaptureResult(
             backend=self.name,
             exit_code=code,
@@ -122,6 +123,7 @@ class NsysBackend:
             interrupted=ended.interrupted,
             notes=(*notes, *_left_running(ended)),
             durations_s={"record": round(ended.wall_s, 3)},
+            lost_ranges=arranged.lost_ranges(config.workdir),
         )
         full = _disk_was_full(config.workdir, log)
         try:
@@ -199,7 +201,9 @@ def _left_running(ended: Ended) -> tuple[str, ...]:
     return (LeftRunning(said),)
 
 
-def _nothing_recorded(features: NsysFeatures, config: CaptureConfig, run: Started) -> CaptureError:
+def _nothing_recorded(
+    features: NsysFeatures, config: CaptureConfig, run: Started, lost_ranges: str | None
+) -> CaptureError:
     """The error that says why there is no report, the most telling reason first."""
     ended, log = run.ended, run.log
     said = log.problems[-1] if log.problems else None
@@ -255,6 +259,11 @@ def _nothing_recorded(features: NsysFeatures, config: CaptureConfig, run: Starte
     if config.capture_range.kind == "none":
         return NoReport(
             f"nsys {features.version} left no report{f' and said: {said}' if said else ''}"
+        )
+    if lost_ranges is not None and config.capture_range.kind == "nvtx":
+        return RangeNotOpened(
+            f"the capture range {config.capture_range} never opened: {lost_ranges}",
+            remedy=NVTX_REMEDY,
         )
     return RangeNotOpened(
         f"the capture range {config.capture_range} never opened: nothing was recorded",
