@@ -44,11 +44,11 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.record: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) install -c constraints.txt -e '.[record]'
+	$(PIP) install -c constraints.txt -e '.[strategies]'
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) install -c constraints.txt -e '.[record,dev,cupti-test]'
+	$(PIP) install -c constraints.txt -e '.[strategies,dev,cupti-test]'
 	@touch $@ $(VENV)/.record
 
 clean:

@@ -77,7 +77,7 @@ class NoGpu(CaptureError):
 
     `nvidia-smi` finds none. Without one, `--device cpu` records the host's side, and
     `--capture sim` simulates a GPU where PyTorch is installed (`pip install
-    'nsys-harness[record]'`).
+    'nsys-harness[strategies]'`).
     """
 
     code = "no-gpu"

@@ -41,7 +41,7 @@ class SimBackend:
             return Availability(
                 False,
                 "torch and transformers are not installed",
-                "pip install 'nsys-harness[record]'",
+                "pip install 'nsys-harness[strategies]'",
             )
         return Availability(True, "no GPU is used, one is simulated; every figure is marked so")
 

@@ -11,7 +11,7 @@ import sys
 from .registry import needs_of
 from .strategy import Strategy
 
-MISSING_TORCH = "torch and transformers are not installed; pip install 'nsys-harness[record]'"
+MISSING_TORCH = "torch and transformers are not installed; pip install 'nsys-harness[strategies]'"
 
 
 def _cuda(device: str) -> str | None:

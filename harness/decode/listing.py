@@ -82,7 +82,7 @@ def show(rows: Rows, out: TextIO) -> None:
             table.add_column(name, no_wrap=name != header[-1])
         for row in body:
             table.add_row(*row)
-        # Without markup: `nsys-harness[record]` would lose its extra.
+        # Without markup: `nsys-harness[strategies]` would lose its extra.
         Console(file=out, markup=False, emoji=False).print(table, soft_wrap=False)
         return
     widths = [max(len(row[i]) for row in [header, *body]) for i in range(len(header) - 1)]

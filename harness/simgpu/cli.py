@@ -100,7 +100,7 @@ def _from_model(values: dict[str, Any], line: ChangingLine) -> Outcome:
     if not all(map(find_spec, ("torch", "transformers"))):
         raise PackageMissing(
             "torch and transformers are not installed",
-            remedy="pip install 'nsys-harness[record]', or predict --from a recording",
+            remedy="pip install 'nsys-harness[strategies]', or predict --from a recording",
         )
     from .grid import STRATEGIES, Grid, predict_grid
 

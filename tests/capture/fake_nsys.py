@@ -64,6 +64,11 @@ elif args[0] == "profile":
     if mode in ("throws", "reset"):
         print({thrown!r} if mode == "throws" else "Connection reset by peer")
         sys.exit(1)
+    if mode == "none-at-first":
+        with open(os.environ["FAKE_NSYS_STARTS"], "a+") as file:
+            file.write("x")
+            file.seek(0)
+            mode = "none" if len(file.read()) == 1 else "good"
     if mode == "diverted":
         where = os.path.join(tempfile.gettempdir(), "nsys-report-00ff.nsys-rep")
     else:

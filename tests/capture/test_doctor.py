@@ -1,6 +1,11 @@
 """Doctor where things are missing."""
 
 import json
+import os
+import subprocess
+import sys
+
+import pytest
 
 from harness.capture.nsys.features import find_nsys
 
@@ -85,3 +90,46 @@ def test_a_path_that_is_no_nsys(harness, tmp_path):
     assert done.returncode == 1
     assert "no such executable" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
+
+
+# `harness doctor` where these packages are not installed, whatever is installed here.
+BASE = """
+import sys, harness.environment as e
+versions = e.versions
+e.versions = lambda *a: versions(*a) | dict.fromkeys(("nvtx", "torch", "transformers"))
+from harness.cli import main
+sys.argv = ["harness", "doctor", *sys.argv[1:]]
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize("mode", ["good", "none"])
+def test_a_base_install_is_told_what_needs_what(tmp_path, mode):
+    nsys = install(tmp_path / "bin", version="2031.1.1.5-0000000")
+    done = subprocess.run(
+        [sys.executable, "-c", BASE, "--nsys", nsys], capture_output=True, text=True, check=False,
+        cwd=tmp_path, env={**os.environ, "FAKE_NSYS": mode}, timeout=120,
+    )  # fmt: skip
+    lines = {" ".join(line.split()[:2]): line for line in done.stdout.splitlines()}
+    assert "profile --strategy and the Python API need it" in done.stdout or mode == "none"
+    assert "warn torch" in lines
+    assert (
+        "a program of your own is recorded with the Python that it runs on" in lines["warn torch"]
+    )
+    assert "pip install 'nsys-harness[strategies]'" in done.stdout
+    if mode == "good":
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "ok recording" in lines
+        assert "warn nvtx" in lines
+    else:
+        assert done.returncode == 1
+        assert "fail recording" in lines
+
+
+def test_a_recording_that_fails_by_chance_is_tried_again(harness, tmp_path):
+    nsys = install(tmp_path / "bin", version="2031.1.1.5-0000000")
+    told = {"FAKE_NSYS": "none-at-first", "FAKE_NSYS_STARTS": str(tmp_path / "starts")}
+    found = checked(harness, "--nsys", nsys, **told)
+    assert found["recording"][0] == "ok"
+    assert (tmp_path / "starts").read_text() == "xx"
+    assert checked(harness, "--nsys", nsys, FAKE_NSYS="none")["recording"][0] == "fail"

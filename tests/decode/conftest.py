@@ -10,7 +10,7 @@ except ImportError:
 
 def pytest_pycollect_makemodule(module_path, parent):
     if torch is None:
-        pytest.skip("recording needs torch: pip install '.[record]'", allow_module_level=True)
+        pytest.skip("recording needs torch: pip install '.[strategies]'", allow_module_level=True)
 
 
 @pytest.fixture

@@ -29,7 +29,9 @@ def slow_gpu() -> Gpu:
 @functools.cache
 def run(strategy: str, gpu: str = "h100", **fields):
     """A tiny model with real values; cached, since nothing changes it."""
-    torch = pytest.importorskip("torch", reason="simulating needs torch (pip install '.[record]')")
+    torch = pytest.importorskip(
+        "torch", reason="simulating needs torch (pip install '.[strategies]')"
+    )
     torch.set_num_threads(1)  # a tiny model is slower on two threads than on one
     from harness.decode.workload import Workload
     from harness.simgpu.run import simulate

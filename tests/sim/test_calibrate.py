@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("torch", reason="simulating needs torch (pip install '.[record]')")
+pytest.importorskip("torch", reason="simulating needs torch (pip install '.[strategies]')")
 
 from click.testing import CliRunner
 

@@ -33,7 +33,7 @@ def test_what_ifs_are_those_of_the_command():
 
 @pytest.fixture(scope="module")
 def tables():
-    pytest.importorskip("torch", reason="simulating needs torch (pip install '.[record]')")
+    pytest.importorskip("torch", reason="simulating needs torch (pip install '.[strategies]')")
     spec = importlib.util.spec_from_file_location(
         "simulator_tables", ROOT / "scripts" / "simulator_tables.py"
     )

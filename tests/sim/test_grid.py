@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-torch = pytest.importorskip("torch", reason="simulating needs torch (pip install '.[record]')")
+torch = pytest.importorskip("torch", reason="simulating needs torch (pip install '.[strategies]')")
 
 from click.testing import CliRunner  # noqa: E402
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-torch = pytest.importorskip("torch", reason="simulating needs torch (pip install '.[record]')")
+torch = pytest.importorskip("torch", reason="simulating needs torch (pip install '.[strategies]')")
 
 from harness.analysis.gains.gpu import load_gpu  # noqa: E402
 from harness.analysis.gains.work import Work  # noqa: E402

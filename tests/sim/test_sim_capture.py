@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-pytest.importorskip("torch", reason="simulating needs torch (pip install '.[record]')")
+pytest.importorskip("torch", reason="simulating needs torch (pip install '.[strategies]')")
 
 from harness import environment
 from harness.analysis.analyze import analyze

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-pytest.importorskip("torch", reason="simulating needs torch (pip install '.[record]')")
+pytest.importorskip("torch", reason="simulating needs torch (pip install '.[strategies]')")
 
 from harness.analysis.analyze import analyze
 from harness.analysis.gains.gpu import load_gpu
