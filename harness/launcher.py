@@ -301,7 +301,8 @@ class Launcher:
         if self.config.get("open_nvtx"):
             self.nvtx_opened = helper("nvtx_gate").open_gate(nvtx)
         self._listen(lambda: nvtx.mark("harness"))
-        self.ranges.watch_nvtx(nvtx)
+        with contextlib.suppress(AttributeError, TypeError):  # of another shape
+            self.ranges.watch_nvtx(nvtx)
 
     def _cuda_package_imported(self, module: Any) -> None:
         self.attach()
@@ -375,7 +376,8 @@ def main(arguments: list[str]) -> None:
         config = json.load(file)
     target = arguments[2:]
     try:
-        launcher = Launcher(config)
+        under_nsys = config["road"] == "nsys"
+        launcher = helper("under_nsys").UnderNsys(config) if under_nsys else Launcher(config)
     except OSError as error:
         print(f"harness: error: {error}", file=sys.stderr)
         sys.exit(OWN_FAILURE)

@@ -44,6 +44,9 @@ _KINDS = {
 }
 _BEGINNINGS = {name.partition("{")[0]: kind for name, kind in _KINDS.items()}
 
+CPU_MARKS = {"begin": "CPU time at the range's begin", "end": "CPU time at the range's end"}
+"""Marks with the thread's CPU clock, where nsys records: the first and the last in a range."""
+
 CPU_TABLE = "HARNESS_RANGE_CPU"
 """One row a range, evidence or the user's own, that one thread opened and closed.
 

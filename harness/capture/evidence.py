@@ -206,13 +206,15 @@ class Watcher:
         """`function` as a compilation of its first argument."""
 
         @functools.wraps(function)
-        def around(first: Any, *rest: Any, **others: Any) -> Any:
+        def around(*args: Any, **others: Any) -> Any:
             if not self._on:
-                return function(first, *rest, **others)
-            name = named(first)
+                return function(*args, **others)
+            name = "unnamed"
+            with contextlib.suppress(Exception):
+                name = named(args[0])
             self._compiling(what, name)
             try:
-                return function(first, *rest, **others)
+                return function(*args, **others)
             finally:
                 self._compiled(name)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from ...errors import CaptureError
 from ..processes import Ended, supervise
 from .argv import export_argv, import_argv
+from .cpu_times import add_cpu_times
 from .errors import ImporterMissing, ToolFailed, ToolInterrupted, ToolNotStarted
 from .features import NsysFeatures, answer_of, parse_version
 
@@ -168,6 +169,7 @@ def export_sqlite(
         f"nsys than this {features.version}: record it again, or export it with the nsys that "
         "made it",
     )  # fmt: skip
+    add_cpu_times(sqlite)
 
 
 def _run(
