@@ -48,7 +48,8 @@ CPU_MARKS = {"begin": "CPU time at the range's begin", "end": "CPU time at the r
 """Marks with the thread's CPU clock, where nsys records: the first and the last in a range."""
 
 CPU_TABLE = "HARNESS_RANGE_CPU"
-"""One row a range, evidence or the user's own, that one thread opened and closed.
+"""One row a range, evidence or the user's own, that one thread opened and closed, and that stands
+in at most one other of its domain.
 
 `start`, `end` and `globalTid` are those of its row in NVTX_EVENTS; `cpuStart` and `cpuEnd` what the
 thread's own clock (CLOCK_THREAD_CPUTIME_ID) read there, ns since the thread began. Their difference

@@ -15,7 +15,7 @@ import time
 from types import SimpleNamespace
 
 from .cupti.hooks import ImportHooks
-from .cupti.ranges import Recorder
+from .cupti.ranges import DEPTH, Recorder
 from .evidence import Watcher
 from .nvtx_client import open_domain
 
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .nvtx_client import Domain
-
-DEPTH = 2
-"""Ranges that stand in fewer others of their domain and thread get marks; a pair costs 1.5 us."""
 
 
 class Marks:
@@ -47,7 +44,8 @@ class Marks:
 
 
 class OwnRanges(Recorder):
-    """The program's own ranges: they reach the tool by themselves, and only get marks."""
+    """The program's own ranges: they reach the tool by themselves, and only get marks, of which a
+    pair costs 1.5 us."""
 
     def __init__(self, marks: Marks) -> None:
         super().__init__(SimpleNamespace(state=SimpleNamespace(value=1)))

@@ -227,6 +227,8 @@ gc.disable()
 for step in range(6):
     if step == 1: torch.cuda.profiler.start()
     torch.cuda.nvtx.range_push(f"Step {step}")
+    for name in ("inner", "too deep"): torch.cuda.nvtx.range_push(name)
+    for _ in range(2): torch.cuda.nvtx.range_pop()
     torch.cuda.launch("gemm", 5000)
     if step == 2: gc.collect()
     if step == 3: time.sleep(0.05)
@@ -252,7 +254,7 @@ def test_a_recording_holds_collections_and_the_cpu_time_of_each_range(machine):
             "NVTX_EVENTS n USING (start, end, globalTid) JOIN StringIds s ON s.id = n.textId",
         )
     }
-    assert set(steps) == {*(f"Step {number}" for number in range(1, 6)), name}
+    assert set(steps) == {*(f"Step {number}" for number in range(1, 6)), "inner", name}
     assert steps["Step 2"][0] < start < end < steps["Step 2"][1]
     assert ask(machine.trace, "SELECT DISTINCT globalTid FROM HARNESS_RANGE_CPU") == [(tid,)]
     low, high, ran = steps["Step 3"]
@@ -260,7 +262,7 @@ def test_a_recording_holds_collections_and_the_cpu_time_of_each_range(machine):
     assert ran < 25_000_000
     assert steps["Step 4"][2] >= 50_000_000
     found = machine.manifest["capture"]["completeness"]
-    assert (found["ranges_issued"], found["ranges_found"], found["complete"]) == (5, 5, True)
+    assert (found["ranges_issued"], found["ranges_found"], found["complete"]) == (15, 15, True)
 
 
 CUT = """

@@ -3,7 +3,7 @@
 The functions of `nvtx` and `torch.cuda.nvtx` are wrapped while the target runs; each range becomes
 (name, domain, start, end, thread, kind, CPU time at its start, at its end) with CLOCK_REALTIME
 nanoseconds, the clock of libcupti. CPU times are the thread's own, ns; None where a range may end
-on another thread.
+on another thread, or stands in `DEPTH` others.
 """
 
 from __future__ import annotations
@@ -31,12 +31,14 @@ if TYPE_CHECKING:
         def start(self) -> None: ...
         def stop(self) -> None: ...
 
-    _Items = list[tuple[str, int, int] | None]
+    _Items = list[tuple[str, int | None, int] | None]
     Done = tuple[str, str | None, int, int, int, int, int | None, int | None]
 else:
     _Items = list
 
 PUSH_POP, START_END = 59, 60
+DEPTH = 2
+"""Ranges that stand in fewer others of their thread and domain get CPU times: 0.25 us a reading."""
 _now, _cpu = time.time_ns, time.thread_time_ns
 
 
@@ -84,7 +86,11 @@ class Recorder:
             stack = self._stacks().get(domain)
             if stack is None:
                 stack = self._stacks()[domain] = _Stack()
-            stack.append((name, _cpu(), _now()) if state == 1 else None)
+            if state != 1:
+                stack.append(None)
+            else:
+                cpu = _cpu() if len(stack) < DEPTH else None
+                stack.append((name, cpu, _now()))
 
     def pop(self, domain: str | None = None) -> None:
         """The innermost range of this thread and domain ends."""
@@ -95,7 +101,8 @@ class Recorder:
         item = stack.pop()
         if item is not None:
             name, cpu, start = item
-            self.done.append((name, domain, start, end, stack.thread, PUSH_POP, cpu, _cpu()))
+            ran = None if cpu is None else _cpu()
+            self.done.append((name, domain, start, end, stack.thread, PUSH_POP, cpu, ran))
             if self.window is not None and self._is_window(name, domain):
                 self.session.stop()
 
