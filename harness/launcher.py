@@ -37,8 +37,8 @@ if TYPE_CHECKING:  # the program's modules are its own to import: nothing of thi
     from harness.capture.cupti.nsys_session import NsysSession
     from harness.capture.cupti.ranges import Recorder
     from harness.capture.cupti.session import Refused, ShimSession, TorchSession
-    from harness.capture.evidence import Kept, Watcher
     from harness.capture.cupti.window import Window
+    from harness.capture.evidence import Kept, Sink, Watcher
 
 OWN_FAILURE = 125
 FINISH_S = 60.0
@@ -107,14 +107,23 @@ class Launcher:
         }
         if config["road"] != "torch":
             hooks |= dict.fromkeys(CUDA_PACKAGES, self._cuda_package_imported)
-        evidence = helper("evidence")
-        self.kept: Kept = evidence.Kept(self.state)
-        self.watcher: Watcher = evidence.Watcher(config["evidence"], self.kept)
-        hooks |= self.watcher.hooks()
+        self.kept: Kept = helper("evidence").Kept(self.state)
+        self.watcher = self._watcher(config)
+        hooks |= {} if self.watcher is None else self.watcher.hooks()
         self.hooks: ImportHooks = helper("hooks").ImportHooks(hooks)
         self.owner = os.getpid()
         self._closing = threading.Lock()
         self.nvtx_opened: bool | None = None
+
+    def _watcher(self, config: Mapping[str, Any]) -> Watcher | None:
+        """What tells of collections and their like: kept here, or under nsys sent to it."""
+        sink: Sink | None = self.kept
+        if config["road"] == "nsys":
+            sink, self.ranges.marks = helper("under_nsys").sinks(config)
+            if sink is None:
+                return None
+        watcher: Watcher = helper("evidence").Watcher(config["evidence"], sink)
+        return watcher
 
     # The session, guarded: the target must not suffer for a recording that fails
 
@@ -211,7 +220,8 @@ class Launcher:
         if self.window is not None:
             self.window.finish()
         self.hooks.remove()
-        self.watcher.remove()
+        if self.watcher is not None:
+            self.watcher.remove()
         self.ranges.restore()
         self._closing.acquire(timeout=FINISH_S)
         try:
@@ -229,7 +239,8 @@ class Launcher:
         """Begin: hooks first, the session where nothing has to be waited for."""
         atexit.register(self.finish)
         self.hooks.install()
-        self.watcher.install()
+        if self.watcher is not None:
+            self.watcher.install()
         if self.window is not None:
             self.window.start()
 
@@ -376,8 +387,7 @@ def main(arguments: list[str]) -> None:
         config = json.load(file)
     target = arguments[2:]
     try:
-        under_nsys = config["road"] == "nsys"
-        launcher = helper("under_nsys").UnderNsys(config) if under_nsys else Launcher(config)
+        launcher = Launcher(config)
     except OSError as error:
         print(f"harness: error: {error}", file=sys.stderr)
         sys.exit(OWN_FAILURE)

@@ -12,8 +12,9 @@ import pytest
 
 from harness.analysis.model.evidence import CPU_MARKS, is_evidence
 from harness.capture.base import CaptureConfig, CaptureRange
+from harness.capture.nsys.arrange import arrange
 from harness.capture.nsys.cpu_times import add_cpu_times
-from harness.capture.nsys.launched import launched
+from harness.capture.nsys.features import require_nsys
 
 LOOP = """
 import gc, os, sys, time
@@ -99,9 +100,9 @@ def test_what_a_program_does_stands_in_the_recording(nsys, harness, tmp_path):
         ((sys.executable, "-m", "torch.distributed.run", "my.py"), False),
     ],
 )
-def test_only_a_python_program_is_launched(argv, with_us, tmp_path):
+def test_only_a_python_program_is_launched(argv, with_us, tmp_path, nsys):
     config = CaptureConfig(argv, "cpu", tmp_path, CaptureRange("none"))
-    words = launched(config)
+    words = arrange(require_nsys(None), config).config.argv
     assert (words != argv) is with_us
     assert any(word.endswith("launcher.py") for word in words) is with_us
     if with_us:

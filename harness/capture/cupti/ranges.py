@@ -31,6 +31,12 @@ if TYPE_CHECKING:
         def start(self) -> None: ...
         def stop(self) -> None: ...
 
+    class Marks(Protocol):
+        """What is told of the edges of push/pop ranges."""
+
+        def opened(self, domain: str | None) -> None: ...
+        def closes(self, domain: str | None) -> None: ...
+
     _Items = list[tuple[str, int | None, int] | None]
     Done = tuple[str, str | None, int, int, int, int, int | None, int | None]
 else:
@@ -68,6 +74,8 @@ class Recorder:
         self._undo: list[tuple[Any, str, Any]] = []
         self.before: Callable[[str, str | None], None] | None = None
         """Told of each range right before it begins; None: nobody is."""
+        self.marks: Marks | None = None
+        """Told of each range right after it began and before it ends; set before the watching."""
 
     def _stacks(self) -> dict[Any, _Stack]:
         return self._local.__dict__
@@ -79,6 +87,8 @@ class Recorder:
 
     def push(self, name: str, domain: str | None = None) -> None:
         """A push/pop range begins on this thread."""
+        if self.marks is not None:
+            self.marks.opened(domain)
         if self.window is not None and self._is_window(name, domain):
             self.session.start()
         state = self._state.value
@@ -94,6 +104,8 @@ class Recorder:
 
     def pop(self, domain: str | None = None) -> None:
         """The innermost range of this thread and domain ends."""
+        if self.marks is not None:
+            self.marks.closes(domain)
         end = _now()
         stack = self._stacks().get(domain)
         if not stack:
@@ -133,7 +145,7 @@ class Recorder:
         recorder, push, pop = self, self.push, self.pop
         state = self.session.state
         construct, begin, finish = original.values()
-        windowed = self.window is not None
+        windowed, marked = self.window is not None, self.marks is not None
 
         @functools.wraps(construct)
         def init(
@@ -154,13 +166,13 @@ class Recorder:
             if recorder.before is not None:
                 recorder.before(*self._harness_range)
             entered = begin(self)
-            if state.value or windowed:
+            if state.value or windowed or marked:
                 push(*self._harness_range)
             return entered
 
         @functools.wraps(finish)
         def leave(self: Any, *exception: Any) -> Any:
-            if state.value:
+            if state.value or marked:
                 pop(self._harness_range[1])
             return finish(self, *exception)
 

@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 
 from ... import environment
+from ...analysis.model.evidence import CPU_MARKS, DOMAIN, NAMES
 from ...errors import CaptureError
 from ...nvtx import CAPTURE
 from ..base import CaptureConfig, CaptureRange
@@ -57,7 +58,7 @@ def arrange(features: NsysFeatures, config: CaptureConfig) -> Arranged:
         argv = _launched(config, target, trap)
         changed = dataclasses.replace(config, argv=argv, capture_range=range_)
         return Arranged(changed, inside=True, trap=trap)
-    if target is not None and trap is not None:
+    if target is not None:
         changed = dataclasses.replace(config, argv=_launched(config, target, trap))
         return Arranged(changed, trap=trap)
     return Arranged(config)
@@ -81,7 +82,8 @@ def _trap(features: NsysFeatures, target: Target) -> str | None:
 
 
 def _launched(config: CaptureConfig, target: Target, trap: str | None) -> tuple[str, ...]:
-    session = described(config, "nsys", {"open_nvtx": trap is not None})
+    evidence = {"domain": DOMAIN, "evidence": NAMES, "marks": CPU_MARKS}
+    session = described(config, "nsys", {"open_nvtx": trap is not None, **evidence})
     return under_launcher(target.interpreter, target.words, session)
 
 

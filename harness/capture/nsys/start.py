@@ -15,7 +15,6 @@ from ..told import Told
 from . import argv as nsys_argv
 from .errors import NsysStartFailed
 from .features import NsysFeatures
-from .launched import launched
 from .log import NsysLog
 
 # nsys's own processes, which may outlive it for a moment.
@@ -93,7 +92,7 @@ def _run(
         )
 
     seen = threading.Event()
-    argv = nsys_argv.profile_argv(features, options, str(output), launched(config))
+    argv = nsys_argv.profile_argv(features, options, str(output), config.argv)
     ended = supervise(
         argv,
         env=env,
