@@ -31,6 +31,22 @@ class CommandFolder(click.Group):
         command: click.Command = module.command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does; `help` and `version` do what their options do, a guess gets a hint."""
+        word, *rest = args
+        if word in _WORDS and word not in self.list_commands(ctx):
+            return word, _WORDS[word], rest
+        if word.startswith("-") or self.get_command(ctx, word) is not None:
+            return super().resolve_command(ctx, args)
+        from .errors.options import UnknownCommand
+        from .guesses import meant_by
+
+        meant = meant_by(word, rest, self.list_commands(ctx))
+        remedy = None if meant is None else f"did you mean `{meant}`?"
+        raise UnknownCommand(f"there is no command {word!r}", remedy=remedy)
+
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
@@ -51,6 +67,32 @@ def _forget(stream: TextIO) -> None:
         os.dup2(kept, number)
         os.close(kept)
         os.close(nowhere)
+
+
+@click.command("help", add_help_option=False)
+@click.argument("words", nargs=-1, type=click.UNPROCESSED)
+@click.pass_context
+def _help(ctx: click.Context, words: tuple[str, ...]) -> None:
+    """What --help prints, of the group or of a command."""
+    group = ctx.parent
+    assert group is not None
+    if not words or words[0] in _WORDS or words[0].startswith("-"):
+        click.echo(group.get_help())
+        return
+    assert isinstance(group.command, CommandFolder)
+    name, command, _ = group.command.resolve_command(group, list(words[:1]))
+    assert command is not None
+    click.echo(command.get_help(click.Context(command, group, info_name=name)))
+
+
+@click.command("version", add_help_option=False)
+def _version() -> None:
+    """What --version prints."""
+    click.echo(f"harness, version {__version__}")
+
+
+_WORDS = {"help": _help, "version": _version}
+"""Words that are no commands of their own, and are not listed: the options have other names."""
 
 
 @click.group(cls=CommandFolder, context_settings={"help_option_names": ["-h", "--help"]})

@@ -17,6 +17,16 @@ class OptionsConflict(UsageError):
     remedy = "give one of them"
 
 
+class UnknownCommand(UsageError):
+    """There is no command of that name.
+
+    `harness --help` lists them. A file or folder belongs behind a command: `harness gaps FILE`.
+    """
+
+    code = "unknown-command"
+    remedy = "`harness --help` lists the commands"
+
+
 class NothingToDo(UsageError):
     """The command was not told what to work on.
 
