@@ -7,15 +7,18 @@ import importlib
 import io
 import os
 import sys
+import time
 from collections.abc import Iterator
 from typing import TextIO
 
 import click
 
-from . import commands
+from . import commands, talk
 from .exits import exit_code_of
 from .run import background
 from .version import __version__
+
+_BEGAN = time.perf_counter()
 
 
 class CommandFolder(click.Group):
@@ -121,13 +124,30 @@ def main() -> None:
 
 
 def _run() -> object:
+    talk.set_level()
     try:
         code = cli.main(prog_name="harness", standalone_mode=False)
+        _told_times()
         background.finish()  # what is kept for a second look; here ^C has an answer
     except (click.Abort, KeyboardInterrupt):
         background.give_up()
         raise
     return code
+
+
+def _told_times() -> None:
+    """With `-v`: what the whole process took."""
+    if not talk.verbose():
+        return
+    import resource
+
+    spent = resource.getrusage(resource.RUSAGE_SELF)
+    below = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu, others = (one.ru_utime + one.ru_stime for one in (spent, below))
+    talk.detail(
+        f"took {time.perf_counter() - _BEGAN:.2f} s, of CPU time {cpu:.2f} s here and "
+        f"{others:.2f} s in processes below; at most {spent.ru_maxrss / 1024:.0f} MB of memory here"
+    )
 
 
 @contextlib.contextmanager

@@ -12,14 +12,15 @@ from .analysis.compare.sample_sets import trace_side
 from .analysis.compare.samples import Side
 from .analysis.model.errors import TraceError
 from .analysis.question import DEFAULT_STEP
+from .analysis.readers.arrow.tables import is_columnar
 from .analysis.report import TraceReport
 from .bench.errors import NothingInCommon, NothingToCompare, NotInResults
 from .bench.remarks import FileLeftOut
 from .errors import NoSuchFile
+from .folders import traces_in
 from .question import Means, Question
 from .run.exports import sqlite_of
 
-_TRACES = (".sqlite", ".nsys-rep")
 _RESULTS = (".db", ".sqlite", ".sqlite3")
 
 
@@ -29,7 +30,7 @@ def side(spec: str, question: Question, means: Means) -> Side:
     Raises HarnessError where there is nothing in it to compare.
     """
     path, session, strategy = _parts(spec)
-    if path.is_dir():
+    if path.is_dir() and not is_columnar(path):
         found = _folder(path, question, means)
     elif not path.exists():
         raise NoSuchFile(f"{path} does not exist")
@@ -111,12 +112,10 @@ def _any_window(question: Question) -> bool:
 def _folder(folder: Path, question: Question, means: Means) -> Side:
     """Every trace and results file in a folder; what cannot be read becomes a note."""
     reports, sides, notes = [], [], []
-    files = sorted(path for path in folder.iterdir() if path.suffix in {*_TRACES, *_RESULTS})
-    for path in files:
-        if path.suffix == ".nsys-rep" and path.with_suffix(".sqlite").exists():
-            continue  # exported already
+    results = {path for path in folder.iterdir() if path.suffix in _RESULTS and _is_results(path)}
+    for path in sorted(results.union(traces_in(folder))):
         try:
-            if _is_results(path):
+            if path in results:
                 sides.append(_results(path, None, None, str(path)))
             else:
                 reports.append(_report(path, question, means))

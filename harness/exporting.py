@@ -7,9 +7,9 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-import click
 from msgspec.structs import replace
 
+from . import talk
 from .analysis.exports.base import exporters
 from .analysis.model.memory import reuse_freed_memory
 from .errors import Repeated
@@ -72,7 +72,7 @@ def run_export(
         if output.suffix.lower() == ".gz":
             chunks = _packed(chunks)
         write_chunks(output, _told(chunks), force=force)
-        click.echo(_next(exporter.name, output), err=True)
+        talk.say(_next(exporter.name, output))
         return
     for chunk in chunks:
         sys.stdout.buffer.write(chunk)

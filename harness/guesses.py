@@ -43,7 +43,7 @@ def meant_by(word: str, rest: Sequence[str], commands: Sequence[str]) -> str | N
     if lower in commands:
         return f"harness {lower}"
     if word.endswith(".py"):
-        return shlex.join(["harness", "profile", "--", "python", word, *rest])
+        return shlex.join(["harness", "profile", word, *rest])
     if lower.endswith(TRACES) or os.path.isdir(word):
         return shlex.join(["harness", "gaps", word, *rest])
     words = {text: name for name, texts in MEANT.items() for text in texts.split()}

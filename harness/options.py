@@ -28,7 +28,9 @@ class StepWindow(ParamType):
             return None
         first, colon, last = str(value).partition(":")
         if not colon or not all(part.isdecimal() and len(part) < 19 for part in (first, last)):
-            self.fail(f"{value!r} is not a window; use FIRST:LAST, for example 30:50, or none")
+            hint = "; how many are run is --max-new-tokens" if str(value).isdecimal() else ""
+            said = f"{value!r} is not a window; use FIRST:LAST, for example 30:50, or none"
+            self.fail(said + hint)
         return int(first), int(last)
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import click
 from msgspec.structs import replace
 
+from . import talk
 from .analysis.model.memory import reuse_freed_memory
 from .analysis.reports.base import Terminal, reporters
 from .errors.options import UnknownEnding
@@ -39,6 +39,6 @@ def run_report(
     page = reporters()["html"].render(report, Terminal())
     write_text(output, page, force=force)
     size = output.stat().st_size / 1e6
-    click.echo(f"{output} ({size:.2f} MB): open it in a browser; it needs no network", err=True)
+    talk.say(f"{output} ({size:.2f} MB): open it in a browser; it needs no network")
     if report.failures:
         raise failed(len(traces), report.failures)

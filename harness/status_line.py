@@ -6,12 +6,14 @@ import sys
 
 import click
 
+from . import talk
+
 
 class ChangingLine:
-    """Each text replaces the one before it. `wanted=False` keeps quiet on a terminal, too."""
+    """Each text replaces the one before it. `wanted=False` and `-q` keep quiet, also there."""
 
     def __init__(self, *, wanted: bool = True) -> None:
-        self._shown = wanted and sys.stderr.isatty()
+        self._shown = wanted and not talk.quiet() and sys.stderr.isatty()
         self._open = False
 
     def show(self, text: str) -> None:

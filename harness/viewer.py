@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from . import talk
 from .capture.nsys.features import find_nsys, parse_version, read_features
 from .errors import HarnessError, NoSuchFile
 from .errors.gui import GuiFailed, GuiNotFound, NewerReport, NoDisplay, NotAReport
@@ -24,6 +25,8 @@ def report_of(trace: Path) -> Path:
     """The .nsys-rep to open for `trace` (itself, or the one beside it); HarnessError if none."""
     if not trace.exists():
         raise NoSuchFile(f"{trace}: no such file")
+    if trace.is_dir():
+        return _newest_report(trace)
     if trace.suffix in (".nsys-rep", ".qdrep"):
         return trace
     if trace.suffix == ".qdstrm":
@@ -44,6 +47,16 @@ def report_of(trace: Path) -> Path:
         f"{trace} has no .nsys-rep beside it{how}",
         remedy="the GUI opens reports of nsys only; 'harness gaps' reads the SQLite file",
     )
+
+
+def _newest_report(folder: Path) -> Path:
+    """The report in a folder that was written last, which is said. Raises NotAReport."""
+    reports = sorted(folder.glob("*.nsys-rep"), key=lambda path: path.stat().st_mtime_ns)
+    if not reports:
+        raise NotAReport(f"{folder} holds no report of Nsight Systems", remedy="give a .nsys-rep")
+    if len(reports) > 1:
+        talk.say(f"{reports[-1]}: the newest of {len(reports)} reports in {folder}")
+    return reports[-1]
 
 
 def _manifest(trace: Path) -> RunManifest | None:

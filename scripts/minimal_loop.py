@@ -23,16 +23,16 @@ def work(data: bytes) -> bytes:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--count", type=int, default=20, help="number of steps")
     args = parser.parse_args()
     data = b"harness"
     for _ in range(3):
         data = work(data)  # warm up, outside the recording
     with nvtx.annotate("capture"):
-        for i in range(args.steps):
+        for i in range(args.count):
             with nvtx.annotate(f"Step {i}", color="blue"):
                 data = work(data)
-    print(f"{args.steps} steps, {data.hex()[:16]}")
+    print(f"{args.count} steps, {data.hex()[:16]}")
 
 
 if __name__ == "__main__":

@@ -12,15 +12,27 @@ import nvtx
 import torch
 
 
+def step_range(text):
+    """`30:50`: steps 30 up to, not with, 50."""
+    first, colon, last = text.partition(":")
+    if not (colon and first.isdecimal() and last.isdecimal()):
+        hint = f"; a number of steps is --count {text}" if text.isdecimal() else ""
+        raise argparse.ArgumentTypeError(f"{text!r} is not a range such as 30:50{hint}")
+    return int(first), int(last)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=100)
+    parser.add_argument("--count", type=int, default=100, help="number of steps")
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--width", type=int, default=1024)
     parser.add_argument("--depth", type=int, default=8)
     parser.add_argument("--log-every", type=int, default=1, help="steps between two looks at loss")
-    parser.add_argument("--record", type=int, nargs=2, default=(30, 50), metavar=("FIRST", "LAST"))
+    parser.add_argument(
+        "--steps", type=step_range, default=(30, 50), metavar="FIRST:LAST", help="steps to record"
+    )
     args = parser.parse_args()
+    first, last = args.steps
 
     cuda = torch.cuda.is_available()
     device = "cuda" if cuda else "cpu"
@@ -32,15 +44,15 @@ def main():
     inputs = torch.randn(args.batch_size, args.width, device=device)
     wanted = inputs.roll(1, dims=1)
 
-    steps = [nvtx.annotate(f"Step {i}", color="blue") for i in range(args.steps)]
+    steps = [nvtx.annotate(f"Step {i}", color="blue") for i in range(args.count)]
     forward = nvtx.annotate("Forward", color="green")
     backward = nvtx.annotate("Backward", color="orange")
     update = nvtx.annotate("Optimizer", color="yellow")
     look = nvtx.annotate("Read Loss", color="purple")
     window = nvtx.annotate("capture")  # what opens the recording on a CPU
 
-    for i in range(args.steps):
-        if i == args.record[0]:
+    for i in range(args.count):
+        if i == first:
             if cuda:
                 torch.cuda.synchronize()
                 torch.cuda.profiler.start()
@@ -58,7 +70,7 @@ def main():
                     value = loss.item()
                 if (i + 1) % 25 == 0:
                     print(f"step {i + 1}: loss {value:.4f}", flush=True)
-        if i + 1 == min(args.record[1], args.steps) and i >= args.record[0]:
+        if i + 1 == min(last, args.count) and i >= first:
             if cuda:
                 torch.cuda.synchronize()
                 torch.cuda.profiler.stop()

@@ -36,7 +36,7 @@ def run(*words):
         ("predcit", "harness predict"),
         ("recrod", "harness profile"),
         ("glossary", "harness explain"),
-        ("train.py", "harness profile -- python train.py"),
+        ("train.py", "harness profile train.py"),
         ("run.sqlite", "harness gaps run.sqlite"),
         ("trace.json.gz", "harness gaps trace.json.gz"),
     ],
@@ -52,7 +52,7 @@ def test_a_guess_gets_the_command_that_does_it(word, meant):
 
 def test_the_words_behind_a_file_stay():
     assert meant_by("my train.py", ["--lr", "1"], COMMANDS) == (
-        "harness profile -- python 'my train.py' --lr 1"
+        "harness profile 'my train.py' --lr 1"
     )
     assert meant_by("a.sqlite", ["b.sqlite"], COMMANDS) == "harness gaps a.sqlite b.sqlite"
 
@@ -64,7 +64,7 @@ def test_a_folder_is_taken_for_one_of_traces(tmp_path):
 def test_what_is_like_nothing_gets_the_list():
     found = run("xyzzy")
     assert found.exception.line == (
-        "there is no command 'xyzzy'; `harness --help` lists the commands [unknown-command]"
+        "there is no command 'xyzzy'; harness --help lists the commands [unknown-command]"
     )
 
 

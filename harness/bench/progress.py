@@ -6,6 +6,8 @@ import contextlib
 import time
 from typing import Any
 
+from .. import talk
+
 
 class Progress:
     """Progress of a session. On a terminal one line is redrawn; elsewhere a line a round, and a
@@ -15,12 +17,14 @@ class Progress:
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
-        self._live = bool(getattr(stream, "isatty", lambda: False)())
+        self._live = not talk.quiet() and bool(getattr(stream, "isatty", lambda: False)())
         self._said_s = 0.0
         self._open = False
 
-    def say(self, text: str) -> None:
-        """A line that stays."""
+    def say(self, text: str, *, failed: bool = False) -> None:
+        """A line that stays; with `-q`, only of what failed."""
+        if talk.quiet() and not failed:
+            return
         self._write(("\r\x1b[K" if self._open else "") + f"harness bench: {text}\n")
         self._open = False
         self._said_s = time.monotonic()

@@ -192,7 +192,7 @@ class _Session:
         except VisitFailed as error:
             self.failed[k] = str(error)
             self.store.change("cells", self.ids[k], error=str(error))
-            self.progress.say(f"{cell.key}: not measured: {error}")
+            self.progress.say(f"{cell.key}: not measured: {error}", failed=True)
             return
         run = found["run"]
         made = {key: found[key] for key in ("prepare_ns", "compile_ns", "capture_ns", "stable")}

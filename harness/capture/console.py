@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
+from .. import talk
+from ..analysis.model.remark import Warned
+
 
 class Console:
     """Progress on a text stream: one line a stage, a sign of life every ten seconds.
@@ -24,11 +27,13 @@ class Console:
     def stage(self, text: str) -> None:
         """Announce a stage."""
         self._stage, self._said_s = text, 0.0
-        self._line(f"{self._title}: {text}")
+        if not talk.quiet():
+            self._line(f"{self._title}: {text}")
 
     def note(self, text: str) -> None:
-        """One fact, indented under the stage."""
-        self._line(f"  {text}")
+        """One fact, indented under the stage; with `-q` only what warns."""
+        if not talk.quiet() or isinstance(text, Warned):
+            self._line(f"  {text}")
 
     def output(self, text: str) -> None:
         """The target's own words, untouched."""
@@ -39,7 +44,8 @@ class Console:
         """Say that it still runs, every ten seconds."""
         if elapsed_s - self._said_s >= self.EVERY_S:
             self._said_s = elapsed_s
-            self._line(f"{self._title}: {self._stage}, {elapsed_s:.0f} s")
+            if not talk.quiet():
+                self._line(f"{self._title}: {self._stage}, {elapsed_s:.0f} s")
 
     def _line(self, text: str) -> None:
         self._write(("\n" if self._open_line else "") + text + "\n")

@@ -22,3 +22,21 @@ class PathName(click.Path):
 
 ANY = PathName(readable=False)
 """Whatever is there, or not: what reads it says what is wrong with it."""
+
+
+def all_traces(ctx: click.Context, param: object, names: tuple[str, ...]) -> tuple[str, ...]:
+    """A callback: a folder's traces in the folder's place."""
+    if ctx.resilient_parsing or not any(map(os.path.isdir, names)):
+        return names
+    from ..folders import expanded
+
+    return expanded(names)
+
+
+def one_trace(ctx: click.Context, param: object, name: str | None) -> str | None:
+    """A callback: a folder's newest trace in the folder's place."""
+    if ctx.resilient_parsing or name is None or not os.path.isdir(name):
+        return name
+    from ..folders import newest
+
+    return newest(name)

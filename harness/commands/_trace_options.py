@@ -70,6 +70,12 @@ class StepSlice(ParamType):
             return value
         first, colon, last = str(value).partition(":")
         parts = [part.strip() for part in (first, last)]
+        if not colon and parts[0].isdecimal() and len(parts[0]) < 19:
+            number = int(parts[0])
+            self.fail(
+                f"{value!r} is a number, and --steps is a range; use :{number} for those below, "
+                f"{number}:{number + 1} for that step alone"
+            )
         if not colon or any(part and not (part.isdecimal() and len(part) < 19) for part in parts):
             self.fail(f"{value!r} is not a range of steps; use for example 30:50, 30: or :50")
         lo, hi = (int(part) if part else None for part in parts)

@@ -10,7 +10,7 @@ import click
 from ..decode.workload import DEVICES, DTYPES, Workload
 from ..options import TokenIds
 from ..param_type import ParamType
-from ._output_options import format_printed, json_option
+from ._output_options import format_printed, talk_options
 from ._paths import PathName
 
 
@@ -102,7 +102,7 @@ class PresetName(ParamType):
 @click.option("--session", metavar="ID", help="With --resume: that session.")
 @click.option("--label", help="Name the session.")
 @format_printed("What is printed.")
-@json_option
+@talk_options
 @click.pass_context
 def command(ctx: click.Context, /, **values: Any) -> None:
     """Time decode strategies against each other, without a profiler.
@@ -152,7 +152,6 @@ def command(ctx: click.Context, /, **values: Any) -> None:
 
     with Store.reading(values["output"]) as store:
         figures = load(store, outcome.session)
-    name = "json" if values["as_json"] else values["format_name"]
-    click.echo(render(figures, name, terminal(to_file=False)), nl=False)
+    click.echo(render(figures, values["format_name"], terminal(to_file=False)), nl=False)
     progress.say(f"results: {values['output']} (harness results {values['output']})")
     ctx.exit(exit_code(outcome, progress))

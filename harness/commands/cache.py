@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import click
 
+from .. import talk
+from ._output_options import talk_options
+
 
 @click.command("cache", short_help="List, or clear, what is kept of traces for a second look.")
 @click.argument("action", type=click.Choice(["list", "clear"]), default="list")
+@talk_options
 def command(action: str) -> None:
     """List what is kept of large traces, or remove it.
 
@@ -24,7 +28,7 @@ def command(action: str) -> None:
 
     if action == "clear":
         count, freed = cache.clear()
-        click.echo(f"{count} kept traces and exports removed, {shown_bytes(freed)}", err=True)
+        talk.say(f"{count} kept traces and exports removed, {shown_bytes(freed)}")
         return
     for line in cache.listing():
         click.echo(line)

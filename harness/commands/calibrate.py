@@ -7,12 +7,12 @@ from typing import Any
 import click
 
 from ..options import strategy_option, workload_options
-from ._output_options import force_option, format_printed
-from ._paths import ANY, PathName
+from ._output_options import force_option, format_printed, talk_options
+from ._paths import ANY, PathName, one_trace
 
 
 @click.command("calibrate")
-@click.argument("trace", metavar="TRACE", type=ANY)
+@click.argument("trace", metavar="TRACE", type=ANY, callback=one_trace)
 @click.option(
     "--gpu",
     metavar="NAME|FILE",
@@ -24,12 +24,14 @@ from ._paths import ANY, PathName
 @format_printed("How the fit is shown.")
 @strategy_option
 @workload_options
+@talk_options
 @click.pass_context
 def command(ctx: click.Context, /, **values: Any) -> None:
     """Fit host and launch constants to a recorded trace, and say how well they fit.
 
     What the host computes per operation can only be fitted where the workload is known: from the
-    manifest beside TRACE, or from --strategy and the workload options.
+    manifest beside TRACE, or from --strategy and the workload options. Of a folder, the newest
+    trace is taken.
 
     \b
     Examples:

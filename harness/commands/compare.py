@@ -9,7 +9,7 @@ import click
 
 from ..errors.options import ValueOutOfRange
 from ..param_type import ParamType
-from ._output_options import force_option, format_by_ending
+from ._output_options import force_option, format_by_ending, talk_options
 from ._paths import ANY, PathName
 from ._trace_options import answers, asks, nsys_option, slice_option
 
@@ -86,6 +86,7 @@ class Share(ParamType):
 @nsys_option
 @asks
 @answers
+@talk_options
 @click.pass_context
 def command(
     ctx: click.Context, /, before: str, after: str, question: Any, means: Any, **values: Any

@@ -5,12 +5,14 @@ from __future__ import annotations
 import click
 
 from ..capture.errors import NothingRecords
+from ._output_options import talk_options
 from ._paths import ANY
 
 
 @click.command("doctor")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of lines.")
 @click.option("--nsys", type=ANY, metavar="PATH", help="The nsys to check. Default: on PATH.")
+@talk_options
 @click.pass_context
 def command(ctx: click.Context, as_json: bool, nsys: str | None) -> None:
     """Check what recording needs, with a real recording of one second.

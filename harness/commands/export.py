@@ -6,13 +6,15 @@ from typing import Any
 
 import click
 
-from ._output_options import force_option
-from ._paths import ANY, PathName
+from ._output_options import force_option, talk_options
+from ._paths import ANY, PathName, all_traces
 from ._trace_options import trace_options, window_option
 
 
 @click.command("export", short_help="Gaps, steps and causes for Perfetto, pandas and others.")
-@click.argument("traces", nargs=-1, required=True, metavar="TRACE...", type=ANY)
+@click.argument(
+    "traces", nargs=-1, required=True, metavar="TRACE...", type=ANY, callback=all_traces
+)
 @click.option(
     "--to",
     type=click.Choice(["perfetto", "csv", "parquet"]),
@@ -33,11 +35,13 @@ from ._trace_options import trace_options, window_option
 @force_option
 @window_option
 @trace_options()
+@talk_options
 def command(**asked: Any) -> None:
     """Write gaps, steps and causes in another program's format.
 
     `perfetto` is a timeline of one trace for ui.perfetto.dev and chrome://tracing, with gaps,
-    causes and steps on tracks of their own. `csv` and `parquet` are one row a gap, or a step.
+    causes and steps on tracks of their own. `csv` and `parquet` are one row a gap, or a step. Of a
+    folder, all traces in it.
 
     \b
     Examples:

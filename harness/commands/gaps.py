@@ -6,13 +6,15 @@ from typing import Any
 
 import click
 
-from ._output_options import force_option, format_by_ending
-from ._paths import ANY, PathName
+from ._output_options import force_option, format_by_ending, talk_options
+from ._paths import ANY, PathName, all_traces
 from ._trace_options import Memory, edge_options, label_option, trace_options
 
 
 @click.command("gaps", short_help="Why the GPU idles between steps, from recorded traces.")
-@click.argument("traces", nargs=-1, required=True, metavar="TRACE...", type=ANY)
+@click.argument(
+    "traces", nargs=-1, required=True, metavar="TRACE...", type=ANY, callback=all_traces
+)
 @trace_options()
 @edge_options
 @click.option(
@@ -64,12 +66,13 @@ from ._trace_options import Memory, edge_options, label_option, trace_options
     help="Take no more memory than this: 2GB, 512MB. Default: half of what is free.",
 )
 @click.option("--no-cache", is_flag=True, help="Keep nothing of the trace for a second look.")
+@talk_options
 def command(**asked: Any) -> None:
     """Say how long the GPU idles between steps, and what it waited for.
 
     TRACE is an export of Nsight Systems (`nsys export --type sqlite`, parquetdir or arrowdir), a
     .nsys-rep report (exported first, into a cache), a trace recorded by `harness profile`, or
-    torch.profiler's trace.json or trace.json.gz.
+    torch.profiler's trace.json or trace.json.gz; or a folder of these.
 
     \b
     Examples:

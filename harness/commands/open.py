@@ -6,15 +6,18 @@ from pathlib import Path
 
 import click
 
+from .. import talk
+from ._output_options import talk_options
 from ._paths import PathName
 
 
 @click.command("open")
 @click.argument("trace", type=PathName(path_type=Path))
+@talk_options
 def command(trace: Path) -> None:
     """Open the report of TRACE in the Nsight Systems GUI (nsys-ui).
 
-    TRACE is a .nsys-rep, or the .sqlite or .json beside one.
+    TRACE is a .nsys-rep, or the .sqlite or .json beside one; of a folder, its newest report.
 
     \b
     Examples:
@@ -24,4 +27,4 @@ def command(trace: Path) -> None:
     from ..viewer import open_report
 
     report = open_report(trace)
-    click.echo(f"nsys-ui is opening {report}", err=True)
+    talk.say(f"nsys-ui is opening {report}")

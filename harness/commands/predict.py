@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from ._output_options import format_by_ending
-from ._paths import ANY, PathName
+from ._output_options import format_by_ending, talk_options
+from ._paths import ANY, PathName, one_trace
 from ._trace_options import StepSlice, asks
 
 
@@ -17,8 +17,10 @@ from ._trace_options import StepSlice, asks
     "--from",
     "trace",
     type=ANY,
+    callback=one_trace,
     metavar="TRACE",
-    help="Replay a recorded trace's own kernels and launches: the most trustworthy prediction.",
+    help="Replay a recorded trace's own kernels and launches: the most trustworthy prediction. Of "
+    "a folder, the newest.",
 )
 @click.option(
     "--gpu",
@@ -64,6 +66,7 @@ from ._trace_options import StepSlice, asks
 @click.option("-o", "--output", type=PathName(dir_okay=False), help="Write to a file instead.")
 @click.option("--force", is_flag=True, help="Overwrite output files.")
 @asks
+@talk_options
 def command(**values: Any) -> None:
     """Predict what a decode loop takes, without the GPU.
 

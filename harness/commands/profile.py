@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from .. import talk
 from ..capture.remarks import NoSummary
 from ..options import strategies_option, workload_options
 from ..param_type import ParamType
@@ -158,9 +159,19 @@ def command(ctx: click.Context, /, **values: Any) -> None:
     analysis = {name: values.pop(name) for name in shown(values)}
     check(analysis)
     outcome = run(_request(ctx, values, analysis))
+    _details(outcome.recordings)
     _summary(ctx, outcome.recordings, analysis)
     _next_commands(outcome.recordings, analysis)
     ctx.exit(outcome.exit_code)
+
+
+def _details(recordings: Any) -> None:
+    """With `-v`: how each was recorded, and where the time went."""
+    for item in recordings:
+        manifest = item.manifest
+        times = ", ".join(f"{what} {took:.1f} s" for what, took in manifest.durations_s.items())
+        options = " ".join(manifest.capture["options"])
+        talk.detail(f"{manifest.capture['backend']} {options}: {times}")
 
 
 def _request(ctx: click.Context, values: dict[str, Any], analysis: dict[str, Any]) -> Any:
@@ -250,6 +261,6 @@ def _next_commands(recordings: Any, analysis: dict[str, Any]) -> None:
         words = f"{shlex.quote(str(short_path(traces[0].parent)))}/{pattern}.sqlite"
     for option, asked in (("--step", "globs"), ("--step-regex", "regexes")):
         words += "".join(f" {option} {shlex.quote(text)}" for text in analysis.get(asked, ()))
-    click.echo(f"\nNext:\n  {name} gaps {words} --by cause", err=True)
+    talk.say(f"\nNext:\n  {name} gaps {words} --by cause")
     for path in reports:
-        click.echo(f"  {name} open {shlex.quote(str(short_path(path)))}", err=True)
+        talk.say(f"  {name} open {shlex.quote(str(short_path(path)))}")

@@ -6,13 +6,15 @@ from typing import Any
 
 import click
 
-from ._output_options import force_option
-from ._paths import ANY, PathName
+from ._output_options import force_option, talk_options
+from ._paths import ANY, PathName, all_traces
 from ._trace_options import edge_options, label_option, trace_options
 
 
 @click.command("report", short_help="One web page with verdict, charts and timelines.")
-@click.argument("traces", nargs=-1, required=True, metavar="TRACE...", type=ANY)
+@click.argument(
+    "traces", nargs=-1, required=True, metavar="TRACE...", type=ANY, callback=all_traces
+)
 @click.option(
     "-o",
     "--output",
@@ -26,10 +28,12 @@ from ._trace_options import edge_options, label_option, trace_options
 @edge_options
 @label_option
 @trace_options()
+@talk_options
 def command(**asked: Any) -> None:
     """Write one web page that opens offline: the verdict first, then charts and timelines.
 
-    It loads nothing, holds no command line and no environment, and can be passed on.
+    Of a folder, all traces in it. The page loads nothing, holds no command line and no environment,
+    and can be passed on.
 
     \b
     Examples:

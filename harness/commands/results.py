@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ._output_options import format_printed, json_option
+from ._output_options import format_printed
 from ._paths import PathName
 
 
@@ -22,7 +22,6 @@ from ._paths import PathName
 @click.option("--label", metavar="NAME", help="Sessions with this label.")
 @click.option("--since", metavar="DATE", help="Sessions begun on this day or later: 2026-01-31.")
 @format_printed()
-@json_option
 def command(file: Path, **values: Any) -> None:
     """List the sessions of a results FILE (default: results.db), or what they measured.
 
@@ -39,6 +38,4 @@ def command(file: Path, **values: Any) -> None:
     from ..bench.history import show
     from ..terminal import terminal
 
-    if values.pop("as_json"):
-        values["format_name"] = "json"
     click.echo(show(file, terminal(to_file=False), **values), nl=False)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import click
 
 from ..errors.options import UnknownEnding
-from ._paths import ANY, PathName
+from ._output_options import talk_options
+from ._paths import ANY, PathName, one_trace
 
 
 @click.command("scrub", short_help="A copy of a trace without environment, commands, hosts.")
-@click.argument("trace", metavar="TRACE", type=ANY)
+@click.argument("trace", metavar="TRACE", type=ANY, callback=one_trace)
 @click.option(
     "-o",
     "--output",
@@ -26,13 +27,15 @@ from ._paths import ANY, PathName
 )
 @click.option("--force", is_flag=True, help="Overwrite the output files.")
 @click.option("--nsys", type=ANY, metavar="PATH", help="The nsys that exports a .nsys-rep file.")
+@talk_options
 def command(trace: str, output: str, allow: tuple[str, ...], force: bool, nsys: str | None) -> None:
     """Copy TRACE without environment, command lines, users, hosts and the target's output.
 
     Range, kernel and thread names stay, and every figure of `harness gaps`. The copy's raw bytes
     are searched for each value that was removed; where one is found, no copy is written. TRACE
-    itself is only read. A .nsys-rep cannot be scrubbed: its export is. Of torch.profiler's JSON,
-    the copy holds the events that figures need, without Python frames and other arguments.
+    itself is only read; of a folder, the newest is taken. A .nsys-rep cannot be scrubbed: its
+    export is. Of torch.profiler's JSON, the copy holds the events that figures need, without Python
+    frames and other arguments.
 
     \b
     Examples:

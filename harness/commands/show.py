@@ -8,8 +8,8 @@ import click
 
 from ..errors.options import OptionsConflict
 from ..param_type import ParamType
-from ._output_options import force_option
-from ._paths import ANY, PathName
+from ._output_options import force_option, talk_options
+from ._paths import ANY, PathName, one_trace
 from ._trace_options import trace_options, window_option
 
 
@@ -35,7 +35,7 @@ def _parted(ctx: click.Context, param: object, choices: tuple[int | str, ...]) -
 
 
 @click.command("show")
-@click.argument("trace", metavar="TRACE", type=ANY)
+@click.argument("trace", metavar="TRACE", type=ANY, callback=one_trace)
 @click.option(
     "--step",
     "globs",
@@ -62,8 +62,11 @@ def _parted(ctx: click.Context, param: object, choices: tuple[int | str, ...]) -
 @force_option
 @window_option
 @trace_options(names_steps=False)
+@talk_options
 def command(**asked: Any) -> None:
     """Draw one step: what the host did, what the GPU did, and why it idled.
+
+    Of a folder, the newest trace.
 
     \b
     Examples:

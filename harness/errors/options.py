@@ -20,11 +20,11 @@ class OptionsConflict(UsageError):
 class UnknownCommand(UsageError):
     """There is no command of that name.
 
-    `harness --help` lists them. A file or folder belongs behind a command: `harness gaps FILE`.
+    A file or a folder belongs behind a command: `harness gaps FILE`.
     """
 
     code = "unknown-command"
-    remedy = "`harness --help` lists the commands"
+    remedy = "harness --help lists the commands"
 
 
 class NothingToDo(UsageError):

@@ -26,6 +26,17 @@ class SomeFailed(HarnessError):
     code = "some-failed"
 
 
+class NoTracesInFolder(HarnessError):
+    """A folder was given in place of a trace, and there is none in it.
+
+    Exports (`.sqlite`), reports (`.nsys-rep`), folders of Parquet or Arrow tables and JSON of
+    torch.profiler are looked for in the folder itself, not in folders below it.
+    """
+
+    code = "no-traces-in-folder"
+    remedy = "name the folder with the recordings, or a file"
+
+
 class NoSteps(HarnessError):
     """The trace has no step to show or to export.
 

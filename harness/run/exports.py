@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from .. import talk
 from ..analysis.readers.errors import EmptyFile
 from ..errors import CannotRead, CaptureError, NotAFile, Repeated, UsageError
 from ..files import write_bytes
@@ -144,6 +145,7 @@ def _export(report: Path, sqlite: Path, nsys: str | None) -> None:
         features = require_nsys(nsys)
         sqlite.parent.parent.mkdir(parents=True, exist_ok=True)
         line.show(f"exporting {report.name} with nsys {features.version} ...")
+        talk.detail(f"{report}: exported with nsys {features.version}, {features.path}")
         with tempfile.TemporaryDirectory(prefix=_WORK, dir=sqlite.parent.parent) as work:
             made = Path(work) / sqlite.name
             # A path from the root: nsys would take a name that begins with a dash for options.

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from .. import talk
 from ..analysis.model.cores import usable
 from ..analysis.report import TraceReport
 from ..analysis.reports.base import Failure, Report
@@ -46,6 +47,7 @@ def collect(
         with contextlib.closing(_outcomes(asked, means)) as outcomes:
             for position, outcome in outcomes:
                 found[position] = outcome
+                talk.detail(_chosen(traces[position], outcome))
                 progress.done(traces[position])
     return Report(
         tuple(one for one in found if isinstance(one, TraceReport)),
@@ -53,6 +55,25 @@ def collect(
         question,
         tool_version=__version__,
         command=called(),
+    )
+
+
+def _chosen(path: str, outcome: Outcome) -> str:
+    """What a trace's figures are of: who recorded it, how much there is, which ranges are steps."""
+    if isinstance(outcome, Failure):
+        return f"{path}: failed"
+    source = outcome.trace.source
+    operations = sum(device.operations for device in outcome.devices)
+    gpus = "1 GPU" if len(outcome.devices) == 1 else f"{len(outcome.devices)} GPUs"
+    steps = dict.fromkeys(
+        f"{one.steps} steps {one.pattern} on thread {one.tid}" for one in outcome.host
+    )
+    return ", ".join(
+        [
+            f"{path}: {source.producer} {source.version}".rstrip(),
+            f"{operations:,} GPU operations on {gpus}",
+            *(steps or ["no steps"]),
+        ]
     )
 
 

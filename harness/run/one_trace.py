@@ -10,6 +10,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from .. import talk
 from ..analysis.analyze import analyze
 from ..analysis.model.errors import NotEnoughMemory, TraceError
 from ..analysis.model.trace import Trace
@@ -39,7 +40,8 @@ def run(path: Path, question: Question, means: Means) -> TraceReport:
     Raises TraceError or OSError where the file cannot be analysed.
     """
     if not path.is_file() or is_json(path):
-        return analyze(path, question)
+        with talk.timed(f"{path}: read and analysed"):
+            return analyze(path, question)
     whole = means.rows or question.infer or question.by == "rank"
     question = _widened(question)
     name = None
@@ -49,21 +51,25 @@ def run(path: Path, question: Question, means: Means) -> TraceReport:
     if name is not None:
         with contextlib.suppress(StoreError, OSError):
             store = Store(cache.traces_folder() / name, path)
+            talk.detail(f"{path}: its columns are cached in {store.folder}")
             return _whole(store, question) if whole else _cached(store, question, means)
     budget = _budget(means)
     needs = memory.needed(path)
+    allowed = f"of memory, may take {shown_bytes(budget)}"
+    talk.detail(f"{path}: needs about {shown_bytes(needs)} {allowed}")
     if needs <= budget:
-        trace = open_trace(path)
-        if name is None:
-            return analyze(trace, question)
-        return _and_cache(trace, name, question)
+        with talk.timed(f"{path}: read whole"):
+            trace = open_trace(path)
+        with talk.timed(f"{path}: analysed"):
+            return analyze(trace, question) if name is None else _and_cache(trace, name, question)
     if whole:
         raise NotEnoughMemory(
             f"{path}: what was asked for holds all rows, about {shown_bytes(needs)} of memory, and "
             f"{shown_bytes(budget)} may be taken",
             remedy="cut the trace with `nsys export --times`, or ask `harness gaps` for a table",
         )
-    return _in_chunks(path, name, budget, question)
+    with talk.timed(f"{path}: read and analysed a chunk at a time"):
+        return _in_chunks(path, name, budget, question)
 
 
 def _budget(means: Means) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from .. import talk
 from ..analysis.model.errors import PackageMissing
 from ..errors.options import NothingToDo, OptionsConflict, UnknownEnding, ValueOutOfRange
 from ..files import refuse_existing, write_text
@@ -135,7 +136,7 @@ def run_calibrate(values: dict[str, Any], *, workload_given: bool) -> None:
         write_text(Path(output), to_toml(fitted.gpu), force=values["force"])
         # A bare name ending in .toml is a path too.
         again = shlex.join([called(), "predict", "--gpu", output])
-        click.echo(f"wrote {output}\n\nNext:\n  {again}", err=True)
+        talk.say(f"wrote {output}\n\nNext:\n  {again}")
 
 
 def _sizes(text: str) -> tuple[int, ...]:

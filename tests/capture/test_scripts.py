@@ -17,7 +17,7 @@ from .test_profile import one, steps_in
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 TARGETS = {
     "minimal_loop": [],
-    "training_loop": ["--width", "16", "--depth", "2", "--steps", "60"],
+    "training_loop": ["--width", "16", "--depth", "2", "--count", "60"],
     "article_baseline": ["--tiny", "--batch-size", "2", "--new-tokens", "55"],
     "article_pipelined": ["--tiny", "--batch-size", "2", "--new-tokens", "55"],
 }
@@ -75,7 +75,7 @@ def test_the_two_article_loops_make_the_same_tokens():
 
 def test_a_loop_that_ends_inside_its_window_closes_it():
     done = subprocess.run(
-        [sys.executable, SCRIPTS / "minimal_loop.py", "--steps", "3"],
+        [sys.executable, SCRIPTS / "minimal_loop.py", "--count", "3"],
         capture_output=True,
         text=True,
         check=True,
