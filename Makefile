@@ -34,6 +34,7 @@ fuzz: $(VENV)/.dev
 docs: $(VENV)/.dev
 	$(BIN)/python scripts/reference.py
 	$(BIN)/python scripts/troubleshooting.py
+	$(BIN)/python scripts/glossary.py
 
 benchmark: $(VENV)/.dev
 	$(BIN)/python benchmarks/gaps_vs_peers.py

@@ -1,4 +1,4 @@
-"""All that has a name and can be explained: errors, verdicts, idle causes, what else a room adds.
+"""All that has a name and can be explained: words, errors, verdicts, idle causes, what a room adds.
 
 `harness explain` and docs/troubleshooting.md are made from these entries. Nothing else imports this
 module: it reads every room's table.
@@ -15,6 +15,7 @@ from types import ModuleType
 
 from .analysis.model.remark import Remark
 from .errors import TraceError
+from .glossary import Word, slug, word_of
 
 KINDS = ("error", "verdict", "idle cause", "warning", "note", "word")
 
@@ -86,8 +87,15 @@ def all_entries() -> dict[str, Entry]:
 
 
 def entries_of(code: str) -> list[Entry]:
-    """All that goes by this name: a cause and an error may share one."""
-    return [entry for room in ROOMS for entry in room.entries() if entry.code == code]
+    """All that goes by this name: a cause, an error and a word may share one."""
+    found = [entry for room in ROOMS for entry in room.entries() if entry.code == slug(code)]
+    return [*found, *map(word_entry, word_of(code))]
+
+
+def word_entry(word: Word) -> Entry:
+    """A word of the glossary."""
+    first, _, rest = word.text.partition(". ")
+    return Entry(word.code, "word", first.rstrip(".") + ".", rest)
 
 
 def _entries(module: ModuleType) -> Iterator[Entry]:

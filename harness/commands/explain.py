@@ -1,4 +1,4 @@
-"""`harness explain`: what a code in square brackets, a verdict's, or an idle cause means."""
+"""`harness explain`: what a word, a code in square brackets, a verdict or an idle cause means."""
 
 from __future__ import annotations
 
@@ -15,37 +15,43 @@ if TYPE_CHECKING:
 def _codes(ctx: click.Context, param: click.Parameter, begun: str) -> list[CompletionItem]:
     from click.shell_completion import CompletionItem
 
-    from ..entries import all_entries
+    from ..entries import all_entries, word_entry
+    from ..glossary import words
 
+    known = {**{word.code: word_entry(word) for word in words()}, **all_entries()}
     return [
         CompletionItem(code, help=entry.title)
-        for code, entry in all_entries().items()
+        for code, entry in known.items()
         if code.startswith(begun)
     ]
 
 
 @click.command("explain")
-@click.argument("name", required=False, shell_complete=_codes)
-def command(name: str | None) -> None:
-    """Explain NAME: why an error, a verdict or an idle cause comes, and what to do.
+@click.argument("words", metavar="[WORD]...", nargs=-1, shell_complete=_codes)
+def command(words: tuple[str, ...]) -> None:
+    """Explain a WORD of the tables, or why an error, a verdict or an idle cause comes.
 
-    Every error ends with its code in square brackets, every verdict below a table begins with one,
-    and idle causes are what `harness gaps --by cause` lists. Without NAME, list them all. The same
-    entries are in docs/troubleshooting.md.
+    Column heads, with or without their unit, and names in the JSON are words too. Every error ends
+    with its code in square brackets, every verdict below a table begins with one, and idle causes
+    are what `harness gaps --by cause` lists. Without WORD, list them all. The same entries are in
+    docs/glossary.md and docs/troubleshooting.md.
 
     \b
     Examples:
       harness explain
+      harness explain steady state
+      harness explain 'drained by'
       harness explain not-a-trace
       harness explain launches-without-gpu-rows
       harness explain migration
     """
     import textwrap
 
-    from ..entries import ROOMS
+    from ..entries import ROOMS, word_entry
+    from ..glossary import TOPICS
     from ..terminal import terminal
 
-    if name is None:
+    if not words:
         lines = textwrap.TextWrapper(
             terminal(to_file=False).width, subsequent_indent=" " * 30, break_on_hyphens=False
         )
@@ -53,8 +59,12 @@ def command(name: str | None) -> None:
             click.echo(f"{room.title}:")
             for entry in room.entries():
                 click.echo(lines.fill(f"  {entry.code:26}  {entry.title}"))
+        for topic, listed in TOPICS.items():
+            click.echo(f"{topic}:")
+            for word in listed:
+                click.echo(lines.fill(f"  {word.name:26}  {word_entry(word).title}"))
         return
-    click.echo("\n\n".join(map(_explained, _found(name.strip("[]")))))
+    click.echo("\n\n".join(map(_explained, _found(" ".join(words).strip("[]")))))
 
 
 def _found(code: str) -> list[Entry]:
@@ -63,11 +73,13 @@ def _found(code: str) -> list[Entry]:
 
     from ..entries import all_entries, entries_of
     from ..errors.options import UnknownCode
+    from ..glossary import slug, words
 
     found = entries_of(code)
     if found:
         return found
-    near = difflib.get_close_matches(code, all_entries(), n=1)
+    known = {*all_entries()}.union(*((word.code, *map(slug, word.also)) for word in words()))
+    near = difflib.get_close_matches(slug(code), sorted(known), n=1)
     remedy = f"did you mean {near[0]}?" if near else None
     raise UnknownCode(f"no entry is called {code!r}", remedy=remedy)
 
