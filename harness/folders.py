@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from . import talk
-from .analysis.readers.arrow.tables import is_columnar
+from .analysis.readers.arrow.tables import FOLDER_ENDINGS, is_columnar
 from .analysis.readers.formats import GZIP, is_json
 from .run.errors import NoTracesInFolder
 
@@ -44,7 +44,7 @@ def newest(name: str) -> str:
 
 def _all(name: str) -> list[str]:
     folder = Path(name)
-    if not folder.is_dir() or is_columnar(folder):
+    if not folder.is_dir() or _holds_tables(folder):
         return [name]
     found = traces_in(folder)
     if not found:
@@ -66,7 +66,9 @@ def _is_trace(path: Path) -> bool:
     name = path.name
     if name.startswith("."):
         return False
-    if path.is_dir() or name.endswith(_STREAMS):
+    if path.is_dir():
+        return _holds_tables(path)
+    if name.endswith(_STREAMS):
         return is_columnar(path)
     if name.endswith(_TABLES):
         return path.is_file() and not _is_results(path)
@@ -78,6 +80,11 @@ def _is_trace(path: Path) -> bool:
     stem = name.removesuffix(".gz").removesuffix(".json")
     beside = (path.with_name(stem + ending) for ending in (*_TABLES, _REPORT))
     return not any(map(os.path.exists, beside)) and _holds_events(path)
+
+
+def _holds_tables(folder: Path) -> bool:
+    """Whether it is one trace, or by its name is meant to be: its reader says what it lacks."""
+    return folder.name.endswith(FOLDER_ENDINGS) or is_columnar(folder)
 
 
 def _is_results(path: Path) -> bool:
