@@ -215,4 +215,4 @@ def _gains(
     if not question.gains:
         return ()
     series = [(narrowed.steps.series[k], launched) for k, launched in totals.launched]
-    return gains_of(parts, summaries, series, question.comm)
+    return gains_of(parts, summaries, series, question)

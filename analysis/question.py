@@ -62,6 +62,16 @@ def patterns_of(globs: Sequence[str], regexes: Sequence[str]) -> tuple[StepPatte
     return found or (DEFAULT_STEP,)
 
 
+class AskedChange(Struct, frozen=True):
+    """A change of a loop that is asked for by name, in the ranges that match `glob`: host time and
+    waits are left out (`without`), host time takes `factor` of its time (`scale`), or it runs on
+    another thread beside the step (`overlap`)."""
+
+    what: str
+    glob: str = "*"
+    factor: float = 0.0
+
+
 class Question(Struct, frozen=True):
     """What is asked of one trace, or of each of many. Times in ns."""
 
@@ -91,6 +101,8 @@ class Question(Struct, frozen=True):
     """Every table is shown, not the one that the answer goes with."""
     gains: bool = True
     """What each change would win is wanted: the loop is replayed."""
+    changes: tuple[AskedChange, ...] = ()
+    """Changes to play, besides those that every analysis plays."""
     comm: tuple[str, ...] = ()
     """Wildcards of kernels that are collectives, besides those that are known."""
 

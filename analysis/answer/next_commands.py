@@ -18,8 +18,8 @@ def next_commands(
     commands = [f"{gaps} --top 5"]
     if report.calls_believed:
         commands.insert(0, f"{gaps} --by cause")
-    if chosen is not None and chosen.rung is not None and chosen.rung.change == "host":
-        where = shlex.quote(chosen.rung.where)
-        predict = " ".join(("predict --from", path, *typed))
-        commands.insert(0, f"{predict} --scale-host 0.5 --in {where}")
-    return tuple(commands)
+    rung = chosen.rung if chosen is not None else None
+    if rung is not None and rung.change == "host" and rung.where:
+        where = shlex.quote(rung.where.replace("[", "[[]"))
+        commands.insert(0, " ".join(("predict --from", path, *typed, "--overlap", where)))
+    return (*commands, f"{gaps} --tables all")

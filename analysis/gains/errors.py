@@ -26,6 +26,15 @@ class GpuFileInvalid(TraceError):
     remedy = "copy a built-in file and change its numbers"
 
 
+class NoSuchRange(TraceError):
+    """No range of the steps has that name.
+
+    The ranges that the steps have are named; a wildcard may stand for several.
+    """
+
+    code = "no-such-range"
+
+
 class TooFewSteps(TraceError):
     """The trace has too few steps for a steady state."""
 

@@ -9,9 +9,11 @@ import numpy as np
 from msgspec import Struct
 
 from ..model.intervals import Int64, Intervals, complement, covered_before, union
+from ..question import AskedChange
 from ..readers.range_cpu import RangeCpu
+from .asked import offer_of
 from .batch import Variant, replay
-from .changes import Change, Costs, Offer, changes, host_time, one_graph
+from .changes import Costs, Offer, changes, host_time, one_graph
 from .constants import measure
 from .gpu import Gpu, find_gpu, load_gpu
 from .late import LEAST_NS
@@ -75,6 +77,8 @@ class Ladder(Struct, frozen=True):
     """Threads that were replayed as one host each."""
     lent: str
     """Where the costs of calls that changes add come from."""
+    asked: tuple[Rung, ...]
+    """What was asked for by name, in that order, whatever it wins."""
     left_out: int
     """Offers whose gain was too small to show."""
 
@@ -93,45 +97,36 @@ def _lender(device_name: str) -> Gpu:
     return find_gpu(device_name) or load_gpu(REFERENCE)
 
 
-def ladder(
-    loops: Sequence[Loop], device_name: str, wanted: Sequence[Change] | None = None
-) -> Ladder:
-    """Every change of the stretches of one loop, played. `wanted`: all changes if not given."""
+def ladder(loops: Sequence[Loop], device_name: str, asked: Sequence[AskedChange] = ()) -> Ladder:
+    """Every change of the stretches of one loop, played; and those that are asked for by name.
+
+    Raises NoSuchRange where one of these means no range of the loop.
+    """
     lender = _lender(device_name)
     costs = _costs(lender)
     steps = sum(loop.steps for loop in loops)
     recorded = np.concatenate([np.diff(step_ends(loop, loop.recorded_end)) for loop in loops])
     offers = [
         offer
-        for change in (changes() if wanted is None else wanted)
+        for change in changes()
         for offer in change.offers(loops)
         if offer.most_ns >= SHOWN * recorded.mean()
     ]
-    by_name = {change.name: change for change in changes()}
-    played = _played(loops, offers, costs)
+    named = [offer_of(one, loops) for one in asked]
+    played = _played(loops, [*offers, *named], costs)
     replayed, each = played[0], played.mean(axis=1)
-    error = _error(recorded, replayed)
-    rungs = []
-    for offer, step_ns in zip(offers, each[1:].tolist(), strict=True):
-        gain = float(each[0]) - step_ns
-        if gain > error * max(1.0, step_ns / each[0]) and gain >= SHOWN * each[0]:
-            rungs.append(
-                Rung(
-                    change=offer.change,
-                    where=offer.where,
-                    call=offer.call,
-                    gain_ns=gain,
-                    step_ns=step_ns,
-                    spent_ns=offer.spent_ns,
-                    idle_ns=idle_during(loops, offer),
-                    blocked_ns=blocked_during(loops, offer),
-                    launching=launching_share(loops, offer),
-                    count=offer.count,
-                    detail=offer.detail,
-                    of_host=by_name[offer.change].of_host,
-                )
-            )
+    error, base = _error(recorded, replayed), float(each[0])
+    rungs = [
+        _rung(loops, offer, base, step_ns)
+        for offer, step_ns in zip(offers, each[1 : 1 + len(offers)].tolist(), strict=True)
+        if base - step_ns > error * max(1.0, step_ns / base) and base - step_ns >= SHOWN * base
+    ]
     rungs.sort(key=lambda rung: -rung.gain_ns)
+    told = [
+        # A thread beside the step takes as long as its own work does.
+        _rung(loops, one, base, max(ns, one.spent_ns) if one.change == "overlap" else ns)
+        for one, ns in zip(named, each[1 + len(offers) :].tolist(), strict=True)
+    ]
     return Ladder(
         rungs=tuple(rungs),
         recorded_ns=float(recorded.mean()),
@@ -143,7 +138,27 @@ def ladder(
         without_call=sum(loop.stretch.without_call for loop in loops),
         clocks=max(loop.clocks for loop in loops),
         lent=lender.key,
+        asked=tuple(told),
         left_out=len(offers) - len(rungs),
+    )
+
+
+def _rung(loops: Sequence[Loop], offer: Offer, base: float, step_ns: float) -> Rung:
+    """`base`: the replayed step, ns."""
+    of_host = {change.name: change.of_host for change in changes()}
+    return Rung(
+        change=offer.change,
+        where=offer.where,
+        call=offer.call,
+        gain_ns=base - step_ns,
+        step_ns=step_ns,
+        spent_ns=offer.spent_ns,
+        idle_ns=idle_during(loops, offer),
+        blocked_ns=blocked_during(loops, offer),
+        launching=launching_share(loops, offer),
+        count=offer.count,
+        detail=offer.detail,
+        of_host=of_host.get(offer.change, True),
     )
 
 

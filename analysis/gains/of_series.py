@@ -13,6 +13,7 @@ from ..idle.parts import Parts
 from ..idle.steps import StepSeries
 from ..model.communication import Communication
 from ..model.source import TORCH_PROFILER
+from ..question import Question
 from ..readers.range_cpu import RangeCpu, range_cpu
 from ..store.opened import Store
 from ..store.whole import Whole
@@ -40,10 +41,10 @@ def gains_of(
     parts: Parts,
     summaries: Sequence[SeriesSummary],
     series: Sequence[tuple[StepSeries, Launched]],
-    comm: tuple[str, ...] = (),
+    question: Question,
 ) -> tuple[SeriesGains, ...]:
     """Of the series with most operations. `series`: of each summary, its steps and what these
-    launched on its device; `comm`: wildcards of kernels that are collectives."""
+    launched on its device."""
     source = parts.source
     tables = source if isinstance(source, Store) else Whole(source)
     cpu = range_cpu(source.path) if source.source.producer != TORCH_PROFILER else None
@@ -51,7 +52,7 @@ def gains_of(
     found = []
     for k in sorted(order[:MOST]):
         if summaries[k].steady is not None:
-            found.append(_of(tables, k, summaries[k], *series[k], Communication(comm), cpu))
+            found.append(_of(tables, k, summaries[k], *series[k], question, cpu))
     return tuple(found)
 
 
@@ -61,7 +62,7 @@ def _of(
     summary: SeriesSummary,
     series: StepSeries,
     launched: Launched,
-    communication: Communication,
+    question: Question,
     cpu: RangeCpu | None,
 ) -> SeriesGains:
     stalls = stalls_of(summary)
@@ -73,8 +74,8 @@ def _of(
     loops = loops_of(stretches(tables, series, launched, runs), name, cpu)
     if not loops:
         return SeriesGains(place, None, None, stalls, "no launch of these steps was recorded")
-    found = ladder(loops, name)
-    return SeriesGains(place, found, busy_of(loops, communication), stalls)
+    found = ladder(loops, name, question.changes)
+    return SeriesGains(place, found, busy_of(loops, Communication(question.comm)), stalls)
 
 
 def source_name(tables: Whole | Store, summary: SeriesSummary) -> str:

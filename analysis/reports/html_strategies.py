@@ -7,13 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 from msgspec import Struct
 
+from ..answer.compose import answer_of
+from ..answer.sentence import plain_text
 from ..figures.units import human, share
 from ..idle.causes import causes
 from ..model.text import plain
 from ..scenes.entries import Entry
 from ..verdicts.calibration import read_calibration
 from .html_scenes import Scenes, Timeline
-from .verdict import LIMITERS, idle_share
+from .verdict import idle_share, is_main, sentences_of
 
 WORST = 6
 
@@ -50,7 +52,7 @@ class Strategy(Struct, frozen=True):
     device: str
     figures: tuple[tuple[str, str, str], ...]
     """(name, value, exact value)."""
-    limiter: str
+    answer: tuple[str, ...]
     causes: tuple[Split, ...]
     drains: tuple[Split, ...]
     ranges: tuple[Split, ...]
@@ -79,7 +81,7 @@ def _section(entry: Entry, timelines: tuple[Timeline, ...]) -> Strategy:
         origin=entry.origin,
         device=plain(entry.gaps.device.label, 60),
         figures=_figures(entry),
-        limiter=LIMITERS.get(entry.report.limiter(steady) or "", "") if steady is not None else "",
+        answer=tuple(map(plain_text, sentences_of(entry))),
         causes=_causes(entry),
         drains=_drains(entry),
         ranges=_ranges(entry),
@@ -123,9 +125,15 @@ def _figures(entry: Entry) -> tuple[tuple[str, str, str], ...]:
     if entry.causes_believed:
         found += [
             ("host work", human(steady.host_ns), repr(steady.host_ns)),
-            ("at most to win", human(steady.recoverable_ns), repr(steady.recoverable_ns)),
+            *_to_win(entry),
         ]
     return (*found, ("steps", f"{steady.steps:,}", repr(steady.steps)))
+
+
+def _to_win(entry: Entry) -> list[tuple[str, str, str]]:
+    """The largest gain, where the answer is about these steps."""
+    rung = answer_of(entry.report).rung if is_main(entry) else None
+    return [("to win", human(rung.gain_ns), repr(rung.gain_ns))] if rung else []
 
 
 def _between(interval: tuple[float, float] | None) -> str:

@@ -14,6 +14,7 @@ from .tables import (
     definitions,
     devices,
     drained,
+    gains,
     host_steps,
     idle_causes,
     overview,
@@ -68,7 +69,7 @@ def _cell(value: Value, name: str, show: str) -> Cell:
 
 def comparison(report: Report) -> list[Grid]:
     """Steps, causes and drains of all traces: what `harness gaps` prints."""
-    made = [overview(report), idle_causes(report), drained(report)]
+    made = [gains(report), overview(report), idle_causes(report), drained(report)]
     if len({t.label for t in report.traces}) < len(report.traces):
         made.append(pooled(report))
     return [grid(table, repeated(report)) for table in made if table.rows]

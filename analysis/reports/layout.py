@@ -17,7 +17,9 @@ _NOT_MEASURED = ("(simulated)", "(synthetic)")
 _ALWAYS_HIDDEN = frozenset({"device_uuid"})
 _HIDE_WHEN_SAME = frozenset({"device", "trace", "job", "rank_from"})
 _HIDE_WHEN_ONE_A_TRACE = frozenset({"pid", "tid", "pattern"})
-_HIDE_WHEN_ONE_TRACE = frozenset({"by_step", "by_cause", "top_gaps", "definitions", "by_stream"})
+_HIDE_WHEN_ONE_TRACE = frozenset(
+    {"gains", "by_step", "by_cause", "top_gaps", "definitions", "by_stream"}
+)
 _HIDE_WHEN_EMPTY = frozenset(
     {
         "communication_ns",
@@ -111,6 +113,17 @@ def _told_apart(table: Table) -> bool:
         return False
     pairs = {(row[names.index("strategy")], row[names.index("trace")]) for row in table.rows}
     return len({strategy for strategy, _ in pairs}) == len(pairs)
+
+
+def columns_named(report: Report, table: Table) -> Table:
+    """The same with the column `strategy` headed `trace`, where no trace is of our strategies."""
+    if any(trace.trace.source.strategy for trace in report.traces):
+        return table
+    titles = [column.title for column in table.columns]
+    if "trace" in titles:
+        return table
+    named = (replace(c, title="trace") if c.name == "strategy" else c for c in table.columns)
+    return replace(table, columns=tuple(named))
 
 
 def verdict_lines(report: Report) -> list[str]:

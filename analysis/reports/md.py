@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..model.text import plain
 from .answers import answer_lines
 from .base import Report, Reporter, Table, Terminal, Value, shown
-from .layout import legible, repeated, verdict_lines
+from .layout import columns_named, legible, repeated, verdict_lines
 from .tables import rank_lines, tables
 
 
@@ -14,7 +14,8 @@ def render(report: Report, terminal: Terminal) -> str:
     del terminal
     said = [escape(line) for line, _ in answer_lines(report, 10**6)]
     parts = ["  \n".join(said) + "\n"] if said else []
-    parts += [markdown(legible(table, repeated(report))) for table in tables(report)]
+    names = repeated(report)
+    parts += [markdown(columns_named(report, legible(table, names))) for table in tables(report)]
     notes = [f"- {escape(line)}" for line in (*rank_lines(report), *verdict_lines(report))]
     if notes:
         parts.append("\n".join(notes) + "\n")

@@ -12,7 +12,7 @@ from ..verdicts.judge import Level
 from .answers import answer_lines, wanted
 from .base import Report, Reporter, Table, Terminal, Value, shown
 from .grid import grid_of
-from .layout import legible, repeated, verdict_lines
+from .layout import columns_named, legible, repeated, verdict_lines
 from .tables import rank_lines, tables
 
 if TYPE_CHECKING:
@@ -51,7 +51,9 @@ def render(report: Report, terminal: Terminal) -> str:
     ]
     lines = [(line, "") for line in rank_lines(report)] + lines
     lines += [(line, "bold") for line in next_steps(report)]
-    text = drawn([legible(table, repeated(report)) for table in tables(report)], lines, terminal)
+    names = repeated(report)
+    shown_tables = [columns_named(report, legible(table, names)) for table in tables(report)]
+    text = drawn(shown_tables, lines, terminal)
     return drawn([], answer, terminal) + "\n" + text if answer else text
 
 

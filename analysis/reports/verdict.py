@@ -7,10 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 from msgspec import Struct
 
+from ..answer.compose import answer_of
+from ..answer.sentence import Piece, Sentence
 from ..compare.samples import Sample
 from ..compare.verdict import compare_samples
 from ..figures.units import human, share
-from ..idle.attribute import OUTSIDE
 from ..idle.causes import causes
 from ..model.text import plain
 from ..scenes.entries import Entry
@@ -21,28 +22,6 @@ LITTLE = 0.03
 """Idle share of the period below which a GPU counts as busy."""
 CLEARLY = 0.95
 """Share of another's step time below which a difference is spoken of even where no test is sure."""
-_UNKNOWN = "unknown"
-
-LIMITERS = {
-    "gpu": "The GPU itself is the limit: the host gives it its work in time. Only faster or fewer "
-    "kernels make a step shorter.",
-    "launch": "The host is the limit: preparing and launching a step takes it as long as the step "
-    "lasts. Fewer launches (compilation, CUDA graphs) make a step shorter.",
-    "sync": "Waiting is the limit: the host waits until the GPU has run dry, then the GPU waits "
-    "until the host has caught up.",
-    "mixed": "No single limit: neither the GPU nor the host is busy nearly all of the time, and "
-    "most of the idle time follows no synchronisation.",
-}
-
-
-class Piece(Struct, frozen=True):
-    """Part of a sentence; `strong` carries the figure or the name, `code` a name from the trace."""
-
-    text: str
-    kind: str = ""
-
-
-Sentence = tuple[Piece, ...]
 
 
 class Findings(Struct, frozen=True):
@@ -96,14 +75,24 @@ def _of_steps(entry: Entry, group: Sequence[Entry], several: bool) -> Findings:
         Piece(share(idle), "strong"),
         Piece(" of the time."),
     )
-    details: list[Sentence] = []
-    if idle >= LITTLE:
-        details.append(_why(entry))
-        details += _meanwhile(entry)
     best, remedy = _remedy(entry, group)
-    details += remedy
+    details = [*sentences_of(entry), *remedy]
     details += _without_profiler([entry] if best is None else [entry, best])
     return Findings(headline, tuple(details), entry, best)
+
+
+def is_main(entry: Entry) -> bool:
+    """Whether the answer about its trace is about these steps."""
+    place = answer_of(entry.report).series
+    return place is not None and entry.report.series[place] is entry.series
+
+
+def sentences_of(entry: Entry) -> list[Sentence]:
+    """Why the GPU idles, what to do and what that would win, as far as the answer is about it."""
+    if not is_main(entry):
+        return []
+    answer = answer_of(entry.report)
+    return [*answer.because, *answer.remedy, *answer.gain]
 
 
 def _without_profiler(entries: Sequence[Entry]) -> list[Sentence]:
@@ -146,52 +135,6 @@ def drained_pieces(name: str) -> Sentence:
     return tuple(pieces)
 
 
-def _why(entry: Entry) -> Sentence:
-    steady = entry.steady
-    assert steady is not None
-    if not entry.causes_believed:
-        return (Piece("What it waits for cannot be told from this trace: see its validity."),)
-    drained = next(iter(steady.drained_by.items()), None)
-    if drained is not None and steady.drained_share >= 0.5:
-        name, ns = drained
-        return (
-            Piece(share(ns / steady.idle_ns), "strong"),
-            Piece(" of that idle time follows "),
-            *drained_pieces(name),
-            Piece(
-                ": there the host waits until the GPU has nothing left to do, and only then "
-                "prepares the next step."
-            ),
-        )
-    name, ns = max(steady.causes.items(), key=lambda item: item[1])
-    cause = next(c for c in causes() if c.name == name)
-    return (
-        Piece(share(ns / steady.idle_ns), "strong"),
-        Piece(" of that is "),
-        Piece(name, "code"),
-        Piece(f": {cause.meaning}."),
-    )
-
-
-def _meanwhile(entry: Entry) -> list[Sentence]:
-    """Where the host was meanwhile, if that is one place."""
-    steady, ranges = entry.steady, entry.device.host_ranges
-    assert steady is not None
-    total = sum(ranges.values())
-    if not entry.causes_believed or not total or steady.causes["host"] < 0.5 * steady.idle_ns:
-        return []
-    name, ns = next(iter(ranges.items()))
-    if ns < 0.5 * total or name == OUTSIDE:
-        return []
-    return [
-        (
-            Piece("While the GPU idles, the host is mostly in "),
-            Piece(plain(name), "code"),
-            Piece(f": {share(ns / total)} of the time that it spends in its own code."),
-        )
-    ]
-
-
 def _remedy(entry: Entry, group: Sequence[Entry]) -> tuple[Entry | None, list[Sentence]]:
     """What removes it: a strategy of the same report that is faster, else what usually does."""
     steady = entry.steady
@@ -215,38 +158,7 @@ def _remedy(entry: Entry, group: Sequence[Entry]) -> tuple[Entry | None, list[Se
                 ),
             )
         )
-    advised = entry.causes_believed or _most(entry) == _UNKNOWN
-    if best is None and advised and idle_share(entry) >= LITTLE:
-        sentences.append(_advice(entry))
     return best, sentences
-
-
-def _most(entry: Entry) -> str:
-    """The cause of most of the idle time."""
-    assert entry.steady is not None
-    return max(entry.steady.causes.items(), key=_second)[0]
-
-
-def _advice(entry: Entry) -> Sentence:
-    steady = entry.steady
-    assert steady is not None
-    named = {cause.name: cause for cause in causes()}
-    believed = entry.causes_believed
-    key = "sync" if believed and steady.drained_share >= 0.5 else _most(entry)
-    gain = steady.recoverable_ns / steady.period_ns if believed and steady.period_ns else 0.0
-    # Recording more removes no idle time: it says what the time was.
-    begins = "To learn what it waits for" if key == _UNKNOWN else "What usually removes it"
-    text = f"{begins}: {named[key].remedy}."
-    if gain >= 0.01:
-        text += (
-            f" Hiding every wait could win at most {human(steady.recoverable_ns)} a step "
-            f"({share(gain)}), by this trace's own host and GPU times."
-        )
-    return (Piece(text),)
-
-
-def _second(item: tuple[str, float]) -> float:
-    return item[1]
 
 
 def _period(entry: Entry) -> float:

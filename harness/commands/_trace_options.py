@@ -140,6 +140,11 @@ slice_option = click.option(
 )
 
 
+gains_option = click.option(
+    "--no-gains", is_flag=True, help="Do not replay the loop for what changes would win."
+)
+
+
 def edge_options(function: Callable[..., Any]) -> Any:
     """Gives a command the options that say which stretch of time."""
     for option in reversed(_EDGES):
@@ -181,6 +186,8 @@ def asks(function: Callable[..., Any]) -> Any:
         question = Question(
             patterns=patterns_of(globs, regexes),
             capture=values.pop("window", None) == "capture",
+            all_tables=values.pop("tables", None) == "all",
+            gains=not values.pop("no_gains", False),
             **{name: value for name, value in given.items() if value is not None},
         )
         return function(question=question, **values)

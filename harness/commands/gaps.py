@@ -8,7 +8,7 @@ import click
 
 from ._output_options import force_option, format_by_ending, talk_options
 from ._paths import ANY, PathName, all_traces
-from ._trace_options import Memory, edge_options, label_option, trace_options
+from ._trace_options import Memory, edge_options, gains_option, label_option, trace_options
 
 
 @click.command("gaps", short_help="Why the GPU idles between steps, from recorded traces.")
@@ -37,6 +37,14 @@ from ._trace_options import Memory, edge_options, label_option, trace_options
     metavar="GLOB",
     help="Kernels that are collectives, besides those that are known: '*my_all_reduce*'.",
 )
+@click.option(
+    "--tables",
+    type=click.Choice(["one", "all"]),
+    default="one",
+    show_default=True,
+    help="Show the table that the answer goes with, or every table.",
+)
+@gains_option
 @click.option("--plot", is_flag=True, help="Draw bars, idle time by step, and one step's timeline.")
 @label_option
 @format_by_ending
@@ -77,6 +85,7 @@ def command(**asked: Any) -> None:
     \b
     Examples:
       harness gaps traces/*.sqlite
+      harness gaps run.sqlite --tables all
       harness gaps run.sqlite --step 'Step *' --by cause
       harness gaps run.sqlite --step-regex '^train_step' --top 5
       harness gaps run-rank*.sqlite --by rank

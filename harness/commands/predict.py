@@ -57,6 +57,24 @@ from ._trace_options import StepSlice, asks
 )
 @click.option("--device", type=int, metavar="N", help="With --from: the GPU to look at.")
 @click.option(
+    "--without",
+    multiple=True,
+    metavar="GLOB",
+    help="With --from: no host time and no wait in the ranges that match.",
+)
+@click.option(
+    "--scale-host",
+    type=click.FloatRange(min=0, max=100),
+    metavar="FACTOR",
+    help="With --from: the host takes FACTOR times its time between CUDA calls.",
+)
+@click.option(
+    "--overlap",
+    multiple=True,
+    metavar="GLOB",
+    help="With --from: the ranges that match run on another thread, beside the step.",
+)
+@click.option(
     "--write-to",
     type=PathName(path_type=Path, file_okay=False),
     metavar="FOLDER",
@@ -80,6 +98,8 @@ def command(**values: Any) -> None:
       harness predict --gpu l40s,h100,h200 --batch-size 1,4,16,64
       harness predict --gpu h100 --strategy kv-cache,deferred --model ./my-model --dtype bfloat16
       harness predict --from traces/example-sync.sqlite
+      harness predict --from run.sqlite --without 'enumerate(DataLoader)*'
+      harness predict --from run.sqlite --scale-host 0.5 --overlap checkpoint
       harness predict --from run.sqlite --gpu h200,l40s
       harness predict --from run.sqlite --step 'train *' --format json
     """

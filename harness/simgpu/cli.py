@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import click
+from msgspec.structs import replace
 
 from .. import talk
 from ..analysis.model.errors import PackageMissing
+from ..analysis.question import AskedChange
 from ..errors.options import NothingToDo, OptionsConflict, UnknownEnding, ValueOutOfRange
 from ..files import refuse_existing, write_text
 from ..gaps import format_of
@@ -24,7 +26,7 @@ def names(text: str | None) -> tuple[str, ...]:
     return tuple(dict.fromkeys(part.strip() for part in (text or "").split(",") if part.strip()))
 
 
-_RECORDED = ("traced_gpu", "write_to")
+_RECORDED = ("traced_gpu", "write_to", "without", "scale_host", "overlap")
 _MODELLED = ("strategies", "batch_sizes", "model", "dtype", "prompt_length", "max_new_tokens")
 _NAMES = {"strategies": "--strategy", "batch_sizes": "--batch-size"}
 
@@ -40,7 +42,7 @@ def run_predict(values: dict[str, Any]) -> None:
     recorded = values["trace"] is not None
     misplaced = [] if recorded else [text.split()[0] for text in values["question"].typed()]
     for name in _MODELLED if recorded else _RECORDED:
-        if values[name] is not None:
+        if values[name] not in (None, ()):
             misplaced.append(_NAMES.get(name, "--" + name.replace("_", "-")))
     if misplaced:
         raise OptionsConflict(
@@ -65,8 +67,29 @@ def run_predict(values: dict[str, Any]) -> None:
         click.echo(text, nl=False)
 
 
+def _changes(values: dict[str, Any]) -> tuple[AskedChange, ...]:
+    """What is to be played, by name."""
+    factor = values["scale_host"]
+    return (
+        *(AskedChange("without", glob) for glob in values["without"]),
+        *([AskedChange("scale", "*", factor)] if factor is not None else []),
+        *(AskedChange("overlap", glob) for glob in values["overlap"]),
+    )
+
+
 def _from_recording(values: dict[str, Any], line: ChangingLine) -> Outcome:
     from .from_trace import Asked, predict_from
+
+    changes = _changes(values)
+    if changes:
+        from .asked_changes import predict_changes
+
+        other = [name for name in ("gpus", "traced_gpu", "write_to") if values[name]]
+        if other:
+            option = "--gpu" if other[0] == "gpus" else "--" + other[0].replace("_", "-")
+            raise OptionsConflict(f"{option} does not go with --without, --scale-host or --overlap")
+        line.show(f"reading {values['trace']}")
+        return predict_changes(values["trace"], replace(values["question"], changes=changes))
 
     return predict_from(
         Asked(

@@ -78,7 +78,7 @@ _WAYS = (
 
 
 def _same(rung: Rung, other: Rung) -> bool:
-    """Whether a change that is listed first tells enough: of the same place, with as much to win."""
+    """Whether a change that is listed first tells enough: as much to win, of the same place."""
     if rung.gain_ns > (1 + _EQUAL) * other.gain_ns:
         return False
     if "long-pauses" in (rung.change, other.change):
