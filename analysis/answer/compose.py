@@ -214,13 +214,14 @@ def _win(chosen: Chosen, rung: Rung, ladder: Ladder | None, steady: Steady) -> S
         Piece(")"),
     )
     if chosen.at_most or ladder is None:
-        return (Piece("At most "), *gain, Piece(": the idle time that it causes."))
+        return (Piece("That could win at most "), *gain, Piece(", the idle time that it causes."))
     error = human(ladder.error_ns) if ladder.error_ns >= 100 else "less than 0.1 µs"
     return (
+        Piece("That would win "),
         *gain,
-        Piece("; "),
+        Piece(" and leave "),
         Piece(human(left), "strong"),
-        Piece(f" would be left, give or take {error}, by a replay of {ladder.steps} steps."),
+        Piece(f", give or take {error}, by a replay of {ladder.steps} steps."),
     )
 
 

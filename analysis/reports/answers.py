@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from ..answer.compose import Answer, answer_of
 from ..answer.sentence import Sentence, plain_text
+from ..figures.units import human
 from ..model.text import plain
 from ..report import TraceReport
 from .base import Report
@@ -49,7 +50,9 @@ def brief(answer: Answer) -> str:
     if answer.kind is None:
         return text
     title = answer.title[:1].upper() + answer.title[1:]
-    return f"{text} {title}: {_joined(answer.gain)}" if answer.gain else f"{text} {title}."
+    if answer.rung is None:
+        return f"{text} {title}."
+    return f"{text} {title}: {human(answer.rung.gain_ns)} a step to win."
 
 
 def _whole(answer: Answer, width: int) -> list[tuple[str, str]]:
@@ -59,8 +62,7 @@ def _whole(answer: Answer, width: int) -> list[tuple[str, str]]:
         because = f"{answer.title}. {because}"
     for head, text in (
         ("Why", because),
-        ("To do", _joined(answer.remedy)),
-        ("To win", _joined(answer.gain)),
+        ("To do", _joined((*answer.remedy, *answer.gain))),
         ("Not certain", _joined(answer.doubts)),
     ):
         if text:
