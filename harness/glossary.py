@@ -229,20 +229,38 @@ TOPICS: dict[str, tuple[Word, ...]] = {
         Word(
             "kind",
             "What holds the loop back, in one word: `gpu` where the GPU is the limit, else what "
-            "the largest gain would remove. In a table of gaps, where the gap lies (see gap kind).",
+            "the largest gain would remove ([kinds](definitions.md#kinds)). In a table of gaps, "
+            "where the gap lies (see gap kind).",
+            ("to win by", "gain kind", "kinds"),
         ),
         Word(
             "gain",
             "What a step would be shorter by if one thing were changed, found by replaying the "
             "recorded loop with that change. Gains do not add up: two changes may remove the same "
-            "time.",
-            ("gains", "saved"),
+            "time. See [the definition](definitions.md#gains).",
+            (
+                "gains",
+                "saved",
+                "wins",
+                "to win",
+                "of step",
+                "then",
+                "step ns",
+                "takes",
+                "spent",
+            ),
         ),
         Word(
             "replay",
             "The recorded loop, run again by arithmetic: the same launches, waits and kernels with "
             "their recorded lengths. Where it misses the recorded step, it says by how much.",
             ("replayed", "replay error"),
+        ),
+        Word(
+            "change",
+            "What is left out or done otherwise in a replay: no wait in one place, no host time in "
+            "one range, one CUDA graph between waits.",
+            ("changes",),
         ),
         Word(
             "what-if",

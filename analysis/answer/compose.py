@@ -23,6 +23,7 @@ LITTLE = 0.03
 """Idle share of a step below which a GPU counts as busy."""
 LONGEST = 80
 """Characters of a name in a sentence."""
+_UNKNOWN = "unknown"
 UNMARKED = "(no range)"
 """Stands for code that no range marks."""
 
@@ -78,10 +79,12 @@ def answer_of(report: TraceReport, typed: tuple[str, ...] = ()) -> Answer:
     assert steady is not None
     gains = next((one for one in report.gains if one.series == place), None)
     lead = _lead(report, summary, steady)
-    if gains is None or not report.calls_believed:
+    if gains is None or gains.ladder is None or not report.calls_believed:
         because = (*_cause(report, steady), *_no_gains(report, gains))
-        doubts = _sure(report, None)
-        return Answer(None, "", place, None, lead, because, doubts=doubts, commands=commands)
+        return Answer(
+            None, "", place, None, lead, because, _advice(report, steady),
+            doubts=_sure(report, None), commands=commands,
+        )  # fmt: skip
     chosen = choose(gains, steady, causes_believed=report.calls_believed)
     because, remedy, win = _of_gains(chosen, gains, steady)
     return Answer(
@@ -133,8 +136,6 @@ def _of_gains(chosen: Chosen, gains: SeriesGains, steady: Steady) -> _Parts:
     remedy = (sentence(kind.remedy),)
     if rung is None:
         told = busy_sentences(gains.busy, steady) if gains.busy else ()
-        if ladder is None:
-            return (*told, *_no_ladder(gains)), (), ()
         return (filled(kind.because, None), *told), remedy, ()
     because = (filled(kind.because, chosen.about),)
     if rung.change == "stalled" and gains.stalls:
@@ -243,6 +244,17 @@ def _cause(report: TraceReport, steady: Steady) -> tuple[Sentence, ...]:
         return ()
     name, ns = max(steady.causes.items(), key=lambda item: item[1])
     return (_of_cause(name, ns / steady.idle_ns),)
+
+
+def _advice(report: TraceReport, steady: Steady) -> tuple[Sentence, ...]:
+    """What usually removes the idle time of the commonest cause; to record more removes none."""
+    idle = steady.idle_ns / steady.period_ns if steady.period_ns else 0.0
+    name = max(steady.causes.items(), key=lambda item: item[1])[0]
+    if idle < LITTLE or not (report.calls_believed or name == _UNKNOWN):
+        return ()
+    remedy = next(one.remedy for one in causes() if one.name == name)
+    begins = "To learn what it waits for" if name == _UNKNOWN else "What usually removes it"
+    return ((Piece(f"{begins}: {remedy}."),),)
 
 
 def _of_cause(name: str, part: float) -> Sentence:

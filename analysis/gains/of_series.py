@@ -26,6 +26,10 @@ MOST = 4
 """Series on a GPU of one trace that are replayed: those with most operations."""
 
 
+LOST = 0.2
+"""Share of the operations without a launch call from which a loop cannot be replayed."""
+
+
 class SeriesGains(Struct, frozen=True):
     """What could be won of one series on one device; `series` is its place in the report."""
 
@@ -74,6 +78,11 @@ def _of(
     loops = loops_of(stretches(tables, series, launched, runs), name, cpu)
     if not loops:
         return SeriesGains(place, None, None, stalls, "no launch of these steps was recorded")
+    known = sum(len(loop.action) for loop in loops)
+    lost = sum(loop.stretch.without_call for loop in loops)
+    if lost > LOST * (known + lost):
+        why = f"{lost:,} of {known + lost:,} operations have no launch call"
+        return SeriesGains(place, None, busy_of(loops, Communication(question.comm)), stalls, why)
     found = ladder(loops, name, question.changes)
     return SeriesGains(place, found, busy_of(loops, Communication(question.comm)), stalls)
 

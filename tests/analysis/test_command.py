@@ -39,11 +39,14 @@ def test_json_csv_and_md_agree(inside, traces: Path) -> None:
         csv.DictReader(io.StringIO(inside("gaps", "sync.sqlite", "--format", "csv").stdout))
     )
     assert len(rows) == 1
-    for name in ("period_ns", "busy_ns", "idle_ns", "recoverable_ns", "inter_ns"):
+    for name in ("period_ns", "busy_ns", "idle_ns", "inter_ns"):
         assert float(rows[0][name]) == pytest.approx(series["steady"][name], abs=0.001)
     markdown = inside("gaps", "sync.sqlite", "--format", "md").stdout
     assert f"{series['steady']['idle_ns'] / 1000:,.1f}" in markdown
-    assert as_json["schema_version"] == 1
+    (gains,) = as_json["traces"][0]["gains"]
+    assert rows[0]["gain_kind"] == gains["kind"] == as_json["traces"][0]["answer"]["kind"]
+    assert float(rows[0]["gain_ns"]) == pytest.approx(gains["rungs"][0]["gain_ns"], abs=0.001)
+    assert as_json["schema_version"] == 2
 
 
 def test_output_ending_picks_the_format_and_never_overwrites(inside, traces: Path) -> None:

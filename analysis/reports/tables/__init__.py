@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from ..base import Report, Table
 from .calibrated import calibration
@@ -43,47 +43,45 @@ VIEWS = ("step", "cause", "strategy", "stream", "rank")
 
 def tables(report: Report) -> list[Table]:
     """Everything that is asked for, in reading order; without rows nothing is shown."""
-    return [table for table in asked(report) if table.rows]
+    found = list(_asked(report, [_one] if not report.question.all_tables else [gains, *_FIGURES]))
+    if not report.question.all_tables and not _views(report):
+        return [table for table in found if table.rows][:1]
+    return [table for table in found if table.rows]
 
 
 def asked(report: Report) -> list[Table]:
-    """The same with tables that have no rows; at least one."""
+    """What is asked for as figures, for a machine: tables that have no rows too, one at least."""
+    return list(_asked(report, _FIGURES))
+
+
+_FIGURES = (overview, idle_causes, drained, devices, host_steps, census, calibration)
+"""The tables of figures where no view is asked for."""
+
+
+def _views(report: Report) -> bool:
     question = report.question
-    chosen = []
-    if question.top:
-        chosen.append(top_gaps(report, question.top))
-    if question.definitions:
-        chosen.append(definitions(report))
-    if question.by or not chosen:
-        chosen = [*_main(report), *chosen]
-    return chosen
+    return bool(question.by or question.top or question.definitions)
 
 
-def _main(report: Report) -> Iterator[Table]:
-    by = report.question.by
-    if by == "step":
-        yield steps(report, report.question.top)
-    elif by == "cause":
-        yield by_cause(report)
-    elif by == "stream":
-        yield by_stream(report)
-    elif by == "rank":
-        yield by_rank(report)
-    elif by == "strategy":
-        yield pooled(report)
-    elif not report.question.all_tables:
-        yield _one(report)
-    else:
-        yield gains(report)
-        yield overview(report)
-        yield idle_causes(report)
-        yield drained(report)
-        yield devices(report)
-        yield host_steps(report)
-        yield census(report)
-        yield calibration(report)
-        if _repeated(report):
+def _asked(report: Report, main: Iterable[Callable[[Report], Table]]) -> Iterator[Table]:
+    question = report.question
+    if question.by:
+        yield _by(report, question.by)
+    elif not _views(report):
+        yield from (table(report) for table in main)
+        if _repeated(report) and question.all_tables:
             yield pooled(report)
+    if question.top:
+        yield top_gaps(report, question.top)
+    if question.definitions:
+        yield definitions(report)
+
+
+def _by(report: Report, by: str) -> Table:
+    if by == "step":
+        return steps(report, report.question.top)
+    views = {"cause": by_cause, "stream": by_stream, "rank": by_rank, "strategy": pooled}
+    return views[by](report)
 
 
 def _one(report: Report) -> Table:
