@@ -7,19 +7,20 @@ import os
 from msgspec.structs import replace
 
 from .gains.of_series import SeriesGains, gains_of
-from .idle.assign import find_steps
+from .idle.choose.choice import Chosen
+from .idle.choose.repeats import not_looked_for, steps_in_memory
 from .idle.counts import Counted, count_rows
 from .idle.errors import NoSuchDevice, TooManyThreads
 from .idle.figures import SeriesSummary, summarize_host
 from .idle.gaps import edges
-from .idle.kept import known_facts, known_steps
+from .idle.kept import known_choice, known_facts, known_steps
 from .idle.launched import Extent, Launched, Launches, find_launches
 from .idle.narrow import Narrowed, narrow
 from .idle.owners import WholeSteps
 from .idle.parts import Parts, StoredParts, WholeParts
 from .idle.physics.call_ids import CallsLost, calls_lost
 from .idle.sizes import Progress, Sizes, quiet
-from .idle.steps import MAX_SERIES, Steps
+from .idle.steps import MAX_SERIES
 from .idle.totals import Totals
 from .model.errors import NotEnoughMemory
 from .model.trace import Trace
@@ -29,8 +30,8 @@ from .readers.open import open_trace
 from .report import TraceReport
 from .store.opened import Store
 from .store.whole import Whole
-from .verdicts import codes
-from .verdicts.judge import Level, Verdict, judge
+from .verdicts.chosen import judge_chosen
+from .verdicts.judge import judge
 
 
 def analyze(
@@ -46,7 +47,7 @@ def analyze(
     step.
     """
     question = question or Question()
-    parts, counted, whole, said, lost = (
+    parts, counted, whole, lost, chosen, inferred = (
         _stored(source, question, sizes or Sizes(), progress)
         if isinstance(source, Store)
         else _in_memory(source if isinstance(source, Trace) else open_trace(source), question)
@@ -67,19 +68,21 @@ def analyze(
     for one in totals.devices.values():
         if one.operations == 0:
             totals.add(parts.idle(one.device.index, one.window_start, one.window_end))
-    return _report(parts, question, narrowed, counted, totals, said, lost)
+    return _report(parts, question, narrowed, counted, totals, lost, chosen, inferred)
 
 
-_Opened = tuple[Parts, Counted, Launches, tuple[Verdict, ...], CallsLost]
+_Opened = tuple[Parts, Counted, Launches, CallsLost, Chosen | None, str]
 
 
 def _in_memory(trace: Trace, question: Question) -> _Opened:
-    """The parts, what was counted of all rows, what all steps launched and what they lost."""
-    steps, said = _steps(trace, question)
-    parts = WholeParts(trace, WholeSteps(steps))
+    """The parts, what was counted of all rows, what all steps launched and what they lost; how the
+    steps were chosen, and how sure inferred ones are."""
     tables, sizes = Whole(trace), Sizes.all(trace)
-    lost = calls_lost(tables, steps.series, sizes)
-    return parts, count_rows(tables, sizes), find_launches(parts), said, lost
+    found = steps_in_memory(trace, tables, question)
+    parts = WholeParts(trace, WholeSteps(found.steps))
+    lost = calls_lost(tables, found.steps.series, sizes)
+    counted, whole = count_rows(tables, sizes), find_launches(parts)
+    return parts, counted, whole, lost, found.chosen, found.inferred
 
 
 def _stored(store: Store, question: Question, sizes: Sizes, progress: Progress) -> _Opened:
@@ -89,22 +92,13 @@ def _stored(store: Store, question: Question, sizes: Sizes, progress: Progress) 
             remedy="name the steps with --step, or allow more with --memory",
         )
     facts = known_facts(store, sizes, progress)
-    steps, whole, lost = known_steps(store, question.patterns, sizes, progress)
+    chosen = None if question.patterns else known_choice(store, sizes)
+    patterns = chosen.patterns if chosen else question.patterns
+    steps, whole, lost = known_steps(store, patterns, sizes, progress)
     parts = StoredParts(store, steps, sizes, progress, facts.by_stream())
-    return parts, facts.counted, whole, (), lost
-
-
-def _steps(trace: Trace, question: Question) -> tuple[Steps, tuple[Verdict, ...]]:
-    """The steps, and for inferred ones a verdict that says how sure they are."""
-    if not question.infer:
-        return find_steps(trace, question.patterns), ()
-    from .idle.infer.infer import infer_steps
-
-    found = infer_steps(trace, question.device)
-    reason = f"{found.explanation} Confidence {found.confidence:.0%}"
-    reason += f", of the boundaries {found.boundary_confidence:.0%}"
-    remedy = "mark the steps with ranges for exact ones"
-    return found.steps, (Verdict("steps", Level.DEGRADED, codes.INFERRED_STEPS, reason, remedy),)
+    if chosen and not chosen.ranges and store.operations.rows:
+        chosen = not_looked_for(chosen)
+    return parts, facts.counted, whole, lost, chosen, ""
 
 
 def _recorded(whole: Launches) -> tuple[int, int] | None:
@@ -171,13 +165,19 @@ def _report(
     narrowed: Narrowed,
     counted: Counted,
     totals: Totals,
-    said: tuple[Verdict, ...],
     lost: CallsLost,
+    chosen: Chosen | None,
+    inferred: str,
 ) -> TraceReport:
     source, found, series = parts.source, tuple(totals.devices.values()), totals.series()
     steps = narrowed.steps
     outside = bool(parts.steps.steps.series)
-    verdicts = judge(source, found, steps, series, counted, lost, outside=outside, cut=question.cut)
+    verdicts = (
+        *judge_chosen(chosen, inferred),
+        *judge(
+            source, found, steps, series, counted, lost, chosen, outside=outside, cut=question.cut
+        ),
+    )
     all_window, all_idle = totals.everywhere()
     report = TraceReport(
         trace=source if isinstance(source, Trace) else outlined_trace(source),
@@ -188,7 +188,8 @@ def _report(
         all_idle_ns=all_idle,
         series=series,
         host=tuple(summarize_host(one) for one in steps.series),
-        verdicts=(*said, *verdicts),
+        verdicts=verdicts,
+        chosen=chosen,
         gaps=tuple(gaps for gaps, _ in totals.rows),
         attributions=tuple(split for _, split in totals.rows),
         steps=steps,

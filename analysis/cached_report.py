@@ -9,6 +9,7 @@ from .gains.ladder import Ladder, Rung
 from .gains.of_series import SeriesGains
 from .gains.stalls import Stalls
 from .idle.census import ProcessCount
+from .idle.choose.choice import Chosen
 from .idle.definitions import Definition
 from .idle.details import DeviceDetails, StreamFigures, TopGap
 from .idle.figures import DeviceSummary, HostSeries, SeriesSummary, Steady, StepTable
@@ -24,10 +25,11 @@ from .store.opened import Store
 _KNOWN = (
     DeviceSummary, Quantiles, SeriesSummary, Steady, StepTable, HostSeries, Verdict, Level,
     DeviceDetails, TopGap, StreamFigures, Definition, ProcessCount, SeriesGains, Ladder, Rung, Busy,
-    Kernel, Stalls,
+    Kernel, Stalls, Chosen,
 )  # fmt: skip
 _FIGURES = (
     "devices", "all_window_ns", "all_idle_ns", "series", "host", "verdicts", "gains", "processes",
+    "chosen",
 )  # fmt: skip
 
 

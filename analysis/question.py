@@ -57,9 +57,8 @@ DEFAULT_STEP = StepPattern(r"^Step \d+$", re.compile(r"^Step \d+$"))
 
 
 def patterns_of(globs: Sequence[str], regexes: Sequence[str]) -> tuple[StepPattern, ...]:
-    """The step patterns asked for, else the harness's own."""
-    found = (*map(StepPattern.glob, globs), *map(StepPattern.of_regex, regexes))
-    return found or (DEFAULT_STEP,)
+    """The step patterns asked for; none where each trace's own are to be chosen."""
+    return (*map(StepPattern.glob, globs), *map(StepPattern.of_regex, regexes))
 
 
 class AskedChange(Struct, frozen=True):
@@ -75,7 +74,8 @@ class AskedChange(Struct, frozen=True):
 class Question(Struct, frozen=True):
     """What is asked of one trace, or of each of many. Times in ns."""
 
-    patterns: tuple[StepPattern, ...] = (DEFAULT_STEP,)
+    patterns: tuple[StepPattern, ...] = ()
+    """Which ranges are steps. None: what the trace shows, see `idle.choose`."""
     steps: tuple[int | None, int | None] = (None, None)
     """Half-open range of step numbers; None is open."""
     start: int | None = None
@@ -86,7 +86,7 @@ class Question(Struct, frozen=True):
     device: int | None = None
     """Ordinal of the one device wanted."""
     infer: bool = False
-    """Find the steps from the repeating launches instead of from NVTX ranges."""
+    """Find the steps from the repeating launches, whatever ranges there are."""
     label: str | None = None
     """What reports call the trace, where its manifest does not say."""
     path: str | None = None
@@ -131,7 +131,6 @@ class Question(Struct, frozen=True):
             *(
                 f"--step{'' if one.whole else '-regex'} {shlex.quote(one.text)}"
                 for one in self.patterns
-                if one != DEFAULT_STEP
             ),
             *([f"--device {self.device}"] if self.device is not None else []),
             *([f"--steps {first}:{last}"] if self.steps != (None, None) else []),

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from .gains.of_series import SeriesGains
 from .idle.attribute import Attribution
 from .idle.census import ProcessCount
+from .idle.choose.choice import Chosen
 from .idle.details import DeviceDetails, device_details
 from .idle.figures import DeviceSummary, HostSeries, SeriesSummary, Steady
 from .idle.gaps import DeviceGaps
@@ -42,6 +43,8 @@ class TraceReport(Struct, frozen=True):
     steps: Steps
     gains: tuple[SeriesGains, ...] = ()
     """Of the series with most operations; none where nobody asked."""
+    chosen: Chosen | None = None
+    """What was taken for steps; None where they were asked for."""
     processes: tuple[ProcessCount, ...] = ()
     """Who was recorded, whatever the window."""
     kept: Mapping[str, tuple[Any, ...]] | None = None
@@ -60,6 +63,11 @@ class TraceReport(Struct, frozen=True):
             return replace(found, top=found.top[: question.top])
         split = self.attributions[device]
         return device_details(self.trace, self.gaps[device], split, self.steps, question)
+
+    def asked(self, question: Question) -> Question:
+        """The question with the steps named that were chosen for this trace: what to type to get
+        the same again."""
+        return self.chosen.asked(question) if self.chosen else question
 
     @property
     def empty(self) -> bool:

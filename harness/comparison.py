@@ -11,7 +11,6 @@ from .analysis.compare.comparison import Comparison, compare, metrics_of_both
 from .analysis.compare.sample_sets import trace_side
 from .analysis.compare.samples import Side
 from .analysis.model.errors import TraceError
-from .analysis.question import DEFAULT_STEP
 from .analysis.readers.arrow.tables import is_columnar
 from .analysis.report import TraceReport
 from .bench.errors import NothingInCommon, NothingToCompare, NotInResults
@@ -106,7 +105,7 @@ def _report(path: Path, question: Question, means: Means) -> TraceReport:
 
 def _any_window(question: Question) -> bool:
     """Whether a trace without the steps asked for may be compared by its whole window."""
-    return question.patterns == (DEFAULT_STEP,) and question.steps == (None, None)
+    return not question.patterns and question.steps == (None, None)
 
 
 def _folder(folder: Path, question: Question, means: Means) -> Side:

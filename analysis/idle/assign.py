@@ -14,7 +14,7 @@ from ..model.intervals import Int64
 from ..model.trace import Trace
 from ..question import DEFAULT_STEP, StepPattern
 from .loops import find_loops
-from .steps import Steps, StepSeries, effective, homes_of
+from .steps import Steps, StepSeries, homes_of
 
 
 class Owned(Struct, frozen=True, eq=False):
@@ -31,10 +31,9 @@ class Owned(Struct, frozen=True, eq=False):
 
 def find_steps(trace: Trace, patterns: tuple[StepPattern, ...] = (DEFAULT_STEP,)) -> Steps:
     """Every range of a trace in memory that matches, as series, each with its GPU operations."""
-    wanted = effective(patterns, trace.source)
     homes = homes_of(trace)
     series = find_loops(
-        trace.path, trace.ranges, trace.strings, trace.threads, trace.processes, wanted, homes
+        trace.path, trace.ranges, trace.strings, trace.threads, trace.processes, patterns, homes
     )
     owned = assign(trace, series, homes)
     each = zip(series, owned.step_of, owned.by_time, owned.other_threads, strict=True)

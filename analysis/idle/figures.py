@@ -16,7 +16,6 @@ from ..statistics.quantiles import Quantiles
 from .causes import Phase
 from .causes import causes as every_cause
 from .gaps import GapKind
-from .numbers import missing_after
 from .steady import SteadyPeriods
 from .steps import StepSeries
 
@@ -285,7 +284,7 @@ def _before_or_inside() -> tuple[str, ...]:
 def summarize_host(series: StepSeries) -> HostSeries:
     """Host step times of a series."""
     duration = (series.end - series.start)[1:-1]
-    follows = np.flatnonzero(missing_after(series.number)[:-1] == 0)
+    follows = np.flatnonzero(series.missing[:-1] == 0)
     period = np.diff(series.start)[follows[follows > 0]]
     return HostSeries(
         pattern=series.pattern,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from ..model.trace import Trace
 from ..question import Question, StepPattern
 from ..store.codec import decode, encode
@@ -13,6 +15,7 @@ from ..store.folder import read_checked, write_checked
 from ..store.opened import Store
 from ..store.whole import Whole
 from .census import ProcessCount
+from .choose.choice import Chosen, choose
 from .counts import Counted, Facts, facts_of
 from .launched import Extent, Launched, Launches, find_launches
 from .owners import StoredSteps, WholeSteps, matching_rows, stored_homes
@@ -20,9 +23,9 @@ from .parts import StoredParts, WholeParts
 from .physics.call_ids import CallsLost, calls_lost
 from .physics.laws import RECORDS
 from .sizes import Progress, Sizes, quiet
-from .steps import Steps, effective, homes_of
+from .steps import Steps, homes_of
 
-FACTS = "facts.bin"
+FACTS, CHOICE = "facts.bin", "choice.bin"
 _CLASSES = (Launches, Launched, Extent, CallsLost)
 
 
@@ -42,7 +45,6 @@ def known_steps(
 ) -> tuple[StoredSteps, Launches, CallsLost]:
     """The steps, what they launched in the whole trace, and how many of their calls are lost: found
     now where the store has not kept that."""
-    patterns = effective(patterns, store.source)
     path = store.folder / _steps_file(patterns)
     try:
         matched, homes, walked, lost = decode(read_checked(path), _CLASSES)
@@ -59,17 +61,35 @@ def known_steps(
         return steps, walked, lost
 
 
-def keep_whole(folder: Path, trace: Trace, steps: Steps, question: Question) -> None:
+def known_choice(store: Store, sizes: Sizes) -> Chosen:
+    """The steps of a store where nobody named them, chosen now where that is not kept."""
+    path = store.folder / CHOICE
+    try:
+        found: Chosen = decode(read_checked(path), (Chosen,))
+    except StoreError:
+        found = choose(store, sizes)
+        _keep(path, found)
+    return found
+
+
+def keep_whole(
+    folder: Path, trace: Trace, steps: Steps, question: Question, chosen: Chosen | None
+) -> None:
     """Beside a store, what its first analysis in memory found out about all of its rows.
 
-    `steps`: those of the report, kept only where nothing narrowed them.
+    `steps`: those of the report, kept only where nothing narrowed them, and `chosen`, where they
+    were not asked for.
     """
     if question.infer:
         return
     sizes = Sizes.all(trace)
     write_checked(folder / FACTS, encode(facts_of(Whole(trace), sizes, quiet)))
+    if chosen is not None:
+        write_checked(folder / CHOICE, encode(replace(chosen, repeats=False, loop="")))
+        if not chosen.ranges:
+            return
     if (question.steps, question.start, question.end) == ((None, None), None, None):
-        patterns = effective(question.patterns, trace.source)
+        patterns = chosen.patterns if chosen else question.patterns
         matched = matching_rows(trace.ranges.name, trace.strings, patterns, sizes.host_rows)
         walked = find_launches(WholeParts(trace, WholeSteps(steps)))
         lost = calls_lost(Whole(trace), steps.series, sizes)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from msgspec.structs import replace
 
 from ..model.arrays import factorize
 from ..model.intervals import Int64
 from ..model.schema import PID_MASK
 from ..model.trace import Ranges, Strings, Thread
 from ..question import StepPattern
+from .engines import engine_of
 from .errors import TooManyThreads
-from .numbers import COUNTED
+from .numbers import COUNTED, trailing_number
 from .steps import MAX_SERIES, StepSeries
 
 FULL = 0.5
@@ -59,7 +60,26 @@ def find_loops(
             found.append(
                 _series(ranges, strings, pattern, asked, threads, thread, process, kept, dropped)
             )
-    return tuple(found)
+    return _told_apart(strings, found)
+
+
+def _told_apart(strings: Strings, found: Sequence[StepSeries]) -> tuple[StepSeries, ...]:
+    """The same, with what comes between the steps of one kind of an inference engine."""
+    engines = [engine_of(strings[int(one.name[0])]) if len(one) else None for one in found]
+    result = list(found)
+    for k, (one, engine) in enumerate(zip(found, engines, strict=True)):
+        others = [
+            other.start
+            for other, its in zip(found, engines, strict=True)
+            if engine
+            and its is engine
+            and other.asked != one.asked
+            and other.thread_index == one.thread_index
+        ]
+        if others:
+            before = np.searchsorted(np.sort(np.concatenate(others)), one.start)
+            result[k] = replace(one, between=np.diff(before, append=before[-1:]))
+    return tuple(result)
 
 
 def _matching(ranges: Ranges, strings: Strings, pattern: StepPattern) -> Int64:
@@ -154,18 +174,14 @@ def _series(
         step_of=_NOBODY,
         by_time=0,
         other_threads={},
+        by=pattern,
     )
-
-
-_TRAILING = re.compile(r"(\d{1,18})\D*$")
 
 
 def _said_numbers(strings: Strings, names: Int64) -> Int64 | None:
     """The integers that all these names end with; None where one has none."""
-    found = [_TRAILING.search(strings[name][-64:]) for name in names.tolist()]
-    if not all(found):
-        return None
-    return np.array([int(match.group(1)) for match in found if match], np.int64)
+    found = np.array([trailing_number(strings[name]) for name in names.tolist()], np.int64)
+    return None if (found < 0).any() else found
 
 
 def _numbers(strings: Strings, names: Int64) -> Int64:

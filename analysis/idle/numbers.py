@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 
 from ..model.arrays import factorize
@@ -9,6 +11,19 @@ from ..model.intervals import Int64
 
 COUNTED = 0.5
 """Share of the steps that must be followed by the next number for numbers to count steps."""
+
+
+_TRAILING = re.compile(r"(\d{1,18})\D*$")
+
+
+def trailing_number(name: str) -> int:
+    """The integer that a name ends with, -1 for none.
+
+    >>> trailing_number("Step 10 to 20 (again)")
+    20
+    """
+    found = _TRAILING.search(name[-64:])
+    return int(found.group(1)) if found else -1
 
 
 def missing_after(number: Int64) -> Int64:

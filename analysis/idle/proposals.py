@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from enum import Enum
 
 import numpy as np
 
@@ -42,6 +43,23 @@ _FRAMEWORK = re.compile(
 """What PyTorch itself marks in every program: proposed after the user's own."""
 
 
+class Whose(Enum):
+    """Who marked a range."""
+
+    USER = "user"
+    FRAMEWORK = "framework"
+    """PyTorch, in every program."""
+    LIBRARY = "library"
+    """A library, an operator, or the recorder itself."""
+
+
+def whose(name: str) -> Whose:
+    """Who marks ranges of this name."""
+    if is_evidence(name) or of_library(name):
+        return Whose.LIBRARY
+    return Whose.FRAMEWORK if _FRAMEWORK.match(name) else Whose.USER
+
+
 def proposed_ranges(
     tables: Whole | Store, threads: Bool | None = None, most: int = MOST
 ) -> Proposed:
@@ -67,20 +85,25 @@ def common_ranges(names: Int64, strings: Strings, most: int = MOST) -> Proposed:
     frameworks: Counter[str] = Counter()
     for string_id, number in zip(ids[order].tolist(), count[order].tolist(), strict=True):
         name = strings[string_id]
-        if is_evidence(name):
-            continue
-        if not of_library(name):
-            (frameworks if _FRAMEWORK.match(name) else own)[_wildcard(name)] += number
+        owner = whose(name)
+        if owner is not Whose.LIBRARY:
+            (frameworks if owner is Whose.FRAMEWORK else own)[_wildcard(name)] += number
     return (*own.most_common(most), *frameworks.most_common(most))[:most]
 
 
 def of_library(name: str) -> bool:
     """Whether an operator or a library called a range so, not the user or PyTorch's own loop."""
-    return bool(_LIBRARY.match(name) or _RECORDED_OPERATOR.search(name[:LONGEST]))
+    recorded = ", " in name and _RECORDED_OPERATOR.search(name[:LONGEST])
+    return bool(recorded or _LIBRARY.match(name))
+
+
+def glob_of(name: str) -> str:
+    """What `--step` takes for this name and its family."""
+    return family(name).replace("[", "[[]")  # else it would begin a set of characters
 
 
 def _wildcard(name: str) -> str:
-    """What `--step` takes for this name and its family: a long name is cut at a star."""
+    """The same; a long name is cut at a star."""
     text = family(name)
     text = text if len(text) <= _SHOWN else text[: _SHOWN - 1].rstrip("*") + "*"
-    return text.replace("[", "[[]")  # else it would begin a set of characters
+    return text.replace("[", "[[]")

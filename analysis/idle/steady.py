@@ -1,7 +1,8 @@
 """The steady state of a series on one device: which steps are in it, and each one's period.
 
 Left out, from time and count alike: the first and the last step, dead steps, and the steps around
-a hole in the numbers, whose periods hold what no range tells apart.
+a hole in the numbers, whose periods hold what no range tells apart; of an inference engine's decode
+steps those before a prefill too. A prefill stands alone: its period ends with its own work.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class SteadyPeriods(Struct, frozen=True, eq=False, dict=True):
     host_start: Int64
     """When the step's range began."""
     host_end: Int64
-    """When the next range of the series began."""
+    """When the next range of the series began; of a step that stands alone, when its own ended."""
     by_ends: bool
     """Streams run ahead of each other: periods run from the end of one step's last operation to
     that of the next."""
@@ -96,7 +97,8 @@ def steady_periods(
     if len(alive) == 0 or not 0 < first[alive[1]] < first[alive[-1]]:
         return _none()
     quiet = ascending(launched.quiet[alive])
-    holes, lost = _between(alive, missing_after(series.number), _host_spans(series, dead))
+    missing = np.where(series.alone, 0, series.missing)
+    holes, lost = _between(alive, missing, _host_spans(series, dead))
     inner = np.arange(1, len(alive) - 1)
     # What a hole holds is in the period before it: work of no step; or, in a pause of the
     # recording, nothing but the wait for the step after it.
@@ -108,7 +110,8 @@ def steady_periods(
     behind, waited = holes[kept - 1] > 0, (gap - dropped)[kept]
     if not behind.all():
         kept = kept[~behind | (waited <= FAR_LONGER * waited[~behind].max())]
-    found = _periods(series, alive, kept, quiet + dropped, quiet[1:], dropped, lo, hi)
+    ends = _own_ends(launched, series, alive, quiet[1:])
+    found = _periods(series, alive, kept, quiet + dropped, ends, dropped, lo, hi)
     overlap = np.maximum(launched.gpu_end[alive[:-1]] - launched.gpu_start[alive[1:]], 0).sum()
     if overlap == 0 or _agree(found):
         return found
@@ -119,6 +122,13 @@ def steady_periods(
     none = np.zeros(len(alive), np.int64)
     kept = settled if len(settled) else kept
     return _periods(series, alive, kept, before, ends, none, lo, hi, by_ends=True)
+
+
+def _own_ends(launched: Launched, series: StepSeries, alive: Int64, ends: Int64) -> Int64:
+    """The same ends of all periods but the last; those of steps that stand alone are the ends of
+    their own work."""
+    some = alive[: len(ends)]
+    return np.where(series.alone[some], np.minimum(launched.gpu_end[some], ends), ends)
 
 
 def _begun_within(begin: Int64, ends: Int64) -> Int64:
@@ -181,6 +191,7 @@ def _periods(
     by_ends: bool = False,
 ) -> SteadyPeriods:
     step = alive[kept]
+    following = series.start[np.minimum(step + 1, len(series) - 1)]
     first = np.clip(start[kept], lo, hi)
     return SteadyPeriods(
         step=step,
@@ -188,7 +199,7 @@ def _periods(
         end=np.maximum(np.clip(end[kept], lo, hi), first),
         left_out=left_out[kept],
         host_start=series.start[step],
-        host_end=series.start[np.minimum(step + 1, len(series) - 1)],
+        host_end=np.where(series.alone[step], series.end[step], following),
         by_ends=by_ends,
         own_edges=False,
     )
@@ -202,8 +213,9 @@ def _between_own_edges(
         return _none()  # the window cuts a step
     start = np.concatenate(([begin], launched.quiet[alive[1:]]))
     start = np.maximum.accumulate(start)
-    end = np.append(start[1:], last)
+    end = np.append(_own_ends(launched, series, alive, start[1:]), last)
     host_end = np.append(series.start[alive[1:]], series.end[alive[-1:]])
+    host_end = np.where(series.alone[alive], series.end[alive], host_end)
     return SteadyPeriods(
         step=alive,
         start=start,

@@ -8,15 +8,12 @@ from msgspec.structs import replace
 
 from ..model.arrays import Bool, Code, factorize
 from ..model.intervals import Int64
-from ..model.source import PROFILER_STEP_NAME, TORCH_PROFILER, Source
 from ..model.trace import Thread, Trace
-from ..question import DEFAULT_STEP, StepPattern
+from ..question import StepPattern
+from .numbers import missing_after
 
 MAX_SERIES = 128
 """Series of steps, and pairs of a series and a GPU, that one report is made for."""
-
-PROFILER_STEP = StepPattern(PROFILER_STEP_NAME.pattern, PROFILER_STEP_NAME)
-"""In a Kineto trace, what `prof.step()` marks is a step by default too."""
 
 INFERRED = "(inferred: {} operations)"
 """What stands for the pattern of steps that no range marks; their numbers skip other work."""
@@ -58,6 +55,11 @@ class StepSeries(Struct, frozen=True, eq=False):
     the whole trace, as the next, also where `only` left steps out."""
     other_threads: dict[int, int]
     """Thread index to number of operations it launched for steps of this series."""
+    by: StepPattern | None = None
+    """The pattern that found them; None where no range marks them."""
+    between: Int64 | None = None
+    """Steps of the other kind of one inference engine between each and the next; None where there
+    are no kinds."""
 
     def __len__(self) -> int:
         return len(self.start)
@@ -67,6 +69,19 @@ class StepSeries(Struct, frozen=True, eq=False):
         """Every thread that opened a step, ascending."""
         found: list[int] = np.unique(self.thread_of).tolist()
         return found
+
+    @property
+    def missing(self) -> Int64:
+        """How many steps that are none of these come between each and the next; shape (n,)."""
+        return missing_after(self.number) if self.between is None else self.between
+
+    @property
+    def alone(self) -> Bool:
+        """The steps that another kind of the same engine's follows, where most are such: a prefill
+        among decode steps. Shape (n,)."""
+        if self.between is None or 2 * np.count_nonzero(self.between[:-1]) <= len(self) - 1:
+            return np.zeros(len(self), np.bool_)
+        return self.between > 0
 
     def only(self, wanted: Bool) -> StepSeries:
         """The same series without the other steps, whose operations then belong to none."""
@@ -88,6 +103,7 @@ class StepSeries(Struct, frozen=True, eq=False):
             thread_of=self.thread_of[wanted],
             own=self.own[wanted],
             step_of=index[self.step_of],  # -1, for no step, finds the -1 at the end
+            between=None if self.between is None else self.between[wanted],
         )
 
 
@@ -104,13 +120,6 @@ class Steps(Struct, frozen=True):
     """Operations launched outside every step, or by a call that is not in the trace."""
     ambiguous: int
     """Operations whose launch lay in several open steps at once."""
-
-
-def effective(patterns: tuple[StepPattern, ...], source: Source) -> tuple[StepPattern, ...]:
-    """As `find_steps` takes them: torch.profiler marks its own steps."""
-    if patterns == (DEFAULT_STEP,) and source.producer == TORCH_PROFILER:
-        return (PROFILER_STEP,)
-    return patterns
 
 
 class Homes:

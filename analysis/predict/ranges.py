@@ -7,7 +7,7 @@ import re
 import numpy as np
 from msgspec import Struct
 
-from ..idle.steps import StepSeries, effective
+from ..idle.steps import StepSeries
 from ..model.schema import MAX_TIME, NULL
 from ..model.trace import Trace
 from ..question import DEFAULT_STEP, StepPattern
@@ -65,9 +65,9 @@ def patterns_of(
 ) -> tuple[StepPattern, ...]:
     """Patterns that find the steps of the series among its ranges: the one asked for that found
     them, or their own names, numbers apart."""
-    found = tuple(one for one in effective(asked, trace.source) if one.text == series.pattern)
-    if found or bool((series.name == NULL).all()):
-        return found or (DEFAULT_STEP,)
+    del asked  # the series knows which of them it was, or what was chosen where none was asked for
+    if series.by is not None or bool((series.name == NULL).all()):
+        return (series.by or DEFAULT_STEP,)
     names = {trace.strings[one] for one in series.name.tolist()}
     families = sorted({re.sub(r"\d+", r"\\d+", re.escape(name)) for name in names})
     return (StepPattern.of_regex(rf"^(?:{'|'.join(families)})$"),)

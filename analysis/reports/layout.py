@@ -129,7 +129,7 @@ def columns_named(report: Report, table: Table) -> Table:
 def verdict_lines(report: Report) -> list[str]:
     """One line a verdict, worst first; the same verdict of one trace is said once."""
     lines: list[str] = []
-    order = [Level.INVALID, Level.DEGRADED]
+    order = [Level.INVALID, Level.DEGRADED, Level.OK]
     for trace in report.by_label:
         several = len(report.traces) > 1
         where = f"{plain(Path(trace.path).name, 40)}: " if several else ""

@@ -33,10 +33,19 @@ HOST_ONLY = _code(
 )
 DEVICE_ONLY = _code(
     "device-only",
-    "No step matched, or no range can be used; figures of the device are given.",
-    "The message names the commonest ranges: choose with `--step`, or try `--infer-steps`. If "
+    "No range is a step, or none can be used, and no repeat of the work is sure to be one: figures "
+    "are of the whole window.",
+    "The message says why, and names the commonest ranges: choose with `--step`. Unasked, repeats "
+    "of the work are looked for in traces that are not large; `--infer-steps` asks for them. If "
     "there are no ranges at all, mark the steps, and see `harness doctor` for the pair of nvtx "
     "and nsys. If none of the ranges can be used, their times are wrong: record again.",
+)
+CHOSEN_STEPS = _code(
+    "chosen-steps",
+    "Nobody named the steps, and ranges of the trace were taken for them.",
+    "Taken are the harness's own `Step N`, else torch.profiler's `ProfilerStep#N`, else the steps "
+    "of vLLM, SGLang or TensorRT-LLM, else the outermost family of ranges that repeats and holds "
+    "most launches of its thread. `--step` takes others.",
 )
 GPU_ROWS_MISSING = _code(
     "gpu-rows-missing",
@@ -219,7 +228,7 @@ CLOCK_AHEAD = _code(
 )
 INFERRED_STEPS = _code(
     "inferred-steps",
-    "Steps were found by repetition (`--infer-steps`), not by ranges.",
+    "Steps were found by repetition, not by ranges: none is one, or `--infer-steps` asked for it.",
     "The message says how sure they are; see [inferred steps](inferred-steps.md).",
 )
 FLAG_WAITS = _code(

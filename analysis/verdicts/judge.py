@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
+from ..idle.choose.choice import Chosen
 from ..idle.counts import Counted
 from ..idle.device_totals import DeviceTotals
 from ..idle.figures import SeriesSummary
@@ -17,11 +18,12 @@ from ..model.verdict import Level, Verdict
 from ..store.opened import Store
 from . import codes
 from .census import judge_census, steps_elsewhere
+from .chosen import no_steps
 from .physics import judge_physics, judge_skew
 from .recorder import judge_recorder
 from .remedies import Remedies, remedies
 from .step_numbers import judge_numbers, judge_own_edges, judge_unclosed
-from .unusable import of_host, of_operations, unusable_rows
+from .unusable import of_operations, unusable_rows
 
 __all__ = ["Level", "Verdict", "judge"]
 
@@ -41,14 +43,17 @@ def judge(
     series: tuple[SeriesSummary, ...],
     counted: Counted,
     calls: CallsLost,
+    chosen: Chosen | None = None,
     *,
     outside: bool = False,
     cut: bool = False,
 ) -> tuple[Verdict, ...]:
-    """Every verdict that applies; none means that all figures are ok. `outside`: there are steps,
-    some of them perhaps outside of the window. `cut`: the window may be a part of the trace."""
+    """Every verdict that applies; none means that all figures are ok. `chosen`: how the steps were,
+    if not asked for. `outside`: there are steps, some of them perhaps outside of the window. `cut`:
+    the window may be a part of the trace."""
     found = [
-        *_activity(trace, counted, steps, working=bool(devices), outside=outside),
+        *_activity(trace, counted, steps, working=bool(devices)),
+        *([] if steps.series else no_steps(trace, counted, chosen, outside=outside)),
         *_completeness(counted, remedies(trace.source)),
         *judge_census(trace, counted),
         *judge_physics(counted.physics, calls, devices),
@@ -75,7 +80,7 @@ def _of_whole_trace(verdict: Verdict) -> Verdict:
 
 
 def _activity(
-    trace: Trace | Store, counted: Counted, steps: Steps, *, working: bool, outside: bool
+    trace: Trace | Store, counted: Counted, steps: Steps, *, working: bool
 ) -> list[Verdict]:
     found = []
     mend = remedies(trace.source)
@@ -101,25 +106,6 @@ def _activity(
         if code == codes.HOST_ONLY and steps.series:
             remedy += "; host step times follow"
         found.append(Verdict("device", Level.INVALID, code, what, remedy))
-    if not steps.series:
-        common = ", ".join(f"'{name}' ({n})" for name, n in counted.ranges)
-        unusable = trace.ranges_dropped.total
-        reason = f"no {mend.range_name} matches the step pattern"
-        if outside:
-            reason = "no step lies in the chosen window"
-            remedy = "widen --start/--end or --steps"
-        elif common:
-            remedy = f"choose one with --step; most common here: {common}"
-        elif unusable:
-            reason = f"none of the trace's {unusable} {mend.range_name}s can be used: "
-            reason += of_host(trace.ranges_dropped)
-            remedy = "record again, or try --infer-steps"
-        else:
-            any_range = any(one.ranges for one in counted.processes)
-            of_libraries = " but those of operators and libraries" if any_range else ""
-            reason = f"the trace holds no {mend.range_name}s{of_libraries}"
-            remedy = mend.mark_steps
-        found.append(Verdict("steps", Level.INVALID, codes.DEVICE_ONLY, reason, remedy))
     return found
 
 

@@ -21,7 +21,7 @@ class Remedies(Struct, frozen=True):
     lost_rows: str
     """Some GPU rows are missing."""
     mark_steps: str
-    """There are no ranges."""
+    """There are no ranges. `TRY_INFERRED` goes on where that was not tried."""
     record_calls: str
     """Operations came without the call that launched them."""
     every_process: str
@@ -30,6 +30,7 @@ class Remedies(Struct, frozen=True):
     """The recorder took too long for itself."""
 
 
+TRY_INFERRED = ", or try --infer-steps"
 AGAIN = "record again; if it stays, the profiler's CUPTI and the driver do not match"
 SEE_DOCTOR = "record again, and see `harness doctor` for the profiler's CUPTI against the driver"
 
@@ -40,7 +41,7 @@ _NSYS = Remedies(
     unusable_rows=SEE_DOCTOR,
     lost_rows=AGAIN,
     mark_steps="annotate the steps and record with --trace=nvtx (nvtx >= 0.2.12 records nothing "
-    "under nsys before 2024: use nvtx<0.2.12), or try --infer-steps",
+    "under nsys before 2024: use nvtx<0.2.12)",
     record_calls="trace the CUDA API too, and start recording before the work is launched",
     every_process="let workers start by spawn instead of fork, or record with "
     "`nsys profile --trace-fork-before-exec=true`",
@@ -52,7 +53,7 @@ _CUPTI = Remedies(
     gpu_side=_NSYS.gpu_side,
     unusable_rows=SEE_DOCTOR,
     lost_rows=AGAIN,
-    mark_steps="mark the steps with nvtx or torch.cuda.nvtx, or try --infer-steps",
+    mark_steps="mark the steps with nvtx or torch.cuda.nvtx",
     record_calls="start recording before the work is launched",
     every_process="run `harness profile` in each process",
     lighter="shorten the captured window",
@@ -79,7 +80,7 @@ def _of_torch(accelerator: str) -> Remedies:
         unusable_rows="record again, and with a newer PyTorch where it stays",
         lost_rows="record fewer steps, after a warm-up: schedule(wait=1, warmup=1, active=N)",
         mark_steps="call prof.step() after each step, or put each into "
-        "torch.profiler.record_function('step'), or try --infer-steps",
+        "torch.profiler.record_function('step')",
         record_calls="record ProfilerActivity.CPU too, and begin before the work is launched",
         every_process="start a torch.profiler in each process: it records the one that it runs in",
         lighter="record fewer steps, without with_stack, record_shapes and profile_memory",

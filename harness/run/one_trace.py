@@ -176,7 +176,7 @@ class _Keeper:
             save_trace(self._trace, read_metadata(open_database(path)), work)
             self.ready.wait()
             if self.report is not None:
-                keep_whole(work, self._trace, self.report.steps, self._question)
+                keep_whole(work, self._trace, self.report.steps, self._question, self.report.chosen)
                 answer = _answer(work, path, self._question)
                 _cache_answer(answer, self.report, self._question)
             (work / cache.TRACE).write_text(str(path.resolve()), "utf-8", "surrogateescape")

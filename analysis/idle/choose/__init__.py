@@ -1,0 +1,1 @@
+"""Which ranges are the steps, where nobody said it."""
