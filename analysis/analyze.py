@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from .gains.of_series import SeriesGains, gains_of
 from .idle.choose.choice import Chosen
-from .idle.choose.repeats import not_looked_for, steps_in_memory
+from .idle.choose.repeats import not_looked_for, small, steps_in_memory
 from .idle.counts import Counted, count_rows
 from .idle.errors import NoSuchDevice, TooManyThreads
 from .idle.figures import SeriesSummary, summarize_host
@@ -30,7 +30,7 @@ from .readers.open import open_trace
 from .report import TraceReport
 from .store.opened import Store
 from .store.whole import Whole
-from .verdicts.chosen import judge_chosen
+from .verdicts.chosen import judge_inferred
 from .verdicts.judge import judge
 
 
@@ -43,8 +43,8 @@ def analyze(
     """Account for the idle time of a trace, which is read unless one is given.
 
     A stored trace is read in parts of these sizes: its report holds no rows, but the details that
-    the question wants. Raises TraceError where the file cannot be read, or has no such device or
-    step.
+    the question wants. (A small one, in which repeats of the work are looked for, is read whole.)
+    Raises TraceError where the file cannot be read, or has no such device or step.
     """
     question = question or Question()
     parts, counted, whole, lost, chosen, inferred = (
@@ -91,13 +91,15 @@ def _stored(store: Store, question: Question, sizes: Sizes, progress: Progress) 
             f"{store.path}: --infer-steps needs the whole trace in memory",
             remedy="name the steps with --step, or allow more with --memory",
         )
-    facts = known_facts(store, sizes, progress)
     chosen = None if question.patterns else known_choice(store, sizes)
+    if chosen and not chosen.ranges and store.operations.rows:
+        if small(store):
+            return _in_memory(store.trace(), question)
+        chosen = not_looked_for(chosen)
+    facts = known_facts(store, sizes, progress)
     patterns = chosen.patterns if chosen else question.patterns
     steps, whole, lost = known_steps(store, patterns, sizes, progress)
     parts = StoredParts(store, steps, sizes, progress, facts.by_stream())
-    if chosen and not chosen.ranges and store.operations.rows:
-        chosen = not_looked_for(chosen)
     return parts, facts.counted, whole, lost, chosen, ""
 
 
@@ -173,7 +175,7 @@ def _report(
     steps = narrowed.steps
     outside = bool(parts.steps.steps.series)
     verdicts = (
-        *judge_chosen(chosen, inferred),
+        *judge_inferred(source, counted, chosen, inferred),
         *judge(
             source, found, steps, series, counted, lost, chosen, outside=outside, cut=question.cut
         ),

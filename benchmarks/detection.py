@@ -27,7 +27,9 @@ from harness.analysis.analyze import analyze
 
 HERE = Path(__file__).resolve().parent.parent
 GOOD = (HERE / "traces", HERE / "tests" / "data", HERE / "tests" / "kineto" / "data")
-NO_ALARM = frozenset({"host-only", "device-only", "few-steps", "graph-level", "profiler-overhead"})
+NO_ALARM = frozenset(
+    {"host-only", "device-only", "inferred-steps", "few-steps", "graph-level", "profiler-overhead"}
+)
 """What a sound recording may be told: it has no steps, or few; nothing in it is wrong."""
 
 

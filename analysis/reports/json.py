@@ -48,7 +48,7 @@ def document(report: Report) -> dict[str, Any]:
     result: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "tool": {"name": "harness", "version": report.tool_version},
-        "traces": [_trace(trace, question.typed()) for trace in report.traces],
+        "traces": [_trace(trace, trace.asked(question).typed()) for trace in report.traces],
         "strategies": _rows(pooled(report)),
         "calibration": _rows(calibration(report)),
         "failed": [{"path": one.path, "error": one.error} for one in report.failures],
@@ -105,6 +105,7 @@ def _trace(report: TraceReport, typed: tuple[str, ...]) -> dict[str, Any]:
         "calibration": source.manifest.get("calibration"),
         "answer": _answer(answer_of(report, typed)),
         "gains": [_gains(report, one) for one in report.gains] if split else [],
+        "chosen": to_builtins(report.chosen),
         "verdicts": [to_builtins(verdict) for verdict in report.verdicts],
         "devices": devices,
         "all_devices": {

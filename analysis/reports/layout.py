@@ -126,10 +126,24 @@ def columns_named(report: Report, table: Table) -> Table:
     return replace(table, columns=tuple(named))
 
 
+def chosen_lines(report: Report) -> list[str]:
+    """What was taken for steps where nobody named them: one line for all traces that say the same,
+    the traces named where they differ."""
+    said: dict[str, list[str]] = {}
+    for trace in report.by_label:
+        if trace.chosen and trace.chosen.said:
+            said.setdefault(trace.chosen.said, []).append(plain(Path(trace.path).name, 40))
+    alone = len(said) == 1 and sum(map(len, said.values())) == len(report.traces)
+    return [
+        plain((line[0].upper() + line[1:]) if alone else f"{', '.join(names)}: {line}", 2000)
+        for line, names in said.items()
+    ]
+
+
 def verdict_lines(report: Report) -> list[str]:
     """One line a verdict, worst first; the same verdict of one trace is said once."""
     lines: list[str] = []
-    order = [Level.INVALID, Level.DEGRADED, Level.OK]
+    order = [Level.INVALID, Level.DEGRADED]
     for trace in report.by_label:
         several = len(report.traces) > 1
         where = f"{plain(Path(trace.path).name, 40)}: " if several else ""

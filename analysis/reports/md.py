@@ -5,18 +5,19 @@ from __future__ import annotations
 from ..model.text import plain
 from .answers import answer_lines
 from .base import Report, Reporter, Table, Terminal, Value, shown
-from .layout import columns_named, legible, repeated, verdict_lines
+from .layout import chosen_lines, columns_named, legible, repeated, verdict_lines
 from .tables import rank_lines, tables
 
 
 def render(report: Report, terminal: Terminal) -> str:
     """Every table as GitHub Markdown, then the verdicts."""
     del terminal
-    said = [escape(line) for line, _ in answer_lines(report, 10**6)]
-    parts = ["  \n".join(said) + "\n"] if said else []
+    answer = [escape(line) for line, _ in answer_lines(report, 10**6)]
+    parts = ["  \n".join(answer) + "\n"] if answer else []
     names = repeated(report)
     parts += [markdown(columns_named(report, legible(table, names))) for table in tables(report)]
-    notes = [f"- {escape(line)}" for line in (*rank_lines(report), *verdict_lines(report))]
+    said = (*chosen_lines(report), *rank_lines(report), *verdict_lines(report))
+    notes = [f"- {escape(line)}" for line in said]
     if notes:
         parts.append("\n".join(notes) + "\n")
     return "\n".join(parts)

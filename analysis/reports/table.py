@@ -12,7 +12,7 @@ from ..verdicts.judge import Level
 from .answers import answer_lines, wanted
 from .base import Report, Reporter, Table, Terminal, Value, shown
 from .grid import grid_of
-from .layout import columns_named, legible, repeated, verdict_lines
+from .layout import chosen_lines, columns_named, legible, repeated, verdict_lines
 from .tables import rank_lines, tables
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def render(report: Report, terminal: Terminal) -> str:
         (f"! {line}", "red" if " invalid)" in line or line.startswith("failed") else "yellow")
         for line in verdict_lines(report)
     ]
-    lines = [(line, "") for line in rank_lines(report)] + lines
+    lines = [(line, "") for line in (*chosen_lines(report), *rank_lines(report))] + lines
     lines += [(line, "bold") for line in next_steps(report)]
     names = repeated(report)
     shown_tables = [columns_named(report, legible(table, names)) for table in tables(report)]

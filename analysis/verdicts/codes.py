@@ -40,13 +40,6 @@ DEVICE_ONLY = _code(
     "there are no ranges at all, mark the steps, and see `harness doctor` for the pair of nvtx "
     "and nsys. If none of the ranges can be used, their times are wrong: record again.",
 )
-CHOSEN_STEPS = _code(
-    "chosen-steps",
-    "Nobody named the steps, and ranges of the trace were taken for them.",
-    "Taken are the harness's own `Step N`, else torch.profiler's `ProfilerStep#N`, else the steps "
-    "of vLLM, SGLang or TensorRT-LLM, else the outermost family of ranges that repeats and holds "
-    "most launches of its thread. `--step` takes others.",
-)
 GPU_ROWS_MISSING = _code(
     "gpu-rows-missing",
     "The program called CUDA, and not one GPU operation was recorded.",

@@ -44,11 +44,16 @@ def test_device_figures_to_the_nanosecond(
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_no_default_steps_is_said_and_device_figures_are_given(
+def test_what_is_taken_for_steps_is_said_and_device_figures_are_given(
     traces: dict[str, dict], name: str
 ) -> None:
     codes = [v["code"] for v in traces[name]["verdicts"]]
-    assert "device-only" in codes
+    if name == "power_iteration":
+        assert traces[name]["chosen"]["globs"] == ["Step * to *"]
+        assert {"device-only", "inferred-steps"}.isdisjoint(codes)
+    else:
+        taken = "inferred-steps" if name == "mpi_saxpy_old_schema" else "device-only"
+        assert taken in codes
     assert all(d["idle_ns"] is not None for d in traces[name]["devices"])
 
 

@@ -287,6 +287,14 @@ def chunked(path: Path, folder: Path) -> tuple[TraceReport, ...]:
     return tuple(found)
 
 
+REPEATS = (
+    "repeats of the work are taken: 14 steps of 4 operations on stream 7, 100.0% the same from "
+    "step to step, 100% of its operations. A step begins with kernel: the host had waited for the "
+    "GPU (100% of the repeats); the recording begins and ends there; the longest time between "
+    "launches lies there. Confidence 100%, of the boundaries 100%"
+)
+
+
 @pytest.mark.parametrize(
     ("statement", "code", "level", "says"),
     [
@@ -299,15 +307,15 @@ def chunked(path: Path, folder: Path) -> tuple[TraceReport, ...]:
         ),
         (
             "UPDATE NVTX_EVENTS SET end = start - 1",
-            "device-only",
-            "invalid",
-            "none of the trace's 42 NVTX ranges can be used: 42 with end < start",
+            "inferred-steps",
+            "degraded",
+            "none of the trace's 42 NVTX ranges can be used: 42 with end < start; " + REPEATS,
         ),
         (
             "UPDATE NVTX_EVENTS SET end = 9223372036854775807",
-            "device-only",
-            "invalid",
-            "none of the trace's 42 NVTX ranges can be used: 42 with impossible times",
+            "inferred-steps",
+            "degraded",
+            "none of the trace's 42 NVTX ranges can be used: 42 with impossible times; " + REPEATS,
         ),
         (
             "UPDATE CUPTI_ACTIVITY_KIND_RUNTIME SET end = start - 1",

@@ -254,10 +254,13 @@ RECORDED = [
 ]
 
 
+MARKED = (StepPattern.glob("ProfilerStep#*"),)
+
+
 @pytest.mark.parametrize(("name", "steps"), RECORDED)
 def test_recorded_on_an_h100(name: str, steps: int) -> None:
     trace = open_trace(KINETO / f"h100_{name}.json.gz")
-    (truth,) = find_steps(trace).series
+    (truth,) = find_steps(trace, MARKED).series
     inferred = infer_steps(without_ranges(trace))
     assert exact(inferred, truth) == list(range(steps))
 
@@ -266,7 +269,7 @@ def test_recorded_on_an_h100(name: str, steps: int) -> None:
 def test_cut_anywhere(name: str) -> None:
     """A recording that was started and stopped in the middle of steps."""
     trace = open_trace(KINETO / f"h100_{name}.json.gz")
-    (truth,) = find_steps(trace).series
+    (truth,) = find_steps(trace, MARKED).series
     first, last = int(truth.start[0]), int(truth.end[-1])
     third = (last - first) // 3
     rng = np.random.default_rng(1)

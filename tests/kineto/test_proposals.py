@@ -11,6 +11,7 @@ from harness.analysis.analyze import analyze
 from harness.analysis.idle.proposals import common_ranges
 from harness.analysis.model.trace import Strings
 from harness.analysis.model.verdict import Verdict
+from harness.analysis.question import DEFAULT_STEP, Question
 
 from .kineto_json import Event, event, kineto_2_11, launch
 
@@ -39,7 +40,8 @@ def loop(annotation: str | None, *, framework: tuple[str, ...] = ()) -> list[Eve
 def said(folder: Path, events: list[Event]) -> Verdict:
     path = folder / "t.json"
     path.write_bytes(kineto_2_11(events))
-    return next(v for v in analyze(path).verdicts if v.code == "device-only")
+    question = Question(patterns=(DEFAULT_STEP,))  # else `train_step` is taken
+    return next(v for v in analyze(path, question).verdicts if v.code == "device-only")
 
 
 def test_operators_are_not_proposed(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import pytest
 from harness.analysis.analyze import analyze
 from harness.analysis.idle.assign import find_steps
 from harness.analysis.model.schema import SyncType
+from harness.analysis.question import StepPattern
 from harness.analysis.readers.open import open_trace
 
 DATA = Path(__file__).parent / "data"
@@ -91,7 +92,11 @@ def test_busy_time_against_a_simple_count(path: Path) -> None:
     ],
 )
 def test_profiler_steps_are_steps(name: str, steps: int, operations: int | None) -> None:
-    found = find_steps(open_trace(DATA / f"h100_{name}.json.gz"))
+    pattern = StepPattern.glob("ProfilerStep#*" if name == "train" else "Step *")
+    found = find_steps(open_trace(DATA / f"h100_{name}.json.gz"), (pattern,))
+    assert analyze(DATA / f"h100_{name}.json.gz").steps.series[0].number.tolist() == (
+        found.series[0].number.tolist()
+    )
     (series,) = found.series
     assert len(series) == steps
     assert found.ambiguous == 0
@@ -125,9 +130,10 @@ def test_inside_a_graph_the_host_is_not_to_blame() -> None:
     assert causes["unknown"] == 0
 
 
-def test_cuda_activities_alone_give_device_figures() -> None:
+def test_cuda_activities_alone_give_device_figures_and_steps_by_repetition() -> None:
     report = analyze(DATA / "h100_decode_cuda_only.json.gz")
-    assert [v.code for v in report.verdicts] == ["device-only"]
+    assert [v.code for v in report.verdicts] == ["inferred-steps"]
+    assert [len(one) for one in report.steps.series] == [12]
     assert not report.empty
 
 

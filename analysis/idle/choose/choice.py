@@ -51,6 +51,14 @@ class Chosen(Struct, frozen=True):
         return self.own or bool(self.globs or self.regexes)
 
     @property
+    def said(self) -> str:
+        """The choice among ranges in a sentence, and how to change it; empty for the harness's own,
+        and where none was made."""
+        if self.own or not self.ranges:
+            return ""
+        return f"{self.reason}; --step 'GLOB' takes others."
+
+    @property
     def patterns(self) -> tuple[StepPattern, ...]:
         """That find them among the ranges of the trace; the harness's own where there are none."""
         return patterns_of(self.globs, self.regexes) or (DEFAULT_STEP,)

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from ...model.trace import Trace
 from ...question import Question
+from ...store.opened import Store
 from ...store.whole import Whole
 from ..assign import find_steps
 from ..errors import NoLoopFound
@@ -14,8 +15,9 @@ from ..sizes import Sizes
 from ..steps import Steps
 from .choice import Chosen, choose
 
-MOST_OPERATIONS = 100_000
-"""GPU operations of a trace in which repeats are looked for though nobody asked for them."""
+MOST_OPERATIONS, MOST_HOST_ROWS = 100_000, 1_000_000
+"""GPU operations, and CUDA calls and ranges, of a trace in which repeats are looked for though
+nobody asked for them: as many as any memory holds."""
 SURE = 0.75
 """Confidence from which repeats are taken for steps though nobody asked for them."""
 
@@ -41,8 +43,10 @@ def steps_in_memory(trace: Trace, tables: Whole, question: Question) -> Found:
     if chosen.ranges:
         return Found(find_steps(trace, chosen.patterns), chosen)
     none = Steps((), len(trace.operations), 0)
-    if not 0 < len(trace.operations) <= MOST_OPERATIONS:
-        return Found(none, not_looked_for(chosen) if len(trace.operations) else chosen)
+    if not len(trace.operations):
+        return Found(none, chosen)
+    if not small(tables):
+        return Found(none, not_looked_for(chosen))
     try:
         steps, said, confidence = _inferred(trace, question.device)
     except NoLoopFound as error:
@@ -53,12 +57,18 @@ def steps_in_memory(trace: Trace, tables: Whole, question: Question) -> Found:
     return Found(steps, replace(chosen, repeats=True), said)
 
 
+def small(tables: Whole | Store) -> bool:
+    """Whether repeats are looked for unasked."""
+    host_rows = tables.calls.rows + tables.ranges.rows
+    return tables.operations.rows <= MOST_OPERATIONS and host_rows <= MOST_HOST_ROWS
+
+
 def not_looked_for(chosen: Chosen) -> Chosen:
-    """Where no range is a step, and repeats cannot be looked for or would take too long."""
+    """Where no range is a step, and to look for repeats would take too long."""
     return replace(
         chosen,
-        loop=f"repeats of the work are looked for unasked among {MOST_OPERATIONS:,} operations at "
-        "most, in memory",
+        loop=f"repeats of the work are looked for unasked among {MOST_OPERATIONS:,} GPU operations "
+        f"and {MOST_HOST_ROWS:,} calls and ranges at most: --infer-steps asks for them",
     )
 
 

@@ -1,0 +1,1 @@
+"""Which steps a trace has where nobody names them."""
