@@ -70,8 +70,14 @@ ENGINES = (
 )
 
 
+_BEGINS = "es["
+"""With what the names of their steps begin: that most names do not is seen at once."""
+
+
 def engine_of(name: str) -> Engine | None:
     """Whose step a range of this name is."""
+    if name[:1] not in _BEGINS:
+        return None
     return next((one for one in ENGINES if one.begins.match(name)), None)
 
 

@@ -93,7 +93,7 @@ def common_ranges(names: Int64, strings: Strings, most: int = MOST) -> Proposed:
 
 def of_library(name: str) -> bool:
     """Whether an operator or a library called a range so, not the user or PyTorch's own loop."""
-    recorded = ", " in name and _RECORDED_OPERATOR.search(name[:LONGEST])
+    recorded = " = " in name and _RECORDED_OPERATOR.search(name[:LONGEST])
     return bool(recorded or _LIBRARY.match(name))
 
 

@@ -109,9 +109,9 @@ def _names(tables: Whole | Store, sizes: Sizes) -> _Names | None:
     found = _Names(set(), {}, {}, set())
     for string_id in sorted(ids):
         name = tables.strings[string_id]
-        if DEFAULT_STEP.matches(name):
+        if name.startswith("Step ") and DEFAULT_STEP.matches(name):
             return None
-        if _PROFILER_STEP.match(name):
+        if name.startswith("ProfilerStep#") and _PROFILER_STEP.match(name):
             found.profiler.add(string_id)
         elif engine := engine_of(name):
             found.engines[string_id] = engine
