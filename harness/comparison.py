@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from .analysis.analyze import analyze
 from .analysis.compare.comparison import Comparison, compare, metrics_of_both
 from .analysis.compare.sample_sets import trace_side
@@ -133,6 +135,13 @@ def _folder(folder: Path, question: Question, means: Means) -> Side:
     )
 
 
+def _of_both(one: Side, other: Side) -> Side:
+    """The same; what was taken for steps is left out where the other side is no trace."""
+    if "steps" in other.metadata:
+        return one
+    return replace(one, metadata={k: v for k, v in one.metadata.items() if k != "steps"})
+
+
 def run_compare(
     before: str,
     after: str,
@@ -149,6 +158,7 @@ def run_compare(
     Raises HarnessError where nothing can be compared, or a metric is not there.
     """
     a, b = side(before, question, means), side(after, question, means)
+    a, b = _of_both(a, b), _of_both(b, a)
     before_that = None if past is None else history(past, question, means)
     there = metrics_of_both(a, b)
     for metric in metrics if there else ():

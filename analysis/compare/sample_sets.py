@@ -151,6 +151,8 @@ def _metadata(report: TraceReport) -> dict[str, Any]:
         inner = manifest.get(key)
         if isinstance(inner, Mapping):
             found[key] = {name: inner[name] for name in names if name in inner}
+    if report.chosen is not None:
+        found["steps"] = report.chosen.name
     gpus = [device.name for device in report.trace.devices if device.name]
     return {
         **found,

@@ -38,7 +38,8 @@ class Looked(Struct, frozen=True):
 
 
 def look(report: TraceReport, device: int | None = None, *, called: str | None = None) -> Looked:
-    """The series with the most operations, on the device where it has them.
+    """The series with the most operations, on the device where it has them; an engine's decode
+    steps before its prefills.
 
     `device` is an ordinal; `called` is what an error calls the trace, its path if not given. Raises
     TraceError where no series has a steady state.
@@ -51,10 +52,16 @@ def look(report: TraceReport, device: int | None = None, *, called: str | None =
     ]
     if not found:
         raise _unsteady(called or str(report.trace.path), bool(report.series))
-    best = max(found, key=lambda one: int(one.table.operations.sum()))
+    best = max(found, key=lambda one: _rank(report, one))
     _, series = positions(report, best)
     assert best.steady is not None
     return Looked(report, best, report.steps.series[series], best.steady)
+
+
+def _rank(report: TraceReport, one: SeriesSummary) -> tuple[int, int]:
+    """Of an inference engine's steps the decode steps come first; else those with most work."""
+    series = report.steps.series[positions(report, one)[1]]
+    return -series.asked if series.between is not None else 0, int(one.table.operations.sum())
 
 
 def _unsteady(called: str, any_steps: bool) -> TraceError:

@@ -92,7 +92,9 @@ _STEP = click.option(
     "globs",
     multiple=True,
     metavar="GLOB",
-    help="NVTX ranges that are steps, by wildcard: 'Step *'. Default: the harness's own, 'Step N'.",
+    help="NVTX ranges that are steps, by wildcard: 'Step *'. Default: the harness's own 'Step N', "
+    "else 'ProfilerStep#N', else those of vLLM, SGLang or TensorRT-LLM, else the outermost ranges "
+    "that repeat and hold most launches, else repeats of the work; what was taken is said.",
 )
 _COMMON = [
     click.option(
@@ -106,7 +108,7 @@ _COMMON = [
         "--infer-steps",
         "infer",
         is_flag=True,
-        help="Without ranges: find the steps from the repeating launches, or say why not.",
+        help="Whatever ranges there are: find steps from the repeating launches, or say why not.",
     ),
     click.option("--device", type=int, metavar="N", help="Only this GPU."),
     nsys_option,

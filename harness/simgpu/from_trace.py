@@ -12,6 +12,7 @@ from msgspec.structs import asdict
 from ..analysis.analyze import analyze
 from ..analysis.gains.gpu import Gpu, load_gpu
 from ..analysis.gains.log import Log
+from ..analysis.idle.choose.choice import Chosen
 from ..analysis.idle.figures import Steady
 from ..analysis.predict.figures import Looked, builder, look
 from ..analysis.predict.recorded import Recorded, read_program
@@ -171,6 +172,7 @@ def _outcome(
         f"from {lender.key}.toml: {borrowed or 'nothing'}.",
         *([_not_offered(left_out, misses)] if left_out else []),
         *assumptions,
+        *_steps_taken(looked.report.chosen),
         "The host's times are as recorded, with whatever the profiler added to them.",
         *(f"{note[0].upper()}{note[1:]}." for note in recorded.notes),
     ]
@@ -195,6 +197,16 @@ def _outcome(
     )
     table = Table("scenarios", title, columns, tuple(rows), tuple(notes))
     return Outcome("predict-from", (table,), tuple(warnings), facts)
+
+
+def _steps_taken(chosen: Chosen | None) -> list[str]:
+    """What was taken for steps, if nobody named them and they are not the harness's own."""
+    said = chosen.said if chosen else ""
+    if chosen and chosen.repeats:
+        said = (
+            "no range marks the steps: repeats of the work are taken, --step 'GLOB' takes ranges."
+        )
+    return [said[0].upper() + said[1:]] if said else []
 
 
 def _not_offered(names: list[str], error: float) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from harness.analysis.analyze import analyze
 from harness.analysis.idle.causes import causes
 from harness.analysis.question import Question
 from harness.analysis.report import TraceReport
@@ -16,6 +17,8 @@ from harness.analysis.writer.writer import TraceBuilder
 
 from ..analysis import test_flag_waits as flags
 from ..analysis.build import US, builder, decode_loop, report
+from ..steps.loops import Program
+from ..steps.test_choice import chosen, epochs, repeated
 from .pages import text
 
 PAGE = text("docs/definitions.md")
@@ -111,6 +114,18 @@ def step_and_series(tmp_path: Path) -> None:
     assert found.steps.unassigned == 1
     start, end = us(series.table.gpu_start[0]), us(series.table.gpu_end[0])
     says("Step and step series", f"The projection is [{start}, {end}).")
+
+
+def which_steps(tmp_path: Path) -> None:
+    program = Program()
+    epochs(3, 20)(program)
+    found = analyze(program.write(tmp_path))
+    (series,) = found.steps.series
+    says("Which steps", f"{len(series)} steps `{series.pattern}` are taken")
+    program = Program()
+    repeated("forward")(program)
+    assert not chosen(program.write(tmp_path)).ranges
+    says("Which steps", "Of 12 ranges `forward` alone none is.")
 
 
 def gap(tmp_path: Path) -> None:
@@ -354,6 +369,7 @@ EXAMPLES: dict[str, Callable[[Path], None]] = {
     "Window": window,
     "Device": device,
     "Step and step series": step_and_series,
+    "Which steps": which_steps,
     "Gap": gap,
     "Steady state": steady,
     "Causes": cause,

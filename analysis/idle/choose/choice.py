@@ -59,6 +59,14 @@ class Chosen(Struct, frozen=True):
         return f"{self.reason}; --step 'GLOB' takes others."
 
     @property
+    def name(self) -> str:
+        """What is taken, in a few words."""
+        if self.own:
+            return "Step N"
+        ranges = ", ".join((*self.globs, *self.regexes))
+        return ranges or ("repeats of the work" if self.repeats else "none")
+
+    @property
     def patterns(self) -> tuple[StepPattern, ...]:
         """That find them among the ranges of the trace; the harness's own where there are none."""
         return patterns_of(self.globs, self.regexes) or (DEFAULT_STEP,)
