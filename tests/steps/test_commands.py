@@ -7,7 +7,7 @@ from pathlib import Path
 
 from click.testing import CliRunner, Result
 
-from harness.cli import main
+from harness.cli import cli
 
 from .loops import Program
 from .test_choice import train
@@ -21,7 +21,7 @@ def recorded(folder: Path, name: str = "train_step {k}") -> str:
 
 
 def run(*words: str) -> Result:
-    return CliRunner().invoke(main, list(words), env={"COLUMNS": "100"})
+    return CliRunner().invoke(cli, list(words), env={"COLUMNS": "100"})
 
 
 def test_gaps_says_it_and_every_next_command_carries_it(tmp_path: Path) -> None:
