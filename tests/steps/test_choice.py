@@ -181,8 +181,8 @@ CHOSEN = {
     "three epochs of many": (epochs(3, 20), ["train_step *"]),
     "ten epochs are no steps either": (epochs(10, 5), ["train_step *"]),
     "three runs of many": (epochs(3, 20, "run {k}"), ["train_step *"]),
-    "three steps of many layers": (
-        nested("iteration {k}", 3, "part {k}", 30),
+    "three steps of many tokens": (
+        nested("iteration {k}", 3, "token {k}", 30),
         ["iteration *"],
     ),
     "six of many": (nested("run {k}", 6, "token {k}", 30), ["run *"]),
@@ -246,6 +246,10 @@ REFUSED = {
     "a small part of the work": (
         after(*[after(repeated("step 7", 1, 2), lambda p: p.launch(10))] * 12),
         "'step *' holds less than half of the launches",
+    ),
+    "most of the work, and nothing that calls it a step": (
+        after(*[after(repeated("work", 1, 6), lambda p: p.launch(4))] * 12),
+        "'work' holds 62% of the launches",
     ),
     "a short stretch of the work": (
         after(lambda p: train(p, 4), lambda p: p.launch(900)),
