@@ -164,7 +164,9 @@ def _wakes(trace: Trace, asked: npt.NDArray[np.bool_]) -> Int64:
 
 def _copy_wakes(trace: Trace, asked: npt.NDArray[np.bool_]) -> Int64:
     operations, calls = trace.operations, trace.calls
-    held = np.flatnonzero(asked[operations.launch] & synchronizing(trace)[operations.launch])
+    known = np.flatnonzero(operations.launch >= 0)
+    launch = operations.launch[known]
+    held = known[asked[launch] & synchronizing(trace)[launch]]
     wakes: Int64 = calls.end[operations.launch[held]] - operations.end[held]
     return wakes[wakes >= 0]
 
