@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from ..idle.launched import Launched
 from ..idle.steps import StepSeries
-from ..model.arrays import Bool
+from ..model.arrays import Bool, sought
 from ..model.cuda_calls import Waits, know_waits
 from ..model.intervals import Int64
 from ..model.trace import Operations, Overheads, Ranges, Synchronizations, Trace
@@ -27,8 +27,9 @@ MOST_CALLS = 200_000
 """What is replayed at most of one loop, all its stretches together."""
 RUNS = 4
 """Stretches that the steps of a long loop are spread over."""
-_BEFORE = 4096
-"""Operations looked at that may still run when a stretch begins."""
+_AROUND = 4096
+"""Operations looked at that may still run when a stretch begins, or that were launched in it and
+run when the device has done all else that its steps launched."""
 _LEAST = 3
 """Steady steps below which nothing is replayed."""
 
@@ -136,20 +137,17 @@ def _running(operations: Operations, rows: Bool) -> tuple[tuple[int, int, int], 
 
 def _calls_of(tables: Whole | Store, thread: int, begin: int, end: int) -> Int64:
     """Rows of the calls of one thread that begin in `[begin, end)`."""
-    column = tables.calls["thread"]
-    keys = np.array([thread], column.dtype)
-    low = int(np.searchsorted(column, keys, side="left")[0])
-    high = int(np.searchsorted(column, keys, side="right")[0])
+    low, high = sought(tables.calls["thread"], np.array([thread, thread + 1]), "left").tolist()
     start = tables.calls["start"][low:high]
-    first, stop = np.searchsorted(start, np.array([begin, end], start.dtype), side="left")
-    return np.arange(low + int(first), low + int(stop))
+    first, stop = sought(start, np.array([begin, end]), "left").tolist()
+    return np.arange(low + first, low + stop)
 
 
 def _operations_near(tables: Whole | Store, begin: int, until: int) -> Int64:
-    """Rows of the operations that run in `[begin, until]`, and of some before them."""
+    """Rows of the operations that run in `[begin, until]`, and of some before and after them."""
     start = tables.operations["start"]
-    first, stop = np.searchsorted(start, np.array([begin, until + 1], start.dtype), side="left")
-    return np.arange(max(0, int(first) - _BEFORE), int(stop))
+    first, stop = sought(start, np.array([begin, until + 1]), "left").tolist()
+    return np.arange(max(0, first - _AROUND), min(len(start), stop + _AROUND))
 
 
 def _ranges(tables: Whole | Store, begin: int, end: int) -> Ranges:

@@ -12,6 +12,8 @@ from .intervals import Int64
 Bool = NDArray[np.bool_]
 Code = NDArray[np.int32]
 Code8 = NDArray[np.int8]
+Column = NDArray[np.integer]
+"""Of any width, as they lie on disk."""
 
 _FEW = 32
 """Distinct values that are looked for one by one before sorting: processes, threads, devices."""
@@ -81,6 +83,17 @@ def index_among(values: Int64, among: Int64) -> Code:
     """`places` of many values, few of which differ."""
     codes, distinct = factorize(values)
     return each(codes, places(distinct, among))
+
+
+def sought(column: Column, values: Int64, side: str) -> Int64:
+    """As `np.searchsorted`. In the column's own type, else all of it would be converted."""
+    kind = np.iinfo(column.dtype)
+    inside = np.clip(values, kind.min, kind.max).astype(column.dtype)
+    found: Int64 = np.searchsorted(column, inside, side=side)  # type: ignore[call-overload]
+    # What the type cannot hold lies beyond every row.
+    found[values > kind.max] = len(column)
+    found[values < kind.min] = 0
+    return found
 
 
 def stretches(rows: int, most: int) -> Iterator[slice]:

@@ -12,9 +12,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 from msgspec import Struct
-from numpy.typing import NDArray
 
-from .arrays import Bool, Code, factorize, groups, stretches
+from .arrays import Bool, Code, Column, factorize, groups, sought, stretches
 from .flag_waits import FlagWaits
 from .following import EARLY, LEAST, SHARE, enough, follows, in_time
 from .intervals import Int64
@@ -28,8 +27,6 @@ _AROUND = (-1, 0, 1)
 """Calls whose names tell places apart, counted from the one that launched the copy."""
 _NESTED = 4
 """Calls before the silence among which the last to end is looked for: they may be nested."""
-
-Column = NDArray[np.integer]
 
 
 class CallTable(Struct, frozen=True, eq=False):
@@ -56,7 +53,7 @@ class FlagFinder:
         self, calls: CallTable, threads: int, forget: Callable[[], None] = lambda: None
     ) -> None:
         self._calls, self._forget = calls, forget
-        self._edges = _sought(calls.thread, np.arange(threads + 1), "left")
+        self._edges = sought(calls.thread, np.arange(threads + 1), "left")
         self._rest = np.empty((3, 0), np.int64)
         self._found: list[Int64] = []
         self._followed = self._copies = 0
@@ -165,7 +162,7 @@ class FlagFinder:
     def _seek(self, column: Column, values: Int64, side: str) -> Int64:
         found = np.empty(len(values), np.int64)
         for some in self._pieces(len(values)):
-            found[some] = _sought(column, values[some], side)
+            found[some] = sought(column, values[some], side)
         return found
 
     def _marked(self, mark: Callable[[Int64], Bool], rows: Int64) -> Bool:
@@ -188,14 +185,3 @@ def _finer(place: Code, more: Column) -> Code:
 def _commonest(values: Int64) -> int:
     distinct, count = np.unique(values, return_counts=True)
     return int(distinct[count.argmax()]) if len(values) else -1
-
-
-def _sought(column: Column, values: Int64, side: str) -> Int64:
-    """As `np.searchsorted`. In the column's own type, else all of it would be converted."""
-    kind = np.iinfo(column.dtype)
-    inside = np.clip(values, kind.min, kind.max).astype(column.dtype)
-    found: Int64 = np.searchsorted(column, inside, side=side)  # type: ignore[call-overload]
-    # What the type cannot hold lies beyond every row.
-    found[values > kind.max] = len(column)
-    found[values < kind.min] = 0
-    return found
