@@ -14,10 +14,7 @@ import numpy as np
 from msgspec import Struct, field
 
 from ..model.intervals import Int64
-from .loop import Loop
-
-_NEVER = -(2**61)
-"""Before all times."""
+from .loop import NEVER, Loop
 
 
 class Variant(Struct, eq=False):
@@ -76,12 +73,11 @@ class _Batch:
         self.place = np.empty(len(self.order), np.int64)
         self.place[self.order] = np.arange(len(self.order))
         self.offset = np.full((loop.clocks, k), loop.stretch.begin, np.int64)
-        self.held = np.full((loop.lanes, k), _NEVER, np.int64)
-        self.tail = np.full((loop.lanes, k), _NEVER, np.int64)
+        self.held = np.full((loop.lanes, k), NEVER, np.int64)
+        self.tail = np.full((loop.lanes, k), NEVER, np.int64)
         self.next = self.bounds[:-1].copy()
         for lane, until in enumerate(loop.running.tolist()):
-            if until >= 0:
-                self.tail[lane] = until
+            self.tail[lane] = until
 
     def play(self) -> Int64:
         loop = self.loop
@@ -116,7 +112,7 @@ class _Batch:
         done = self.done[:, low:high]
         first = done[:, 0] - self.length[:, low]
         # `first` holds the gap before the operation: a stream without earlier work needs none.
-        before = np.where(self.tail[lane] == _NEVER, _NEVER, self.tail[lane] - self._before(low))
+        before = np.where(self.tail[lane] == NEVER, NEVER, self.tail[lane] - self._before(low))
         np.maximum(reach[:, 0], before, out=reach[:, 0])
         np.maximum(reach[:, 0], self.held[lane] - first, out=reach[:, 0])
         np.maximum.accumulate(reach, axis=1, out=reach)
@@ -133,7 +129,7 @@ class _Batch:
         clock = int(loop.clock[action])
         begin = self.begin[:, action] + self.offset[clock]
         now = self.sums[clock, :, action + 1] + self.offset[clock]
-        until = self._last_end(wait.targets)
+        until = np.maximum(self._last_end(wait.targets), wait.running)
         for k, one in enumerate(self.variants):
             if number in one.waits:
                 until[k] = self._last_end(one.waits[number])[k]
@@ -142,7 +138,7 @@ class _Batch:
 
     def _last_end(self, targets: tuple[int, ...]) -> Int64:
         if not targets:
-            return np.full(len(self.variants), _NEVER, np.int64)
+            return np.full(len(self.variants), NEVER, np.int64)
         found: Int64 = self.ends[:, self.place[list(targets)]].max(axis=1)
         return found
 
@@ -153,5 +149,5 @@ class _Batch:
         until = self._last_end((hold.target,)) + self.loop.timing.event_ns
         for k, one in enumerate(self.variants):
             if number in one.released:
-                until[k] = _NEVER
+                until[k] = NEVER
         np.maximum(self.held[hold.lane], until, out=self.held[hold.lane])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..model.intervals import Int64
-from .loop import Loop
+from .loop import NEVER, Loop
 
 LEAST_NS = 10_000
 """Later than this by less, work is just slow to start."""
@@ -26,12 +26,12 @@ def late_starts(loop: Loop) -> Int64:
             continue
         before = np.concatenate(([loop.running[lane]], loop.recorded_end[mine[:-1]]))
         before = np.maximum.accumulate(before)
-        allowed[mine] = np.maximum(allowed[mine], np.where(before >= 0, before + gap[mine], 0))
+        allowed[mine] = np.maximum(allowed[mine], before + gap[mine])
         holds = [hold for hold in loop.holds if hold.lane == lane and hold.target >= 0]
         if holds:
             at = np.array([hold.action for hold in holds])
             ends = loop.recorded_end[[hold.target for hold in holds]] + timing.event_ns
-            reach = np.concatenate(([0], np.maximum.accumulate(ends)))
+            reach = np.concatenate(([NEVER], np.maximum.accumulate(ends)))
             held = reach[np.searchsorted(at, loop.action[mine], side="left")]
             allowed[mine] = np.maximum(allowed[mine], held)
     late: Int64 = loop.recorded_start - allowed

@@ -10,8 +10,8 @@ from .machine import Timing
 from .stretch import Stretch
 
 TO_HOST, TO_DEVICE, ON_DEVICE, NO_COPY = 0, 1, 2, -1
-
-
+NEVER = -(2**61)
+"""Before all times."""
 COPY, POLL, FLAGGED, CALL, STAGED, FREED = "copy", "poll", "flag", "call", "staged", "freed"
 """How the host waits: see `Wait.how`."""
 
@@ -30,6 +30,8 @@ class Wait(Struct, frozen=True):
     """What waited, as a person calls it."""
     wake: int
     """From the end of the last target to the return, ns."""
+    running: int = NEVER
+    """Until when it waits for work that was queued before the stretch, ns."""
 
 
 class Hold(Struct, frozen=True):
@@ -91,7 +93,7 @@ class Loop(Struct, frozen=True, eq=False):
     recorded_start: Int64
     recorded_end: Int64
     running: Int64
-    """Until when each stream was busy with earlier work, shape (lanes,)."""
+    """Until when each stream was busy with earlier work, `NEVER` if it was not; shape (lanes,)."""
     sites: tuple[str, ...]
     """Families of ranges; the first stands for none."""
     site_wall: Int64

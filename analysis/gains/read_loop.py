@@ -19,7 +19,7 @@ from ..readers.range_cpu import RangeCpu
 from .calls import own_times
 from .constants import blocked_launches
 from .late import late_starts
-from .loop import NO_COPY, ON_DEVICE, TO_DEVICE, TO_HOST, Loop
+from .loop import NEVER, NO_COPY, ON_DEVICE, TO_DEVICE, TO_HOST, Loop
 from .machine import Timing
 from .ran import ran_in
 from .sites import Sites
@@ -55,8 +55,8 @@ def read_loop(stretch: Stretch, timing: Timing, cpu: RangeCpu | None = None) -> 
     gap, piece_site, piece_start, piece_ns = sites.pieces(gap_start, gap_end, thread)
     piece_action: Int64 = following[gap]
     played = piece_action < len(kept)
-    piece_action, piece_site, piece_ns = (
-        piece_action[played], piece_site[played], piece_ns[played],
+    piece_action, piece_site, piece_start, piece_ns = (
+        piece_action[played], piece_site[played], piece_start[played], piece_ns[played],
     )  # fmt: skip
     work = _work(trace.operations, position)
     rows, seen = row[kept], shown[kept]
@@ -105,7 +105,7 @@ def read_loop(stretch: Stretch, timing: Timing, cpu: RangeCpu | None = None) -> 
     loop = replace(
         loop,
         own=np.where(seen, own, 0),
-        waits=waits_of(loop, rows, seen, staged, freed),
+        waits=waits_of(loop, rows, seen, keys, staged, freed),
         holds=holds_of(loop, rows, seen, keys),
     )
     return replace(loop, late=late_starts(loop))
@@ -209,7 +209,7 @@ def _lane_keys(work: _Work, stretch: Stretch) -> dict[tuple[int, int], int]:
 
 
 def _running(keys: dict[tuple[int, int], int], stretch: Stretch) -> Int64:
-    until = np.full(len(keys), -1, np.int64)
+    until = np.full(len(keys), NEVER, np.int64)
     for device, stream, end in stretch.running:
         until[keys[device, stream]] = end
     return until

@@ -8,7 +8,7 @@ what was queued before the last event was recorded.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -26,12 +26,28 @@ from ..model.flag_waits import FLAG
 from ..model.intervals import Int64
 from ..model.polling import QUERY
 from ..model.schema import SyncType
-from .loop import CALL, COPY, FLAGGED, FREED, POLL, STAGED, TO_DEVICE, TO_HOST, Hold, Loop, Wait
+from ..model.trace import Synchronizations
+from .loop import (
+    CALL,
+    COPY,
+    FLAGGED,
+    FREED,
+    NEVER,
+    POLL,
+    STAGED,
+    TO_DEVICE,
+    TO_HOST,
+    Hold,
+    Loop,
+    Wait,
+)
 
 _LOOKED_AT = 4096
 """Operations among which that of an event is looked for."""
 _FREES = re.compile(r"(cuda|hip|cu|aclrt)\w*?(Free|Unmap|Unregister|Release|Trim)")
 """Calls of the allocator that may wait until the device is idle."""
+Lanes = Mapping[tuple[int, int], int]
+"""(device, stream) to lane."""
 
 
 def holding_copies(loop: Loop, rows: Int64) -> dict[int, int]:
@@ -39,7 +55,6 @@ def holding_copies(loop: Loop, rows: Int64) -> dict[int, int]:
 
     `rows`: of each action's call.
     """
-
     call_end = loop.stretch.trace.calls.end[rows][loop.action]
     held = (loop.direction == TO_DEVICE) & loop.pageable
     held &= 2 * call_end > loop.recorded_start + loop.recorded_end
@@ -65,108 +80,124 @@ def _frees(name: str) -> bool:
 
 
 def waits_of(
-    loop: Loop, rows: Int64, shown: Bool, staged: Mapping[int, int], freed: Mapping[int, int]
+    loop: Loop,
+    rows: Int64,
+    shown: Bool,
+    lanes: Lanes,
+    staged: Mapping[int, int],
+    freed: Mapping[int, int],
 ) -> tuple[Wait, ...]:
     """`rows`: of each action's call in the trace; `shown`: whether it is that call; `staged` and
     `freed`: see `holding_copies` and `emptying_frees`."""
-    return _Waits(loop, rows, shown).all(staged, freed)
+    return _Waits(loop, rows, shown, lanes).all(staged, freed)
 
 
 class _Waits:
-    def __init__(self, loop: Loop, rows: Int64, shown: Bool) -> None:
-        self.loop, self.rows, self.shown = loop, rows, shown
+    def __init__(self, loop: Loop, rows: Int64, shown: Bool, lanes: Lanes) -> None:
+        self.loop, self.rows, self.shown, self.lanes = loop, rows, shown, lanes
         trace = loop.stretch.trace
-        self.trace, self.calls = trace, trace.calls
-        self.found = host_waits(trace)
+        self.calls, self.found = trace.calls, host_waits(trace)
         self.begun = self.found.begun(self.calls)
         self.of_lane = [np.flatnonzero(loop.lane == k) for k in range(loop.lanes)]
-        self.synced = trace.synchronizations
+        self.synced = _streams(trace.synchronizations, SyncType.STREAM)
 
     def all(self, staged: Mapping[int, int], freed: Mapping[int, int]) -> tuple[Wait, ...]:
-
         loop, wake = self.loop, self.loop.timing.wake_ns
         held = (self.found.held[self.rows] & self.shown) | ~self.shown
         held[[*staged, *freed]] = True
         result, flag = [], 0
         for action in np.flatnonzero(held).tolist():
             row = int(self.rows[action])
+            end = int(self.calls.end[row])
             name, last = loop.call(action), int(loop.queued[action]) - 1
+            late, running = wake, NEVER
             if not self.shown[action]:
-                begun, until = self._flag(flag)
+                how, name = FLAGGED, FLAG
+                targets, running = self._awaited(*self._flag(flag), last)
                 flag += 1
-                result.append(Wait(action, self._awaited(begun, until, last), FLAGGED, FLAG, wake))
             elif action in staged:
-                copy = staged[action]
-                late = int(self.calls.end[row] - loop.recorded_end[copy])
-                result.append(Wait(action, (copy,), STAGED, name, late))
+                how, targets = STAGED, (staged[action],)
+                late = end - int(loop.recorded_end[staged[action]])
             elif action in freed:
-                late = int(self.calls.end[row]) - freed[action]
-                targets = self._last_of(range(loop.lanes), last)
-                result.append(Wait(action, targets, FREED, name, late))
+                how, late = FREED, end - freed[action]
+                targets, running = self._queued(range(loop.lanes), last)
             elif loop.count[action]:
                 own = np.arange(last + 1, last + 1 + int(loop.count[action]))
                 own = own[loop.direction[own] == TO_HOST]
-                result.append(Wait(action, tuple(own[-1:].tolist()), COPY, name, wake))
+                how, targets = COPY, tuple(own[-1:].tolist())
             elif name in EVENT_SYNCHRONIZE | QUERY:
-                targets = self._awaited(int(self.begun[row]), int(self.calls.end[row]), last)
-                result.append(Wait(action, targets, POLL if name in QUERY else CALL, name, wake))
+                how = POLL if name in QUERY else CALL
+                targets, running = self._awaited(int(self.begun[row]), end, last)
             else:
-                result.append(Wait(action, self._synced(row, name, last), CALL, name, wake))
+                how = CALL
+                targets, running = self._queued(self._lanes_synced(row, name, last), last)
+            result.append(Wait(action, targets, how, name, late, running))
         return tuple(result)
 
     def _flag(self, k: int) -> tuple[int, int]:
         flags = self.found.flags
         return int(flags.start[k]), int(flags.end[k])
 
-    def _synced(self, row: int, name: str, last: int) -> tuple[int, ...]:
-        """The last operation queued on each of the streams that a call waits for."""
-        lanes = range(self.loop.lanes)
-        if name in STREAM_SYNCHRONIZE and last >= 0:
-            lanes = range(int(self.loop.lane[last]), int(self.loop.lane[last]) + 1)
-            found = np.flatnonzero(
-                (self.synced.call == row) & (self.synced.kind == SyncType.STREAM)
-            )
-            if len(found):
-                mine = self._lanes_called(int(self.synced.stream[found[0]]))
-                lanes = mine if mine is not None else range(0)
-        return self._last_of(lanes, last)
+    def _lanes_synced(self, row: int, name: str, last: int) -> Sequence[int]:
+        """The streams that a call waits for."""
+        if name not in STREAM_SYNCHRONIZE:
+            return self._done(int(self.calls.end[row]), last)
+        if row not in self.synced:
+            return (int(self.loop.lane[last]),) if last >= 0 else ()
+        stream = self.synced[row]
+        mine = [k for (_, number), k in self.lanes.items() if number == stream]
+        # Of streams with that number on several devices: the one that was given work last.
+        return sorted(mine, key=lambda k: self._last_of(k, last))[-1:]
 
-    def _lanes_called(self, stream: int) -> range | None:
-        """The lane of a stream, by its number; None where nothing ran on it."""
-        operations = self.trace.operations
-        for k, units in enumerate(self.of_lane):
-            if len(units) and int(operations.stream[self.loop.row[units[0]]]) == stream:
-                return range(k, k + 1)
-        return None
+    def _done(self, until: int, last: int) -> Sequence[int]:
+        """All streams of the devices that had done all their work by then: where there are several
+        devices, a call that waits for one may return while another works."""
+        devices = {device for device, _ in self.lanes}
+        if len(devices) > 1:
+            ends = self.loop.recorded_end
+            for (device, _), k in self.lanes.items():
+                target = self._last_of(k, last)
+                if target >= 0 and ends[target] > until:
+                    devices.discard(device)
+        return [k for (device, _), k in self.lanes.items() if device in devices]
 
-    def _last_of(self, lanes: range, last: int) -> tuple[int, ...]:
-        found = []
-        for k in lanes:
-            place = int(np.searchsorted(self.of_lane[k], last, side="right")) - 1
-            if place >= 0:
-                found.append(int(self.of_lane[k][place]))
-        return tuple(found)
+    def _last_of(self, lane: int, last: int) -> int:
+        """The last operation queued on a stream, of those up to `last`; -1 for none."""
+        place = int(np.searchsorted(self.of_lane[lane], last, side="right")) - 1
+        return int(self.of_lane[lane][place]) if place >= 0 else -1
 
-    def _awaited(self, begun: int, until: int, last: int) -> tuple[int, ...]:
+    def _queued(self, lanes: Sequence[int], last: int) -> tuple[tuple[int, ...], int]:
+        """All that was queued on these streams up to `last`: the last operation on each, and until
+        when those ran that have had none."""
+        found = [(k, self._last_of(k, last)) for k in lanes]
+        running = [int(self.loop.running[k]) for k, target in found if target < 0]
+        return tuple(target for _, target in found if target >= 0), max(running, default=NEVER)
+
+    def _awaited(self, begun: int, until: int, last: int) -> tuple[tuple[int, ...], int]:
         """The operation behind which an event most likely stands, of a wait that began and ended
-        then; `last` was queued before it."""
+        then; `last` was queued before it. Or until when work ran that was queued earlier."""
         loop = self.loop
         low = max(0, last + 1 - _LOOKED_AT)
         end = loop.recorded_end[low : last + 1]
         over = np.flatnonzero(end <= until)
-        if len(over) == 0:
-            return ()
+        earlier = loop.running[(loop.running > begun) & (loop.running <= until)].max(initial=NEVER)
+        if len(over) == 0 or earlier > end[over].max():
+            return (), int(earlier)
         if int(end[over].max()) <= begun:
             # It did not wait; the event is that of a flag's copy rather than of any later kernel.
             copies = over[loop.direction[low + over] == TO_HOST]
             over = copies if len(copies) else over
-        return (low + int(over[np.argmax(end[over])]),)
+        return (low + int(over[np.argmax(end[over])]),), NEVER
 
 
-def holds_of(
-    loop: Loop, rows: Int64, shown: Bool, lanes: Mapping[tuple[int, int], int]
-) -> tuple[Hold, ...]:
-    """Waits of streams for events; `lanes`: by (device, stream)."""
+def _streams(synced: Synchronizations, kind: SyncType) -> dict[int, int]:
+    """The stream that each call was about, by the call's row."""
+    mine = np.flatnonzero(synced.kind == kind)[::-1]
+    return dict(zip(synced.call[mine].tolist(), synced.stream[mine].tolist(), strict=True))
+
+
+def holds_of(loop: Loop, rows: Int64, shown: Bool, lanes: Lanes) -> tuple[Hold, ...]:
+    """Waits of streams for events."""
     trace = loop.stretch.trace
     synced, names = trace.synchronizations, trace.calls.names
     if len(rows) == 0 or len(loop.action) == 0:
@@ -175,18 +206,25 @@ def holds_of(
     records = named(names, EVENT_RECORD.match)[name] & shown
     queued = np.where(records, loop.queued - 1, -1)
     recorded = np.maximum.accumulate(queued)
+    streams = _streams(synced, SyncType.STREAM_WAIT_EVENT)
     result = []
     for action in np.flatnonzero(named(names, STREAM_WAIT.__contains__)[name] & shown).tolist():
-        found = np.flatnonzero(
-            (synced.call == rows[action]) & (synced.kind == SyncType.STREAM_WAIT_EVENT)
-        )
-        following = min(int(loop.queued[action]), len(loop.action) - 1)
-        lane = int(loop.lane[following])
-        if len(found):
-            device = int(trace.operations.device[loop.row[following]])
-            known = lanes.get((device, int(synced.stream[found[0]])))
-            if known is None:
-                continue  # nothing runs there
-            lane = known
-        result.append(Hold(action, lane, int(recorded[action])))
+        following = int(loop.queued[action])
+        stream = streams.get(int(rows[action]))
+        if stream is None:
+            lane: int | None = int(loop.lane[min(following, len(loop.action) - 1)])
+        else:
+            lane = _next_given_work(loop, stream, following, lanes)
+        if lane is not None:  # else nothing runs there
+            result.append(Hold(action, lane, int(recorded[action])))
     return tuple(result)
+
+
+def _next_given_work(loop: Loop, stream: int, following: int, lanes: Lanes) -> int | None:
+    """The stream with that number; where several devices have one, the one that is given work
+    next."""
+    mine = [k for (_, number), k in lanes.items() if number == stream]
+    if len(mine) < 2:
+        return mine[0] if mine else None
+    later = np.flatnonzero(np.isin(loop.lane[following : following + _LOOKED_AT], mine))
+    return int(loop.lane[following + later[0]]) if len(later) else mine[0]
