@@ -20,7 +20,7 @@ from ..store.whole import Whole
 from .busy import Busy, busy_of
 from .ladder import Ladder, ladder, loops_of
 from .stalls import Stalls, stalls_of
-from .stretch import chosen_runs, stretches
+from .stretch import calls_of, chosen_runs, stretches, threads_of
 
 MOST = 4
 """Series on a GPU of one trace that are replayed: those with most operations."""
@@ -96,13 +96,7 @@ def source_name(tables: Whole | Store, summary: SeriesSummary) -> str:
 def _calls_a_step(tables: Whole | Store, series: StepSeries, launched: Launched) -> float:
     """How many calls the threads that launch make in a step."""
     total = 0
-    edges = [int(series.start[0]), int(series.end[-1])]
-    for thread in launched.threads or tuple(series.threads):
-        column = tables.calls["thread"]
-        key = np.array([thread], column.dtype)
-        low = int(np.searchsorted(column, key, side="left")[0])
-        high = int(np.searchsorted(column, key, side="right")[0])
-        start = tables.calls["start"][low:high]
-        first, last = np.searchsorted(start, np.array(edges, start.dtype)).tolist()
-        total += last - first
+    begin, end = int(series.start[0]), int(series.end[-1])
+    for thread in threads_of(series, launched):
+        total += len(calls_of(tables, thread, begin, end))
     return total / max(1, len(series))

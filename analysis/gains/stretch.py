@@ -87,10 +87,15 @@ def stretches(
     tables: Whole | Store, series: StepSeries, launched: Launched, runs: list[tuple[int, int]]
 ) -> Iterator[Stretch]:
     """Each run of steps as a trace. `launched`: what the series launched on the device."""
-    threads = launched.threads or tuple(series.threads)
+    threads = threads_of(series, launched)
     for first, stop in runs:
         yield _stretch(tables, series, launched, threads, first, stop)
         tables.forget()
+
+
+def threads_of(series: StepSeries, launched: Launched) -> tuple[int, ...]:
+    """The threads that launch the work of the steps, and those that run them: they wait for it."""
+    return tuple(sorted({*launched.threads, *series.threads}))
 
 
 def _stretch(
@@ -106,7 +111,7 @@ def _stretch(
     end = int(series.start[stop]) if stop < len(series) else last
     alive = launched.count[first - 1 : stop] > 0
     until = int(launched.gpu_end[first - 1 : stop][alive].max(initial=end))
-    calls = np.concatenate([_calls_of(tables, thread, begin, end) for thread in sorted(threads)])
+    calls = np.concatenate([calls_of(tables, thread, begin, end) for thread in threads])
     rows = _operations_near(tables, begin, until)
     operations = Operations(**tables.operations.read(rows, *GROUPS["operations"]))
     known = np.flatnonzero(operations.launch >= 0)
@@ -135,7 +140,7 @@ def _running(operations: Operations, rows: Bool) -> tuple[tuple[int, int, int], 
     return tuple((*place, end) for place, end in sorted(until.items()))
 
 
-def _calls_of(tables: Whole | Store, thread: int, begin: int, end: int) -> Int64:
+def calls_of(tables: Whole | Store, thread: int, begin: int, end: int) -> Int64:
     """Rows of the calls of one thread that begin in `[begin, end)`."""
     low, high = sought(tables.calls["thread"], np.array([thread, thread + 1]), "left").tolist()
     start = tables.calls["start"][low:high]

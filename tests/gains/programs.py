@@ -10,7 +10,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from harness.analysis.gains.machine import Timing
-from harness.analysis.gains.program import (
+from harness.analysis.predict.program import (
     Action,
     Hold,
     Launch,
@@ -22,7 +22,7 @@ from harness.analysis.gains.program import (
     Sync,
     play,
 )
-from harness.analysis.gains.to_trace import fill, recorded_place
+from harness.analysis.predict.to_trace import fill, recorded_place
 from harness.analysis.gains.work import COPY, TO_DEVICE, TO_HOST, Work
 from harness.analysis.model.trace import Trace
 from harness.analysis.writer.writer import TraceBuilder

@@ -11,8 +11,10 @@ import numpy as np
 from harness.analysis.gains.batch import Variant, replay
 from harness.analysis.gains.changes import Change, changes
 from harness.analysis.gains.ladder import Ladder, Rung, ladder, step_ends
-from harness.analysis.gains.loop import Loop, read_loop
+from harness.analysis.gains.ladder import loops_of as read_loops
+from harness.analysis.gains.loop import Loop
 from harness.analysis.gains.machine import Timing
+from harness.analysis.gains.read_loop import read_loop
 from harness.analysis.gains.stretch import Stretch, chosen_runs, stretches
 from harness.analysis.idle.assign import find_steps
 from harness.analysis.idle.kept import known_steps
@@ -86,8 +88,9 @@ def ladder_of(
     source: Trace | Store,
     patterns: tuple[StepPattern, ...] = (DEFAULT_STEP,),
     wanted: Sequence[Change] | None = None,
-) -> Ladder | None:
-    return ladder(stretches_of(source, patterns), "", wanted)
+) -> Ladder:
+    """With what the recording shows of its machine, and the rest of an H100's."""
+    return ladder(read_loops(stretches_of(source, patterns), ""), "", wanted)
 
 
 def change(name: str) -> Change:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.analysis.gains.machine import Timing
-from harness.analysis.gains.program import Program
+from harness.analysis.predict.program import Program
 
 from .programs import KINDS, programs, recorded, timings
 from .support import ends, loops_of
