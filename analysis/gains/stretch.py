@@ -30,6 +30,8 @@ RUNS = 4
 _AROUND = 4096
 """Operations looked at that may still run when a stretch begins, or that were launched in it and
 run when the device has done all else that its steps launched."""
+_BARELY_NS = 10_000
+"""A stream that fell quiet less long before a stretch may not be ready for new work at once."""
 _LEAST = 3
 """Steady steps below which nothing is replayed."""
 
@@ -50,7 +52,8 @@ class Stretch(Struct, frozen=True):
     first: int
     stop: int
     running: tuple[tuple[int, int, int], ...]
-    """(device, stream, until when, ns) of work that was queued before the stretch begins."""
+    """(device, stream, until when, ns) of work that was queued before the stretch begins, and runs
+    then or ran just before."""
     without_call: int
     """Operations that begin in it and that no known call launched."""
 
@@ -127,7 +130,7 @@ def _stretch(
         step_start=series.start[first - 1 : stop],
         first=first,
         stop=stop,
-        running=_running(operations, (called < begin) & (operations.end > begin)),
+        running=_running(operations, (called < begin) & (operations.end > begin - _BARELY_NS)),
         without_call=int(np.count_nonzero(here & (operations.launch < 0))),
     )
 
