@@ -242,8 +242,8 @@ def launching_share(loops: Sequence[Loop], offer: Offer) -> float:
         sites = [k for k, name in enumerate(loop.sites) if name == offer.where]
         mine = np.isin(loop.piece_site, sites) & loop.counted[loop.piece_action]
         inside = np.zeros(loop.actions, np.bool_)
-        for first, stop in one_graph.graphs_of(loop):
-            inside[first + 1 : stop] = True
+        for run in one_graph.graphs_of(loop):
+            inside[run[1:]] = True
         total += int(loop.piece_ns[mine].sum())
         between += int(loop.piece_ns[mine & inside[loop.piece_action]].sum())
     return between / total if total else 0.0

@@ -12,6 +12,7 @@ from functools import partial
 
 import numpy as np
 
+from ...model.arrays import Bool
 from ...model.intervals import Int64
 from ..batch import Variant
 from ..loop import Loop
@@ -25,30 +26,36 @@ TIMES, LEAST_NS = 20, 500_000
 """Longer than both the usual pause between launches that often, and this, a pause stays."""
 
 
-def graphs_of(loop: Loop) -> list[tuple[int, int]]:
-    """Runs of actions `[a, b)`, each from its first launch to its last one, two at least."""
+def graphs_of(loop: Loop) -> list[Int64]:
+    """The actions of each graph: one thread's, from its first launch to its last one, two launches
+    at least."""
     launching = loop.launching()
-    if not launching.any():
-        return []
+    apart = allocating(loop) | loading(loop) | slow(loop)
+    apart[[wait.action for wait in loop.waits]] = True
+    found = []
+    for clock in range(loop.clocks):
+        mine = np.flatnonzero(loop.clock == clock)
+        found += _graphs(loop, mine, launching[mine] & ~apart[mine], apart[mine])
+    return sorted(found, key=lambda run: int(run[0]))
+
+
+def _graphs(loop: Loop, mine: Int64, launching: Bool, apart: Bool) -> list[Int64]:
+    """Of the actions of one thread; `apart`: those that no graph holds."""
     # What the host did since the launch before: its own time, and calls that launch nothing.
-    taken = np.cumsum(loop.before + np.where(launching, 0, loop.own))
+    taken = np.cumsum(loop.before[mine] + np.where(launching, 0, loop.own[mine]))
     rows = np.flatnonzero(launching)
-    pause = np.diff(taken[rows], prepend=taken[rows[0]])
-    usual = usual_pause(loop)
-    breaks = np.zeros(loop.actions + 1, np.int64)
-    breaks[[wait.action for wait in loop.waits]] = 1
-    breaks[:-1] |= allocating(loop) | loading(loop) | slow(loop)
-    between = np.cumsum(breaks)
-    new = np.ones(len(rows), np.bool_)
-    new[1:] = (
-        (loop.step[rows[1:]] != loop.step[rows[:-1]])
-        | (between[rows[1:]] != between[rows[:-1]])
-        | (loop.clock[rows[1:]] != loop.clock[rows[:-1]])
-        | (pause[1:] > max(TIMES * usual, LEAST_NS))
+    if len(rows) < 2:
+        return []
+    pause, step, between = np.diff(taken[rows]), loop.step[mine][rows], np.cumsum(apart)[rows]
+    new = (
+        (np.diff(step) != 0)
+        | (np.diff(between) != 0)
+        | (pause > max(TIMES * usual_pause(loop), LEAST_NS))
     )
-    heads = np.flatnonzero(new)
+    heads = np.concatenate(([0], np.flatnonzero(new) + 1))
     tails = np.append(heads[1:], len(rows)) - 1
-    return [(int(rows[a]), int(rows[b]) + 1) for a, b in zip(heads, tails, strict=True) if b > a]
+    edges = zip(rows[heads].tolist(), rows[tails].tolist(), strict=True)
+    return [mine[first : last + 1] for first, last in edges if last > first]
 
 
 def graphed(loop: Loop, costs: Costs, *, base: Variant | None = None) -> Variant:
@@ -56,15 +63,18 @@ def graphed(loop: Loop, costs: Costs, *, base: Variant | None = None) -> Variant
     variant = Variant.of(loop) if base is None else base
     variant.before, variant.own = variant.before.copy(), variant.own.copy()
     variant.gap = variant.gap.copy()
-    for first, stop in graphs_of(loop):
-        mine: Int64 = np.flatnonzero(loop.clock[first:stop] == loop.clock[first]) + first
-        low = int(loop.queued[first])
-        high = int(loop.queued[stop - 1] + loop.count[stop - 1])
-        variant.before[mine[1:]] = 0
-        variant.own[mine] = 0
+    for run in graphs_of(loop):
+        first = np.repeat(loop.queued[run], loop.count[run])
+        nodes = (
+            first
+            + np.arange(len(first))
+            - np.repeat(np.cumsum(loop.count[run]) - loop.count[run], loop.count[run])
+        )
+        variant.before[run[1:]] = 0
+        variant.own[run] = 0
         # At the end of its time, as of every launch, the host goes on: all work is queued at once.
-        variant.own[mine[-1]] = costs.graph_launch_ns + costs.graph_node_ns * (high - low)
-        variant.gap[low + 1 : high] = loop.timing.node_gap_ns
+        variant.own[run[-1]] = costs.graph_launch_ns + costs.graph_node_ns * len(nodes)
+        variant.gap[nodes[1:]] = loop.timing.node_gap_ns
     return variant
 
 
@@ -72,11 +82,11 @@ def _offers(loops: Sequence[Loop]) -> list[Offer]:
     steps = steps_of(loops)
     spent = launches = 0
     for loop in loops:
-        for first, stop in graphs_of(loop):
-            if loop.step[first] == 0:
+        for run in graphs_of(loop):
+            if loop.step[run[0]] == 0:
                 continue
-            spent += int(loop.before[first + 1 : stop].sum() + loop.own[first:stop].sum())
-            launches += int(loop.launching()[first:stop].sum())
+            spent += int(loop.before[run[1:]].sum() + loop.own[run].sum())
+            launches += int(np.count_nonzero(loop.count[run]))
     if not launches:
         return []
     return [
