@@ -7,9 +7,13 @@ wait take one time by themselves, and no time is long enough to be taken for a f
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from hypothesis import strategies as st
 
 from harness.analysis.gains.machine import Timing
+from harness.analysis.gains.work import COPY, TO_DEVICE, TO_HOST, Work
+from harness.analysis.model.trace import Trace
 from harness.analysis.predict.program import (
     Action,
     Hold,
@@ -22,12 +26,11 @@ from harness.analysis.predict.program import (
     Sync,
     play,
 )
+from harness.analysis.predict.recorded import read_program
 from harness.analysis.predict.to_trace import fill, recorded_place
-from harness.analysis.gains.work import COPY, TO_DEVICE, TO_HOST, Work
-from harness.analysis.model.trace import Trace
 from harness.analysis.writer.writer import TraceBuilder
 
-from .support import reopened
+from .support import busiest, reopened, steps_of
 
 STREAMS = ((0, 7), (0, 13), (1, 21))
 COPIES = (0, 13)
@@ -53,8 +56,10 @@ def programs(
     kinds: tuple[str, ...] = KINDS,
     streams: tuple[tuple[int, int], ...] = STREAMS,
     steps: tuple[int, int] = (3, 5),
+    once: str | None = None,
 ) -> Program:
-    """Steps `Step 0`, `Step 1`, ... of these kinds of actions on these streams."""
+    """Steps `Step 0`, `Step 1`, ... of these kinds of actions on these streams; each with one of
+    the kind `once`."""
     actions: list[Action] = []
     queued = 0
     costs = {name: draw(st.integers(1, 5)) for name in (STREAM_SYNC, EVENT_SYNC, DEVICE_SYNC)}
@@ -62,7 +67,10 @@ def programs(
     count = draw(st.integers(*steps))
     for step in range(count):
         actions += [Spend(draw(st.integers(1, 50)), step), Push(f"Step {step}", step)]
-        for kind in ["launch", *draw(st.lists(st.sampled_from(kinds), max_size=10))]:
+        chosen = draw(st.lists(st.sampled_from(kinds), max_size=10))
+        if once is not None:
+            chosen.insert(draw(st.integers(0, len(chosen))), once)
+        for kind in ["launch", *chosen]:
             stream = draw(st.sampled_from(streams))
             if kind == "spend":
                 actions.append(Spend(draw(times), step))
@@ -109,10 +117,19 @@ def _works(draw: st.DrawFn, kind: str) -> tuple[Work, ...]:
 def _stream(actions: list[Action], number: int) -> tuple[int, int]:
     """Where the operation with that number runs."""
     for action in actions:
-        if isinstance(action, Launch) and action.first <= number:
-            if number < action.first + len(action.works):
-                return action.stream  # type: ignore[return-value]
+        if isinstance(action, Launch) and number < action.first + len(action.works):
+            return action.stream  # type: ignore[return-value]
     raise AssertionError(number)
+
+
+def older(
+    trace: Trace, timing: Timing, change: Callable[[Program], Program] | None = None
+) -> list[int]:
+    """When each operation ends in the replay that plays one action at a time, ns."""
+    series, _ = busiest(*steps_of(trace))
+    program = read_program(trace, series).program
+    log = play(change(program) if change else program, timing)
+    return [row.end for row in log.operations]
 
 
 def recorded(program: Program, timing: Timing) -> Trace:

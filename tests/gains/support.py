@@ -56,9 +56,7 @@ def steps_of(
 
 def busiest(steps: Steps, launches: Launches) -> tuple[StepSeries, Launched]:
     """The series that launched most on one device."""
-    place, device = max(
-        launches.launched, key=lambda key: int(launches.launched[key].count.sum())
-    )
+    place, device = max(launches.launched, key=lambda key: int(launches.launched[key].count.sum()))
     return steps.series[place], launches.launched[place, device]
 
 
