@@ -50,13 +50,12 @@ class _Batch:
         timing = loop.timing
         before = np.stack([one.before for one in variants])
         taken = before + np.stack([one.own for one in variants])
-        # Each clock's sum before every action, and when each action begins if nothing waits.
-        self.sums = np.zeros((loop.clocks, k, loop.actions + 1), np.int64)
+        # When each action is over, and when it begins, if its clock never waits.
+        self.over = np.empty((k, loop.actions), np.int64)
         for clock in range(loop.clocks):
-            mine = loop.clock == clock
-            np.cumsum(np.where(mine, taken, 0), axis=1, out=self.sums[clock, :, 1:])
-        place = np.arange(loop.actions)
-        self.begin = self.sums[loop.clock, :, place].T + before
+            mine = slice(None) if loop.clocks == 1 else np.flatnonzero(loop.clock == clock)
+            self.over[:, mine] = np.cumsum(taken[:, mine], axis=1)
+        self.begin = self.over - taken + before
         self.order = np.argsort(loop.lane, kind="stable")
         self.bounds = np.searchsorted(loop.lane[self.order], np.arange(loop.lanes + 1))
         action = loop.action[self.order]
@@ -128,7 +127,7 @@ class _Batch:
         loop, wait = self.loop, self.loop.waits[number]
         clock = int(loop.clock[action])
         begin = self.begin[:, action] + self.offset[clock]
-        now = self.sums[clock, :, action + 1] + self.offset[clock]
+        now = self.over[:, action] + self.offset[clock]
         until = np.maximum(self._last_end(wait.targets), wait.running)
         for k, one in enumerate(self.variants):
             if number in one.waits:
