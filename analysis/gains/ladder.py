@@ -193,13 +193,13 @@ def _played(loops: Sequence[Loop], offers: Sequence[Offer], costs: Costs) -> Int
 
 def step_ends(loop: Loop, ends: Int64) -> Int64:
     """When the work of each step and of all before it ended, ns: (..., operations) to (..., steps
-    + 1). A step without work ends with the one before it."""
+    + 1). A step without work ends with the one before it, the first one with the begin of the
+    stretch."""
     steps = loop.step[loop.action]
     order = np.argsort(steps, kind="stable")
     reach = np.maximum.accumulate(ends[..., order], axis=-1)
     at = np.searchsorted(steps[order], np.arange(loop.steps + 1), side="right") - 1
-    found: Int64 = reach[..., np.maximum(at, 0)]
-    return found
+    return np.where(at >= 0, reach[..., np.maximum(at, 0)], loop.stretch.begin)
 
 
 def _error(recorded: Int64, replayed: Int64) -> float:
