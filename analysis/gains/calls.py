@@ -7,6 +7,7 @@ import numpy as np
 from ..model.arrays import Bool
 from ..model.cuda_calls import SYNCHRONIZE
 from ..model.intervals import Int64
+from ..model.nesting import innermost
 from ..model.polling import QUERY
 from ..model.trace import Calls
 
@@ -14,14 +15,18 @@ TYPICAL_LAUNCH = 3_000
 """Stands in where no launch of a trace ran freely, ns."""
 
 
-def own_times(calls: Calls, rows: Int64, held: Bool, blocked: Bool, launches: Bool) -> Int64:
-    """Of the calls at `rows`, which `held` says waited for work, `blocked` for room in the queue,
-    and `launches` queued work; shape (rows,), ns.
+def own_times(
+    calls: Calls, rows: Int64, clock: Int64, held: Bool, blocked: Bool, launches: Bool
+) -> Int64:
+    """Of the calls at `rows`, in order of their start, each of which takes time of one `clock`;
+    which `held` says waited for work, `blocked` for room in the queue, and `launches` queued work;
+    shape (rows,), ns.
 
     A synchronising call takes as long as the shortest of its name, another call that waited as
-    long as is usual for its name among those that did not.
+    long as is usual for its name among those that did not. Where calls overlap, the time is that of
+    the one that began last.
     """
-    length = (calls.end - calls.start)[rows]
+    length = _apart(calls.start[rows], calls.end[rows], clock, held)
     name = calls.name[rows]
     launching = ~held & ~blocked & launches
     typical = int(np.median(length[launching])) if launching.any() else TYPICAL_LAUNCH
@@ -36,3 +41,21 @@ def own_times(calls: Calls, rows: Int64, held: Bool, blocked: Bool, launches: Bo
         late = these & (held | blocked)
         own[late] = np.minimum(length[late], usual)
     return own
+
+
+def _apart(start: Int64, end: Int64, clock: Int64, held: Bool) -> Int64:
+    """Length of calls, less that of calls inside; those inside of one that waited take none."""
+    length = end - start
+    for one in range(int(clock.max(initial=-1)) + 1):
+        mine = np.flatnonzero(clock == one)
+        if not (start[mine][1:] < np.maximum.accumulate(end[mine])[:-1]).any():
+            continue
+        mine = mine[np.lexsort((-end[mine], start[mine]))]
+        waited = np.maximum.accumulate(np.where(held[mine], end[mine], start[mine[0]]))
+        outer = np.ones(len(mine), np.bool_)
+        outer[1:] = end[mine][1:] > waited[:-1]
+        length[mine] = 0
+        mine = mine[outer]
+        spans, owner = innermost(start[mine], end[mine])
+        length[mine] = np.bincount(owner, spans.end - spans.start, minlength=len(mine))
+    return length

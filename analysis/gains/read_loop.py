@@ -101,10 +101,15 @@ def read_loop(stretch: Stretch, timing: Timing, cpu: RangeCpu | None = None) -> 
     staged, freed = holding_copies(loop, rows), emptying_frees(loop, rows, seen)
     waited = held[rows] & seen
     waited[[*staged, *freed]] = True
-    own = own_times(calls, rows, waited, blocked, count > 0)
+    own = np.zeros(len(kept), np.int64)
+    own[seen] = own_times(
+        calls, rows[seen], loop.clock[seen], waited[seen], blocked[seen], count[seen] > 0
+    )
+    # When the device is idle, memory is given back: what a call still takes then is its own.
+    own[list(freed)] = calls.end[rows[list(freed)]] - np.array(list(freed.values()), np.int64)
     loop = replace(
         loop,
-        own=np.where(seen, own, 0),
+        own=own,
         waits=waits_of(loop, rows, seen, keys, staged, freed),
         holds=holds_of(loop, rows, seen, keys),
     )

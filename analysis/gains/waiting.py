@@ -62,15 +62,15 @@ def holding_copies(loop: Loop, rows: Int64) -> dict[int, int]:
 
 
 def emptying_frees(loop: Loop, rows: Int64, shown: Bool) -> dict[int, int]:
-    """Actions that gave memory back, and ended when the device had done what was queued before
-    them and not long before; and when it had, ns."""
+    """Actions that gave memory back, and held the host until the device had done what was queued
+    before them; and when it had, ns."""
     calls = loop.stretch.trace.calls
     frees = np.flatnonzero(named(calls.names, _frees)[loop.name] & (loop.name >= 0) & shown)
     if len(frees) == 0 or len(loop.action) == 0:
         return {}
     ends = np.maximum.accumulate(loop.recorded_end)
     last = loop.queued[frees] - 1
-    over = np.where(last >= 0, ends[np.maximum(last, 0)], -1)
+    over = np.where(last >= 0, ends[np.maximum(last, 0)], NEVER)
     held = (over > calls.start[rows[frees]]) & (over <= calls.end[rows[frees]])
     return dict(zip(frees[held].tolist(), over[held].tolist(), strict=True))
 

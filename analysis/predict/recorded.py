@@ -132,7 +132,8 @@ class _Reader:
     def _own_times(self) -> None:
         held = self.waits[self.rows]
         blocked = np.isin(self.rows, blocked_launches(self.trace))
-        self.own = own_times(self.trace.calls, self.rows, held, blocked, self.count > 0)
+        one = np.zeros(len(self.rows), np.int64)
+        self.own = own_times(self.trace.calls, self.rows, one, held, blocked, self.count > 0)
         if blocked.any():
             self.notes.append(
                 QueueFull(f"{int(blocked.sum())} launch calls waited for room in the queue")
