@@ -129,14 +129,20 @@ def _events(trace: Trace, wake_ns: int) -> tuple[Int64, Bool, Int64, Int64]:
 
 def _clocks(thread: Int64, start: Int64, end: Int64) -> Int64:
     """One clock for threads that take turns; one each where they call at the same time."""
-    threads, count = np.unique(thread, return_counts=True)
+    threads, number, count = np.unique(thread, return_inverse=True, return_counts=True)
     if len(threads) < 2:
         return np.zeros(len(thread), np.int64)
     reach = np.maximum.accumulate(end)
-    at_once = (thread[1:] != thread[:-1]) & (start[1:] < reach[:-1])
-    if np.count_nonzero(at_once) <= IN_TURN * int(count.min()):
-        return np.zeros(len(thread), np.int64)
-    return np.searchsorted(threads, thread)
+    longest = np.maximum.accumulate(np.where(end == reach, np.arange(len(end)), 0))[:-1]
+    at_once = np.flatnonzero((number[1:] != number[longest]) & (start[1:] < reach[:-1]))
+    overlaps = np.zeros((len(threads), len(threads)), np.int64)
+    np.add.at(overlaps, (number[1:][at_once], number[longest][at_once]), 1)
+    often = overlaps + overlaps.T > IN_TURN * np.minimum.outer(count, count)
+    clock = np.zeros(len(threads), np.int64)
+    for k in range(1, len(threads)):
+        taken = {int(clock[other]) for other in np.flatnonzero(often[k, :k])}
+        clock[k] = next(one for one in range(k + 1) if one not in taken)
+    return clock[number]
 
 
 def _between(
