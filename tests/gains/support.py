@@ -88,7 +88,14 @@ def ladder_of(
     wanted: Sequence[Change] | None = None,
 ) -> Ladder:
     """With what the recording shows of its machine, and the rest of an H100's."""
-    return ladder(read_loops(stretches_of(source, patterns), ""), "", wanted)
+    return ladder(read_as_asked(source, patterns), "", wanted)
+
+
+def read_as_asked(
+    source: Trace | Store, patterns: tuple[StepPattern, ...] = (DEFAULT_STEP,)
+) -> list[Loop]:
+    """The loops that an analysis replays."""
+    return read_loops(stretches_of(source, patterns), "")
 
 
 def change(name: str) -> Change:
