@@ -42,7 +42,7 @@ class Hold(Struct, frozen=True):
     target: int
 
 
-class Loop(Struct, frozen=True, eq=False):
+class Loop(Struct, frozen=True, eq=False, weakref=True):
     """One stretch. Actions are calls in host order, and waits that no call shows; operations are
     in launch order, those of one launch that overlap made one. Times in ns.
 

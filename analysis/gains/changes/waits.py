@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from msgspec import Struct
 
-from ..loop import COPY, FLAGGED, FREED, POLL, STAGED, TO_HOST, Loop
+from ..loop import COPY, FLAGGED, FREED, POLL, STAGED, TO_HOST, Loop, Wait
 
 READ = "read of a device value"
 POLLING = "polling"
@@ -33,58 +35,58 @@ class Group(Struct, frozen=True):
     """For how long the host was held, as recorded."""
 
 
-def groups_of(loop: Loop) -> list[Group]:
+_known: WeakKeyDictionary[Loop, tuple[Group, ...]] = WeakKeyDictionary()
+
+
+def groups_of(loop: Loop) -> tuple[Group, ...]:
     """The waits of a stretch in host order; copies from pageable memory, and
     calls that give memory back, are not among them."""
-    found: list[Group] = []
-    open_waits: list[int] = []
-    for number, wait in enumerate(loop.waits):
-        if wait.how in (STAGED, FREED):
-            continue
-        if open_waits and _launched_between(loop, open_waits[-1], number):
-            found.append(_group(loop, open_waits))
-            open_waits = []
-        open_waits.append(number)
-    if open_waits:
-        found.append(_group(loop, open_waits))
-    return found
+    if loop not in _known:
+        _known[loop] = tuple(_Grouping(loop).groups())
+    return _known[loop]
 
 
-def _launched_between(loop: Loop, earlier: int, later: int) -> bool:
-    """Whether work was queued after one wait and before another; a copy that is itself waited for
-    is part of its wait."""
-    first, last = loop.waits[earlier].action, loop.waits[later].action
-    if loop.clock[first] != loop.clock[last] or loop.step[first] != loop.step[last]:
-        return True
-    queued = int(loop.queued[last]) + (
-        int(loop.count[last]) if loop.waits[later].how == COPY else 0
-    )
-    before = int(loop.queued[first] + loop.count[first])
-    return bool((loop.direction[before:queued] != TO_HOST).any())
+class _Grouping:
+    def __init__(self, loop: Loop) -> None:
+        self.loop = loop
+        self.numbers = [n for n, wait in enumerate(loop.waits) if wait.how not in (STAGED, FREED)]
+        self.held = [loop.waits[number] for number in self.numbers]
+        action = np.array([wait.action for wait in self.held], np.int64)
+        self.ns = loop.length[action].tolist()
+        self.step, self.site = loop.step[action].tolist(), loop.site[action].tolist()
+        # Work that is no copy to the host, queued before and after each wait; a copy that is itself
+        # waited for is part of its wait.
+        work = np.concatenate(([0], np.cumsum(loop.direction != TO_HOST)))
+        low, high = loop.queued[action], loop.queued[action] + loop.count[action]
+        copies = np.array([wait.how == COPY for wait in self.held], np.bool_)
+        before, after = work[np.where(copies, high, low)], work[high]
+        self.apart = np.ones(len(action) + 1, np.bool_)
+        self.apart[1:-1] = (
+            (before[1:] > after[:-1])
+            | (loop.clock[action][1:] != loop.clock[action][:-1])
+            | (loop.step[action][1:] != loop.step[action][:-1])
+        )
 
+    def groups(self) -> Iterator[Group]:
+        heads = np.flatnonzero(self.apart).tolist()
+        for first, stop in pairwise(heads if self.held else ()):
+            yield self._group(first, stop)
 
-def _group(loop: Loop, waits: list[int]) -> Group:
-    some = [loop.waits[number] for number in waits]
-    reads = any(loop.direction[target] == TO_HOST for one in some for target in one.targets[-1:])
-    how = {one.how for one in some}
-    if how & {COPY} or (reads and not how & {POLL, FLAGGED}):
-        call = READ
-    elif POLL in how:
-        call = POLLING
-    elif FLAGGED in how:
-        call = FLAG_WAIT
-    else:
-        call = max(some, key=lambda one: _held_ns(loop, one.action)).name
-    head = some[0].action
-    site = Site(loop.sites[int(loop.site[head])], call)
-    return Group(
-        site, int(loop.step[head]), tuple(waits), sum(_held_ns(loop, w.action) for w in some)
-    )
+    def _group(self, first: int, stop: int) -> Group:
+        some, ns = self.held[first:stop], self.ns[first:stop]
+        site = Site(self.loop.sites[self.site[first]], self._call(some, ns))
+        return Group(site, self.step[first], tuple(self.numbers[first:stop]), sum(ns))
 
-
-def _held_ns(loop: Loop, action: int) -> int:
-    """Length of the call as recorded; 0 of a wait that no call shows."""
-    return int(loop.length[action])
+    def _call(self, some: Sequence[Wait], ns: Sequence[int]) -> str:
+        """What a person calls these waits, which held the host so long."""
+        how = {one.how for one in some}
+        last = [one.targets[-1] for one in some if one.targets]
+        reads = any(self.loop.direction[target] == TO_HOST for target in last)
+        if COPY in how or (reads and not how & {POLL, FLAGGED}):
+            return READ
+        if POLL in how:
+            return POLLING
+        return FLAG_WAIT if FLAGGED in how else some[ns.index(max(ns))].name
 
 
 def by_site(loops: Sequence[Loop]) -> dict[Site, list[tuple[Loop, Group]]]:
@@ -108,5 +110,5 @@ def positions(groups: Sequence[Group]) -> dict[tuple[int, int], Group]:
 
 def targets(loop: Loop, group: Group) -> tuple[int, ...]:
     """All that it waits for."""
-    every = [target for number in group.waits for target in loop.waits[number].targets]
-    return tuple(np.unique(every).tolist())
+    every = {target for number in group.waits for target in loop.waits[number].targets}
+    return tuple(sorted(every))
