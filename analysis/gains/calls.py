@@ -9,22 +9,32 @@ from ..model.cuda_calls import SYNCHRONIZE
 from ..model.intervals import Int64
 from ..model.nesting import innermost
 from ..model.polling import QUERY
+from ..model.schema import MAX_TIME
 from ..model.trace import Calls
 
 TYPICAL_LAUNCH = 3_000
 """Stands in where no launch of a trace ran freely, ns."""
+TYPICAL_WAIT = 5_000
+"""What a call that waits takes at most beside its way back from a wait, where none of a trace found
+its work done, ns."""
 
 
 def own_times(
-    calls: Calls, rows: Int64, clock: Int64, held: Bool, blocked: Bool, launches: Bool
+    calls: Calls,
+    rows: Int64,
+    clock: Int64,
+    held: Bool,
+    blocked: Bool,
+    launches: Bool,
+    longest: int = MAX_TIME,
 ) -> Int64:
     """Of the calls at `rows`, in order of their start, each of which takes time of one `clock`;
     which `held` says waited for work, `blocked` for room in the queue, and `launches` queued work;
     shape (rows,), ns.
 
-    A synchronising call takes as long as the shortest of its name, another call that waited as
-    long as is usual for its name among those that did not. Where calls overlap, the time is that of
-    the one that began last.
+    A call that waited takes as long as is usual for its name among those that did not; where a
+    synchronising call always waited, as long as the shortest, and no longer than `longest`. Where
+    calls overlap, the time is that of the one that began last.
     """
     length = _apart(calls.start[rows], calls.end[rows], clock, held)
     name = calls.name[rows]
@@ -33,11 +43,13 @@ def own_times(
     own: Int64 = length.copy()
     for code in np.unique(name[held | blocked]).tolist():
         these = name == code
-        if calls.names[code] in SYNCHRONIZE | QUERY:
-            own[these] = np.minimum(length[these], int(length[these].min()))
-            continue
         like = length[these & ~held & ~blocked]
-        usual = int(np.median(like)) if len(like) else typical
+        if len(like):
+            usual = int(np.median(like))
+        elif calls.names[code] in SYNCHRONIZE | QUERY:
+            usual = min(int(length[these].min()), longest)
+        else:
+            usual = typical
         late = these & (held | blocked)
         own[late] = np.minimum(length[late], usual)
     return own

@@ -6,6 +6,8 @@ once. Times of the host between calls, of calls and of operations are the trace'
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
@@ -16,10 +18,10 @@ from ..model.intervals import Int64
 from ..model.schema import CopyKind, Kind
 from ..model.trace import Operations, Trace
 from ..readers.range_cpu import RangeCpu
-from .calls import own_times
+from .calls import TYPICAL_WAIT, own_times
 from .constants import blocked_launches
 from .late import late_starts
-from .loop import NEVER, NO_COPY, ON_DEVICE, TO_DEVICE, TO_HOST, Loop
+from .loop import CALL, NEVER, NO_COPY, ON_DEVICE, TO_DEVICE, TO_HOST, Loop, Wait
 from .machine import Timing
 from .ran import ran_in
 from .sites import Sites
@@ -99,21 +101,27 @@ def read_loop(stretch: Stretch, timing: Timing, cpu: RangeCpu | None = None) -> 
         full=int(blocked.sum()),
     )
     staged, freed = holding_copies(loop, rows), emptying_frees(loop, rows, seen)
-    waited = held[rows] & seen
-    waited[[*staged, *freed]] = True
+    waits = waits_of(loop, rows, seen, keys, staged, freed)
+    waited = _waited(loop, waits)
     own = np.zeros(len(kept), np.int64)
     own[seen] = own_times(
-        calls, rows[seen], loop.clock[seen], waited[seen], blocked[seen], count[seen] > 0
-    )
+        calls, rows[seen], loop.clock[seen], waited[seen], blocked[seen], count[seen] > 0,
+        timing.wake_ns + TYPICAL_WAIT,
+    )  # fmt: skip
     # When the device is idle, memory is given back: what a call still takes then is its own.
     own[list(freed)] = calls.end[rows[list(freed)]] - np.array(list(freed.values()), np.int64)
-    loop = replace(
-        loop,
-        own=own,
-        waits=waits_of(loop, rows, seen, keys, staged, freed),
-        holds=holds_of(loop, rows, seen, keys),
-    )
+    loop = replace(loop, own=own, waits=waits, holds=holds_of(loop, rows, seen, keys))
     return replace(loop, late=late_starts(loop))
+
+
+def _waited(loop: Loop, waits: Sequence[Wait]) -> Bool:
+    """Which actions did wait: a call that waits for a stream or an event may find it done."""
+    found = np.zeros(loop.actions, np.bool_)
+    for wait in waits:
+        until = max((int(loop.recorded_end[k]) for k in wait.targets), default=NEVER)
+        begin = int(loop.start[wait.action])
+        found[wait.action] = wait.how != CALL or max(until, wait.running) > begin
+    return found
 
 
 def _events(trace: Trace, wake_ns: int) -> tuple[Int64, Bool, Int64, Int64]:
