@@ -22,7 +22,9 @@ MARKED = (
         "example-sync", "example-pipelined", "h100-kv-cache", "h100-pipelined", "h100-cuda-graph",
         "h100-cuda-graph-deferred",
     )),
-    *(TESTS / "sim" / "data" / f"h100-{name}-b16.json.gz" for name in ("static-cache", "cuda-graph")),
+    *(TESTS / "sim" / "data" / f"h100-{name}-b16.json.gz" for name in (
+        "static-cache", "cuda-graph",
+    )),
     *(TESTS / "kineto" / "data" / f"h100_{name}.json.gz" for name in (
         "decode_sync", "decode_deferred", "decode_graph", "decode_nocache", "decode_side", "train",
     )),
