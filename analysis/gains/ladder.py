@@ -119,7 +119,7 @@ def ladder(loops: Sequence[Loop], device_name: str, asked: Sequence[AskedChange]
     rungs = [
         _rung(loops, offer, base, step_ns)
         for offer, step_ns in zip(offers, each[1 : 1 + len(offers)].tolist(), strict=True)
-        if base - step_ns > error * max(1.0, step_ns / base) and base - step_ns >= SHOWN * base
+        if base - step_ns > error and base - step_ns >= SHOWN * base
     ]
     rungs.sort(key=lambda rung: -rung.gain_ns)
     told = [

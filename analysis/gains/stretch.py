@@ -160,16 +160,16 @@ def _operations_near(tables: Whole | Store, begin: int, until: int) -> Int64:
 
 def _ranges(tables: Whole | Store, begin: int, end: int) -> Ranges:
     """The ranges of all threads that touch `[begin, end)`."""
-    names = GROUPS["ranges"]
     if isinstance(tables, Store):
         rows = [
             tables.ranges.touching(*tables.ranges_rows(t), begin, end)
             for t in range(len(tables.threads))
         ]
-        return Ranges(**tables.ranges.read(np.concatenate(rows) if rows else np.empty(0, int)))
-    ranges = tables.trace.ranges
+        ranges = Ranges(**tables.ranges.read(np.concatenate(rows) if rows else np.empty(0, int)))
+    else:
+        ranges = tables.trace.ranges
     near = np.flatnonzero((ranges.start < end) & (ranges.end > begin))
-    return Ranges(**{name: getattr(ranges, name)[near] for name in names})
+    return Ranges(**{name: getattr(ranges, name)[near] for name in GROUPS["ranges"]})
 
 
 def _piece(tables: Whole | Store, calls: Int64, operations: Operations, ranges: Ranges) -> Trace:
