@@ -70,19 +70,29 @@ class Sites:
             if len(rows) == 0:
                 continue
             spans = Intervals(start[rows], end[rows])
-            inner, names = self._stretches.get(one) or self._stretches.get(self._main, _NONE)
-            lo, hi, mine, piece = pieces(spans, inner)
-            found.append((rows[mine], names[piece], lo, hi - lo))
-            free = complement(
-                union(inner.start, inner.end), int(spans.start[0]), int(spans.end[-1])
+            for own in dict.fromkeys((one, self._main)):
+                inner, names = self._stretches.get(own, _NONE)
+                lo, hi, mine, piece = pieces(spans, inner)
+                found.append((rows[mine], names[piece], lo, hi - lo))
+                spans, rows = _outside(spans, rows, inner)
+            found.append(
+                (rows, np.zeros(len(rows), np.int64), spans.start, spans.end - spans.start)
             )
-            lo, hi, mine, _ = pieces(spans, free)
-            found.append((rows[mine], np.zeros(len(mine), np.int64), lo, hi - lo))
         if not found:
             none = np.empty(0, np.int64)
             return none, none, none, none
         columns = [np.concatenate(column) for column in zip(*found, strict=True)]
         return columns[0], columns[1], columns[2], columns[3]
+
+
+def _outside(spans: Intervals, rows: Int64, inner: Intervals) -> tuple[Intervals, Int64]:
+    """What of these spans lies in none of the others, and the row of each piece."""
+    if len(spans) == 0:
+        return spans, rows
+    first, last = int(spans.start[0]), int(spans.end[-1])
+    free = complement(union(inner.start, inner.end), first, last)
+    lo, hi, mine, _ = pieces(spans, free)
+    return Intervals(lo, hi), rows[mine]
 
 
 _NONE = Intervals(np.empty(0, np.int64), np.empty(0, np.int64)), np.empty(0, np.int64)
