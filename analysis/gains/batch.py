@@ -14,7 +14,8 @@ import numpy as np
 from msgspec import Struct, field
 
 from ..model.intervals import Int64
-from .loop import NEVER, Loop
+from .loop import Loop
+from .machine import NEVER
 
 
 class Variant(Struct, eq=False):

@@ -10,7 +10,7 @@ from ..model.cuda_calls import STREAM_WAIT, SYNCHRONIZE, host_waits, synchronizi
 from ..model.intervals import Int64
 from ..model.polling import QUERY
 from ..model.trace import Trace
-from .machine import Timing
+from .machine import NEVER, Timing
 
 FALLBACK = Timing(latency_ns=5_000, gap_ns=1_000, event_ns=1_000, wake_ns=3_000, node_gap_ns=1_000)
 """Round figures of the right order, for a trace in which a constant cannot be seen; every use is
@@ -108,7 +108,7 @@ def measure(
 
 
 def _previous_on_stream(trace: Trace) -> tuple[Int64, Int64]:
-    """Operations by (device, stream, start), and the end of the one before; 0 where none is."""
+    """Operations by (device, stream, start), and the end of the one before, `NEVER` if none is."""
     operations = trace.operations
     order = np.lexsort((operations.start, operations.stream, operations.device))
     same = np.zeros(len(order), np.bool_)
@@ -117,8 +117,8 @@ def _previous_on_stream(trace: Trace) -> tuple[Int64, Int64]:
             operations.device[order][1:] == operations.device[order][:-1]
         )
     ends = operations.end[order]
-    previous = np.zeros(len(order), np.int64)
-    previous[1:] = np.where(same[1:], ends[:-1], 0)
+    previous = np.full(len(order), NEVER, np.int64)
+    previous[1:] = np.where(same[1:], ends[:-1], NEVER)
     return order, previous
 
 
@@ -156,7 +156,7 @@ def _wakes(trace: Trace, asked: npt.NDArray[np.bool_]) -> Int64:
         return _copy_wakes(trace, asked)
     ends = np.sort(operations.end)
     place = np.searchsorted(ends, calls.end[waits], side="right") - 1
-    last = np.where(place >= 0, ends[np.maximum(place, 0)], -1)
+    last = np.where(place >= 0, ends[np.maximum(place, 0)], NEVER)
     held = last > found.begun(calls)[waits]
     wakes: Int64 = (calls.end[waits] - last)[held]
     return wakes if len(wakes) else _copy_wakes(trace, asked)
@@ -187,7 +187,7 @@ def _ahead(trace: Trace, launches: Int64) -> Int64:
     """Launches made and not yet over when each of these calls began; a graph is one launch."""
     operations, calls = trace.operations, trace.calls
     known = operations.launch >= 0
-    over = np.zeros(len(calls), np.int64)
+    over = np.full(len(calls), NEVER, np.int64)
     np.maximum.at(over, operations.launch[known], operations.end[known])
     made = np.unique(operations.launch[known])
     at = calls.start[launches]

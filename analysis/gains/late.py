@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..model.intervals import Int64
-from .loop import NEVER, Loop
+from .loop import Loop
+from .machine import NEVER
 
 LEAST_NS = 10_000
 """Later than this by less, work is just slow to start."""

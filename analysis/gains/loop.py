@@ -6,12 +6,10 @@ from msgspec import Struct
 
 from ..model.arrays import Bool
 from ..model.intervals import Int64
-from .machine import Timing
+from .machine import NEVER, Timing
 from .stretch import Stretch
 
 TO_HOST, TO_DEVICE, ON_DEVICE, NO_COPY = 0, 1, 2, -1
-NEVER = -(2**61)
-"""Before all times."""
 COPY, POLL, FLAGGED, CALL, STAGED, FREED = "copy", "poll", "flag", "call", "staged", "freed"
 """How the host waits: see `Wait.how`."""
 

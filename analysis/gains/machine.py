@@ -23,6 +23,9 @@ from .errors import NegativeTime
 from .log import Log
 from .work import COPY, ON_DEVICE, Span, Work
 
+NEVER = -(2**61)
+"""Before all times, ns."""
+
 
 class Timing(Struct, frozen=True):
     """The constants of a device and its driver, ns.

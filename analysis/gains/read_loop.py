@@ -21,8 +21,8 @@ from ..readers.range_cpu import RangeCpu
 from .calls import TYPICAL_WAIT, own_times
 from .constants import blocked_launches
 from .late import late_starts
-from .loop import CALL, NEVER, NO_COPY, ON_DEVICE, TO_DEVICE, TO_HOST, Loop, Wait
-from .machine import Timing
+from .loop import CALL, NO_COPY, ON_DEVICE, TO_DEVICE, TO_HOST, Loop, Wait
+from .machine import NEVER, Timing
 from .ran import ran_in
 from .sites import Sites
 from .stretch import Stretch

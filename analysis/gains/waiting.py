@@ -32,7 +32,6 @@ from .loop import (
     COPY,
     FLAGGED,
     FREED,
-    NEVER,
     POLL,
     STAGED,
     TO_DEVICE,
@@ -41,6 +40,7 @@ from .loop import (
     Loop,
     Wait,
 )
+from .machine import NEVER
 
 _LOOKED_AT = 4096
 """Operations among which that of an event is looked for."""
