@@ -30,7 +30,7 @@ from tests.store.test_chunks import stored
 
 from .support import steps_of
 
-SIZES = (Sizes(1, 1), Sizes(7, 5), Sizes(10**6, 10**6))
+SIZES = (Sizes(1, 1), Sizes(50, 30))
 
 
 def assert_same(one: object, other: object) -> None:
@@ -81,7 +81,7 @@ def found_in(
     return found
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(seed=st.integers(0, 10**6), pattern=st.sampled_from([DEFAULT_STEP, StepPattern.glob("*")]))
 def test_stretches_and_gains_are_those_of_the_trace_in_memory(
     seed: int, pattern: StepPattern
