@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from harness.analysis.gains.batch import Variant, replay
 from harness.analysis.gains.changes import Change, changes
-from harness.analysis.gains.ladder import Ladder, Rung, ladder, step_ends
 from harness.analysis.gains.ladder import loops_of as read_loops
+from harness.analysis.gains.ladder import step_ends
 from harness.analysis.gains.loop import Loop
 from harness.analysis.gains.machine import Timing
 from harness.analysis.gains.read_loop import read_loop
@@ -82,15 +81,6 @@ def loops_of(source: Trace | Store, timing: Timing, **asked: object) -> list[Loo
     return [read_loop(one, timing) for one in stretches_of(source, **asked)]  # type: ignore[arg-type]
 
 
-def ladder_of(
-    source: Trace | Store,
-    patterns: tuple[StepPattern, ...] = (DEFAULT_STEP,),
-    wanted: Sequence[Change] | None = None,
-) -> Ladder:
-    """With what the recording shows of its machine, and the rest of an H100's."""
-    return ladder(read_as_asked(source, patterns), "", wanted)
-
-
 def read_as_asked(
     source: Trace | Store, patterns: tuple[StepPattern, ...] = (DEFAULT_STEP,)
 ) -> list[Loop]:
@@ -101,10 +91,6 @@ def read_as_asked(
 def change(name: str) -> Change:
     (found,) = (one for one in changes() if one.name == name)
     return found
-
-
-def rungs(found: Ladder, name: str) -> list[Rung]:
-    return [rung for rung in found.rungs if rung.change == name]
 
 
 def ends(loop: Loop, *variants: Variant) -> np.ndarray:
