@@ -6,10 +6,12 @@ import numpy as np
 
 from ..idle.attribute import family
 from ..idle.proposals import of_library
-from ..model.arrays import groups
+from ..model.arrays import Bool, groups
+from ..model.evidence import is_evidence
 from ..model.intervals import Int64, Intervals, complement, pieces, union
 from ..model.nesting import innermost
 from ..model.source import OPERATORS_DOMAIN, TORCH_PROFILER
+from ..model.trace import Ranges
 from .stretch import Stretch
 
 NOWHERE = ""
@@ -26,24 +28,39 @@ class Sites:
     def __init__(self, stretch: Stretch) -> None:
         trace = stretch.trace
         ranges, strings = trace.ranges, trace.strings
+        self._main = stretch.main
         self._number = {NOWHERE: 0}
-        known: dict[int, int] = {}
-        for string_id in np.unique(ranges.name).tolist():
+        self._stretches: dict[int, tuple[Intervals, Int64]] = {}
+        ours: dict[int, str] = {}
+        number = np.full(len(ranges), -1, np.int64)
+        for string_id, rows in groups(ranges.name):
             name = strings[string_id]
-            if not of_library(name):
-                known[string_id] = self._number.setdefault(family(name), len(self._number))
-        kept = np.isin(ranges.name, np.array(list(known), np.int64))
+            if is_evidence(name):
+                ours[string_id] = name
+            elif not of_library(name):
+                number[rows] = self._number.setdefault(family(name), len(self._number))
+        kept = ranges.end_thread == ranges.thread
         if trace.source.producer == TORCH_PROFILER:
             kept &= ranges.domain != OPERATORS_DOMAIN
-        kept &= ranges.end_thread == ranges.thread
+        self._lay_out(ranges, kept & (number >= 0), number)
+        if ours:
+            # What a recorder noted is told with the user's own range around it.
+            noted = np.flatnonzero(np.isin(ranges.name, np.array(list(ours), np.int64)))
+            outer = self.at(ranges.start[noted], ranges.thread[noted].astype(np.int64))
+            names = tuple(self._number)
+            for row, place in zip(noted.tolist(), outer.tolist(), strict=True):
+                own = family(ours[int(ranges.name[row])])
+                whole = f"{own} in {names[place]}" if place else own
+                number[row] = self._number.setdefault(whole, len(self._number))
+            self._lay_out(ranges, kept & (number >= 0), number)
         self.names = tuple(self._number)
-        self._stretches: dict[int, tuple[Intervals, Int64]] = {}
+
+    def _lay_out(self, ranges: Ranges, kept: Bool, number: Int64) -> None:
+        """Each thread's time by the innermost of these ranges."""
         for thread, rows in groups(ranges.thread[kept]):
             mine = np.flatnonzero(kept)[rows]
             inner, owner = innermost(ranges.start[mine], ranges.end[mine])
-            names = np.array([known[i] for i in ranges.name[mine[owner]].tolist()], np.int64)
-            self._stretches[thread] = inner, names
-        self._main = stretch.main
+            self._stretches[thread] = inner, number[mine[owner]]
 
     def at(self, time: Int64, thread: Int64) -> Int64:
         """Number of the family that each instant lies in on its thread; shape (n,)."""

@@ -16,7 +16,7 @@ KIND = Kind(
     "garbage collection",
     (
         "Python's garbage collector runs for **{spent}** a step on the thread that "
-        "launches; the GPU idles through **{idle}** of that."
+        "launches (`{where}`); the GPU idles through **{idle}** of that."
     ),
     (
         "Call `gc.freeze()` after start-up and `gc.disable()` in the loop, and collect "

@@ -60,7 +60,7 @@ LOOPS = {
     "lazy-loading": Planted("compiled.LazyLoading", "lazy loading", function="misc",
                             call="cuModuleLoadData"),
     "gil-threads": Planted("host.GilThreads", "python threads", None, "spin"),
-    "two-threads": Planted("host.TwoThreads", "python threads", function="take_turn"),
+    "two-threads": Planted("host.TwoThreads", "lock", function="take_turn"),
     "stalled-step": Planted("host.StalledStep", "stalled step", function="save"),
     "dataloader": Planted("inputs.DataLoaderInProcess", "input pipeline", "load", "decode_row"),
     "dataloader-workers": Planted("inputs.DataLoaderWorkers", "input pipeline", "load", "load"),
