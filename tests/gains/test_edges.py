@@ -60,7 +60,9 @@ def test_a_call_that_was_not_recorded_launches_nothing() -> None:
     for number in range(12):
         at = number * 100 * US
         trace.nvtx(at, at + 90 * US, f"Step {number}", thread=thread)
-        trace.launch(at + 5 * US, at + 9 * US, at + 13 * US, at + 50 * US, thread=thread)
+        for k in range(5):
+            begin = at + 5 * US + 9 * k * US
+            trace.launch(begin, begin + 2 * US, begin + 4 * US, begin + 8 * US, thread=thread)
         trace.kernel(
             at + 51 * US, at + 60 * US, name="stray", correlation=90_000 + number,
             process=trace.process(100),

@@ -55,7 +55,10 @@ def assert_missed_by_less_than_a_hundredth(path: Path, pattern: StepPattern) -> 
 
 @pytest.mark.parametrize("path", MARKED, ids=lambda path: path.name)
 def test_a_replay_misses_the_recorded_step_by_less_than_a_hundredth(path: Path) -> None:
-    assert_missed_by_less_than_a_hundredth(path, DEFAULT_STEP)
+    by_torch = path.name == "h100_train.json.gz"  # torch.profiler's own steps
+    assert_missed_by_less_than_a_hundredth(
+        path, StepPattern.glob("ProfilerStep#*") if by_torch else DEFAULT_STEP
+    )
 
 
 @pytest.mark.parametrize("path", PLANTED, ids=lambda path: path.name)
