@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import structs
 
+from .capture.window import Window
 from .decode.errors import StepsUsedTwice, WindowOutsideRun
 from .errors.options import NothingToDo
 from .nvtx import Range, Ranges
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from .analysis.statistics.interval import Interval
     from .capture.session import Recording
 
-__all__ = ["Means", "Question", "Steps", "Timings", "gaps", "record", "steps", "time"]
+__all__ = ["Means", "Question", "Steps", "Timings", "Window", "gaps", "record", "steps", "time"]
 
 
 class Steps:
@@ -184,13 +185,16 @@ def record(
     name: str | None = None,
     capture: str = "auto",
     capture_range: str | None = None,
+    window: Window | None = None,
     force: bool = False,
     **workload: Any,
 ) -> tuple[Recording, ...]:
     """What `harness profile` does: record a command, or decode strategies of a workload.
 
-    `workload` takes the fields of `decode.Workload` (`batch_size=16`, `device="cpu"`, ...). Each
-    recording's `files` are its paths by suffix. Raises CaptureError, UsageError.
+    `window` says when a command is recorded (`Window(steps=(30, 50))`, `Window(delay_s=60)`); None:
+    once its pace has settled. `workload` takes the fields of `decode.Workload` (`batch_size=16`,
+    `device="cpu"`, ...). Each recording's `files` are its paths by suffix. Raises CaptureError,
+    UsageError.
     """
     from .capture.plans import Output
     from .capture.profile_run import Request, run
@@ -203,6 +207,7 @@ def record(
         argv=tuple(argv),
         capture=capture,
         capture_range=capture_range,
+        window=window,
         given=frozenset(workload) - {"device"},
     )
     return run(request).recordings

@@ -144,7 +144,7 @@ def command(ctx: click.Context, /, **values: Any) -> None:
     Examples:
       harness profile train.py --epochs 1
       harness profile --steps 30:50 --then stop train.py
-      harness profile --step 'train_step*' --by cause -m my.trainer
+      harness profile --step 'train_step*' --by cause -m train
       harness profile --strategy pipelined
       harness profile --strategy kv-cache --strategy deferred --batch-size 32
       harness profile --strategy kv-cache --device cpu --model tiny

@@ -88,6 +88,7 @@ ELSEWHERE = {
     "sh benchmarks/gpu/smoke.sh FOLDER": "needs a GPU",
     "sh benchmarks/gpu/fetch_wheels.sh": "for a GPU machine",
     "sh benchmarks/gpu/bench.sh results 540": "needs a GPU",
+    "sh benchmarks/gpu/first_recording.sh results": "needs a GPU",
     "sh benchmarks/gpu/record.sh results 540": "needs a GPU",
     "sh benchmarks/gpu/nsys.sh results": "needs a GPU",
     "python benchmarks/gpu/evidence.py": "needs a GPU",
@@ -172,10 +173,11 @@ def ready(one: Printed) -> list[str]:
     words = [PLACEHOLDERS.get(word, word) for word in one.words]
     words = [part for word in words for part in (sorted(glob.glob(word)) or [word])]
     added = next((more for begins, more in CHANGED if re.match(begins, one.line)), "")
-    if "--" in words and not NEEDS_GPU.search(one.line):
+    program = words[1:2] == ["profile"] and ("-m" in words or "train.py" in words)
+    if (program or "--" in words) and not NEEDS_GPU.search(one.line):
         # Here a program of one's own can only be recorded on the CPU.
-        words.insert(words.index("--"), "--device=cpu")
-    if "--" in words:
+        words.insert(2 if program else words.index("--"), "--device=cpu")
+    if program or "--" in words:
         return words
     return words + shlex.split(added)
 
