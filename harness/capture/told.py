@@ -60,6 +60,9 @@ class Told:
             self.notes.append(
                 EndedByWindow("the program was ended after its window, as asked (--then stop)")
             )
+        elif kind == "failed":
+            self.notes.append(NothingYet(told["why"]))
+            self._progress.note(NothingYet(told["why"]).line)
         elif kind in _SENTENCES:
             self._progress.note(NothingYet(_SENTENCES[kind](told)).line)
 
@@ -91,7 +94,7 @@ def _no_cuda(told: Mapping[str, Any]) -> str:
 def _no_steps(told: Mapping[str, Any]) -> str:
     seen = f"only {_names(told['names'])}" if told["names"] else "and no other"
     return (
-        f"no range that is a step in {told['after_s']} s of CUDA, {seen}; "
+        f"no range that is a step in {told['after_s']} s, {seen}; "
         "stop with Ctrl-C and name yours with --step GLOB, or use --duration 1"
     )
 
@@ -122,6 +125,11 @@ _SENTENCES = {
 def never_opened(config: CaptureConfig, window: Mapping[str, Any]) -> RangeNotOpened:
     """The error for a program that ended before its window opened; `window` is what it told."""
     assert config.window is not None
+    if window["failed"]:
+        return RangeNotOpened(
+            f"{window['failed']}: nothing was recorded",
+            remedy="see whether the program runs by itself",
+        )
     if not window["cuda_used"]:
         return RangeNotOpened(
             "the program made no use of CUDA: nothing was recorded",

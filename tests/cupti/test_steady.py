@@ -95,6 +95,18 @@ def test_launches_are_steady_after_a_second_at_one_pace():
     assert 38 * 50 + 1000 <= at <= 38 * 50 + 1300
 
 
+def test_long_steps_are_steady_by_longer_stretches():
+    clock, total = steady.LaunchClock(), 0
+    for tick in range(400):  # 5 of 12 ticks, 600 ms, have all the launches of a step
+        total += 100 if tick % 12 < 5 else 0
+        clock.count(tick * 50 * MS, total)
+        if clock.steady(tick * 50 * MS):
+            break
+    assert tick * 50 <= 9000
+    assert clock.seen_s in (2, 4, 8)
+    assert not clock.capped
+
+
 def test_launches_that_never_settle_are_recorded_all_the_same():
-    wild = [0, 0, 0, 0, 0, 400, 0, 0, 0, 0, 0, 0, 0, 0, 0] * 60
+    wild = [400 * (tick % 171 == 0) for tick in range(900)]
     assert steady.LAUNCHES_CAP_NS // MS <= counted(wild) <= steady.LAUNCHES_CAP_NS // MS + 500

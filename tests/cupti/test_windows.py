@@ -14,6 +14,8 @@ import pytest
 
 from harness.analysis.model.evidence import is_evidence
 
+from ..capture import fake_nsys
+
 # MODE says how the steps show; each is about 10 ms. Ends with a code of its own.
 PROGRAM = """
 import sys, time, torch, nvtx
@@ -194,3 +196,93 @@ def test_a_window_that_never_opened_says_why(machine, run, mode, steps, options,
     assert done.returncode == 125, done.stderr
     assert words in done.stderr.splitlines()[-1]
     assert not machine.trace.exists()
+
+
+# Says when the range opens and closes that nsys waits for.
+TELLS = PROGRAM.replace(
+    "mode, steps =",
+    """
+class Said:
+    fake_launch = fake_wait = staticmethod(lambda *a: None)
+    fake_profiler = staticmethod(lambda on: print("RANGE", "on" if on else "off", i, flush=True))
+torch._library = lambda: Said
+i = -1
+mode, steps =""",
+)
+
+
+@pytest.mark.parametrize(
+    ("mode", "steps", "options", "words"),
+    [
+        ("annotate", 60, ("--steps", "20:30"), r"RANGE on 20\nRANGE off 30\n"),
+        ("torch", 60, ("--steps", "20:30"), r"RANGE on 20\nRANGE off 30\n"),
+        ("annotate", 60, (), r"RANGE on \d\d?\nRANGE off 59\n"),
+        ("none", 450, (), r"RANGE on \d+\nRANGE off \d+\n"),
+        ("own", 60, (), r"RANGE on 20\nRANGE off 30\n"),
+    ],
+    ids=["steps", "torch", "steady", "clock", "own"],
+)
+def test_under_nsys_the_same_window_opens_its_range(
+    machine, run, tmp_path, mode, steps, options, words
+):
+    program = TELLS
+    if mode == "own":
+        program = with_own_window(20, 30).replace("mode, steps =", TELLS[TELLS.index("class Said"):
+            TELLS.index("mode, steps =")] + "mode, steps =")  # fmt: skip
+    nsys = fake_nsys.install(tmp_path / "bin", version="2025.3.1.90")
+    done = run(mode, steps, "--capture", "nsys", "--nsys", nsys, *options, program=program)
+    assert done.returncode == 3, done.stderr
+    said = "".join(re.findall(r"RANGE .*\n", done.stdout + done.stderr))
+    assert re.fullmatch(words, said), said
+    assert machine.manifest["capture"]["backend"] == "nsys"
+    assert "--capture-range=cudaProfilerApi" in machine.manifest["capture"]["options"]
+
+
+def test_a_window_that_fails_leaves_the_program_alone(machine, run):
+    broken = "def broken(): raise RuntimeError('CUDA error')\n"
+    broken += "torch.cuda.is_current_stream_capturing = broken\n"
+    program = PROGRAM.replace("mode, steps =", f"{broken}mode, steps =").replace("sys.exit(3)", "")
+    for options in (("--steps", "20:30"), ("--delay", "0.2")):
+        done = run("annotate", 40, *options, program=program)
+        assert "ended by itself after 40" in done.stdout + done.stderr
+        assert done.returncode == 125, done.stderr
+        last = done.stderr.splitlines()[-1]
+        assert "the window could not be opened: RuntimeError: CUDA error: nothing was" in last
+
+
+@pytest.mark.parametrize("block", ["", "except BaseException: pass", "finally: print('tidied')"])
+def test_a_program_is_stopped_by_the_clock_too(machine, run, block):
+    program = PROGRAM
+    if block:
+        body, loop = PROGRAM.split("for i in range(steps):\n")
+        loop, end = loop.split("print(")
+        inner = "".join(f"    {line}\n" for line in loop.splitlines())
+        program = f"{body}for i in range(steps):\n  try:\n{inner}  {block}\nprint({end}"
+    if "pass" in block:
+        program = program.replace("pass", "sys.exit(0)")
+    done = run("none", 100_000, "--duration", "0.5", "--then", "stop", program=program)
+    assert done.returncode == 0, done.stderr
+    assert "ended by itself" not in done.stdout + done.stderr
+    assert ("tidied" in done.stdout + done.stderr) == ("tidied" in block)
+    assert rows(machine, "CUPTI_ACTIVITY_KIND_KERNEL") < 700
+    assert "SystemError" not in done.stderr
+
+
+def test_a_program_that_waits_in_its_main_thread_is_stopped_all_the_same(machine, run):
+    program = PROGRAM.replace("for i in range(steps):", "def loop():\n  for i in range(steps):")
+    head, tail = program.split("  for i in range(steps):\n")
+    tail, end = tail.split("print(")
+    inner = "".join(f"  {line}\n" for line in tail.splitlines())
+    program = f"{head}  for i in range(steps):\n{inner}import threading\n"
+    program += "thread = threading.Thread(target=loop, daemon=True)\nthread.start()\n"
+    program += f"thread.join()\ni = steps\nprint({end}"
+    done = run("none", 100_000, "--duration", "0.5", "--then", "stop", program=program)
+    assert done.returncode == 0, done.stderr
+    assert rows(machine, "CUPTI_ACTIVITY_KIND_KERNEL") < 3000
+
+
+def test_what_does_not_happen_is_said_while_the_program_runs(machine, run):
+    done = run("none", 1, program="import time\ntime.sleep(22)\n")
+    assert done.returncode == 125
+    assert "no CUDA work seen in 20 s; the recording waits for it [nothing-yet]" in done.stderr
+    assert "the program made no use of CUDA" in done.stderr.splitlines()[-1]

@@ -173,7 +173,8 @@ def ready(one: Printed) -> list[str]:
     words = [PLACEHOLDERS.get(word, word) for word in one.words]
     words = [part for word in words for part in (sorted(glob.glob(word)) or [word])]
     added = next((more for begins, more in CHANGED if re.match(begins, one.line)), "")
-    program = words[1:2] == ["profile"] and ("-m" in words or "train.py" in words)
+    program = words[1] == "profile" and any(w == "-m" or w.endswith(".py") for w in words)
+    program = program and "--" not in words
     if (program or "--" in words) and not NEEDS_GPU.search(one.line):
         # Here a program of one's own can only be recorded on the CPU.
         words.insert(2 if program else words.index("--"), "--device=cpu")

@@ -20,6 +20,8 @@ BIN_NS: Final = NS // 4
 BINS: Final = 4
 BINS_AGREE: Final = 1.25
 """So many stretches in a row have launches that differ by no more than this ratio."""
+SCALES: Final = (1, 2, 4, 8)
+"""Bins that make a stretch: what takes half a second for a step is steady by longer ones."""
 LAUNCHES_CAP_NS: Final = 30 * NS
 """So long after the first launch it is recorded whether they agree or not."""
 BLIND_NS: Final = 3 * NS
@@ -62,7 +64,10 @@ class StepClock:
 
 
 class LaunchClock:
-    """Told how many launches there were so far; `steady` once their rate has settled."""
+    """Told how many launches there were so far; `steady` once their rate has settled.
+
+    `seen_s` is the time that it was seen to be steady, in seconds: what is worth recording.
+    """
 
     def __init__(self) -> None:
         self.first_ns: int | None = None
@@ -70,6 +75,7 @@ class LaunchClock:
         self._begun: tuple[int, int] | None = None
         self._bins: list[float] = []
         self.capped = False
+        self.seen_s = 1.0
 
     def count(self, now_ns: int, total: int) -> None:
         """`total` launches until now; call it a few times a second."""
@@ -84,14 +90,21 @@ class LaunchClock:
         begun_ns, before = self._begun
         if now_ns - begun_ns >= BIN_NS:
             self._bins.append((total - before) / (now_ns - begun_ns))
-            del self._bins[:-BINS]
+            del self._bins[: -BINS * SCALES[-1]]
             self._begun = (now_ns, total)
 
     def steady(self, now_ns: int) -> bool:
         """Has the rate settled, or did it take too long?"""
         if self.first_ns is None:
             return False
-        if len(self._bins) == BINS and 0 < max(self._bins) <= BINS_AGREE * min(self._bins):
-            return True
         self.capped = now_ns - self.first_ns >= LAUNCHES_CAP_NS
+        for scale in SCALES:
+            self.seen_s = scale * BINS * BIN_NS / NS
+            bins = self._bins[-BINS * scale :]
+            if len(bins) < BINS * scale:
+                break
+            rates = [sum(bins[at : at + scale]) for at in range(0, len(bins), scale)]
+            if 0 < max(rates) <= BINS_AGREE * min(rates):
+                self.capped = False
+                return True
         return self.capped

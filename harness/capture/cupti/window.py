@@ -42,6 +42,8 @@ LEAST_STEPS = 12
 """Ten whole steps between the first and the last, which the analysis leaves out."""
 MOST_S = 30.0
 END_GRACE_S = 10.0
+CLEANUP_S = 60.0
+"""So long a program that is ended may take: to come to Python, and to clean up after itself."""
 THEIRS_S = 60.0
 """So long a call of cudaProfilerStart that stands in the program is waited for."""
 QUIET_S = 2.0
@@ -50,6 +52,12 @@ _NAMES = 5
 
 class Stopped(SystemExit):
     """Ends the program after its window, as sys.exit() would."""
+
+    raised = False
+
+    def __init__(self, *arguments: object) -> None:
+        super().__init__(*arguments)
+        type(self).raised = True
 
 
 class Tell:
@@ -107,6 +115,8 @@ class Window:
         self._over = threading.Event()
         self._lock = threading.Lock()
         self._warned: set[str] = set()
+        self._serving = False
+        self._failed: str | None = None
         # Kept: ctypes must not free what the interpreter may still call.
         self._pending = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(self._served)
         self._asked: tuple[Callable[[], object], float] | None = None
@@ -167,7 +177,7 @@ class Window:
                 self._close()
             else:
                 self._inside += 1
-        elif self._begins_with(step) and not self._launcher.capturing():
+        elif self._begins_with(step) and not self._capturing():
             self._open(self._why())
             self._inside += 1
 
@@ -273,7 +283,8 @@ class Window:
         if self._duration_s is not None:
             return open_s >= self._duration_s
         if not self._inside:
-            return open_s >= DURATION_S
+            by_pace = self._delay_s is None and self._launch_clock.first_ns is not None
+            return open_s >= (self._launch_clock.seen_s if by_pace else DURATION_S)
         # The loop may be over, and the program not.
         quiet = self._clock.quiet_ns(now) > QUIET_S * steady.NS
         if self.steps is not None:
@@ -290,9 +301,17 @@ class Window:
 
     def _served(self, nothing: object) -> int:
         asked, self._asked = self._asked, None
-        # A range's own edge may be at it, even below this very call; the clock asks again.
-        if asked is not None and not self._lock.locked() and not self._launcher.capturing():
-            asked[0]()
+        self._serving = True
+        try:
+            # A range's own edge may be at it, even below this very call; the clock asks again.
+            if asked is not None and not self._lock.locked() and not self._capturing():
+                asked[0]()
+        except BaseException as error:
+            # Nothing may leave a function that the interpreter calls: it is raised after it.
+            if threading.current_thread() is threading.main_thread():
+                _raise_in_main(type(error))
+        finally:
+            self._serving = False
         return 0
 
     def _serve(self) -> None:
@@ -303,13 +322,24 @@ class Window:
 
     # Opening and closing
 
+    def _capturing(self) -> bool:
+        try:
+            return self._launcher.capturing()
+        except Exception as error:
+            self._fail("opened", error)
+            return True
+
     def _open(self, why: str) -> None:
         with self._lock:
             if self._opened_ns is not None or self._over.is_set() or self._theirs:
                 return
             if os.getpid() != self._owner:
                 return  # a fork
-            self._launcher.start()
+            try:
+                self._launcher.start()
+            except Exception as error:
+                self._fail("opened", error)
+                return
             self._opened_ns, self._opened_by = time.monotonic_ns(), why
         self._tell("opened", why=why)
 
@@ -318,7 +348,17 @@ class Window:
             if self._opened_ns is None or self._over.is_set():
                 return
             self._closed_ns = time.monotonic_ns()
-            self._launcher.stop()  # comes back through `closed`
+            try:
+                self._launcher.stop()  # comes back through `closed`
+            except Exception as error:
+                self._fail("closed", error)
+
+    def _fail(self, what: str, error: Exception) -> None:
+        """The program's own CUDA may be broken, and will tell it so: it goes on as it is."""
+        self._over.set()
+        first = (str(error).splitlines() or [""])[0]
+        self._failed = f"the window could not be {what}: {type(error).__name__}: {first}"[:300]
+        self._tell("failed", why=self._failed)
 
     def closed(self) -> None:
         """The session is over and its records are written."""
@@ -342,17 +382,20 @@ class Window:
 
     def _end(self) -> None:
         """Have the main thread end the program; where it does not come to that, end the process."""
-        main = threading.main_thread().ident
-        assert main is not None
         self._tell("ended")
 
-        def at_last() -> None:
+        def end() -> None:
+            time.sleep(TICK_S)
+            while self._serving:
+                time.sleep(TICK_S)
+            _raise_in_main(Stopped)
             time.sleep(END_GRACE_S)
+            if Stopped.raised:
+                time.sleep(CLEANUP_S)
             self._launcher.finish()
             os._exit(0)
 
-        threading.Thread(target=at_last, name="harness end", daemon=True).start()
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(main), ctypes.py_object(Stopped))
+        threading.Thread(target=end, name="harness end", daemon=True).start()
 
     def _once(self, kind: str, **facts: Any) -> None:
         if kind not in self._warned:
@@ -378,7 +421,15 @@ class Window:
             "cuda_used": self._cuda_ns is not None,
             "launches": self._launch_clock.total,
             "mention": self._mention,
+            "failed": self._failed,
         }
+
+
+def _raise_in_main(kind: type[BaseException]) -> None:
+    """Have the main thread raise it before its next bytecode."""
+    main = threading.main_thread().ident
+    assert main is not None
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(main), ctypes.py_object(kind))
 
 
 def _children() -> int:
