@@ -16,8 +16,7 @@ from .remarks import EndedByWindow, NothingYet, WindowOpened
 class Told:
     """Reads the launcher's lines as they come, and hands each on as a sentence.
 
-    `notes` are those that belong to the recording; `ended` says that the launcher ended the
-    program after its window, as it was asked to.
+    `notes` are those that belong to the recording.
     """
 
     def __init__(self, folder: Path, progress: Progress) -> None:
@@ -25,12 +24,17 @@ class Told:
         self._progress = progress
         self._read = 0
         self.notes: list[str] = []
-        self.ended = False
+        self._over = False
 
     def tick(self, elapsed_s: float) -> None:
         """Called about once a second, in place of the progress's own."""
         self.poll()
         self._progress.tick(elapsed_s)
+
+    def finish(self) -> None:
+        """The program is over: hand on what is left."""
+        self._over = True
+        self.poll()
 
     def poll(self) -> None:
         """Hand on what is new."""
@@ -54,9 +58,8 @@ class Told:
             self.notes.append(WindowOpened(f"the window opened {told['why']}"))
             self._progress.stage(f"the window is open ({told['why']})")
         elif kind == "closed":
-            self._progress.stage(_closed(told))
+            self._progress.stage(_closed(told, over=self._over))
         elif kind == "ended":
-            self.ended = True
             self.notes.append(
                 EndedByWindow("the program was ended after its window, as asked (--then stop)")
             )
@@ -67,9 +70,11 @@ class Told:
             self._progress.note(NothingYet(_SENTENCES[kind](told)).line)
 
 
-def _closed(told: Mapping[str, Any]) -> str:
+def _closed(told: Mapping[str, Any], *, over: bool) -> str:
     steps = f", {told['steps']} steps" if told["steps"] else ""
     lasted = f" {told['lasted_s']:.2f} s{steps}" if told["lasted_s"] is not None else ""
+    if over:
+        return f"recorded{lasted}"
     if told["then"] == "stop":
         return f"recorded{lasted}; the program is ended now"
     return (

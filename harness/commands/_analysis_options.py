@@ -14,7 +14,9 @@ _NOT_TAKEN = frozenset({"traces", "steps", "device", "nsys", "labels", "output",
 _TAKEN = tuple(
     option
     for option in gaps.params
-    if isinstance(option, click.Option) and option.name not in _NOT_TAKEN
+    if isinstance(option, click.Option)
+    and option.expose_value  # what everybody has, profile has by itself
+    and option.name not in _NOT_TAKEN
 )
 
 

@@ -109,7 +109,7 @@ class CuptiBackend:
         )
         told = Told(config.workdir, progress)
         ended = run_target(config, argv, progress, told)
-        told.poll()
+        told.finish()
         notes += told.notes
         host = host_facts(config.workdir)
         _refuse_empty(config, ended, host, level)

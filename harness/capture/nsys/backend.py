@@ -100,7 +100,7 @@ class NsysBackend:
         ended, log = run.ended, run.log
         notes: tuple[str, ...] = (note,) if note else ()
         if told is not None:
-            told.poll()
+            told.finish()
             notes += tuple(told.notes)
         code = _exit_code(ended)
         if arranged.ended_by_clock(code, ended.wall_s):
