@@ -266,7 +266,8 @@ class Launcher:
         self.ranges.replace(core, "_cuda_init", cuda_init)
         if self.follows or self.window is not None:
             self._watch_profiler_calls(core._cudart)
-        self.captures.watch(torch)
+        if self.window is not None:
+            self.captures.watch(torch)
         self.ranges.watch_torch(torch.cuda.nvtx)
         self._listen(lambda: core._nvtx.markA("harness"))
 

@@ -7,8 +7,8 @@ import re
 import sys
 
 _CALL = re.compile(
-    r"cudaProfilerStart|cuProfilerStart|cuda\.profiler\.start|cuda\.profiler\.profile"
-    r"|cuda import profiler|harness import [a-z, ]*profile"
+    r"cudaProfilerStart|cuProfilerStart|cuda\.profiler\b|cuda import profiler\b"
+    r"|harness import [a-z, ]{0,80}profile\b"
 )
 _LARGEST = 4 << 20
 _PACKAGES = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")

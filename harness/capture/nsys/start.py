@@ -115,7 +115,8 @@ def _watching(config: CaptureConfig, log: NsysLog, progress: Progress) -> Callab
         if not said and not log.range_opened and elapsed_s >= SILENT_S:
             said = True
             unseen = f"the capture range {config.capture_range} has not opened in {elapsed_s:.0f} s"
-            progress.note(NothingYet(f"{unseen}; the recording waits for it").line)
+            said_it = NothingYet(f"{unseen}; the recording waits for it")
+            progress.note(NothingYet(said_it.line))
         progress.tick(elapsed_s)
 
     return tick
