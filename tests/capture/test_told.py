@@ -33,8 +33,8 @@ class Said:
     ("facts", "words"),
     [
         ({"kind": "no-cuda", "after_s": 20, "children": 0}, "no CUDA work seen in 20 s"),
-        ({"kind": "no-launches", "after_s": 20, "children": 3}, "3 child process(es), which are not"),
-        ({"kind": "no-steps", "after_s": 20, "names": [["forward", 9]]}, "'forward' x 9; stop with"),
+        ({"kind": "no-launches", "after_s": 20, "children": 3}, "3 child process(es)"),
+        ({"kind": "no-steps", "after_s": 20, "names": [["forward", 9]]}, "'forward' x 9; stop"),
         ({"kind": "no-steps", "after_s": 20, "names": []}, "name yours with --step GLOB"),
         ({"kind": "steps-passed", "first": 900, "asked": "30:50", "family": "Step N"},
          "the steps 'Step N' begin at 900, --steps 30:50 lies before them"),
