@@ -44,12 +44,14 @@ def _about(rung: Rung, among: tuple[Rung, ...]) -> tuple[Kind, Rung]:
     if rung.change == "place":
         parts = [one for one in among if one.where == rung.where and one.change in _PARTS]
         rung = max(parts, key=lambda one: one.gain_ns, default=rung)
-    if rung.change == "host" and rung.launching >= MOSTLY:
-        return kind_named("eager-launches"), rung
+    if rung.change in _RANGES and rung.launching >= MOSTLY:
+        graph = next((one for one in among if one.change == "graph"), rung)
+        return kind_named("eager-launches"), graph
     return next(kind for kind in kinds() if kind.fits(rung)), rung
 
 
 _PARTS = ("host", "wait")
+_RANGES = ("host", "place")
 
 
 def choose(gains: SeriesGains, steady: Steady, *, causes_believed: bool) -> Chosen:
@@ -76,7 +78,7 @@ def candidates(found: Ladder) -> list[Rung]:
     return [
         rung
         for rung in found.rungs
-        if rung.of_host and not (graph and rung.change == "host" and rung.launching >= MOSTLY)
+        if rung.of_host and not (graph and rung.change in _RANGES and rung.launching >= MOSTLY)
     ]
 
 

@@ -13,7 +13,7 @@ from ..question import AskedChange
 from ..readers.range_cpu import RangeCpu
 from .asked import offer_of
 from .batch import Variant, replay
-from .changes import Costs, Offer, changes, host_time, one_graph
+from .changes import Costs, Offer, changes, host_time, one_graph, place
 from .constants import measure
 from .gpu import Gpu, find_gpu, load_gpu
 from .late import LEAST_NS
@@ -208,11 +208,15 @@ def _error(recorded: Int64, replayed: Int64) -> float:
     return abs(float(missed.mean())) + 2 * spread
 
 
+_OF_RANGES = (host_time.CHANGE.name, place.CHANGE.name)
+"""Changes of what the host does in a range."""
+
+
 def idle_during(loops: Sequence[Loop], offer: Offer) -> float:
     """For how long a step's GPU idled while the host was in the range that an offer of host time
     concerns, ns a step, as recorded."""
     total = 0
-    for loop in loops if offer.change == host_time.CHANGE.name else ():
+    for loop in loops if offer.change in _OF_RANGES else ():
         sites = [k for k, name in enumerate(loop.sites) if name == offer.where]
         mine = np.isin(loop.piece_site, sites) & loop.counted[loop.piece_action]
         spans = union(loop.piece_start[mine], (loop.piece_start + loop.piece_ns)[mine])
@@ -238,7 +242,7 @@ def launching_share(loops: Sequence[Loop], offer: Offer) -> float:
     """Of the time of the host that an offer concerns, what is spent between launches that one graph
     could hold: it is the price of launching, not something else that the host does."""
     total = between = 0
-    for loop in loops if offer.change == host_time.CHANGE.name else ():
+    for loop in loops if offer.change in _OF_RANGES else ():
         sites = [k for k, name in enumerate(loop.sites) if name == offer.where]
         mine = np.isin(loop.piece_site, sites) & loop.counted[loop.piece_action]
         inside = np.zeros(loop.actions, np.bool_)

@@ -38,5 +38,16 @@ def ran_in(stretch: Stretch, sites: Sites, cpu: RangeCpu | None) -> tuple[Int64,
         wall[family[k]] += lengths[k]
         ran[family[k]] += times[k]
         open_rows.append(k)
+    shared = family[_shared(stretch, cpu.start[rows], cpu.end[rows])]
+    wall[shared] = 0
     known = (wall > 0) & (ran >= 0)
     return np.where(known, wall, 0), np.where(known, np.minimum(ran, wall), 0)
+
+
+def _shared(stretch: Stretch, start: Int64, end: Int64) -> Bool:
+    """In which of these ranges another thread of the loop made calls: the one that runs the steps
+    may have waited for it, as for autograd's."""
+    calls = stretch.trace.calls
+    others = np.sort(calls.start[calls.thread != stretch.main])
+    found: Bool = np.searchsorted(others, end) > np.searchsorted(others, start)
+    return found
