@@ -10,6 +10,7 @@ from ..gains.ladder import Ladder, Rung
 from ..gains.of_series import SeriesGains
 from ..gains.stalls import Stalls
 from ..idle.causes import causes
+from ..idle.engines import of_steady_state
 from ..idle.figures import SeriesSummary, Steady
 from ..model.text import plain
 from ..report import TraceReport
@@ -102,11 +103,16 @@ def answer_of(report: TraceReport, typed: tuple[str, ...] = ()) -> Answer:
 
 
 def _main(report: TraceReport) -> int | None:
-    """The series with most operations among those that have figures."""
+    """The series with most operations among those that have figures; an engine's decode steps
+    before its prefills."""
     found = [k for k, one in enumerate(report.series) if one.steady or one.own_edges]
     believed = report.level("steps") is not Level.INVALID
-    size = lambda k: int(report.series[k].table.operations.sum())  # noqa: E731
-    return max(found, key=size, default=None) if believed else None
+
+    def rank(k: int) -> tuple[bool, int]:
+        one = report.series[k]
+        return of_steady_state(one.pattern), int(one.table.operations.sum())
+
+    return max(found, key=rank, default=None) if believed else None
 
 
 def _lead(report: TraceReport, summary: SeriesSummary, steady: Steady) -> Sentence:

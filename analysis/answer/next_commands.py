@@ -11,9 +11,11 @@ from .choose import Chosen
 def next_commands(
     report: TraceReport, chosen: Chosen | None, typed: tuple[str, ...]
 ) -> tuple[str, ...]:
-    """Arguments of `harness`; `typed`: the options that say which part of the trace is meant."""
+    """Arguments of `harness`; `typed`: the options that say which part of the trace is meant. The
+    steps that were chosen, where nobody named them, are named."""
     # A name that begins with a hyphen would be taken for an option.
     path = shlex.quote(f"./{report.path}" if report.path.startswith("-") else report.path)
+    typed = (*(report.chosen.typed if report.chosen else ()), *typed)
     gaps = " ".join(("gaps", path, *typed))
     commands = [f"{gaps} --top 5"]
     if report.calls_believed:

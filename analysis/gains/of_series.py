@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from msgspec import Struct
 
+from ..idle.engines import of_steady_state
 from ..idle.figures import SeriesSummary
 from ..idle.launched import Launched
 from ..idle.parts import Parts
@@ -52,7 +53,13 @@ def gains_of(
     source = parts.source
     tables = source if isinstance(source, Store) else Whole(source)
     cpu = range_cpu(source.path) if source.source.producer != TORCH_PROFILER else None
-    order = sorted(range(len(summaries)), key=lambda k: -int(summaries[k].table.operations.sum()))
+    order = sorted(
+        range(len(summaries)),
+        key=lambda k: (
+            not of_steady_state(summaries[k].pattern),
+            -int(summaries[k].table.operations.sum()),
+        ),
+    )
     found = []
     for k in sorted(order[:MOST]):
         if summaries[k].steady is not None:

@@ -74,6 +74,12 @@ _BEGINS = "es["
 """With what the names of their steps begin: that most names do not is seen at once."""
 
 
+def of_steady_state(pattern: str) -> bool:
+    """Whether a pattern, as typed, finds what an engine does in steady state: its series go before
+    all others."""
+    return any(pattern == engine.kinds[0].text for engine in ENGINES)
+
+
 def engine_of(name: str) -> Engine | None:
     """Whose step a range of this name is."""
     if name[:1] not in _BEGINS:

@@ -11,6 +11,7 @@ from msgspec import Struct
 from ..analyze import analyze
 from ..gains.errors import TooFewSteps
 from ..gains.log import Log
+from ..idle.engines import of_steady_state
 from ..idle.figures import SeriesSummary, Steady
 from ..idle.steps import StepSeries
 from ..model.errors import TraceError
@@ -52,16 +53,12 @@ def look(report: TraceReport, device: int | None = None, *, called: str | None =
     ]
     if not found:
         raise _unsteady(called or str(report.trace.path), bool(report.series))
-    best = max(found, key=lambda one: _rank(report, one))
+    best = max(
+        found, key=lambda one: (of_steady_state(one.pattern), int(one.table.operations.sum()))
+    )
     _, series = positions(report, best)
     assert best.steady is not None
     return Looked(report, best, report.steps.series[series], best.steady)
-
-
-def _rank(report: TraceReport, one: SeriesSummary) -> tuple[int, int]:
-    """Of an inference engine's steps the decode steps come first; else those with most work."""
-    series = report.steps.series[positions(report, one)[1]]
-    return -series.asked if series.between is not None else 0, int(one.table.operations.sum())
 
 
 def _unsteady(called: str, any_steps: bool) -> TraceError:

@@ -71,6 +71,11 @@ class Chosen(Struct, frozen=True):
         """That find them among the ranges of the trace; the harness's own where there are none."""
         return patterns_of(self.globs, self.regexes) or (DEFAULT_STEP,)
 
+    @property
+    def typed(self) -> tuple[str, ...]:
+        """The options that choose the same."""
+        return self.asked(Question()).typed()
+
     def asked(self, question: Question) -> Question:
         """The question that names what was chosen."""
         found = patterns_of(self.globs, self.regexes)
