@@ -26,7 +26,7 @@ def wanted(report: Report) -> bool:
 def answers(report: Report) -> list[tuple[TraceReport, Answer]]:
     """One a trace, in the order of the tables."""
     asked = report.question
-    return [(trace, answer_of(trace, trace.asked(asked).typed())) for trace in report.by_label]
+    return [(trace, answer_of(trace, asked.typed())) for trace in report.by_label]
 
 
 def answer_lines(report: Report, width: int) -> list[tuple[str, str]]:

@@ -48,7 +48,7 @@ def document(report: Report) -> dict[str, Any]:
     result: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "tool": {"name": "harness", "version": report.tool_version},
-        "traces": [_trace(trace, trace.asked(question).typed()) for trace in report.traces],
+        "traces": [_trace(trace, question.typed()) for trace in report.traces],
         "strategies": _rows(pooled(report)),
         "calibration": _rows(calibration(report)),
         "failed": [{"path": one.path, "error": one.error} for one in report.failures],

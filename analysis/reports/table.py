@@ -190,7 +190,7 @@ def next_steps(report: Report) -> list[str]:
     if not wanted(report) or not measured:
         return []
     worst = max(measured, key=lambda t: t.all_idle_ns)
-    commands = answer_of(worst, worst.asked(report.question).typed()).commands
+    commands = answer_of(worst, report.question.typed()).commands
     begin = shlex.quote(report.command)
     return [f"{'Next:' if not k else '':5} {begin} {one}" for k, one in enumerate(commands)]
 
