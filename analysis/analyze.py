@@ -6,7 +6,7 @@ import os
 
 from msgspec.structs import replace
 
-from .gains.of_series import SeriesGains, gains_of
+from .gains.of_series import DeviceWindow, SeriesGains, gains_of, work_of
 from .idle.choose.choice import Chosen
 from .idle.choose.repeats import not_looked_for, small, steps_in_memory
 from .idle.counts import Counted, count_rows
@@ -196,6 +196,9 @@ def _report(
         attributions=tuple(split for _, split in totals.rows),
         steps=steps,
         gains=_gains(parts, question, narrowed, totals, series),
+        work=None
+        if series or not question.gains
+        else work_of(parts, _windows(totals), question.comm),
         processes=counted.processes,
         detailed=totals.details(),
     )
@@ -219,3 +222,10 @@ def _gains(
         return ()
     series = [(narrowed.steps.series[k], launched) for k, launched in totals.launched]
     return gains_of(parts, summaries, series, question)
+
+
+def _windows(totals: Totals) -> list[DeviceWindow]:
+    return [
+        (k, one.window_start, one.window_end, one.window_end - one.window_start - one.idle)
+        for k, one in totals.devices.items()
+    ]

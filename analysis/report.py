@@ -9,6 +9,7 @@ import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
 
+from .gains.busy import Busy
 from .gains.of_series import SeriesGains
 from .idle.attribute import Attribution
 from .idle.census import ProcessCount
@@ -45,6 +46,8 @@ class TraceReport(Struct, frozen=True):
     """Of the series with most operations; none where nobody asked."""
     chosen: Chosen | None = None
     """What was taken for steps; None where they were asked for."""
+    work: Busy | None = None
+    """What the device that did most was busy with, in all: where there are no steps."""
     processes: tuple[ProcessCount, ...] = ()
     """Who was recorded, whatever the window."""
     kept: Mapping[str, tuple[Any, ...]] | None = None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from ..figures.units import human, share
 from ..gains.busy import Busy
-from ..idle.figures import Steady
 from ..model.text import plain
 from .sentence import Piece, Sentence
 
@@ -13,29 +12,25 @@ SHOWN = 0.05
 _LONGEST = 48
 
 
-def busy_sentences(busy: Busy, steady: Steady) -> tuple[Sentence, ...]:
-    """What takes the GPU's time, the largest first; of a step."""
-    step = steady.period_ns or 1.0
+def busy_sentences(busy: Busy, step: float, of: str = " a step") -> tuple[Sentence, ...]:
+    """What takes the GPU's time, the largest first; `step`: how long a step or a window is, ns,
+    and `of` says which."""
+    step = step or 1.0
     lines: list[Sentence] = []
+    copies = busy.copy_ns >= SHOWN * step and busy.copy_ns > busy.kernel_ns
+    if copies:
+        lines.append(_copies(busy, step, of))
     if busy.kernels:
-        pieces = [Piece("Most of it is ")]
+        pieces = [Piece("Most of that work is " if not copies else "Kernels: ")]
         for k, kernel in enumerate(busy.kernels[:3]):
             pieces += [
                 Piece(", " if k else ""),
                 Piece(shortened(kernel.name), "code"),
                 Piece(f" {human(kernel.ns)} ({share(kernel.ns / step)}, {kernel.count:,.0f} x)"),
             ]
-        lines.append((*pieces, Piece(f"; {busy.launches:,.0f} launches a step.")))
-    if busy.copy_ns >= SHOWN * step:
-        pieces = [
-            Piece("Copies between host and GPU run for "),
-            Piece(human(busy.copy_ns), "strong"),
-            Piece(f" ({share(busy.copy_ns / step)}, {busy.copies:,.1f} a step), "),
-            Piece(f"{human(busy.copy_alone_ns)} of it beside no kernel"),
-        ]
-        if busy.pageable:
-            pieces.append(Piece(f"; {busy.pageable:,.1f} from or to pageable memory"))
-        lines.append((*pieces, Piece(".")))
+        lines.append((*pieces, Piece(f"; {busy.launches:,.0f} launches{of}.")))
+    if busy.copy_ns >= SHOWN * step and not copies:
+        lines.append(_copies(busy, step, of))
     if busy.communication_ns >= SHOWN * step:
         lines.append(
             (
@@ -46,6 +41,22 @@ def busy_sentences(busy: Busy, steady: Steady) -> tuple[Sentence, ...]:
             )
         )
     return tuple(lines)
+
+
+def _copies(busy: Busy, step: float, of: str) -> Sentence:
+    pieces = [
+        Piece("Copies between host and GPU run for "),
+        Piece(human(busy.copy_ns), "strong"),
+        Piece(f" ({share(busy.copy_ns / step)}, {_count(busy.copies)}{of}), "),
+        Piece(f"{human(busy.copy_alone_ns)} of it beside no kernel"),
+    ]
+    if busy.pageable:
+        pieces.append(Piece(f"; {_count(busy.pageable)} from or to pageable memory"))
+    return (*pieces, Piece("."))
+
+
+def _count(number: float) -> str:
+    return f"{number:,.0f}" if number >= 10 or number == round(number) else f"{number:,.1f}"
 
 
 def shortened(name: str, longest: int = _LONGEST) -> str:

@@ -81,7 +81,8 @@ def answer_of(report: TraceReport, typed: tuple[str, ...] = ()) -> Answer:
     gains = next((one for one in report.gains if one.series == place), None)
     lead = _lead(report, summary, steady)
     if gains is None or gains.ladder is None or not report.calls_believed:
-        because = (*_cause(report, steady), *_no_gains(report, gains))
+        told = busy_sentences(gains.busy, steady.period_ns) if gains and gains.busy else ()
+        because = (*_cause(report, steady), *told, *_no_gains(report, gains))
         return Answer(
             None, "", place, None, lead, because, _advice(report, steady),
             doubts=_sure(report, None), commands=commands,
@@ -121,6 +122,7 @@ def _lead(report: TraceReport, summary: SeriesSummary, steady: Steady) -> Senten
     who = "The GPU" if len(report.trace.devices) < 2 else device.label
     busy = "is kept busy: it idles only" if idle < LITTLE else "idles"
     origin = report.trace.source.origin
+    plural = "" if steady.steps == 1 else "s"
     how = "as recorded" if origin == "measured" else origin
     return (
         Piece(f"{plain(who, LONGEST)} {busy} "),
@@ -129,7 +131,7 @@ def _lead(report: TraceReport, summary: SeriesSummary, steady: Steady) -> Senten
         Piece(human(steady.period_ns), "strong"),
         Piece(" step ("),
         Piece(share(idle), "strong"),
-        Piece(f"), {how}, over {steady.steps} steps."),
+        Piece(f"), {how}, over {steady.steps} step{plural}."),
     )
 
 
@@ -141,7 +143,7 @@ def _of_gains(chosen: Chosen, gains: SeriesGains, steady: Steady) -> _Parts:
     rung, kind, ladder = chosen.rung, chosen.kind, gains.ladder
     remedy = (sentence(kind.remedy),)
     if rung is None:
-        told = busy_sentences(gains.busy, steady) if gains.busy else ()
+        told = busy_sentences(gains.busy, steady.period_ns) if gains.busy else ()
         return (filled(kind.because, None), *told), remedy, ()
     because = (filled(kind.because, chosen.about),)
     if rung.change == "stalled" and gains.stalls:
@@ -246,7 +248,7 @@ def change_text(rung: Rung) -> str:
 def _cause(report: TraceReport, steady: Steady) -> tuple[Sentence, ...]:
     if not report.calls_believed:
         return (sentence("What it waits for cannot be told from this trace: see its verdicts."),)
-    if not steady.idle_ns:
+    if steady.idle_ns < LITTLE * steady.period_ns or not steady.idle_ns:
         return ()
     name, ns = max(steady.causes.items(), key=lambda item: item[1])
     return (_of_cause(name, ns / steady.idle_ns),)
@@ -315,9 +317,13 @@ def _of_device(report: TraceReport) -> tuple[Sentence, ...]:
             Piece(")."),
         )
     ]
+    if report.work is not None and idle < LITTLE:
+        return (*lines, *busy_sentences(report.work, figures.window_ns, ""))
     if report.calls_believed and figures.idle_ns:
         name, ns = max(figures.causes.items(), key=lambda item: item[1])
         lines.append(_of_cause(name, ns / figures.idle_ns))
+    if report.work is not None:
+        lines += busy_sentences(report.work, figures.window_ns, "")
     return tuple(lines)
 
 

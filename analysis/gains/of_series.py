@@ -18,7 +18,7 @@ from ..question import Question
 from ..readers.range_cpu import RangeCpu, range_cpu
 from ..store.opened import Store
 from ..store.whole import Whole
-from .busy import Busy, busy_of
+from .busy import Busy, busy_between, busy_of
 from .ladder import Ladder, ladder, loops_of
 from .stalls import Stalls, stalls_of
 from .stretch import calls_of, chosen_runs, stretches, threads_of
@@ -27,6 +27,8 @@ MOST = 4
 """Series on a GPU of one trace that are replayed: those with most operations."""
 
 
+DeviceWindow = tuple[int, int, int, int]
+"""A device, its window `[lo, hi)` in ns, and for how long it was busy there."""
 LOST = 0.2
 """Share of the operations without a launch call from which a loop cannot be replayed."""
 
@@ -60,11 +62,31 @@ def gains_of(
             -int(summaries[k].table.operations.sum()),
         ),
     )
-    found = []
+    found = [
+        _of(tables, k, summaries[k], *series[k], question, cpu)
+        for k in sorted(order[:MOST])
+        if summaries[k].steady is not None
+    ]
     for k in sorted(order[:MOST]):
-        if summaries[k].steady is not None:
-            found.append(_of(tables, k, summaries[k], *series[k], question, cpu))
+        edges = summaries[k].own_edges
+        if edges is not None:
+            busy = busy_between(
+                tables, summaries[k].device, edges.start_ns, edges.end_ns, edges.steps,
+                Communication(question.comm),
+            )  # fmt: skip
+            found.append(SeriesGains(k, None, busy, None, "there are one or two steps"))
     return tuple(found)
+
+
+def work_of(parts: Parts, devices: Sequence[DeviceWindow], comm: tuple[str, ...]) -> Busy | None:
+    """What the device that did most was busy with, in all of its window; None where that is too
+    much to look at."""
+    if not devices:
+        return None
+    source = parts.source
+    tables = source if isinstance(source, Store) else Whole(source)
+    device, lo, hi, _ = max(devices, key=lambda one: one[3])
+    return busy_between(tables, device, lo, hi, 1, Communication(comm))
 
 
 def _of(

@@ -116,7 +116,7 @@ def _stretch(
     until = int(launched.gpu_end[first - 1 : stop][alive].max(initial=end))
     calls = np.concatenate([calls_of(tables, thread, begin, end) for thread in threads])
     rows = _operations_near(tables, begin, until)
-    operations = Operations(**tables.operations.read(rows, *GROUPS["operations"]))
+    operations = operations_at(tables, rows)
     known = np.flatnonzero(operations.launch >= 0)
     called = np.full(len(rows), begin, np.int64)
     called[known] = tables.calls.one(operations.launch[known], "start")
@@ -133,6 +133,11 @@ def _stretch(
         running=_running(operations, (called < begin) & (operations.end > begin - _BARELY_NS)),
         without_call=int(np.count_nonzero(here & (operations.launch < 0))),
     )
+
+
+def operations_at(tables: Whole | Store, rows: Int64) -> Operations:
+    """The operations at these rows; `launch` is a row of the calls of the whole trace."""
+    return Operations(**tables.operations.read(rows, *GROUPS["operations"]))
 
 
 def _running(operations: Operations, rows: Bool) -> tuple[tuple[int, int, int], ...]:

@@ -7,7 +7,7 @@ import numpy as np
 from .arrays import Code, factorize
 from .intervals import Int64
 from .schema import Kind
-from .trace import Trace
+from .trace import Operations, Strings, Trace
 
 _COPIES = {
     1: "memcpy HtoD", 2: "memcpy DtoH", 3: "memcpy HtoA", 4: "memcpy AtoH", 5: "memcpy AtoA",
@@ -18,10 +18,14 @@ _COPIES = {
 
 def operation_name(trace: Trace, operation: int) -> str:
     """Kernel name, kind of copy, `memset` or `CUDA graph`."""
-    operations = trace.operations
+    return name_of(trace.operations, trace.strings, operation)
+
+
+def name_of(operations: Operations, strings: Strings, operation: int) -> str:
+    """The same of some operations of a trace with these strings."""
     kind = Kind(int(operations.kind[operation]))
     if kind is Kind.KERNEL:
-        return trace.strings[int(operations.name[operation])] or "kernel"
+        return strings[int(operations.name[operation])] or "kernel"
     if kind is Kind.MEMCPY:
         return _COPIES.get(int(operations.copy_kind[operation]), "memcpy")
     return "memset" if kind is Kind.MEMSET else "CUDA graph"
