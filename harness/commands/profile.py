@@ -12,6 +12,7 @@ from ..capture.remarks import NoSummary
 from ..options import strategies_option, workload_options
 from ..param_type import ParamType
 from ._analysis_options import analysis_options, check, shown
+from ._output_options import talk_options
 from ._paths import ANY, PathName
 from ._program_line import ProgramLine
 
@@ -127,6 +128,7 @@ class Seconds(ParamType):
     nargs=-1,
     type=click.UNPROCESSED,
 )
+@talk_options
 @click.pass_context
 def command(ctx: click.Context, /, **values: Any) -> None:
     """Record your own PROGRAM, or strategies, and print where the GPU idles.
