@@ -228,7 +228,9 @@ def _tell(recording: Recording, console: Console) -> None:
     elif contents.ranges:
         named = [item for item in contents.names if item[0] != CAPTURE]
         names = ", ".join(f"'{name}' x {count}" for name, count in named)
-        console.note(NoStepRanges(f"no 'Step N' ranges; --step of harness gaps can use: {names}"))
+        console.note(
+            NoStepRanges(f"{contents.gpu_rows} GPU operations recorded, and the ranges {names}")
+        )
     else:
         known = [note for note in manifest.left_out if note.startswith("NVTX ranges: ")]
         none = NoRanges("no NVTX ranges: put one around each step, 'Step N'")

@@ -43,9 +43,9 @@ class EndedByWindow(Remark):
 
 
 class NoStepRanges(Remark):
-    """The recording has ranges, but none that is called 'Step N'.
+    """The recording has ranges of the program's own, of which the commonest are named.
 
-    The commonest are named: `harness gaps --step 'NAME*'` takes them for steps.
+    The analysis says which of them it takes for steps; `--step 'NAME*'` takes others.
     """
 
     code = "no-step-ranges"
