@@ -6,7 +6,8 @@ import os
 
 from msgspec.structs import replace
 
-from .gains.of_series import DeviceWindow, SeriesGains, gains_of, work_of
+from .gains.busy import Busy
+from .gains.of_series import SeriesGains, gains_of, work_of
 from .idle.choose.choice import Chosen
 from .idle.choose.repeats import not_looked_for, small, steps_in_memory
 from .idle.counts import Counted, count_rows
@@ -196,9 +197,7 @@ def _report(
         attributions=tuple(split for _, split in totals.rows),
         steps=steps,
         gains=_gains(parts, question, narrowed, totals, series),
-        work=None
-        if series or not question.gains
-        else work_of(parts, _windows(totals), question.comm),
+        work=_work(parts, question, totals, series),
         processes=counted.processes,
         detailed=totals.details(),
     )
@@ -224,8 +223,14 @@ def _gains(
     return gains_of(parts, summaries, series, question)
 
 
-def _windows(totals: Totals) -> list[DeviceWindow]:
-    return [
+def _work(
+    parts: Parts, question: Question, totals: Totals, series: tuple[SeriesSummary, ...]
+) -> Busy | None:
+    """What the GPU was busy with in all, where no steps say it."""
+    if series or not question.gains:
+        return None
+    windows = [
         (k, one.window_start, one.window_end, one.window_end - one.window_start - one.idle)
         for k, one in totals.devices.items()
     ]
+    return work_of(parts, windows, question.comm)

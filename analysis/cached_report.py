@@ -28,8 +28,8 @@ _KNOWN = (
     Kernel, Stalls, Chosen,
 )  # fmt: skip
 _FIGURES = (
-    "devices", "all_window_ns", "all_idle_ns", "series", "host", "verdicts", "gains", "work", "processes",
-    "chosen",
+    "devices", "all_window_ns", "all_idle_ns", "series", "host", "verdicts", "gains", "work",
+    "processes", "chosen",
 )  # fmt: skip
 
 
