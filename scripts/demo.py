@@ -26,7 +26,9 @@ def main() -> int:
     print()
     record(FAST)
     before, after = step_of(SLOW), step_of(FAST)
-    print(f"With one CUDA graph a step takes {after / 1e6:.2f} ms, instead of {before / 1e6:.2f} ms.")
+    print(
+        f"With one CUDA graph a step takes {after / 1e6:.2f} ms, instead of {before / 1e6:.2f} ms."
+    )
     both = [f"demo/{name}.sqlite" for name in (SLOW, FAST)]
     run("report", *both, "-o", "demo/report.html", "--force")
     return 0

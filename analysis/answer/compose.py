@@ -15,6 +15,7 @@ from ..idle.figures import SeriesSummary, Steady
 from ..model.text import plain
 from ..report import TraceReport
 from ..verdicts.judge import Level
+from .bare import without_profiler
 from .busy import busy_sentences, shortened
 from .choose import Chosen, candidates, choose
 from .next_commands import next_commands
@@ -95,7 +96,7 @@ def answer_of(report: TraceReport, typed: tuple[str, ...] = ()) -> Answer:
         series=place,
         rung=chosen.rung,
         lead=lead,
-        because=because,
+        because=(*because, *without_profiler(report, steady)),
         remedy=remedy,
         gain=win,
         doubts=_sure(report, gains.ladder),

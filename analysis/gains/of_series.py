@@ -74,7 +74,9 @@ def gains_of(
                 tables, summaries[k].device, edges.start_ns, edges.end_ns, edges.steps,
                 Communication(question.comm),
             )  # fmt: skip
-            found.append(SeriesGains(k, None, busy, None, "there are one or two steps"))
+            found.append(
+                SeriesGains(k, None, busy, None, "there are one or two steps, and no steady steps")
+            )
     return tuple(found)
 
 

@@ -115,7 +115,7 @@ def _stretch(
     alive = launched.count[first - 1 : stop] > 0
     until = int(launched.gpu_end[first - 1 : stop][alive].max(initial=end))
     calls = np.concatenate([calls_of(tables, thread, begin, end) for thread in threads])
-    rows = _operations_near(tables, begin, until)
+    rows = _operations_near(tables, begin, until, calls)
     operations = operations_at(tables, rows)
     known = np.flatnonzero(operations.launch >= 0)
     called = np.full(len(rows), begin, np.int64)
@@ -156,11 +156,16 @@ def calls_of(tables: Whole | Store, thread: int, begin: int, end: int) -> Int64:
     return np.arange(low + first, low + stop)
 
 
-def _operations_near(tables: Whole | Store, begin: int, until: int) -> Int64:
-    """Rows of the operations that run in `[begin, until]`, and of some before and after them."""
+def _operations_near(tables: Whole | Store, begin: int, until: int, calls: Int64) -> Int64:
+    """Rows of the operations that run in `[begin, until]`, of those before them that still run then,
+    and of those after them that these calls launched."""
     start = tables.operations["start"]
     first, stop = sought(start, np.array([begin, until + 1]), "left").tolist()
-    return np.arange(max(0, first - _AROUND), min(len(start), stop + _AROUND))
+    before = np.arange(max(0, first - _AROUND), first)
+    before = before[tables.operations.one(before, "end") > begin]
+    after = np.arange(stop, min(len(start), stop + _AROUND))
+    after = after[_places(calls, tables.operations.one(after, "launch")) >= 0]
+    return np.concatenate((before, np.arange(first, stop), after))
 
 
 def _ranges(tables: Whole | Store, begin: int, end: int) -> Ranges:

@@ -44,8 +44,8 @@ from .machine import NEVER
 
 _LOOKED_AT = 4096
 """Operations among which that of an event is looked for."""
-_FREES = re.compile(r"(cuda|hip|cu|aclrt)\w*?(Free|Unmap|Unregister|Release|Trim)")
-"""Calls of the allocator that may wait until the device is idle."""
+_FREES = re.compile("Free|Unmap|Unregister|Release|Trim")
+"""In names of calls of the allocator that may wait until the device is idle."""
 Lanes = Mapping[tuple[int, int], int]
 """(device, stream) to lane."""
 
@@ -76,7 +76,7 @@ def emptying_frees(loop: Loop, rows: Int64, shown: Bool) -> dict[int, int]:
 
 
 def _frees(name: str) -> bool:
-    return is_allocating(name) and _FREES.match(name) is not None
+    return is_allocating(name) and _FREES.search(name) is not None
 
 
 def waits_of(

@@ -61,7 +61,8 @@ def test_truncated(inside, good: Path, keep: float) -> None:
 
 def test_missing_directory_and_no_permission(inside, tmp_path: Path, good: Path) -> None:
     one_line(inside("gaps", "nowhere.sqlite"), "No such file")
-    one_line(inside("gaps", tmp_path), "is a directory")
+    (tmp_path / "empty").mkdir()
+    one_line(inside("gaps", tmp_path / "empty"), "holds no traces")
     if os.geteuid() != 0:  # root reads everything
         good.chmod(0)
         one_line(inside("gaps", good), "Permission denied")
@@ -138,7 +139,7 @@ def test_other_files_are_still_analysed(inside, good: Path, tmp_path: Path) -> N
     (tmp_path / "bad.sqlite").write_bytes(b"")
     run = inside("gaps", "bad.sqlite", good)
     assert run.returncode == 1
-    assert "Idle per steady-state step" in run.stdout
+    assert "What each change would win" in run.stdout
     assert "1 of 2 traces could be analysed" in run.stderr
 
 

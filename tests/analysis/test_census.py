@@ -56,7 +56,7 @@ def looked_at(trace: TraceBuilder, folder: Path) -> TraceReport:
 
 
 def shown(found: TraceReport) -> str:
-    return render(Report((found,)), Terminal(200))
+    return render(Report((found,), (), Question(all_tables=True)), Terminal(200))
 
 
 def test_a_process_without_gpu_rows_does_not_condemn_the_others(tmp_path: Path) -> None:

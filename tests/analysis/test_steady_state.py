@@ -283,8 +283,8 @@ def test_one_or_two_steps_are_given_between_their_own_edges(tmp_path: Path, step
     same_in_parts(trace, tmp_path)
     row = dict(zip(*shown_row(found), strict=True))
     assert (row["steady_steps"], row["period_ns"]) == (steps, few.period_ns)
-    assert row["limiter"] is None
-    assert row["recoverable_ns"] is None
+    assert row["gain_kind"] is None
+    assert row["gain_ns"] is None
     assert any("no steady state" in line for line in overview(drawn(found)).notes)
 
 

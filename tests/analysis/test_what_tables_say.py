@@ -20,6 +20,7 @@ from harness.analysis.writer.writer import TraceBuilder
 from .build import US, builder, decode_loop
 from .test_devices import ONE, TWO, ranks
 
+ALL = Question(all_tables=True)
 NOTED = "around operations of no step"
 _DRAINED = (
     Column("strategy", "strategy"), Column("device", "GPU", "int"), Column("pid", "pid", "int"),
@@ -83,16 +84,16 @@ def test_the_subject_of_a_table_is_never_left_out(width: int) -> None:
 
 
 def test_idle_time_around_work_of_no_step_is_said_below_the_mean(tmp_path: Path) -> None:
-    text = flat(rendered(tmp_path, a=outside()))
+    text = flat(rendered(tmp_path, ALL, a=outside()))
     # Per step 40 us from the one kernel to the other, and 40 us back.
     said = "idle µs holds 80.0 µs/step (100%) around operations of no step (14 in the trace)"
     assert said in text
-    for form, question in (("md", None), ("html", None), ("table", Question(by="strategy"))):
+    for form, question in (("md", ALL), ("html", None), ("table", Question(by="strategy"))):
         assert NOTED in flat(rendered(tmp_path, question, form, a=outside()))
     for question in (Question(by="cause"), Question(by="step"), Question(top=1)):
         assert NOTED not in flat(rendered(tmp_path, question, a=outside()))
-    assert NOTED not in flat(rendered(tmp_path, a=decode_loop()))
-    many = flat(rendered(tmp_path, **{f"t{k}": outside() for k in range(5)}))
+    assert NOTED not in flat(rendered(tmp_path, ALL, a=decode_loop()))
+    many = flat(rendered(tmp_path, ALL, **{f"t{k}": outside() for k in range(5)}))
     assert "t0.sqlite: idle µs holds" in many
     assert "in 2 more traces." in many
 
@@ -100,24 +101,24 @@ def test_idle_time_around_work_of_no_step_is_said_below_the_mean(tmp_path: Path)
 def test_threads_that_launched_work_of_the_steps_are_named(tmp_path: Path) -> None:
     said = "14 operations of the steps were launched by thread autograd 101, and belong"
     for form in ("table", "md", "html"):
-        assert said in flat(rendered(tmp_path, None, form, a=with_autograd()))
+        assert said in flat(rendered(tmp_path, ALL, form, a=with_autograd()))
     assert "launched by thread" not in flat(
         rendered(tmp_path, Question(by="strategy"), a=with_autograd())
     )
-    assert "launched by thread" not in flat(rendered(tmp_path, a=decode_loop()))
-    several = flat(rendered(tmp_path, a=with_autograd(5)))
+    assert "launched by thread" not in flat(rendered(tmp_path, ALL, a=decode_loop()))
+    several = flat(rendered(tmp_path, ALL, a=with_autograd(5)))
     assert "70 operations of the steps were launched by other threads (autograd 101: 14," in several
     assert "autograd 103: 14 and 2 more)," in several
 
 
 def test_a_note_on_a_column_needs_the_column() -> None:
     columns = (
-        *(Column(name, name) for name in ("strategy", "limiter", "a", "b")),
-        Column("recoverable_ns", "recov. µs", "us", "recov. µs: so much."),
+        *(Column(name, name) for name in ("strategy", "gain_kind", "a", "b")),
+        Column("idle_max_ns", "sofar µs", "us", "sofar µs: so much."),
     )
     table = Table("steps", "t", columns, (("one", "gpu", "a", "b", 1e9),))
     assert "so much" in drawn([table], [], Terminal(width=80))
-    assert "recov." not in drawn([table], [], Terminal(width=20))
+    assert "sofar" not in drawn([table], [], Terminal(width=20))
 
 
 def test_traces_of_one_label_are_named_in_every_table(tmp_path: Path) -> None:
@@ -127,9 +128,9 @@ def test_traces_of_one_label_are_named_in_every_table(tmp_path: Path) -> None:
         path = tmp_path / folder / "x.sqlite"
         decode_loop(sync=sync).write(path)
         found.append(analyze(path, Question(label="x")))
-    text = reporters()["table"].render(Report(tuple(found)), Terminal())
+    text = reporters()["table"].render(Report(tuple(found), (), ALL), Terminal())
     tables = [part for part in text.split("\n\n") if "──" in part]
-    assert len(tables) == 5
+    assert len(tables) == 6
     for table in tables[:4]:
         assert "trace" in table.splitlines()[1], table
         # Two files of one name are told apart by their folders.
@@ -138,11 +139,11 @@ def test_traces_of_one_label_are_named_in_every_table(tmp_path: Path) -> None:
 
 
 def test_all_tables_have_one_order(tmp_path: Path) -> None:
-    text = rendered(tmp_path, z=decode_loop(), a=decode_loop(), m=decode_loop())
+    text = rendered(tmp_path, ALL, z=decode_loop(), a=decode_loop(), m=decode_loop())
     tables = [part.splitlines() for part in text.split("\n\n") if "──" in part]
-    assert len(tables) == 4
+    assert len(tables) == 5
     for table in tables:
-        names = [line[0] for line in table[3:] if line[1:2] == " " and line[0] != " "]
+        names = [line[0] for line in table[3:] if line[1:2] == " " and line[0].islower()]
         assert names == ["a", "m", "z"], table
 
 

@@ -91,7 +91,7 @@ def test_gaps_show_both_figures(here, tmp_path: Path) -> None:
     assert row["corrected_idle_ns"] == pytest.approx(30_000)
     assert (row["corrected_idle_low_ns"], row["corrected_idle_high_ns"]) == (None, None)
     assert data["traces"][0]["calibration"] == CALIBRATION
-    table = here("gaps", "a.sqlite", cwd=tmp_path).stdout
+    table = here("gaps", "a.sqlite", "--tables", "all", cwd=tmp_path).stdout
     assert "What the profiler added" in table
     assert "25.0%" in table
     assert "not certain" not in table
@@ -124,8 +124,8 @@ def test_what_is_not_certain_is_said_below(
     for name in "abcde":
         write_trace(tmp_path / f"{name}.sqlite", [100] * 30, manifest={"calibration": doubted})
     one, all_five = (
-        here("gaps", "a.sqlite", cwd=tmp_path),
-        here("gaps", *(f"{n}.sqlite" for n in "abcde"), cwd=tmp_path),
+        here("gaps", "a.sqlite", "--tables", "all", cwd=tmp_path),
+        here("gaps", *(f"{n}.sqlite" for n in "abcde"), "--tables", "all", cwd=tmp_path),
     )
     assert (one.returncode, all_five.returncode) == (0, 0), all_five.stderr
     for done, names in ((one, "a.sqlite"), (all_five, "a.sqlite, b.sqlite, c.sqlite and 2 more")):
@@ -170,7 +170,7 @@ def test_a_real_recording_is_calibrated(environment: dict[str, str], tmp_path: P
         pytest.skip("nsys is not on PATH: a real calibration not checked (.ci/install-nsys)")
     argv = (
         "profile", "--strategy", "kv-cache", "--device", "cpu", "--capture", "nsys", "--model",
-        "tiny", "--batch-size", "2", "--calibrate", "--name", "k", "-o", "out",
+        "tiny", "--batch-size", "2", "--calibrate", "--tables", "all", "--name", "k", "-o", "out",
     )  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-m", "harness", *argv],

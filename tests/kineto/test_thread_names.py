@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.analysis.analyze import analyze
+from harness.analysis.question import Question
 from harness.analysis.reports.base import Report, Terminal
 from harness.analysis.reports.table import render
 
@@ -37,6 +38,8 @@ def test_no_thread_thread(tmp_path: Path, name: str | None, shown: str) -> None:
         )
     path = tmp_path / "t.json"
     path.write_bytes(kineto_2_11(made))
-    text = " ".join(render(Report((analyze(path),)), Terminal(200)).split())
+    text = " ".join(
+        render(Report((analyze(path),), (), Question(all_tables=True)), Terminal(200)).split()
+    )
     assert shown in text
     assert "thread thread" not in text

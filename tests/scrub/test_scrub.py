@@ -238,6 +238,7 @@ def figures(inside, trace: Path, *options: str) -> dict:
     found = json.loads(done.stdout) if done.stdout else {"exit": done.returncode}
     for one in found.get("traces", []):
         one.pop("path")
+        one["answer"].pop("next")
     for row in found.get("calibration", []):
         row.pop("trace")
     return found

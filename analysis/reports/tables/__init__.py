@@ -10,7 +10,7 @@ from .details import by_cause, steps, top_gaps
 from .device import by_stream, definitions, devices, host_steps
 from .figures import drained, idle_causes, overview, pooled
 from .gains import gains
-from .place import name_of
+from .place import believed, name_of
 from .processes import census, processes
 from .ranks import by_rank, rank_lines
 
@@ -86,13 +86,15 @@ def _by(report: Report, by: str) -> Table:
 
 def _one(report: Report) -> Table:
     """The table that the answer goes with: what changes would win, of several traces what each
-    one's steps are, and of what has no steps, the GPUs."""
+    one's steps are; of what has no steps the GPUs, and the host's steps where no GPU is believed.
+    """
     found = gains(report)
     if len(report.traces) == 1 and found.rows:
         return found
-    if any(one.steady or one.own_edges for trace in report.traces for one in trace.series):
+    told = [trace for trace in report.traces if believed(trace)]
+    if any(one.steady or one.own_edges for trace in told for one in trace.series):
         return overview(report)
-    return devices(report) if any(trace.gaps for trace in report.traces) else host_steps(report)
+    return devices(report) if told else host_steps(report)
 
 
 def _repeated(report: Report) -> bool:

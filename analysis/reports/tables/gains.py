@@ -32,6 +32,8 @@ def gains(report: Report) -> Table:
             chosen = shown(one.ladder, every=every)
             rows += [_row(trace, one, one.ladder, rung) for rung in chosen]
             notes += [note for note in _notes(one.ladder, chosen) if note not in notes]
+            if rows and _lengthened(trace) and _LENGTHENED not in notes:
+                notes.append(_LENGTHENED)
     return Table(
         "gains",
         "What each change would win, alone, of a step as recorded",
@@ -47,8 +49,27 @@ def gains(report: Report) -> Table:
         tuple(rows),
         tuple(notes),
         subject="change",
-        gives_way=("gain_kind", "spent_ns", "step_ns", "pid", "tid", "pattern", "device"),
+        gives_way=(
+            "gain_kind",
+            "spent_ns",
+            "step_ns",
+            "pid",
+            "tid",
+            "pattern",
+            "device",
+            "share",
+            "strategy",
+        ),
     )
+
+
+_LENGTHENED = "Gains are by this trace's own host times, which the profiler lengthens."
+
+
+def _lengthened(trace: TraceReport) -> bool:
+    """Whether a trace was measured under a profiler whose cost nobody measured."""
+    source = trace.trace.source
+    return source.origin == "measured" and not source.manifest.get("calibration")
 
 
 def shown(ladder: Ladder, *, every: bool) -> list[Rung]:
@@ -62,6 +83,8 @@ def shown(ladder: Ladder, *, every: bool) -> list[Rung]:
         if not any(_same(rung, other) for other in kept):
             kept.append(rung)
     kept.sort(key=lambda rung: -rung.gain_ns)
+    # Gaps inside graphs before kernels: they are idle time.
+    others.sort(key=lambda rung: rung.change == "kernel")
     return [*kept[: SHOWN - min(3, len(others))], *others[:3]]
 
 
