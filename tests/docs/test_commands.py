@@ -81,6 +81,10 @@ ELSEWHERE = {
     "python benchmarks/stages.py": "a minute",
     "python benchmarks/detection.py": "minutes; tests/analysis/test_detection.py runs some of it",
     "python benchmarks/detection.py FOLDER": "the same",
+    "python benchmarks/planted_vs_peers.py --write docs/planted.md":
+        "writes in the checkout; tests/planted/test_page.py asks and compares",
+    "python benchmarks/planted_vs_peers.py --ask --nsys-ai A/bin/nsys-ai --hta-python B/bin/python":
+        "needs nsys-ai and HTA, and minutes",
     "python scripts/simulator_tables.py bench": "minutes",
     "python benchmarks/interval_coverage.py":
         "minutes; tests/bench/test_interval_coverage.py runs it with fewer draws",
