@@ -27,6 +27,7 @@ MOST = 4
 """Series on a GPU of one trace that are replayed: those with most operations."""
 
 
+_FEW = "there are one or two steps, and no steady steps"
 DeviceWindow = tuple[int, int, int, int]
 """A device, its window `[lo, hi)` in ns, and for how long it was busy there."""
 LOST = 0.2
@@ -74,9 +75,7 @@ def gains_of(
                 tables, summaries[k].device, edges.start_ns, edges.end_ns, edges.steps,
                 Communication(question.comm),
             )  # fmt: skip
-            found.append(
-                SeriesGains(k, None, busy, None, "there are one or two steps, and no steady steps")
-            )
+            found.append(SeriesGains(k, None, busy, None, _FEW))
     return tuple(found)
 
 

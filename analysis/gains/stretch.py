@@ -157,8 +157,8 @@ def calls_of(tables: Whole | Store, thread: int, begin: int, end: int) -> Int64:
 
 
 def _operations_near(tables: Whole | Store, begin: int, until: int, calls: Int64) -> Int64:
-    """Rows of the operations that run in `[begin, until]`, of those before them that still run then,
-    and of those after them that these calls launched."""
+    """Rows of the operations that run in `[begin, until]`, of those before them that still run
+    then, and of those after them that these calls launched."""
     start = tables.operations["start"]
     first, stop = sought(start, np.array([begin, until + 1]), "left").tolist()
     before = np.arange(max(0, first - _AROUND), first)
