@@ -78,6 +78,8 @@ def _warning(text: str) -> NothingYet:
 def _closed(told: Mapping[str, Any], *, over: bool) -> str:
     steps = f", {told['steps']} steps" if told["steps"] else ""
     lasted = f" {told['lasted_s']:.2f} s{steps}" if told["lasted_s"] is not None else ""
+    if not told.get("cuda", True):
+        lasted += ", and no CUDA work: CUDA had not begun; give a later --delay, or none"
     if over:
         return f"recorded{lasted}"
     if told["then"] == "stop":

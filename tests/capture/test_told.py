@@ -43,6 +43,8 @@ class Said:
         ({"kind": "closed", "lasted_s": 1.0, "steps": 20, "then": "go-on"},
          "recorded 1.00 s, 20 steps; the program goes on: Ctrl-C ends it"),
         ({"kind": "closed", "lasted_s": 1.0, "steps": 0, "then": "stop"}, "is ended now"),
+        ({"kind": "closed", "lasted_s": 0.5, "steps": 0, "then": "go-on", "cuda": False},
+         "recorded 0.50 s, and no CUDA work: CUDA had not begun; give a later --delay"),
     ],
     ids=lambda value: value["kind"] if isinstance(value, dict) else "",
 )  # fmt: skip

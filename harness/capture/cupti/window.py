@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import sys
 import threading
 import time
 
@@ -371,6 +372,7 @@ class Window:
             "closed",
             lasted_s=None if lasted is None else round(lasted / steady.NS, 3),
             steps=self._inside,
+            cuda=_cuda_has_begun(),
             then="stop" if self.stops else "go-on",
         )
         if self.stops:
@@ -439,3 +441,13 @@ def _children() -> int:
             return len(file.read().split())
     except OSError:
         return 0
+
+
+def _cuda_has_begun() -> bool:
+    """Whether the program may have used the GPU: False where PyTorch is there, or still being
+    imported, and has not begun with CUDA."""
+    torch = sys.modules.get("torch")
+    asked = getattr(getattr(torch, "cuda", None), "is_initialized", None)
+    if torch is None:
+        return True  # another package's program
+    return asked is not None and bool(asked())
