@@ -144,7 +144,8 @@ def _running(operations: Operations, rows: Bool) -> tuple[tuple[int, int, int], 
     until: dict[tuple[int, int], int] = {}
     for k in np.flatnonzero(rows).tolist():
         place = int(operations.device[k]), int(operations.stream[k])
-        until[place] = max(until.get(place, 0), int(operations.end[k]))
+        end = int(operations.end[k])
+        until[place] = max(until.get(place, end), end)
     return tuple((*place, end) for place, end in sorted(until.items()))
 
 
@@ -158,11 +159,11 @@ def calls_of(tables: Whole | Store, thread: int, begin: int, end: int) -> Int64:
 
 def _operations_near(tables: Whole | Store, begin: int, until: int, calls: Int64) -> Int64:
     """Rows of the operations that run in `[begin, until]`, of those before them that still run
-    then, and of those after them that these calls launched."""
+    then or ran just before, and of those after them that these calls launched."""
     start = tables.operations["start"]
     first, stop = sought(start, np.array([begin, until + 1]), "left").tolist()
     before = np.arange(max(0, first - _AROUND), first)
-    before = before[tables.operations.one(before, "end") > begin]
+    before = before[tables.operations.one(before, "end") > begin - _BARELY_NS]
     after = np.arange(stop, min(len(start), stop + _AROUND))
     after = after[_places(calls, tables.operations.one(after, "launch")) >= 0]
     return np.concatenate((before, np.arange(first, stop), after))
