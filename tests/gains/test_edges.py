@@ -26,7 +26,7 @@ from harness.analysis.writer.writer import CopyKind, SyncType, TraceBuilder
 from tests.analysis.build import decode_loop
 from tests.store.invent import invent
 
-from .support import US, change, ends, loops_of, misses, read_as_asked, reopened
+from .support import US, change, ends, loops_of, misses, read_as_asked, reopened, stretches_of
 from .test_stored import found_in
 
 TIMING = Timing(latency_ns=8 * US, gap_ns=1 * US, wake_ns=3 * US, queue_depth=10**6)
@@ -272,6 +272,15 @@ def test_gains_do_not_depend_on_when_the_clock_began(ns: int) -> None:
     assert ladder(read_as_asked(shifted(trace, ns)), "") == early
 
 
+def test_work_that_still_runs_is_known_before_the_clock_began() -> None:
+    """The loop runs ahead of the device: its stretch begins while work of earlier steps runs."""
+    trace = reopened(decode_loop(sync="never"))
+    (early,) = stretches_of(trace, runs=[(5, 9)])
+    (late,) = stretches_of(shifted(trace, -(10**12)), runs=[(5, 9)])
+    assert [until > early.begin for _, _, until in early.running] == [True]
+    assert late.running == tuple((d, s, until - 10**12) for d, s, until in early.running)
+
+
 def test_work_that_begins_before_its_launch_is_played_behind_it() -> None:
     """The clock of the device is 20 us behind: what cannot be is no fault of the device."""
     trace, thread = builder()
@@ -285,7 +294,7 @@ def test_work_that_begins_before_its_launch_is_played_behind_it() -> None:
     assert abs(misses(loop)) < 0.05
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=20)
 @given(seed=st.integers(0, 10**6), pattern=st.sampled_from([DEFAULT_STEP, StepPattern.glob("*")]))
 def test_no_trace_wins_more_than_it_takes(seed: int, pattern: StepPattern) -> None:
     """Of traces with equal times, calls that overlap, and operations that no call launched."""

@@ -22,7 +22,7 @@ from harness.analysis.predict.whatifs.hide_sync import hide_sync
 from .programs import KINDS, older, programs, recorded, timings
 from .support import ends, loops_of
 
-law = settings(deadline=None, max_examples=40)
+law = settings(deadline=None, max_examples=30)
 WITHOUT_EVENTS = tuple(kind for kind in KINDS if kind != "event")
 WITHOUT_HOLDS = tuple(kind for kind in WITHOUT_EVENTS if kind != "hold")
 

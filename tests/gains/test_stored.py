@@ -81,7 +81,7 @@ def found_in(
     return found
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=15)
 @given(seed=st.integers(0, 10**6), pattern=st.sampled_from([DEFAULT_STEP, StepPattern.glob("*")]))
 def test_stretches_and_gains_are_those_of_the_trace_in_memory(
     seed: int, pattern: StepPattern
