@@ -143,7 +143,7 @@ def _on_another(
         for one in (hide_sync.WHAT_IF, graph_and_hide.WHAT_IF):
             scenarios.append(Scenario(one.name, one.change(faster, costs), timing, label))
     return scenarios, (
-        f"{gpu.key}: kernels run, beyond their first {floor / 1e3:.2f} us, {by_memory:.2f} "
+        f"{gpu.key}: kernels run, beyond their first {floor / 1e3:.2f} µs, {by_memory:.2f} "
         f"times as fast if memory bounds them, {by_compute:.2f} times if float32 arithmetic "
         f"does (data sheets of {lender.name} and {gpu.name}); the truth of a mixture lies "
         "between; the host is as recorded."

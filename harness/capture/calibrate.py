@@ -49,8 +49,8 @@ def calibrated(plan: Plan, recording: Recording, progress: Progress, runs: int =
     added = calibration["profiled_step_ns"]["mean"] / calibration["unprofiled_step_ns"]["mean"] - 1
     progress.note(
         Calibrated(
-            f"calibrated: {calibration['unprofiled_step_ns']['mean'] / 1e3:.1f} us a step without "
-            f"the profiler, {calibration['profiled_step_ns']['mean'] / 1e3:.1f} us with it "
+            f"calibrated: {calibration['unprofiled_step_ns']['mean'] / 1e3:.1f} µs a step without "
+            f"the profiler, {calibration['profiled_step_ns']['mean'] / 1e3:.1f} µs with it "
             f"({added:+.1%})"
         )
     )

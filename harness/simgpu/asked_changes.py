@@ -15,9 +15,9 @@ from .show import Outcome
 _COLUMNS = (
     Column("what", "what if"),
     Column("origin", "origin"),
-    Column("step_ns", "step us", "us"),
-    Column("step_error_ns", "± us", "us"),
-    Column("gain_ns", "wins us", "us"),
+    Column("step_ns", "step µs", "us"),
+    Column("step_error_ns", "± µs", "us"),
+    Column("gain_ns", "wins µs", "us"),
     Column("saved_share", "saved", "percent"),
 )
 

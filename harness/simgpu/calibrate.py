@@ -258,10 +258,10 @@ def _fit_table(looked: Looked, program: Program, fitted: Gpu, workload: Workload
     ]  # fmt: skip
     columns = (
         Column("what", "what"),
-        Column("step_ns", "step us", "us"),
-        Column("gpu_busy_ns", "busy us", "us"),
-        Column("gpu_idle_ns", "idle us", "us"),
-        Column("host_ns", "host us", "us"),
+        Column("step_ns", "step µs", "us"),
+        Column("gpu_busy_ns", "busy µs", "us"),
+        Column("gpu_idle_ns", "idle µs", "us"),
+        Column("host_ns", "host µs", "us"),
         Column("limiter", "limiter"),
         Column("error_share", "error", "percent"),
     )

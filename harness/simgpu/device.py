@@ -39,7 +39,7 @@ class Race:
     def __str__(self) -> str:
         what = "and it was another value" if self.wrong else "the value happened to be the same"
         return (
-            f"step {self.step} read flag {self.slot} {self.early_ns / 1e3:.1f} us before the copy "
+            f"step {self.step} read flag {self.slot} {self.early_ns / 1e3:.1f} µs before the copy "
             f"of step {self.copied_in} landed, {what}"
         )
 

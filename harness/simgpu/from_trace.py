@@ -117,11 +117,11 @@ _COLUMNS = (
     Column("gpu", "GPU"),
     Column("scenario", "what if"),
     Column("origin", "origin"),
-    Column("step_ns", "step us", "us"),
-    Column("step_error_ns", "± us", "us"),
-    Column("gpu_busy_ns", "busy us", "us"),
-    Column("gpu_idle_ns", "idle us", "us"),
-    Column("inter_step_idle_ns", "inter us", "us"),
+    Column("step_ns", "step µs", "us"),
+    Column("step_error_ns", "± µs", "us"),
+    Column("gpu_busy_ns", "busy µs", "us"),
+    Column("gpu_idle_ns", "idle µs", "us"),
+    Column("inter_step_idle_ns", "inter µs", "us"),
     Column("limiter", "limiter"),
     Column("saved_share", "saved", "percent"),
 )
@@ -159,14 +159,14 @@ def _outcome(
         columns, rows = _COLUMNS[1:], [row[1:] for row in rows]
     constants = recorded.constants
     seen = ", ".join(
-        f"{e.name.removesuffix('_ns').replace('_', ' ')} {e.value / 1e3:.2f} us (n={e.samples})"
+        f"{e.name.removesuffix('_ns').replace('_', ' ')} {e.value / 1e3:.2f} µs (n={e.samples})"
         for e in constants.estimates
         if e.samples and e.name != "queue_depth"
     )
     borrowed = ", ".join(constants.stood_in)
     notes = [
         f"The replay of the recorded work misses the recorded step by {error:+.2%} "
-        f"and its idle time by {idle_error / 1e3:+.1f} us; 'saved' is against the replay, and ± is "
+        f"and its idle time by {idle_error / 1e3:+.1f} µs; 'saved' is against the replay, and ± is "
         "what the replay misses, with twice the standard error of what it misses each step by.",
         f"From the trace: kernel durations, host time, {seen or 'no constants'}; "
         f"from {lender.key}.toml: {borrowed or 'nothing'}.",
@@ -213,7 +213,7 @@ def _not_offered(names: list[str], error: float) -> str:
     said = " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
     wins = "is not shown: it wins" if len(names) == 1 else "are not shown: they win"
     return (
-        f"{said} {wins} no more than the replay may be off ({error / 1e3:.1f} us), or than 0.1% of "
+        f"{said} {wins} no more than the replay may be off ({error / 1e3:.1f} µs), or than 0.1% of "
         "the step."
     )
 

@@ -96,7 +96,7 @@ def race_lines(races: list[Race]) -> Iterator[str]:
     wrong = sum(race.wrong for race in races)
     earliest = max(race.early_ns for race in races) / 1e3
     yield (
-        f"{len(races)} host-device races from the first recorded step on, up to {earliest:.1f} us "
+        f"{len(races)} host-device races from the first recorded step on, up to {earliest:.1f} µs "
         f"early, {wrong} with the wrong value; wait for the event of the copy before reading its "
         "flag"
     )

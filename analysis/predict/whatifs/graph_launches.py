@@ -62,9 +62,9 @@ def _assumes(program: Program, costs: Costs) -> str:
     del program
     return (
         f"graph: between two waits of a step all launches become one CUDA graph: the host time "
-        f"from the first to the last is replaced by {costs.graph_launch_ns / 1e3:.1f} us + "
+        f"from the first to the last is replaced by {costs.graph_launch_ns / 1e3:.1f} µs + "
         f"{costs.graph_node_ns} ns a node ({costs.source}.toml), nodes follow each other after "
-        f"{costs.node_gap_ns / 1e3:.2f} us; shapes must be fixed."
+        f"{costs.node_gap_ns / 1e3:.2f} µs; shapes must be fixed."
     )
 
 

@@ -70,7 +70,7 @@ def _assumes(program: Program, costs: Costs) -> str:
     more = (costs.event_record_ns + costs.event_wait_ns) / 1e3
     return (
         f"hide sync: {which} are for the step before's flag, through an event "
-        f"({more:.1f} us of calls more)."
+        f"({more:.1f} µs of calls more)."
     )
 
 
