@@ -59,6 +59,7 @@ def _differences(found: Comparison) -> Table:
         f"How {found.before} (before) and {found.after} (after) were made",
         (Column("key", "what"), Column("before", "before"), Column("after", "after")),
         tuple(rows),
+        subject=("key", "before", "after"),
     )
 
 
@@ -74,13 +75,14 @@ def _ratios(found: Comparison) -> list[Table]:
         if not ratio.before and not ratio.after:
             continue
         interval = None
+        largest = max(abs(ratio.before), abs(ratio.after))
         if ratio.low is not None and ratio.high is not None:
             interval = f"{ratio.low:.3f}..{ratio.high:.3f}"
         groups.setdefault(ratio.subject, []).append(
             (
                 ratio.metric,
-                _quantity(ratio.before, ratio.unit),
-                _quantity(ratio.after, ratio.unit),
+                _quantity(ratio.before, ratio.unit, largest),
+                _quantity(ratio.after, ratio.unit, largest),
                 ratio.ratio,
                 interval,
                 MARKS[ratio.verdict],
@@ -95,14 +97,22 @@ def _ratios(found: Comparison) -> list[Table]:
         Column("verdict", "verdict"),
     )
     return [
-        Table("ratios", f"{subject}: after / before", columns, tuple(rows))
+        Table(
+            "ratios",
+            f"{subject}: after / before",
+            columns,
+            tuple(rows),
+            subject=("metric", "before", "after", "verdict"),
+            gives_way=("interval", "ratio"),
+        )
         for subject, rows in groups.items()
     ]
 
 
-def _quantity(value: float, unit: str) -> str:
+def _quantity(value: float, unit: str, largest: float) -> str:
+    """A figure with its unit, the same on both sides; `largest`: the larger of the two."""
     if unit == "ns":
-        return f"{value / 1e3:,.1f} µs" if value < 1e7 else f"{value / 1e6:,.2f} ms"
+        return f"{value / 1e3:,.1f} µs" if largest < 1e7 else f"{value / 1e6:,.2f} ms"
     if unit == "bytes":
         return f"{shown(value, 'gb')} GB"
     return f"{value:,.4g} {unit}" if value < 1e4 else f"{value:,.0f} {unit}"

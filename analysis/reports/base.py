@@ -40,8 +40,8 @@ class Table(Struct, frozen=True):
     columns: tuple[Column, ...]
     rows: tuple[tuple[Value, ...], ...]
     notes: tuple[str, ...] = ()
-    subject: str = ""
-    """The column that the rows are about: it folds, but gives way to no other."""
+    subject: tuple[str, ...] = ()
+    """The columns that the table is about: they fold, but give way to no other."""
     gives_way: tuple[str, ...] = ()
     """Columns that a terminal does without, in this order; empty: the usual ones."""
 

@@ -5,7 +5,7 @@ Not rich's own table: that one takes half a millisecond a row, and a trace has m
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec import Struct
 
@@ -34,6 +34,15 @@ class Grid(Struct, frozen=True):
             folded(cells[k], width) if left or len(cells[k]) > width else (cells[k],)
             for k, width, left in zip(self.chosen, self.widths, self.left, strict=True)
         ]
+        yield from self._lines(parts)
+
+    def head(self, titles: Sequence[str]) -> Iterator[str]:
+        """The header: titles of more words than a column is wide stand on its last lines."""
+        parts = [folded(titles[k], w) for k, w in zip(self.chosen, self.widths, strict=True)]
+        high = max(map(len, parts), default=0)
+        yield from self._lines([(*[""] * (high - len(part)), *part) for part in parts])
+
+    def _lines(self, parts: Sequence[Sequence[str]]) -> Iterator[str]:
         for n in range(max(map(len, parts), default=0)):
             yield (
                 (" " * GAP)
@@ -62,25 +71,25 @@ def grid_of(
     Those in `last` give way only where it is too narrow even for texts folded as far as they go.
     """
     columns = table.columns
-    natural = [
-        max([cell_width(column.title), *(cell_width(row[k]) for row in cells)])
-        for k, column in enumerate(columns)
-    ]
-    wanted = [min(n, _WIDE) if _is_text(c) else n for n, c in zip(natural, columns, strict=True)]
+    held = [max((cell_width(row[k]) for row in cells), default=0) for k in range(len(columns))]
+    natural = [max(h, cell_width(c.title)) for h, c in zip(held, columns, strict=True)]
+    if _total(map(_limited, natural, columns)) > width:
+        # Heads are folded before any column is left out.
+        natural = [
+            n if _is_text(c) else max(h, *map(cell_width, c.title.split(" ")))
+            for n, h, c in zip(natural, held, columns, strict=True)
+        ]
+    wanted = list(map(_limited, natural, columns))
     least = [min(n, NARROW) if _is_text(c) else n for n, c in zip(natural, columns, strict=True)]
     chosen = list(range(len(columns)))
     for names, needs in ((gives_way, wanted), (last, least)):
         for name in names:
             if _total(needs[k] for k in chosen) <= width or len(chosen) <= _KEEP_AT_LEAST:
                 break
-            if name != table.subject:
+            if name not in table.subject:
                 chosen = [k for k in chosen if columns[k].name != name]
-    excess = _total(natural[k] for k in chosen) - width
     widths = {k: natural[k] for k in chosen}
-    for k in sorted((k for k in chosen if _is_text(columns[k])), key=lambda k: -natural[k]):
-        give = min(max(excess, 0), max(natural[k] - NARROW, 0))
-        widths[k] -= give
-        excess -= give
+    _narrow(widths, [k for k in chosen if _is_text(columns[k])], width)
     return Grid(
         tuple(chosen),
         tuple(widths[k] for k in chosen),
@@ -88,11 +97,32 @@ def grid_of(
     )
 
 
+def _narrow(widths: dict[int, int], texts: Sequence[int], width: int) -> None:
+    """Take from the widest texts, all to one width, until the columns fit."""
+    excess = _total(iter(widths.values())) - width
+    while excess > 0:
+        widest = max((widths[k] for k in texts), default=0)
+        if widest <= NARROW:
+            return
+        some = [k for k in texts if widths[k] == widest]
+        below = max([widths[k] for k in texts if widths[k] < widest] + [NARROW])
+        give = min(widest - below, -(-excess // len(some)))
+        for k in some:
+            taken = min(give, excess)
+            widths[k] -= taken
+            excess -= taken
+
+
+def _limited(natural: int, column: Column) -> int:
+    """How wide a column wants to be: texts can fold."""
+    return min(natural, _WIDE) if _is_text(column) else natural
+
+
 def _is_text(column: Column) -> bool:
     return column.show == "text"
 
 
-def _total(widths: Iterator[int]) -> int:
+def _total(widths: Iterable[int]) -> int:
     every = list(widths)
     return sum(every) + GAP * max(len(every) - 1, 0)
 

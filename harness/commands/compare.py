@@ -98,7 +98,7 @@ def command(
     for each metric, with its interval.
 
     One run against one speaks of these two runs alone: nothing is called worse, and no gate fails.
-    Three runs or more on a side show how much runs differ. Differences below 1% or 2 us count for
+    Three runs or more on a side show how much runs differ. Differences below 1% or 2 µs count for
     nothing. By default --fail-above looks at runtime, and at step and idle time, as mean and as
     median; together they raise a false alarm in at most 5% of comparisons.
 

@@ -74,7 +74,9 @@ def test_the_subject_of_a_table_is_never_left_out(width: int) -> None:
         for gpu in (0, 1)
         for name in (call, "cudaMemcpy")
     )
-    table = Table("drained_by", "What let the queue run dry", _DRAINED, rows, subject="drained_by")
+    table = Table(
+        "drained_by", "What let the queue run dry", _DRAINED, rows, subject=("drained_by",)
+    )
     text = drawn([table], [], Terminal(width=width))
     assert max(map(len, text.splitlines())) <= width
     assert "drained by" in text.splitlines()[1]

@@ -16,6 +16,11 @@ from ..base import Column, Report, Table, Value
 from .kept import rows_of
 from .place import OF_DEVICE, WHERE, believed, each, name_of, place
 
+EDGE = "(edge of the window)"
+"""Stands for an operation that is not there."""
+_LONGEST = 4096
+"""Characters of an operation's name."""
+
 
 def steps(report: Report, worst: int = 0) -> Table:
     """Every step: where it is in the trace, how long, how much of it idle.
@@ -47,16 +52,17 @@ def steps(report: Report, worst: int = 0) -> Table:
             Column("step", "step", "int"),
             Column("start_ns", "start ms", "ms"),
             Column("host_ns", "host µs", "us"),
-            Column("operations", "ops", "int"),
+            Column("operations", "operations", "int"),
             Column("gpu_start_ns", "GPU start ms", "ms"),
             Column("gpu_ns", "GPU µs", "us"),
             Column("busy_ns", "busy µs", "us"),
             Column("idle_ns", "idle µs", "us"),
-            Column("inter_ns", "between", "us"),
-            Column("intra_ns", "inside", "us"),
-            Column("mostly", "mostly"),
+            Column("inter_ns", "idle between µs", "us"),
+            Column("intra_ns", "idle inside µs", "us"),
+            Column("mostly", "waits mostly for"),
         ),
         tuple(rows),
+        subject=("step", "idle_ns"),
     )
 
 
@@ -82,9 +88,11 @@ def by_cause(report: Report) -> Table:
             Column("gaps", "gaps", "int"),
             Column("mostly_in", "mostly in"),
             Column("meaning", "meaning"),
-            Column("remedy", "remedy"),
+            Column("remedy", "what usually removes it"),
         ),
         tuple(rows),
+        subject=("cause", "idle_ns", "remedy"),
+        gives_way=("meaning", "gaps"),
     )
 
 
@@ -141,6 +149,7 @@ def top_gaps(report: Report, count: int) -> Table:
             Column("after", "before"),
         ),
         tuple(rows),
+        subject=("length_ns", "before", "after"),
     )
 
 
@@ -167,4 +176,4 @@ def longest_rows(trace: TraceReport, count: int) -> Iterator[tuple[Value, ...]]:
 
 
 def _operation(name: str | None) -> str:
-    return "(edge of the window)" if name is None else plain(name, 120)
+    return EDGE if name is None else plain(name, _LONGEST)

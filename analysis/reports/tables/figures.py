@@ -19,10 +19,10 @@ _STEP = (
     Column("period_ns", "step µs", "us"),
     Column("busy_ns", "busy µs", "us"),
     Column("idle_ns", "idle µs", "us"),
-    Column("idle_p50_ns", "p50", "us"),
-    Column("idle_p95_ns", "p95", "us"),
-    Column("idle_p99_ns", "p99", "us"),
-    Column("idle_max_ns", "max", "us"),
+    Column("idle_p50_ns", "idle p50 µs", "us"),
+    Column("idle_p95_ns", "idle p95 µs", "us"),
+    Column("idle_p99_ns", "idle p99 µs", "us"),
+    Column("idle_max_ns", "idle max µs", "us"),
 )
 """Per steady-state step: what each table of steps begins with."""
 
@@ -56,7 +56,7 @@ def overview(report: Report) -> Table:
             *WHERE,
             Column("steady_steps", "steps", "int"),
             *_STEP,
-            Column("inter_ns", "between", "us"),
+            Column("inter_ns", "idle between µs", "us"),
             Column("idle_share", "idle", "percent"),
             Column("gain_kind", "to win by"),
             Column("gain_ns", "wins µs", "us"),
@@ -114,7 +114,7 @@ def drained(report: Report) -> Table:
             Column("share_of_idle", "of idle", "percent"),
         ),
         tuple(rows),
-        subject="drained_by",
+        subject=("drained_by",),
     )
 
 
