@@ -13,11 +13,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from types import ModuleType
 
+from .analysis.answer.kinds import kinds
+from .analysis.gains.changes import changes
 from .analysis.model.remark import Remark
 from .errors import TraceError
 from .glossary import Word, slug, word_of
 
-KINDS = ("error", "verdict", "idle cause", "warning", "note", "word")
+KINDS = ("error", "verdict", "idle cause", "warning", "note", "word", "kind of gain", "change")
 
 
 _CAUSES = "The [definitions](definitions.md#causes) say when it applies."
@@ -81,6 +83,23 @@ ROOMS = (
 )
 
 
+def kind_entries() -> list[Entry]:
+    """What the largest gain of a loop may be about, as `harness gaps` names it."""
+    return [
+        Entry(one.name, "kind of gain", one.means, remedy=one.remedy.rstrip(".")) for one in kinds()
+    ]
+
+
+def change_entries() -> list[Entry]:
+    """The changes that the ladder of gains tries, as their modules' docstrings say them."""
+    found = []
+    for change in changes():
+        title, text = _told(importlib.import_module(change.offers.__module__))
+        assumes = f"Taken for granted: {change.assumes}." if change.assumes else ""
+        found.append(Entry(change.name, "change", title, " ".join(filter(None, (text, assumes)))))
+    return found
+
+
 def all_entries() -> dict[str, Entry]:
     """Code -> entry, room by room."""
     return {entry.code: entry for room in ROOMS for entry in room.entries()}
@@ -89,6 +108,7 @@ def all_entries() -> dict[str, Entry]:
 def entries_of(code: str) -> list[Entry]:
     """All that goes by this name: a cause, an error and a word may share one."""
     found = [entry for room in ROOMS for entry in room.entries() if entry.code == slug(code)]
+    found += [one for one in (*kind_entries(), *change_entries()) if one.code == slug(code)]
     return [*found, *map(word_entry, word_of(code))]
 
 
@@ -109,10 +129,15 @@ def _entries(module: ModuleType) -> Iterator[Entry]:
             yield from _entry(value)
 
 
+def _told(thing: type | ModuleType) -> tuple[str, str]:
+    """The title and the text of a docstring."""
+    title, _, text = inspect.cleandoc(thing.__doc__ or "").partition("\n\n")
+    return " ".join(title.split()), re.sub(r"(?<!\n)\n(?!\n)", " ", text)
+
+
 def _entry(kind: type) -> Iterator[Entry]:
     """What the docstring of an error or a remark says: a title, and the rest of it."""
-    title, _, text = inspect.cleandoc(kind.__doc__ or "").partition("\n\n")
-    title, text = " ".join(title.split()), re.sub(r"(?<!\n)\n(?!\n)", " ", text)
+    title, text = _told(kind)
     if issubclass(kind, TraceError) and kind.code:
         yield Entry(kind.code, "error", title, text, kind.remedy, kind.exit_code)
     elif issubclass(kind, Remark) and kind.code:

@@ -51,7 +51,7 @@ TOPICS: dict[str, tuple[Word, ...]] = {
             "gap",
             "One stretch without any operation on a GPU, from the end of the last one to the start "
             "of the next. See [the definition](definitions.md#gap).",
-            ("gaps", "length", "gap count"),
+            ("gaps", "length", "gap count", "longest gap"),
         ),
         Word(
             "operation",
@@ -130,7 +130,16 @@ TOPICS: dict[str, tuple[Word, ...]] = {
             "cause",
             "What the host or the GPU was doing in an idle moment. Each moment has one cause, so "
             "that they add up. See [the definition](definitions.md#causes).",
-            ("causes", "mostly", "mostly in", "meaning", "remedy", "idle cause"),
+            (
+                "causes",
+                "mostly",
+                "mostly in",
+                "meaning",
+                "remedy",
+                "idle cause",
+                "waits mostly for",
+                "what usually removes it",
+            ),
         ),
         Word(
             "definition",
@@ -177,12 +186,12 @@ TOPICS: dict[str, tuple[Word, ...]] = {
         Word(
             "between",
             "Idle time in gaps whose two operations belong to different steps.",
-            ("inter",),
+            ("inter", "idle between"),
         ),
         Word(
             "inside",
             "Idle time in gaps whose two operations belong to the same step.",
-            ("intra",),
+            ("intra", "idle inside"),
         ),
         Word(
             "unassigned",
@@ -222,7 +231,26 @@ TOPICS: dict[str, tuple[Word, ...]] = {
             "p50",
             "Half of the steps are below. p95: 95 of 100 are. p99: 99 of 100. A p95 far above the "
             "p50 says that some steps stall.",
-            ("p95", "p99", "p10", "p90", "max", "min", "median", "quantile", "gap p50", "gap p95"),
+            (
+                "p95",
+                "p99",
+                "p10",
+                "p90",
+                "max",
+                "min",
+                "median",
+                "quantile",
+                "gap p50",
+                "gap p95",
+                "gap p99",
+                "idle p50",
+                "idle p95",
+                "idle p99",
+                "idle max",
+                "range p95",
+                "period p95",
+                "period max",
+            ),
         ),
     ),
     "What to do about it": (
@@ -246,7 +274,9 @@ TOPICS: dict[str, tuple[Word, ...]] = {
                 "of step",
                 "then",
                 "step ns",
+                "new step",
                 "takes",
+                "takes now",
                 "spent",
             ),
         ),
@@ -258,8 +288,8 @@ TOPICS: dict[str, tuple[Word, ...]] = {
         ),
         Word(
             "change",
-            "What is left out or done otherwise in a replay: no wait in one place, no host time in "
-            "one range, one CUDA graph between waits.",
+            "What is left out or done otherwise in a replay: without a wait in one place, without "
+            "host time in one range, with launches as one CUDA graph. See [them](#changes).",
             ("changes",),
         ),
         Word(
@@ -289,7 +319,20 @@ TOPICS: dict[str, tuple[Word, ...]] = {
             "bare",
             "Without the profiler. A recording is slower than the loop alone; figures that were "
             "corrected for that say so, the others are as recorded.",
-            ("as recorded", "calibrated", "without", "profiled", "added", "corr idle", "recorded"),
+            (
+                "as recorded",
+                "calibrated",
+                "without",
+                "profiled",
+                "added",
+                "corr idle",
+                "recorded",
+                "profiler adds",
+                "step without",
+                "step profiled",
+                "idle without",
+                "idle profiled",
+            ),
         ),
         Word(
             "evidence range",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..figures.units import human, share
 from ..gains.busy import Busy
-from ..model.text import plain
+from ..model.short_names import shortened
 from .sentence import Piece, Sentence
 
 SHOWN = 0.05
@@ -21,14 +21,20 @@ def busy_sentences(busy: Busy, step: float, of: str = " a step") -> tuple[Senten
     if copies:
         lines.append(_copies(busy, step, of))
     if busy.kernels:
-        pieces = [Piece("Most of that work is " if not copies else "Kernels: ")]
-        for k, kernel in enumerate(busy.kernels[:3]):
+        first = busy.kernels[:3]
+        names = shortened([kernel.name for kernel in first], _LONGEST)
+        pieces = [
+            Piece("The longest kernel is " if len(first) == 1 else "The longest kernels are ")
+        ]
+        for k, kernel in enumerate(first):
             pieces += [
-                Piece(", " if k else ""),
-                Piece(shortened(kernel.name), "code"),
-                Piece(f" {human(kernel.ns)} ({share(kernel.ns / step)}, {kernel.count:,.0f} x)"),
+                Piece((" and " if k == len(first) - 1 else ", ") if k else ""),
+                Piece(names[k], "code"),
+                Piece(f" ({human(kernel.ns)}{of}, {share(kernel.ns / step)}"),
+                Piece(f", in {_times(kernel.count, 'launch', 'launches')})"),
             ]
-        lines.append((*pieces, Piece(f"; {busy.launches:,.0f} launches{of}.")))
+        told = _times(busy.launches, "launch", "launches")
+        lines.append((*pieces, Piece(f"; there are {told}{of} in all.")))
     if busy.copy_ns >= SHOWN * step and not copies:
         lines.append(_copies(busy, step, of))
     if busy.communication_ns >= SHOWN * step:
@@ -36,8 +42,8 @@ def busy_sentences(busy: Busy, step: float, of: str = " a step") -> tuple[Senten
             (
                 Piece("Communication runs for "),
                 Piece(human(busy.communication_ns), "strong"),
-                Piece(f" ({share(busy.communication_ns / step)}), "),
-                Piece(f"{human(busy.communication_alone_ns)} of it beside no other kernel."),
+                Piece(f"{of} ({share(busy.communication_ns / step)}); for "),
+                Piece(f"{human(busy.communication_alone_ns)} of that no other kernel runs."),
             )
         )
     return tuple(lines)
@@ -47,29 +53,19 @@ def _copies(busy: Busy, step: float, of: str) -> Sentence:
     pieces = [
         Piece("Copies between host and GPU run for "),
         Piece(human(busy.copy_ns), "strong"),
-        Piece(f" ({share(busy.copy_ns / step)}, {_count(busy.copies)}{of}), "),
-        Piece(f"{human(busy.copy_alone_ns)} of it beside no kernel"),
+        Piece(f"{of} ({share(busy.copy_ns / step)}, in {_times(busy.copies, 'copy', 'copies')}); "),
+        Piece(f"for {human(busy.copy_alone_ns)} of that no kernel runs"),
     ]
     if busy.pageable:
-        pieces.append(Piece(f"; {_count(busy.pageable)} from or to pageable memory"))
+        are = "is" if _number(busy.pageable) == "1" else "are"
+        pieces.append(Piece(f"; {_number(busy.pageable)} {are} from or to pageable memory"))
     return (*pieces, Piece("."))
 
 
-def _count(number: float) -> str:
+def _times(number: float, one: str, many: str) -> str:
+    told = _number(number)
+    return f"{told} {one if told == '1' else many}"
+
+
+def _number(number: float) -> str:
     return f"{number:,.0f}" if number >= 10 or number == round(number) else f"{number:,.1f}"
-
-
-def shortened(name: str, longest: int = _LONGEST) -> str:
-    """A kernel's name with its end, which tells it from its kin.
-
-    >>> shortened("void at::native::vectorized_elementwise_kernel<4, CUDAFunctor_add<float>>", 40)
-    'vectorized_elementwise_k…_add<float>>'
-    """
-    name = plain(name, 4096)
-    head = name.partition("<")[0].partition("(")[0]
-    start = head.rfind("::") + 2 if "::" in head else len("void ") * head.startswith("void ")
-    name = name[start:]
-    if len(name) <= longest:
-        return name
-    keep = (longest - 1) // 3
-    return f"{name[: longest - 1 - keep]}…{name[-keep:]}"

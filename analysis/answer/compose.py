@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from msgspec import Struct
 
 from ..figures.units import human, share
@@ -12,14 +14,15 @@ from ..gains.stalls import Stalls
 from ..idle.causes import causes
 from ..idle.engines import of_steady_state
 from ..idle.figures import SeriesSummary, Steady
+from ..model.short_names import shortened
 from ..model.text import plain
 from ..report import TraceReport
 from ..verdicts.judge import Level
 from .bare import without_profiler
-from .busy import busy_sentences, shortened
+from .busy import busy_sentences
 from .choose import Chosen, candidates, choose
 from .next_commands import next_commands
-from .sentence import Piece, Sentence, plain_text, sentence
+from .sentence import Piece, Sentence, plain_text, quoted, sentence
 
 LITTLE = 0.03
 """Idle share of a step below which a GPU counts as busy."""
@@ -53,6 +56,13 @@ class Answer(Struct, frozen=True):
     """Why not to be sure of it."""
     commands: tuple[str, ...] = ()
     """Arguments of `harness` for what to type next."""
+    idle: float = 0.0
+    """Share of the time in which the GPU that it is about idles."""
+
+    @property
+    def despite(self) -> bool:
+        """Whether there is something to win although the GPU is busy nearly all of the time."""
+        return self.rung is not None and self.idle < LITTLE
 
     @property
     def sentences(self) -> tuple[Sentence, ...]:
@@ -72,21 +82,24 @@ def answer_of(report: TraceReport, typed: tuple[str, ...] = ()) -> Answer:
     commands = next_commands(report, None, typed)
     place = _main(report)
     if place is None:
-        lead, *rest = _of_device(report)
+        worst = _worst_device(report)
+        lead, *rest = _of_device(report, worst)
         return Answer(
-            None, "", None, None, lead, tuple(rest), doubts=_sure(report, None), commands=commands
-        )
+            None, "", None, None, lead, tuple(rest),
+            doubts=_sure(report, None), commands=commands, idle=_idle_of(report, worst),
+        )  # fmt: skip
     summary = report.series[place]
     steady = summary.steady or summary.own_edges
     assert steady is not None
     gains = next((one for one in report.gains if one.series == place), None)
     lead = _lead(report, summary, steady)
+    idle = steady.idle_ns / steady.period_ns if steady.period_ns else 0.0
     if gains is None or gains.ladder is None or not report.calls_believed:
         told = busy_sentences(gains.busy, steady.period_ns) if gains and gains.busy else ()
         because = (*_cause(report, steady), *told, *_no_gains(report, gains))
         return Answer(
             None, "", place, None, lead, because, _advice(report, steady),
-            doubts=_sure(report, None), commands=commands,
+            doubts=_sure(report, None), commands=commands, idle=idle,
         )  # fmt: skip
     chosen = choose(gains, steady, causes_believed=report.calls_believed)
     because, remedy, win = _of_gains(chosen, gains, steady)
@@ -101,6 +114,7 @@ def answer_of(report: TraceReport, typed: tuple[str, ...] = ()) -> Answer:
         gain=win,
         doubts=_sure(report, gains.ladder),
         commands=next_commands(report, chosen, typed),
+        idle=idle,
     )
 
 
@@ -148,18 +162,20 @@ def _of_gains(chosen: Chosen, gains: SeriesGains, steady: Steady) -> _Parts:
         return (filled(kind.because, None), *told), remedy, ()
     because = (filled(kind.because, chosen.about),)
     if rung.change == "stalled" and gains.stalls:
-        there = _in_those_steps(ladder)
-        return (*because, *there), remedy, (_stalled(gains.stalls),)
+        found = gains.stalls
+        return (*because, _longest(found)), (*_look(found, ladder), *remedy), (_stalled(found),)
     win = (_win(chosen, rung, ladder, steady),)
     return (*because, *_blocked(chosen.about)), remedy, win
 
 
-def _in_those_steps(ladder: Ladder | None) -> list[Sentence]:
-    """What the host did there, as far as the largest gain tells."""
+def _look(found: Stalls, ladder: Ladder | None) -> list[Sentence]:
+    """Where to look in the steps that stalled, as far as the largest gain tells."""
     rung = next((one for one in candidates(ladder) if one.where), None) if ladder else None
     if rung is None:
         return []
-    return [sentence(f"Look at `{plain(rung.where, LONGEST)}` in them.")]
+    which = "them" if len(found.numbers) > 1 else "it"
+    where = Piece(plain(rung.where, LONGEST), "code")
+    return [(Piece("Look at "), where, Piece(f" in {which}."))]
 
 
 def _blocked(rung: Rung | None) -> list[Sentence]:
@@ -169,8 +185,8 @@ def _blocked(rung: Rung | None) -> list[Sentence]:
     if rung.blocked_ns >= 0.5 * rung.spent_ns:
         return [
             sentence(
-                f"The thread was blocked through **{human(rung.blocked_ns)}** of that: in a lock, "
-                "a file, a sleep, or behind other threads."
+                f"For **{human(rung.blocked_ns)}** of that the thread did not run: it waited for a "
+                "lock, a file or another process, it slept, or it had no core."
             )
         ]
     return []
@@ -196,20 +212,26 @@ def times(count: float) -> str:
     """How often something happens in a step."""
     if abs(count - round(count)) < 0.05 and round(count) > 0:
         count = round(count)
-        return "once a step" if count == 1 else f"{count:,} times a step"
+        often = {1: "once", 2: "twice"}.get(int(count), f"{count:,} times")
+        return f"{often} a step"
     if count < 1:
-        return f"once in {1 / count:.0f} steps" if count else "never"
+        return f"once in {max(1 / count, 2):.0f} steps" if count else "never"
     return f"{count:,.1f} times a step"
 
 
-def _stalled(found: Stalls) -> Sentence:
-    several = len(found.numbers) > 1
+def _longest(found: Stalls) -> Sentence:
     return (
-        Piece("They took up to " if several else "It took "),
-        Piece(f"{found.longest_ns / found.median_ns:.0f} x", "strong"),
-        Piece(f" the median; without {'them' if several else 'it'} a step takes "),
+        Piece("They took up to " if len(found.numbers) > 1 else "It took "),
+        Piece(f"{found.longest_ns / found.median_ns:.0f} times", "strong"),
+        Piece(" as long as the median step."),
+    )
+
+
+def _stalled(found: Stalls) -> Sentence:
+    return (
+        Piece(f"Without {'them' if len(found.numbers) > 1 else 'it'} a step takes "),
         Piece(human(found.without_ns), "strong"),
-        Piece(" in the mean, instead of "),
+        Piece(" on average, instead of "),
         Piece(human(found.mean_ns), "strong"),
         Piece("."),
     )
@@ -225,30 +247,38 @@ def _win(chosen: Chosen, rung: Rung, ladder: Ladder | None, steady: Steady) -> S
     )
     if chosen.at_most or ladder is None:
         return (Piece("That could win at most "), *gain, Piece(", the idle time that it causes."))
-    error = human(ladder.error_ns) if ladder.error_ns >= 100 else "less than 0.1 µs"
+    replayed = "1 step" if ladder.steps == 1 else f"{ladder.steps} steps"
     return (
         Piece("That would win "),
         *gain,
         Piece(" and leave "),
         Piece(human(left), "strong"),
-        Piece(f", give or take {error}, by a replay of {ladder.steps} steps."),
+        Piece(f", give or take {missed(ladder)}, by a replay of {replayed}."),
     )
 
 
-def change_text(rung: Rung) -> str:
-    """What the change of a rung is, in a few words."""
-    kernel = rung.change == "kernel"
-    where = shortened(rung.where) if kernel else plain(rung.where, LONGEST) or UNMARKED
+def missed(ladder: Ladder) -> str:
+    """By how much the replay misses a step."""
+    return human(ladder.error_ns) if ladder.error_ns >= 100 else "less than 0.1 µs"
+
+
+def change_text(rung: Rung, among: Iterable[Rung] = ()) -> str:
+    """What the change of a rung is, in a few words; the name of a kernel is told from those of
+    the other rungs `among` which it stands."""
+    where = plain(rung.where, LONGEST) or UNMARKED
+    if rung.change == "kernel":
+        others = dict.fromkeys(one.where for one in among if one.change == "kernel")
+        where = shortened([rung.where, *others])[0]
     call = plain(rung.call, LONGEST)
     for change in changes():
         if change.name == rung.change:
-            return change.does.format(where=f"'{where}'", call=call)
+            return change.does.format(where=quoted(where), call=call)
     return rung.change
 
 
 def _cause(report: TraceReport, steady: Steady) -> tuple[Sentence, ...]:
     if not report.calls_believed:
-        return (sentence("What it waits for cannot be told from this trace: see its verdicts."),)
+        return (sentence("What it waits for cannot be told from this trace."),)
     if steady.idle_ns < LITTLE * steady.period_ns or not steady.idle_ns:
         return ()
     name, ns = max(steady.causes.items(), key=lambda item: item[1])
@@ -270,7 +300,7 @@ def _of_cause(name: str, part: float) -> Sentence:
     meaning = next(one.meaning for one in causes() if one.name == name)
     return (
         Piece(share(part), "strong"),
-        Piece(" of that is "),
+        Piece(" of the idle time is "),
         Piece(name, "code"),
         Piece(f": {meaning}."),
     )
@@ -283,30 +313,34 @@ def _no_gains(report: TraceReport, gains: SeriesGains | None) -> tuple[Sentence,
 def _no_ladder(gains: SeriesGains) -> tuple[Sentence, ...]:
     if not gains.reason:
         return ()
-    return (sentence(f"What changes would win is not known: {gains.reason}."),)
+    return ((Piece(f"What changes would win is not known: {plain(gains.reason, 400)}."),),)
 
 
 def _sure(report: TraceReport, ladder: Ladder | None) -> tuple[Sentence, ...]:
-    """Why to doubt it: verdicts, and what the replay left out."""
-    doubts = [
-        f"{verdict.code} ({verdict.figures} {verdict.level})"
-        for verdict in report.verdicts
-        if verdict.level is not Level.OK
-    ]
+    """Why to doubt it: the verdicts by their codes, since whoever shows an answer shows their
+    reasons too; and what the replay left out."""
+    order = (Level.INVALID, Level.DEGRADED)
+    told = sorted(
+        (one for one in report.verdicts if one.level in order),
+        key=lambda one: order.index(one.level),
+    )
+    doubts = [", ".join(dict.fromkeys(verdict.code for verdict in told))] if told else []
     if ladder and ladder.without_call:
         doubts.append(f"{ladder.without_call:,} operations without a launch call are left out")
-    if not doubts:
-        return ()
-    return ((Piece(f"{'; '.join(dict.fromkeys(doubts))}."),),)
+    return ((Piece(f"{'; '.join(doubts)}."),),) if doubts else ()
 
 
-def _of_device(report: TraceReport) -> tuple[Sentence, ...]:
-    worst = max(
-        range(len(report.devices)),
-        key=lambda k: report.devices[k].idle_ns / max(1, report.devices[k].window_ns),
-    )
-    figures = report.devices[worst]
-    idle = figures.idle_ns / figures.window_ns if figures.window_ns else 0.0
+def _idle_of(report: TraceReport, device: int) -> float:
+    figures = report.devices[device]
+    return figures.idle_ns / figures.window_ns if figures.window_ns else 0.0
+
+
+def _worst_device(report: TraceReport) -> int:
+    return max(range(len(report.devices)), key=lambda k: _idle_of(report, k))
+
+
+def _of_device(report: TraceReport, worst: int) -> tuple[Sentence, ...]:
+    figures, idle = report.devices[worst], _idle_of(report, worst)
     lines: list[Sentence] = [
         (
             Piece(f"{plain(report.gaps[worst].device.label, LONGEST)} idles "),

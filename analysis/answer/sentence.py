@@ -35,5 +35,14 @@ def sentence(text: str) -> Sentence:
 
 
 def plain_text(pieces: Iterable[Piece]) -> str:
-    """As a terminal shows it: names in single quotes."""
-    return "".join(f"'{one.text}'" if one.kind == "code" else one.text for one in pieces)
+    """As a terminal shows it: names in quotes, double where a name holds a single one.
+
+    >>> plain_text(sentence("In `misc` **3 ms** go by, in `don't` 4."))
+    'In \'misc\' 3 ms go by, in "don\'t" 4.'
+    """
+    return "".join(quoted(one.text) if one.kind == "code" else one.text for one in pieces)
+
+
+def quoted(name: str) -> str:
+    """A name from a trace as it stands in a sentence."""
+    return f'"{name}"' if "'" in name else f"'{name}'"

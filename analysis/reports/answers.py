@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterable
 
 from ..answer.compose import Answer, answer_of
-from ..answer.sentence import Sentence, plain_text
+from ..answer.sentence import Piece, Sentence, plain_text
 from ..figures.units import human
 from ..model.text import plain
 from ..report import TraceReport
@@ -15,6 +15,11 @@ from .tables.place import name_of
 
 LONGEST = 40
 """Characters of a trace's name."""
+SHOWN = 5
+"""Traces whose answers are told; of more, those in which the GPU idles most."""
+
+Paragraph = tuple[str, tuple[Sentence, ...]]
+"""Its head, empty where it has none, and its sentences."""
 
 
 def wanted(report: Report) -> bool:
@@ -34,40 +39,54 @@ def answer_lines(report: Report, width: int) -> list[tuple[str, str]]:
     each; no line is longer than `width` unless a word is."""
     if not wanted(report):
         return []
+    lines: list[tuple[str, str]] = []
+    for k, (head, sentences) in enumerate(paragraphs(report)):
+        text = _joined(sentences)
+        style = "" if k or len(report.traces) > 1 else "bold-text"
+        lines += [(line, style) for line in _wrapped(f"{head}: {text}" if head else text, width)]
+    return lines
+
+
+def paragraphs(report: Report) -> list[Paragraph]:
+    """What is said, in paragraphs: the whole answer of one trace, a line of each of several."""
     found = answers(report)
     if len(found) == 1:
-        return _whole(found[0][1], width)
-    lines: list[tuple[str, str]] = []
-    for trace, answer in found:
-        name = plain(name_of(trace), LONGEST)
-        lines += [(line, "") for line in _wrapped(f"{name}: {brief(answer)}", width)]
-    return lines
+        return _whole(found[0][1])
+    told = found
+    if len(found) > SHOWN:
+        told = sorted(found, key=lambda one: -one[1].idle)[:SHOWN]
+    said = [(plain(name_of(trace), LONGEST), brief(answer)) for trace, answer in told]
+    left = len(found) - len(told)
+    if left:
+        rest = f"In {'1 more trace' if left == 1 else f'{left} more traces'} the GPU idles less."
+        said.append(("", ((Piece(rest),),)))
+    return said
 
 
-def brief(answer: Answer) -> str:
+def brief(answer: Answer) -> tuple[Sentence, ...]:
     """How much the GPU idles, of what kind the largest gain is, and what it would win."""
-    text = plain_text(answer.lead)
     if answer.kind is None:
-        return text
-    title = answer.title[:1].upper() + answer.title[1:]
+        return (answer.lead,)
+    title = Piece(_capital(answer.title))
     if answer.rung is None:
-        return f"{text} {title}."
-    return f"{text} {title}: {human(answer.rung.gain_ns)} a step to win."
+        return (answer.lead, (title, Piece(".")))
+    win = Piece(human(answer.rung.gain_ns), "strong")
+    return (answer.lead, (title, Piece(": "), win, Piece(" a step to win.")))
 
 
-def _whole(answer: Answer, width: int) -> list[tuple[str, str]]:
-    lines = [(line, "bold-text") for line in _wrapped(plain_text(answer.lead), width)]
-    because = _joined(answer.because)
-    if answer.title:
-        because = f"{answer.title}. {because}"
-    for head, text in (
-        ("Why", because),
-        ("To do", _joined((*answer.remedy, *answer.gain))),
-        ("Not certain", _joined(answer.doubts)),
-    ):
-        if text:
-            lines += [(line, "") for line in _wrapped(f"{head}: {text}", width)]
-    return lines
+def _whole(answer: Answer) -> list[Paragraph]:
+    title = ((Piece(f"{answer.title}."),),) if answer.title else ()
+    found: list[Paragraph] = [
+        ("", (answer.lead,)),
+        ("But" if answer.despite else "Why", (*title, *answer.because)),
+        ("To do", (*answer.remedy, *answer.gain)),
+        ("Not certain", answer.doubts),
+    ]
+    return [(head, sentences) for head, sentences in found if sentences]
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _joined(sentences: Iterable[Sentence]) -> str:

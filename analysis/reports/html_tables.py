@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from msgspec import Struct
 
 from .base import Report, Table, Value, shown
-from .layout import legible, repeated
+from .layout import columns_named, legible, repeated
 from .tables import (
     calibration,
     census,
@@ -41,9 +41,9 @@ class Grid(Struct, frozen=True):
     notes: tuple[str, ...] = ()
 
 
-def grid(table: Table, names: Collection[str] = ()) -> Grid:
+def grid(report: Report, table: Table, names: Collection[str] = ()) -> Grid:
     """A neutral table as cells; columns that say nothing are left out, `names` as there."""
-    kept = legible(table, names)
+    kept = columns_named(report, legible(table, names))
     return Grid(
         kept.name,
         kept.title,
@@ -72,7 +72,7 @@ def comparison(report: Report) -> list[Grid]:
     made = [gains(report), overview(report), idle_causes(report), drained(report)]
     if len({t.label for t in report.traces}) < len(report.traces):
         made.append(pooled(report))
-    return [grid(table, repeated(report)) for table in made if table.rows]
+    return _grids(report, made)
 
 
 def more_tables(report: Report) -> list[Grid]:
@@ -84,4 +84,9 @@ def more_tables(report: Report) -> list[Grid]:
         calibration(report),
         definitions(report),
     ]
-    return [grid(table, repeated(report)) for table in made if table.rows]
+    return _grids(report, made)
+
+
+def _grids(report: Report, made: Sequence[Table]) -> list[Grid]:
+    names = repeated(report)
+    return [grid(report, table, names) for table in made if table.rows]

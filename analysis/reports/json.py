@@ -151,7 +151,7 @@ def _gains(report: TraceReport, one: SeriesGains) -> dict[str, Any]:
     if ladder is not None:
         result |= to_builtins(ladder)
         result["rungs"] = [
-            {"what": change_text(rung), "kind": kind_of(rung, ladder.rungs).name}
+            {"what": change_text(rung, ladder.rungs), "kind": kind_of(rung, ladder.rungs).name}
             | to_builtins(rung)
             for rung in ladder.rungs
         ]

@@ -8,11 +8,14 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from ..model.short_names import shortened
 from ..model.text import plain
 from ..verdicts.judge import Level
-from .base import Report, Table
+from .base import Report, Table, Value
 from .tables.place import name_of
 
+LONGEST = 40
+"""Characters of an operation's name in a table."""
 _NOT_MEASURED = ("(simulated)", "(synthetic)")
 _ALWAYS_HIDDEN = frozenset({"device_uuid"})
 _HIDE_WHEN_SAME = frozenset({"device", "trace", "job", "rank_from"})
@@ -88,11 +91,25 @@ def legible(table: Table, names: Collection[str] = ()) -> Table:
         if table.name == "causes" and column.name.endswith("_ns") and not any(distinct):
             continue
         keep.append(k)
+    cells = _names_cut(table)
     return replace(
         table,
         title=title,
         columns=tuple(table.columns[k] for k in keep),
-        rows=tuple(tuple(row[k] for k in keep) for row in table.rows),
+        rows=tuple(tuple(row[k] for k in keep) for row in cells),
+    )
+
+
+def _names_cut(table: Table) -> tuple[tuple[Value, ...], ...]:
+    """The rows, with names of kernels cut where the table names operations."""
+    if table.name != "top_gaps":
+        return table.rows
+    at = [k for k, column in enumerate(table.columns) if column.name in ("before", "after")]
+    names = list(dict.fromkeys(str(row[k]) for row in table.rows for k in at))
+    short: dict[str, str] = dict(zip(names, shortened(names, LONGEST), strict=True))
+    return tuple(
+        tuple(short[str(value)] if k in at else value for k, value in enumerate(row))
+        for row in table.rows
     )
 
 

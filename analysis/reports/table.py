@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..answer.compose import answer_of
+from ..answer.next_commands import gaps_command
 from ..model.text import plain
 from ..verdicts.judge import Level
 from .answers import answer_lines, wanted
-from .base import Report, Reporter, Table, Terminal, Value, shown
+from .base import Report, Reporter, Table, Terminal, shown
 from .grid import grid_of
 from .layout import chosen_lines, columns_named, legible, repeated, verdict_lines
 from .tables import rank_lines, tables
@@ -97,14 +98,14 @@ def _draw(console: Console, table: Table, width: int, files: Mapping[str, str]) 
 
     cells = [
         [
-            files[str(v)] if c.name == "trace" else _brief(v, c.name, c.show)
+            files[str(v)] if c.name == "trace" else shown(v, c.show)
             for v, c in zip(r, table.columns, strict=True)
         ]
         for r in table.rows
     ]
     grid = grid_of(table, cells, _giving_way(table), width, _LAST)
     console.print(Text(plain(table.title, _LONGEST), style="bold"))
-    for line in grid.line([column.title for column in table.columns]):
+    for line in grid.head([column.title for column in table.columns]):
         console.print(Text(line, style="bold"), soft_wrap=True)
     body = [grid.rule]
     for row in _without_repeats(table, cells):
@@ -161,13 +162,6 @@ def _without_repeats(table: Table, cells: list[list[str]]) -> list[list[str]]:
     return result
 
 
-def _brief(value: Value, name: str, show: str) -> str:
-    text = shown(value, show)
-    if name in ("before", "after") and len(text) > 40:
-        return text[:39] + "…"
-    return text
-
-
 def _file_names(tables: Sequence[Table]) -> dict[str, str]:
     """What to call each trace: its file's name, with as many folders as tell it from the others."""
     parts: dict[str, list[str]] = {}
@@ -189,8 +183,12 @@ def next_steps(report: Report) -> list[str]:
     measured = [t for t in report.traces if t.gaps and t.level("device") is not Level.INVALID]
     if not wanted(report) or not measured:
         return []
-    worst = max(measured, key=lambda t: t.all_idle_ns)
-    commands = answer_of(worst, report.question.typed()).commands
+    worst = max(measured, key=lambda trace: answer_of(trace).idle)
+    typed = report.question.typed()
+    commands = answer_of(worst, typed).commands
+    if len(report.traces) > 1:
+        # Of one trace alone the whole answer is told.
+        commands = (gaps_command(worst, typed), *commands)
     begin = shlex.quote(report.command)
     return [f"{'Next:' if not k else '':5} {begin} {one}" for k, one in enumerate(commands)]
 

@@ -15,10 +15,11 @@ if TYPE_CHECKING:
 def _codes(ctx: click.Context, param: click.Parameter, begun: str) -> list[CompletionItem]:
     from click.shell_completion import CompletionItem
 
-    from ..entries import all_entries, word_entry
+    from ..entries import all_entries, change_entries, kind_entries, word_entry
     from ..glossary import words
 
-    known = {**{word.code: word_entry(word) for word in words()}, **all_entries()}
+    gains = {entry.code: entry for entry in (*change_entries(), *kind_entries())}
+    known = {**{word.code: word_entry(word) for word in words()}, **gains, **all_entries()}
     return [
         CompletionItem(code, help=entry.title)
         for code, entry in known.items()
@@ -31,10 +32,11 @@ def _codes(ctx: click.Context, param: click.Parameter, begun: str) -> list[Compl
 def command(words: tuple[str, ...]) -> None:
     """Explain a WORD of the tables, or why an error, a verdict or an idle cause comes.
 
-    Column heads, with or without their unit, and names in the JSON are words too. Every error ends
-    with its code in square brackets, every verdict below a table begins with one, and idle causes
-    are what `harness gaps --by cause` lists. Without WORD, list them all. The same entries are in
-    docs/glossary.md and docs/troubleshooting.md.
+    Kinds, which say what a loop would win most by, and changes, which the table of gains tries,
+    have entries too. Column heads, with or without their unit, and names in the JSON are words.
+    Every error ends with its code in square brackets, every verdict below a table begins with one,
+    and idle causes are what `harness gaps --by cause` lists. Without WORD, list them all. The same
+    entries are in docs/glossary.md and docs/troubleshooting.md.
 
     \b
     Examples:
@@ -44,10 +46,11 @@ def command(words: tuple[str, ...]) -> None:
       harness explain not-a-trace
       harness explain launches-without-gpu-rows
       harness explain migration
+      harness explain input-pipeline
     """
     import textwrap
 
-    from ..entries import ROOMS, word_entry
+    from ..entries import ROOMS, change_entries, kind_entries, word_entry
     from ..glossary import TOPICS
     from ..terminal import terminal
 
@@ -58,6 +61,10 @@ def command(words: tuple[str, ...]) -> None:
         for room in ROOMS:
             click.echo(f"{room.title}:")
             for entry in room.entries():
+                click.echo(lines.fill(f"  {entry.code:26}  {entry.title}"))
+        for title, entries in (("Kinds", kind_entries()), ("Changes", change_entries())):
+            click.echo(f"{title}:")
+            for entry in entries:
                 click.echo(lines.fill(f"  {entry.code:26}  {entry.title}"))
         for topic, listed in TOPICS.items():
             click.echo(f"{topic}:")
@@ -71,14 +78,15 @@ def _found(code: str) -> list[Entry]:
     """What goes by this name. Raises UnknownCode."""
     import difflib
 
-    from ..entries import all_entries, entries_of
+    from ..entries import all_entries, change_entries, entries_of, kind_entries
     from ..errors.options import UnknownCode
     from ..glossary import slug, words
 
     found = entries_of(code)
     if found:
         return found
-    known = {*all_entries()}.union(*((word.code, *map(slug, word.also)) for word in words()))
+    known = {*all_entries(), *(one.code for one in (*kind_entries(), *change_entries()))}
+    known = known.union(*((word.code, *map(slug, word.also)) for word in words()))
     near = difflib.get_close_matches(slug(code), sorted(known), n=1)
     remedy = f"did you mean {near[0]}?" if near else None
     raise UnknownCode(f"no entry is called {code!r}", remedy=remedy)

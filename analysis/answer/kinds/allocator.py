@@ -14,12 +14,16 @@ KIND = Kind(
     "allocator",
     "memory allocator",
     (
-        "Calls that take memory from the driver or give it back (`{call}` in `{where}`, "
-        "{count}) hold the host for **{spent}** a step."
+        "Memory is taken from the driver, or given back to it, in the loop; such calls often "
+        "wait for the GPU."
     ),
     (
-        "Keep the memory: no `torch.cuda.empty_cache()` in the loop, buffers allocated "
-        "once; where the cache fragments, `PYTORCH_ALLOC_CONF=expandable_segments:True`."
+        "The loop takes memory from the driver or gives it back (`{call}` in `{where}`, "
+        "{count}), which holds the host for **{spent}** a step."
+    ),
+    (
+        "Keep the memory: call no `torch.cuda.empty_cache()` in the loop, and allocate buffers "
+        "once; where the cache fragments, set `PYTORCH_ALLOC_CONF=expandable_segments:True`."
     ),
     "mixed",
     _fits,

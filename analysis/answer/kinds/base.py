@@ -12,11 +12,13 @@ from ...gains.ladder import Rung
 class Kind(Struct, frozen=True):
     """`because` says why the GPU idles or what takes its time, and `remedy` what to do, both as
     sentences for `answer.sentence`. `because` may hold `{where}`, `{call}`, `{spent}`, `{idle}`,
-    `{count}` and `{gain}`, which a rung fills in."""
+    `{count}`, `{number}` and `{gain}`, which a rung fills in."""
 
     name: str
     title: str
     """As a heading: a noun."""
+    means: str
+    """What it is, in a sentence without figures, as `harness explain` says it."""
     because: str
     remedy: str
     old_word: str

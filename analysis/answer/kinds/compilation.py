@@ -17,12 +17,16 @@ KIND = Kind(
     "compilation",
     "compilation in the loop",
     (
-        "Code is compiled for **{spent}** a step, in `{where}`; the GPU idles through "
+        "`torch.compile` or Triton compiles code in the loop, and the GPU has nothing to do "
+        "meanwhile."
+    ),
+    (
+        "The host compiles code for **{spent}** a step, in `{where}`; the GPU idles for "
         "**{idle}** of that."
     ),
     (
-        "Compile before the loop: warm up each shape that occurs, or mark sizes as dynamic."
-        " `TORCH_LOGS=recompiles` names the guard that failed."
+        "Compile before the loop: run each shape that occurs once, or mark sizes as dynamic. "
+        "`TORCH_LOGS=recompiles` names the guard that failed."
     ),
     "launch",
     _fits,

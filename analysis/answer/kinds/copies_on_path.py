@@ -13,11 +13,12 @@ def _fits(rung: Rung) -> bool:
 KIND = Kind(
     "copies-on-path",
     "copies in the kernels' way",
+    "Copies between host and GPU run in the same stream as kernels, which wait for them.",
     (
-        "Copies between host and GPU (`{call}` in `{where}`, {count}) run for **{spent}** a"
-        " step on a stream that also runs kernels, which wait for them."
+        "The GPU copies to or from the host for **{spent}** a step (`{call}` in `{where}`, "
+        "{count}), in a stream that also runs kernels: they wait for it."
     ),
-    ("Copy the next batch on a stream of its own, from pinned memory, while the GPU computes."),
+    "Copy the next batch on a stream of its own, from pinned memory, while the GPU computes.",
     "mixed",
     _fits,
 )

@@ -15,13 +15,17 @@ KIND = Kind(
     "device-value-read",
     "read of a device value",
     (
-        "The host reads a value from the GPU in `{where}` (`.item()`, `.cpu()`, `bool()`, "
-        "`nonzero()` and kin), {count}, and is held for **{spent}** a step until the GPU "
-        "has run dry; then the GPU waits for the host."
+        "The host reads a value that the GPU computes (`.item()`, `.cpu()`, `bool()`, "
+        "`nonzero()` or the like), and waits until the GPU has done all that was queued."
     ),
     (
-        "Keep the value on the GPU, or read it one step late, through pinned memory and an "
-        "event; what is only logged is read every N steps."
+        "The host reads a value from the GPU in `{where}` (`.item()`, `.cpu()`, `bool()`, "
+        "`nonzero()` or the like), {count}, and waits **{spent}** a step for it. By then the GPU "
+        "has no work left, and waits for the host."
+    ),
+    (
+        "Keep the value on the GPU, or copy it to pinned memory and read it one step later; read "
+        "what is only logged every N steps."
     ),
     "sync",
     _fits,

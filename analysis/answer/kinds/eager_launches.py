@@ -13,11 +13,15 @@ def _fits(rung: Rung) -> bool:
 KIND = Kind(
     "eager-launches",
     "eager launches",
+    "The GPU finishes its work faster than the host can launch more.",
     (
-        "The GPU is faster than the host can launch: **{number}** launches take the host "
-        "**{spent}** a step."
+        "The GPU finishes work faster than the host launches it: **{number}** launches take the "
+        "host **{spent}** a step."
     ),
-    ('Launch less: `torch.compile`, a CUDA graph (`mode="reduce-overhead"`), or a larger batch.'),
+    (
+        'Launch less often: use `torch.compile` (`mode="reduce-overhead"` makes CUDA graphs), a '
+        "CUDA graph of your own, or a larger batch."
+    ),
     "launch",
     _fits,
 )

@@ -13,13 +13,14 @@ def _fits(rung: Rung) -> bool:
 KIND = Kind(
     "explicit-sync",
     "explicit synchronisation",
+    "The program itself waits for the GPU, with `torch.cuda.synchronize()` or the like.",
     (
-        "`{call}` in `{where}`, {count}, holds the host for **{spent}** a step until the "
-        "GPU has run dry; then the GPU waits for the host."
+        "The host waits for the GPU in `{where}` (`{call}`, {count}), for **{spent}** a step. By "
+        "then the GPU has no work left, and waits for the host."
     ),
     (
-        "Leave the synchronisation out, or let it wait for the step before, through an "
-        "event; time with CUDA events, not with a clock behind a synchronisation."
+        "Remove the wait, or wait for the step before, through an event; measure time with CUDA "
+        "events, not with a clock behind a synchronisation."
     ),
     "sync",
     _fits,

@@ -15,12 +15,16 @@ KIND = Kind(
     "garbage-collection",
     "garbage collection",
     (
-        "Python's garbage collector runs for **{spent}** a step on the thread that "
-        "launches (`{where}`); the GPU idles through **{idle}** of that."
+        "Python's garbage collector runs on the thread that launches, and the GPU runs dry "
+        "meanwhile."
     ),
     (
-        "Call `gc.freeze()` after start-up and `gc.disable()` in the loop, and collect "
-        "every N steps, or where the GPU has work queued."
+        "Python's garbage collector runs for **{spent}** a step on the thread that launches "
+        "(`{where}`); the GPU idles for **{idle}** of that."
+    ),
+    (
+        "Call `gc.freeze()` after start-up and `gc.disable()` before the loop; then call "
+        "`gc.collect()` every N steps, while the GPU has work queued."
     ),
     "launch",
     _fits,

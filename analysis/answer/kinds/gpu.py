@@ -13,11 +13,12 @@ def _fits(rung: Rung) -> bool:
 KIND = Kind(
     "gpu",
     "the GPU itself",
+    "The GPU has work nearly all of the time: no change on the host would win 5% of a step.",
+    "It has work nearly all of the time; no change on the host would win 5% of a step.",
     (
-        "The GPU has work nearly all of the time; nothing that the host does would win 5 % "
-        "of a step."
+        "Only faster or fewer kernels shorten the step: use lower precision, fuse kernels, or "
+        "compute less."
     ),
-    ("Only faster or fewer kernels shorten the step: lower precision, fused kernels, less work."),
     "gpu",
     _fits,
 )

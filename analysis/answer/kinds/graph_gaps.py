@@ -13,13 +13,14 @@ def _fits(rung: Rung) -> bool:
 KIND = Kind(
     "graph-gaps",
     "gaps inside a CUDA graph",
+    "The GPU idles between the nodes of a CUDA graph, where the host has no part.",
     (
-        "Between the nodes of CUDA graphs the GPU idles **{spent}** a step ({count}); the "
-        "host has no part in it."
+        "The GPU idles **{spent}** a step between the nodes of CUDA graphs ({count}), where the "
+        "host has no part."
     ),
     (
-        "Fewer, larger nodes: fuse kernels (`torch.compile`), or let branches of the graph "
-        "run beside each other."
+        "Make fewer, larger nodes: fuse kernels (`torch.compile`), or let branches of the graph "
+        "run side by side."
     ),
     "gpu",
     _fits,

@@ -14,13 +14,17 @@ KIND = Kind(
     "held-host",
     "host held up between launches",
     (
-        "The thread that launches pauses again and again between its launches, for **{spent}** a "
-        "step ({count}), far longer than launching takes it otherwise; what holds it up was not "
+        "The thread that launches pauses far longer than usual in many places, and nothing that "
+        "was recorded says why."
+    ),
+    (
+        "The thread that launches pauses again and again, for **{spent}** a step in all "
+        "({count}), far longer than it usually does between two launches. What holds it was not "
         "recorded."
     ),
     (
-        "Look for other Python threads (the interpreter lock), too few cores, and tracers; "
-        "`harness profile` notes for how long the thread ran."
+        "Look for other Python threads (they share the interpreter lock), too few cores, and "
+        "tracers; `harness profile` records for how long the thread ran."
     ),
     "launch",
     _fits,

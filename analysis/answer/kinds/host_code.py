@@ -13,13 +13,14 @@ def _fits(rung: Rung) -> bool:
 KIND = Kind(
     "host-code",
     "host code",
+    "The thread that launches runs other code in a range, and the GPU runs dry meanwhile.",
     (
-        "**{spent}** a step go by on the thread that launches in `{where}`, between CUDA "
-        "calls; the GPU idles through **{idle}** of that."
+        "The thread that launches spends **{spent}** a step in `{where}`, outside of CUDA calls; "
+        "the GPU idles for **{idle}** of that."
     ),
     (
-        "Make it shorter, move it to another thread or process, or do it while the GPU has "
-        "work queued."
+        "Make that code faster, move it to another thread or process, or run it while the GPU "
+        "has work queued."
     ),
     "launch",
     _fits,

@@ -8,10 +8,14 @@ from .base import never as _fits
 KIND = Kind(
     "host-function",
     "host function in a stream",
-    "A stream or graph waits **{idle}** a step for a host function.",
+    "A stream or a CUDA graph waits until a function on the host has returned.",
     (
-        "Keep host functions short: no Python and no locks in them; or let the host wait "
-        "for an event and do the work itself."
+        "The GPU waits **{idle}** a step until functions on the host have returned, which "
+        "streams or graphs call."
+    ),
+    (
+        "Keep host functions short, without Python and locks; or let a thread wait for an event "
+        "and do the work itself."
     ),
     "mixed",
     _fits,

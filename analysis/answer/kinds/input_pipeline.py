@@ -16,13 +16,14 @@ def _fits(rung: Rung) -> bool:
 KIND = Kind(
     "input-pipeline",
     "input pipeline",
+    "The loop waits for its next batch: the DataLoader is slower than the GPU.",
     (
-        "The thread that launches waits **{spent}** a step for its next batch, in "
-        "`{where}`; the GPU idles through **{idle}** of that."
+        "The thread that launches waits **{spent}** a step for its next batch, in `{where}`; the "
+        "GPU idles for **{idle}** of that."
     ),
     (
-        "Have the batch ready in time: more DataLoader workers, a larger `prefetch_factor`,"
-        " `persistent_workers=True`, cheaper transforms."
+        "Have the batch ready in time: use more DataLoader workers, a larger `prefetch_factor`, "
+        "`persistent_workers=True`, or cheaper transforms."
     ),
     "launch",
     _fits,

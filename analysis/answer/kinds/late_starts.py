@@ -14,12 +14,16 @@ KIND = Kind(
     "late-starts",
     "work that starts late",
     (
-        "Work is launched in time and starts **{spent}** a step later than its stream "
-        "allows ({count}); what held it was not recorded."
+        "Work starts later than its launch and its stream allow, and nothing that was recorded "
+        "says why."
     ),
     (
-        "Look for another process or context on the GPU (`nsys profile --gpuctxsw=true`), a"
-        " host function, or a wait that was not traced."
+        "The GPU starts work **{spent}** a step later than launches and streams allow ({count}). "
+        "What held it was not recorded."
+    ),
+    (
+        "Look for another process on the GPU (`nsys profile --gpuctxsw=true`), a host function, "
+        "or a wait that was not traced."
     ),
     "mixed",
     _fits,

@@ -14,8 +14,13 @@ KIND = Kind(
     "module-loading",
     "code loaded in the loop",
     (
-        "The driver loads code in the loop (`{call}` in `{where}`, {count}): with what the host "
-        "does right before, where it is made, that takes **{spent}** a step."
+        "The driver loads a kernel's code in the loop, at its first launch or right after it was "
+        "compiled."
+    ),
+    (
+        "The driver loads kernels that were not loaded yet (`{call}` in `{where}`, {count}). "
+        "With what the host does right before, such as to compile them, that takes **{spent}** a "
+        "step."
     ),
     (
         "Run every kernel once before the loop, keep what was compiled at run time, or load all "

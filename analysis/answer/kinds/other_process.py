@@ -8,7 +8,8 @@ from .base import never as _fits
 KIND = Kind(
     "other-process",
     "another process on the GPU",
-    ("Another process's context has the GPU for **{idle}** a step, and the two take turns."),
+    "Another process works on the same GPU, and the two take turns.",
+    "The GPU works for a context of another process **{idle}** a step: the two take turns.",
     "Run alone on the GPU, or let the processes share it (MPS, or MIG).",
     "mixed",
     _fits,

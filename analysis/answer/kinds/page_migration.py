@@ -8,9 +8,10 @@ from .base import never as _fits
 KIND = Kind(
     "page-migration",
     "page migration",
-    "Pages of managed memory move while the GPU waits for them, **{idle}** a step.",
+    "Pages of managed memory move between host and GPU while the GPU waits for them.",
+    "The GPU waits **{idle}** a step while pages of managed memory move.",
     (
-        "Move them beforehand (`cudaMemPrefetchAsync`), say where they belong "
+        "Move the pages before they are needed (`cudaMemPrefetchAsync`), say where they belong "
         "(`cudaMemAdvise`), or copy explicitly."
     ),
     "mixed",

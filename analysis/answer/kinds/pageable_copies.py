@@ -15,8 +15,12 @@ KIND = Kind(
     "pageable-copies",
     "copies from pageable memory",
     (
-        "Copies from pageable memory (`{call}` in `{where}`, {count}) hold the host for "
-        "**{spent}** a step."
+        "Copies come from or go to host memory that is not pinned: the host waits for them, and so "
+        "do kernels in the same stream."
+    ),
+    (
+        "`{call}` in `{where}` copies from or to memory that is not pinned, {count}, and takes "
+        "**{spent}** a step: the host waits for it, and so do kernels in the same stream."
     ),
     (
         "Copy from pinned memory, asynchronously: `pin_memory=True` in the DataLoader and "

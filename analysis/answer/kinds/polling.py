@@ -14,11 +14,12 @@ def _fits(rung: Rung) -> bool:
 KIND = Kind(
     "polling",
     "polling",
+    "The host asks again and again until the GPU is done, and launches nothing meanwhile.",
     (
-        "The host asks until the GPU is done in `{where}` ({call}), {count}, for "
-        "**{spent}** a step; then the GPU waits for the host."
+        "The host asks in `{where}` until the GPU is done, {count}. By then the GPU has no work "
+        "left, and waits for the host."
     ),
-    "Launch the next step before asking: ask for the step before, through an event.",
+    "Launch the next step first, and then ask for the step before, through an event.",
     "sync",
     _fits,
 )

@@ -9,8 +9,12 @@ KIND = Kind(
     "profiler",
     "the profiler",
     (
-        "The profiler itself works on the thread that launches while the GPU idles, "
-        "**{idle}** a step: it is not the program's doing."
+        "The profiler works on the thread that launches while the GPU idles; the program alone "
+        "does not."
+    ),
+    (
+        "The GPU idles **{idle}** a step while the profiler works on the thread that launches: "
+        "that is not the program's doing."
     ),
     "Record a shorter window, or trace less.",
     "mixed",

@@ -15,8 +15,12 @@ KIND = Kind(
     "python-threads",
     "threads that contend",
     (
-        "The thread that launches is kept from running again and again, for **{spent}** a step "
-        "({count}): other threads hold Python's interpreter lock, or there are too few cores."
+        "Other threads keep the thread that launches from running: they hold Python's "
+        "interpreter lock, or there are too few cores."
+    ),
+    (
+        "The thread that launches cannot run for **{spent}** a step in all ({count}): other "
+        "threads hold Python's interpreter lock (GIL), or there are too few cores."
     ),
     (
         "Move the other threads' work to other processes, or into code that releases the lock; "

@@ -13,13 +13,14 @@ def _fits(rung: Rung) -> bool:
 KIND = Kind(
     "slow-launches",
     "slow launches",
+    "Some launches take over 20 times as long as the others.",
     (
-        "Some launches (`{call}` in `{where}`, {count}) take over 20 times as long as the "
+        "A few launches (`{call}` in `{where}`, {count}) take over 20 times as long as the "
         "others, **{spent}** a step."
     ),
     (
-        "A kernel's first launch loads its code: run every kernel once before the loop. "
-        "Else look for what else the driver was doing then."
+        "Run every kernel once before the loop: a kernel's first launch loads its code. If they "
+        "were run, look for what else the driver was doing then."
     ),
     "launch",
     _fits,

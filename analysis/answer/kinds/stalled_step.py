@@ -13,8 +13,12 @@ def _fits(rung: Rung) -> bool:
 KIND = Kind(
     "stalled-step",
     "single steps that stall",
-    "Most of that is the doing of single steps: **{where}**.",
-    "Do what those steps do (a checkpoint, a log, an evaluation) beside the loop, or less often.",
+    (
+        "Most of the time that could be won lies in a few steps that took far longer than the "
+        "others."
+    ),
+    "Most of that comes from **{where}**.",
+    ("Do what happens there (a checkpoint, a log, an evaluation) beside the loop, or less often."),
     "mixed",
     _fits,
 )

@@ -13,11 +13,9 @@ def _fits(rung: Rung) -> bool:
 KIND = Kind(
     "straggler",
     "a late rank",
-    "{where} makes the others wait **{gain}** a step in collectives.",
-    (
-        "Look into that rank's own trace: give its part of the work to others, or mend what"
-        " holds it."
-    ),
+    "One rank comes late to the collectives, and the others wait for it.",
+    "The other ranks wait **{gain}** a step in collectives for **{where}**.",
+    "Look into that rank's own trace: give part of its work to others, or mend what holds it.",
     "mixed",
     _fits,
 )

@@ -1,4 +1,4 @@
-"""No memory is asked of the driver or given back to it: cudaMalloc, cudaFree and kin."""
+"""No memory is asked of the driver or given back to it: no cudaMalloc, cudaFree or the like."""
 
 from __future__ import annotations
 
@@ -22,4 +22,4 @@ def _offers(loops: Sequence[Loop]) -> list[Offer]:
     return offer_of_calls(CHANGE.name, loops, _allocating)
 
 
-CHANGE = Change("allocator", _offers, "no calls of the allocator ({call})")
+CHANGE = Change("allocator", _offers, "without allocator calls ({call})")

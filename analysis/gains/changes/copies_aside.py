@@ -63,6 +63,6 @@ def _offers(loops: Sequence[Loop]) -> list[Offer]:
 CHANGE = Change(
     "copies-aside",
     _offers,
-    "copies on a stream of their own, beside the kernels",
+    "copies in a stream of their own, beside the kernels",
     assumes="copies set aside cost the kernels no bandwidth, and are done in time",
 )

@@ -33,4 +33,4 @@ def _offers(loops: Sequence[Loop]) -> list[Offer]:
     return [Offer(CHANGE.name, "", "", most, count / steps, most, _at_once)]
 
 
-CHANGE = Change("graph-gaps", _offers, "no gaps inside a CUDA graph", of_host=False)
+CHANGE = Change("graph-gaps", _offers, "without gaps inside CUDA graphs", of_host=False)

@@ -28,4 +28,4 @@ def _offers(loops: Sequence[Loop]) -> list[Offer]:
     return [Offer(CHANGE.name, "", "", late / steps, count / steps, late / steps, _at_once)]
 
 
-CHANGE = Change("held-starts", _offers, "no work that starts late on the GPU")
+CHANGE = Change("held-starts", _offers, "without late starts on the GPU")

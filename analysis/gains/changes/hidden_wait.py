@@ -1,4 +1,4 @@
-"""The wait there is for the step before: what it reads is read one step late."""
+"""One wait is for the step before: what it reads is read one step later."""
 
 from __future__ import annotations
 
@@ -44,6 +44,6 @@ def _offers(loops: Sequence[Loop]) -> list[Offer]:
 CHANGE = Change(
     "hidden-wait",
     _offers,
-    "{call} in {where} one step late",
+    "{call} in {where}, one step later",
     assumes="a hidden wait is for the step before, through an event",
 )

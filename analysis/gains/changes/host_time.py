@@ -44,4 +44,4 @@ def _offers(loops: Sequence[Loop]) -> list[Offer]:
     ]  # fmt: skip
 
 
-CHANGE = Change("host", _offers, "no host time in {where}")
+CHANGE = Change("host", _offers, "without host time in {where}")

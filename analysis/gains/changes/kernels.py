@@ -59,4 +59,4 @@ def _offers(loops: Sequence[Loop]) -> list[Offer]:
     ]  # fmt: skip
 
 
-CHANGE = Change("kernel", _offers, "no time in kernel {where}", of_host=False)
+CHANGE = Change("kernel", _offers, "without kernel {where}", of_host=False)

@@ -81,4 +81,4 @@ def _blocked(loops: Sequence[Loop]) -> bool:
     return wall > 0 and ran < (1 - OFTEN) * wall
 
 
-CHANGE = Change("long-pauses", _offers, "no pause between launches far longer than they can be")
+CHANGE = Change("long-pauses", _offers, "without long pauses between launches")

@@ -42,4 +42,4 @@ def _offers(loops: Sequence[Loop]) -> list[Offer]:
     ]
 
 
-CHANGE = Change("module-loading", _offers, "no code made and loaded ({call})")
+CHANGE = Change("module-loading", _offers, "with kernels loaded before the loop ({call})")

@@ -97,6 +97,6 @@ def _offers(loops: Sequence[Loop]) -> list[Offer]:
 CHANGE = Change(
     "graph",
     _offers,
-    "one CUDA graph between waits",
+    "launches between waits as one CUDA graph",
     assumes="a CUDA graph needs shapes and addresses that do not change",
 )

@@ -1,4 +1,4 @@
-"""Copies from pageable memory are from pinned memory, and asynchronous: they hold no host."""
+"""Copies from pageable memory come from pinned memory, and the host does not wait for them."""
 
 from __future__ import annotations
 
@@ -34,4 +34,4 @@ def _offers(loops: Sequence[Loop]) -> list[Offer]:
     return [Offer(CHANGE.name, where, wait.name, spent / steps, count, float("inf"), _asynchronous)]
 
 
-CHANGE = Change("pageable-copies", _offers, "copies from pinned memory, which hold no host")
+CHANGE = Change("pageable-copies", _offers, "copies from pinned memory, asynchronously")

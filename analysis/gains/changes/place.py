@@ -51,4 +51,4 @@ def _offers(loops: Sequence[Loop]) -> list[Offer]:
     ]  # fmt: skip
 
 
-CHANGE = Change("place", _offers, "no wait and no host time in {where}")
+CHANGE = Change("place", _offers, "without waits and host time in {where}")

@@ -51,4 +51,4 @@ def _offers(loops: Sequence[Loop]) -> list[Offer]:
     return [replace(offer, apply=as_usual) for offer in offer_of_calls(CHANGE.name, loops, slow)]
 
 
-CHANGE = Change("slow-launches", _offers, "no launch that takes far longer than usual ({call})")
+CHANGE = Change("slow-launches", _offers, "without slow launches ({call})")

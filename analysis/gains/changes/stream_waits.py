@@ -54,6 +54,6 @@ def _offers(loops: Sequence[Loop]) -> list[Offer]:
 CHANGE = Change(
     "stream-waits",
     _offers,
-    "no stream that waits for another",
+    "without waits between streams",
     assumes="no trace says whether a wait between streams is needed",
 )

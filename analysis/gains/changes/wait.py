@@ -1,4 +1,4 @@
-"""The host does not wait there at all."""
+"""The host does not wait in one place at all."""
 
 from __future__ import annotations
 
@@ -41,4 +41,4 @@ def _offers(loops: Sequence[Loop]) -> list[Offer]:
     ]  # fmt: skip
 
 
-CHANGE = Change("wait", _offers, "no {call} in {where}")
+CHANGE = Change("wait", _offers, "without {call} in {where}")

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...answer.choose import candidates, kind_of
-from ...answer.compose import UNMARKED, change_text
-from ...figures.units import human
+from ...answer.compose import UNMARKED, change_text, missed
 from ...gains.changes import changes
 from ...gains.ladder import Ladder, Rung
 from ...gains.of_series import SeriesGains
@@ -30,25 +29,25 @@ def gains(report: Report) -> Table:
             if one.ladder is None or not believed(trace, "causes"):
                 continue
             chosen = shown(one.ladder, every=every)
-            rows += [_row(trace, one, one.ladder, rung) for rung in chosen]
+            rows += [_row(trace, one, one.ladder, rung, chosen) for rung in chosen]
             notes += [note for note in _notes(one.ladder, chosen) if note not in notes]
             if rows and _lengthened(trace) and _LENGTHENED not in notes:
                 notes.append(_LENGTHENED)
     return Table(
         "gains",
-        "What each change would win, alone, of a step as recorded",
+        "What each change alone would win of a step, as recorded",
         (
             *WHERE,
             Column("change", "change"),
             Column("gain_ns", "wins µs", "us"),
             Column("share", "of step", "percent"),
-            Column("step_ns", "then µs", "us"),
-            Column("spent_ns", "takes µs", "us"),
+            Column("step_ns", "new step µs", "us"),
+            Column("spent_ns", "takes now µs", "us"),
             Column("gain_kind", "kind"),
         ),
         tuple(rows),
         tuple(notes),
-        subject="change",
+        subject=("change", "gain_ns"),
         gives_way=(
             "gain_kind",
             "spent_ns",
@@ -110,10 +109,12 @@ def _same(rung: Rung, other: Rung) -> bool:
     return alike and rung.where == other.where
 
 
-def _row(trace: TraceReport, one: SeriesGains, ladder: Ladder, rung: Rung) -> tuple[Value, ...]:
+def _row(
+    trace: TraceReport, one: SeriesGains, ladder: Ladder, rung: Rung, chosen: Sequence[Rung]
+) -> tuple[Value, ...]:
     return (
         *place(trace, trace.series[one.series]),
-        change_text(rung),
+        change_text(rung, chosen),
         rung.gain_ns,
         rung.gain_ns / ladder.replayed_ns,
         rung.step_ns,
@@ -126,9 +127,9 @@ def _notes(ladder: Ladder, chosen: Sequence[Rung]) -> list[str]:
     """What to know of these gains."""
     if not chosen:
         return []
-    error = human(ladder.error_ns) if ladder.error_ns >= 100 else "less than 0.1 µs"
+    steps = "1 step" if ladder.steps == 1 else f"{ladder.steps} steps"
     where = f" in {ladder.stretches} stretches, evenly spread" if ladder.stretches > 1 else ""
-    notes = [f"Replayed: {ladder.steps} steps{where}; the replay misses a step by {error}."]
+    notes = [f"By a replay of {steps}{where}, which misses a recorded step by {missed(ladder)}."]
     if len(chosen) > 1:
         notes[0] += " Gains do not add up."
     if ladder.clocks > 1:
