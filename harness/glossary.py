@@ -273,7 +273,6 @@ TOPICS: dict[str, tuple[Word, ...]] = {
                 "to win",
                 "of step",
                 "then",
-                "step ns",
                 "new step",
                 "takes",
                 "takes now",

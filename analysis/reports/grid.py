@@ -18,6 +18,7 @@ NARROW = 14
 _WIDE = 28
 """A text this long is folded before any column is left out for its sake."""
 _KEEP_AT_LEAST = 4
+_UNITS = ("ns", "µs", "ms", "s", "GB")
 
 
 class Grid(Struct, frozen=True):
@@ -34,15 +35,15 @@ class Grid(Struct, frozen=True):
             folded(cells[k], width) if left or len(cells[k]) > width else (cells[k],)
             for k, width, left in zip(self.chosen, self.widths, self.left, strict=True)
         ]
-        yield from self._lines(parts)
+        yield from self._rows(parts)
 
     def head(self, titles: Sequence[str]) -> Iterator[str]:
         """The header: titles of more words than a column is wide stand on its last lines."""
-        parts = [folded(titles[k], w) for k, w in zip(self.chosen, self.widths, strict=True)]
+        parts = [_lines(titles[k], w) for k, w in zip(self.chosen, self.widths, strict=True)]
         high = max(map(len, parts), default=0)
-        yield from self._lines([(*[""] * (high - len(part)), *part) for part in parts])
+        yield from self._rows([(*[""] * (high - len(part)), *part) for part in parts])
 
-    def _lines(self, parts: Sequence[Sequence[str]]) -> Iterator[str]:
+    def _rows(self, parts: Sequence[Sequence[str]]) -> Iterator[str]:
         for n in range(max(map(len, parts), default=0)):
             yield (
                 (" " * GAP)
@@ -76,7 +77,7 @@ def grid_of(
     if _total(map(_limited, natural, columns)) > width:
         # Heads are folded before any column is left out.
         natural = [
-            n if _is_text(c) else max(h, *map(cell_width, c.title.split(" ")))
+            n if _is_text(c) else max(h, *map(cell_width, _words(c.title)))
             for n, h, c in zip(natural, held, columns, strict=True)
         ]
     wanted = list(map(_limited, natural, columns))
@@ -95,6 +96,26 @@ def grid_of(
         tuple(widths[k] for k in chosen),
         tuple(_is_text(columns[k]) for k in chosen),
     )
+
+
+def _words(title: str) -> list[str]:
+    """The words of a head, its unit with the word before it."""
+    words = title.split(" ")
+    if len(words) > 1 and words[-1] in _UNITS:
+        words[-2:] = [" ".join(words[-2:])]
+    return words
+
+
+def _lines(title: str, width: int) -> Sequence[str]:
+    """A head in lines of at most `width` columns, where no word of it is wider."""
+    lines: list[str] = []
+    for word in _words(title):
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and cell_width(longer) <= width:
+            lines[-1] = longer
+        else:
+            lines += folded(word, width)
+    return lines
 
 
 def _narrow(widths: dict[int, int], texts: Sequence[int], width: int) -> None:

@@ -30,9 +30,8 @@ _GIVES_WAY = (
     "corrected_idle_low_ns", "corrected_idle_high_ns",
 )  # fmt: skip
 _LAST = (
-    "share_of_idle", "steady_steps", "traces", "operations", "gain_ns", "gain_kind", "idle_share",
-    "pattern",
-    "after", "trace",
+    "share_of_idle", "mostly_in", "cause", "step", "steady_steps", "traces", "operations",
+    "gain_ns", "gain_kind", "idle_share", "pattern", "after", "trace",
 )  # fmt: skip
 """Columns left out where the terminal is too narrow even for names that are folded."""
 _LONGEST = 2000

@@ -45,7 +45,8 @@ def test_json_csv_and_md_agree(inside, traces: Path) -> None:
     assert f"{series['steady']['idle_ns'] / 1000:,.1f}" in markdown
     (gains,) = as_json["traces"][0]["gains"]
     assert rows[0]["gain_kind"] == gains["kind"] == as_json["traces"][0]["answer"]["kind"]
-    assert float(rows[0]["gain_ns"]) == pytest.approx(gains["rungs"][0]["gain_ns"], abs=0.001)
+    best = max(one["gain_ns"] for one in gains["rungs"] if one["of_host"])
+    assert float(rows[0]["gain_ns"]) == pytest.approx(best, abs=0.001)
     assert as_json["schema_version"] == 2
 
 

@@ -217,7 +217,7 @@ def test_real_traces_get_their_page_with_steps_or_without(
 def test_a_real_trace_with_steps(public_traces: Path) -> None:
     page = Page(render(analyzed(public_traces / "power_iteration.sqlite", step="Step *")))
     assert "The GPU idles 15.0 ms of every 41.2 ms step, 36% of the time." in page.text
-    assert "14.8 ms a step go by on the thread that launches in IO *" in page.text
+    assert "The thread that launches spends 14.8 ms a step in IO *" in page.text
 
 
 def test_an_empty_report_is_a_page_too() -> None:

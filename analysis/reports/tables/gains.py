@@ -35,7 +35,7 @@ def gains(report: Report) -> Table:
                 notes.append(_LENGTHENED)
     return Table(
         "gains",
-        "What each change alone would win of a step, as recorded",
+        "What each change would win on its own, of a step as recorded",
         (
             *WHERE,
             Column("change", "change"),
