@@ -9,10 +9,13 @@ import click
 import numpy as np
 from msgspec.structs import replace
 
+from .analysis.answer.compose import answer_of
+from .analysis.answer.sentence import plain_text
 from .analysis.figures.standalone import figure, png
 from .analysis.figures.text import Line, Run, account, painted, sparkline, stacked, timeline
 from .analysis.figures.units import human
 from .analysis.model.text import plain
+from .analysis.reports.answers import brief
 from .analysis.reports.base import Report, Terminal
 from .analysis.reports.verdict import idle_share
 from .analysis.scenes.entries import Entry, entries_of
@@ -57,11 +60,13 @@ def run_show(
     entry, moment = _chosen(report, step, gap or "worst")
     view = terminal(to_file=output is not None)
     if not output:
-        text = painted(step_lines(entry, moment, view.width), color=view.color)
+        lines = [*answer_lines(report, view.width), *step_lines(entry, moment, view.width)]
+        text = painted(lines, color=view.color)
         click.echo(text, nl=False)
         return
     if suffix == ".txt":
-        data = painted(step_lines(entry, moment, view.width), color=False).encode()
+        lines = [*answer_lines(report, view.width), *step_lines(entry, moment, view.width)]
+        data = painted(lines, color=False).encode()
     else:
         svg = figure(moment.scene, heading(entry, moment), _subtitle(entry), dark=dark)
         data = png(svg) if suffix == ".png" else svg.encode()
@@ -90,6 +95,12 @@ def _chosen(report: Report, step: int | None, gap: str) -> tuple[Entry, Moment]:
     if chosen.step is None or entry.series is None:
         return entry, chosen
     return entry, step_moment(entry.report, entry.series, chosen.step)
+
+
+def answer_lines(report: Report, width: int) -> list[Line]:
+    """What `harness gaps` answers of the trace that the step is of, in short."""
+    said = " ".join(plain_text(one) for one in brief(answer_of(report.traces[0])))
+    return [*_folded(said, width), []]
 
 
 def heading(entry: Entry, moment: Moment) -> str:

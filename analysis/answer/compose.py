@@ -28,6 +28,8 @@ LITTLE = 0.03
 """Idle share of a step below which a GPU counts as busy."""
 LONGEST = 80
 """Characters of a name in a sentence."""
+IN_TABLE = 40
+"""Characters of a kernel's name in a table of changes."""
 _UNKNOWN = "unknown"
 UNMARKED = "(no range)"
 """Stands for code that no range marks."""
@@ -268,7 +270,7 @@ def change_text(rung: Rung, among: Iterable[Rung] = ()) -> str:
     where = plain(rung.where, LONGEST) or UNMARKED
     if rung.change == "kernel":
         others = dict.fromkeys(one.where for one in among if one.change == "kernel")
-        where = shortened([rung.where, *others])[0]
+        where = shortened([rung.where, *others], IN_TABLE)[0]
     call = plain(rung.call, LONGEST)
     for change in changes():
         if change.name == rung.change:

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from ..idle.causes import causes
 from ..model.intervals import Int64
+from ..model.short_names import cut
 from ..model.text import plain
 from ..scenes.scene import Lane, Scene, coverage
 from .svg import ticks
@@ -105,7 +106,9 @@ def account(scene: Scene, width: int) -> list[Line]:
     for part in scene.parts:
         amount = f"{human(part.ns):>9} {share(part.ns / focus.length):>7}  "
         name = f"{letters.get(part.cause, ' ')} {part.cause:<10} "
-        lines.append([Run(amount), Run(name, f"cause-{part.cause}"), Run(plain(part.what))])
+        room = max(width - len(amount) - len(name), 12)
+        told = Run(cut(plain(part.what), room))
+        lines.append([Run(amount), Run(name, f"cause-{part.cause}"), told])
     if scene.drained_by:
         lines.append([Run(f"drained by {plain(scene.drained_by)}", "muted")])
     return [_cut(line, width) for line in lines]

@@ -28,7 +28,7 @@ def shortened(names: Sequence[str], longest: int = LONGEST) -> list[str]:
     bare = {name: _bare(name) for name in whole}
     for same in _alike(bare):
         bare |= {name: name for name in same}
-    short = {name: _ends(name, longest) for name in bare.values()}
+    short = {name: cut(name, longest) for name in bare.values()}
     for same in _alike(short):
         short |= _apart(same, longest)
     return [short[bare[name]] for name in whole]
@@ -48,7 +48,12 @@ def _bare(name: str) -> str:
     return name[start:] or name
 
 
-def _ends(name: str, longest: int) -> str:
+def cut(name: str, longest: int) -> str:
+    """A name in at most `longest` characters: its beginning and its end.
+
+    >>> cut("at::native::elementwise_kernel<add>", 20)
+    'at::native::e…l<add>'
+    """
     if len(name) <= longest:
         return name
     keep = (longest - 1) // 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterable
 
@@ -58,8 +59,8 @@ def paragraphs(report: Report) -> list[Paragraph]:
     said = [(plain(name_of(trace), LONGEST), brief(answer)) for trace, answer in told]
     left = len(found) - len(told)
     if left:
-        rest = f"In {'1 more trace' if left == 1 else f'{left} more traces'} the GPU idles less."
-        said.append(("", ((Piece(rest),),)))
+        more = "1 more trace" if left == 1 else f"{left} more traces"
+        said.append(("", ((Piece(f"In {more} the GPU idles less, or as much."),),)))
     return said
 
 
@@ -93,7 +94,14 @@ def _joined(sentences: Iterable[Sentence]) -> str:
     return " ".join(plain_text(one) for one in sentences)
 
 
+_UNIT = re.compile(r"(?<=\d) (?=(?:ns|µs|ms|s)\b)")
+_HELD = "\N{NO-BREAK SPACE}"
+
+
 def _wrapped(text: str, width: int) -> list[str]:
-    return textwrap.wrap(
-        text, max(width, 20), subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+    """Lines of at most `width`, a figure with its unit in one."""
+    held = _UNIT.sub(_HELD, text)
+    lines = textwrap.wrap(
+        held, max(width, 20), subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
     )
+    return [line.replace(_HELD, " ") for line in lines]

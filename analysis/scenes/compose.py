@@ -15,6 +15,7 @@ from ..model.flag_waits import FLAG
 from ..model.intervals import Int64, Intervals, clip, pieces
 from ..model.names import operation_name
 from ..model.nesting import innermost
+from ..model.short_names import cut
 from ..model.trace import EVERY_THREAD, Trace
 from ..report import TraceReport
 from .lanes import api_lane, range_lane, stream_lanes
@@ -176,7 +177,7 @@ def _about(
     if cause in ("host", "handoff"):
         return _in_ranges(trace, thread, start, end)
     if start >= calls.end[launch]:
-        return [(operation_name(trace, int(gaps.after[gap]))[:LONG_NAME], end - start)]
+        return [(cut(operation_name(trace, int(gaps.after[gap])), LONG_NAME), end - start)]
     overheads = trace.overheads
     table = (
         (overheads.start, overheads.end, overheads.thread)

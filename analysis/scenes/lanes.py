@@ -11,6 +11,7 @@ from ..model.cuda_calls import allocating, synchronizing
 from ..model.intervals import Int64
 from ..model.names import operation_names
 from ..model.schema import Kind
+from ..model.short_names import cut
 from ..model.source import TORCH_PROFILER
 from ..model.streams import stream_labels
 from ..model.trace import Trace
@@ -163,4 +164,4 @@ def _operations(trace: Trace, rows: Int64, title: str) -> Lane:
 
 
 def _labels(names: list[str]) -> tuple[str, ...]:
-    return tuple(name if len(name) <= LONG_NAME else name[: LONG_NAME - 1] + "…" for name in names)
+    return tuple(cut(name, LONG_NAME) for name in names)

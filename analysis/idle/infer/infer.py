@@ -83,7 +83,7 @@ def infer_steps(trace: Trace, device: int | None = None) -> InferredSteps:
     phase = find_phase(sequence, loop)
     if not phase.marked or loop.period < 2:
         raise NoLoopFound(
-            f"{trace.path}: {loop.period} operations come back {len(loop.marks)} times on "
+            f"{trace.path}: {_come(loop.period)} back {len(loop.marks)} times on "
             f"{streams}, but nothing marks them as a step: no wait, no loop inside; a layer "
             "would look the same, with a copy to the device or without",
         )
@@ -93,7 +93,7 @@ def infer_steps(trace: Trace, device: int | None = None) -> InferredSteps:
     covered = int(lengths[kept].sum())
     if int(kept.sum()) < MIN_REPEATS or covered < COVERAGE * len(chosen):
         raise NoLoopFound(
-            f"{trace.path}: {loop.period} operations come back {int(kept.sum())} times on "
+            f"{trace.path}: {_come(loop.period)} back {int(kept.sum())} times on "
             f"{streams} and make up {covered / len(chosen):.0%} of its work: too little for the "
             "loop of the trace",
         )
@@ -104,7 +104,7 @@ def infer_steps(trace: Trace, device: int | None = None) -> InferredSteps:
         against = against_steps(trace, series.thread_index, series.start, series.end) or against
     if against:
         raise NoLoopFound(
-            f"{trace.path}: {loop.period} operations come back {len(series)} times on {streams}, "
+            f"{trace.path}: {_come(loop.period)} back {len(series)} times on {streams}, "
             f"but {against}"
         )
     return InferredSteps(
@@ -229,6 +229,10 @@ def _sequence(trace: Trace, rows: Int64, tokens: Int64) -> Sequence:
         waits=waits,
         uploads=np.flatnonzero(uploads),
     )
+
+
+def _come(operations: int) -> str:
+    return "1 operation comes" if operations == 1 else f"{operations} operations come"
 
 
 def _series(
