@@ -35,6 +35,7 @@ docs: $(VENV)/.dev
 	$(BIN)/python scripts/reference.py
 	$(BIN)/python scripts/troubleshooting.py
 	$(BIN)/python scripts/glossary.py
+	$(BIN)/python scripts/definition_lists.py
 
 benchmark: $(VENV)/.dev
 	$(BIN)/python benchmarks/gaps_vs_peers.py

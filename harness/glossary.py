@@ -300,8 +300,8 @@ TOPICS: dict[str, tuple[Word, ...]] = {
         Word(
             "limiter",
             "What bounds the step, by older rules: `gpu`, `launch` (the host launches no faster), "
-            "`sync` (waits let the GPU run dry) or `mixed`. "
-            "See [the definition](definitions.md#limiter-and-recoverable-time).",
+            "`sync` (waits let the GPU run dry) or `mixed`. The [kind](definitions.md#kinds) takes "
+            "its place.",
         ),
         Word(
             "recoverable",

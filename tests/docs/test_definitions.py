@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +12,9 @@ import numpy as np
 import pytest
 
 from harness.analysis.analyze import analyze
+from harness.analysis.answer.compose import answer_of
+from harness.analysis.answer.kinds import kinds
+from harness.analysis.gains.changes import changes
 from harness.analysis.idle.causes import causes
 from harness.analysis.question import Question
 from harness.analysis.report import TraceReport
@@ -17,10 +22,12 @@ from harness.analysis.writer.writer import TraceBuilder
 
 from ..analysis import test_flag_waits as flags
 from ..analysis.build import US, builder, decode_loop, report
+from ..conftest import ROOT
 from ..steps.loops import Program
 from ..steps.test_choice import chosen, epochs, repeated
 from .pages import text
 
+SCRIPT = ROOT / "scripts" / "definition_lists.py"
 PAGE = text("docs/definitions.md")
 SECTIONS = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL))
 
@@ -282,39 +289,48 @@ def drained(tmp_path: Path) -> None:
     says("Drained by", f"it drained all {us(ns)}, though only {sync} of them are `sync`")
 
 
-def limiter(tmp_path: Path) -> None:
-    def loop(busy: int, waits: int) -> TraceReport:
-        """Steps of 100: a launch call of 5, a kernel from 10 on, then a wait of so long."""
-        trace, thread = builder()
-        for number in range(14):
-            at = 1000 + number * 100
-            trace.nvtx(at * US, (at + 99) * US, f"Step {number}", thread=thread)
-            trace.launch(
-                at * US, (at + 5) * US, (at + 10) * US, (at + 10 + busy) * US, thread=thread
-            )  # fmt: skip
-            if waits:
-                trace.wait((at + 5) * US, (at + 5 + waits) * US, thread=thread)
-        return report(trace, tmp_path)
+def steps_of_100(busy: int, waits: int, folder: Path) -> TraceReport:
+    """Steps of 100 us: a launch call of 5, a kernel from 10 on, then a wait of so long."""
+    trace, thread = builder()
+    for number in range(14):
+        at = 1000 + number * 100
+        trace.nvtx(at * US, (at + 99) * US, f"Step {number}", thread=thread)
+        trace.launch(
+            at * US, (at + 5) * US, (at + 10) * US, (at + 10 + busy) * US, thread=thread
+        )  # fmt: skip
+        if waits:
+            trace.wait((at + 5) * US, (at + 5 + waits) * US, thread=thread)
+    return report(trace, folder)
 
-    def figures(busy: int, waits: int) -> tuple[str, int, int, int]:
-        found = loop(busy, waits).series[0].steady
-        assert found is not None
-        assert us(found.period_ns) == 100
-        assert us(found.busy_ns) == busy
-        return found.limiter, us(found.host_ns), us(found.recoverable_ns), busy
 
-    name, _, _, busy = figures(95, 60)
-    says("Limiter and recoverable time", f"Busy {busy}: `{name}`.")
-    name, host, wins, busy = figures(40, 0)
-    says(
-        "Limiter and recoverable time",
-        f"Busy {busy}, the host never waiting, so H = {host}: `{name}`, recoverable {wins}.",
-    )
-    name, host, wins, busy = figures(40, 50)
-    says(
-        "Limiter and recoverable time",
-        f"so H = {host}: `{name}`, recoverable 100 - {host} = {wins}.",
-    )
+def gains(tmp_path: Path) -> None:
+    ladder = steps_of_100(40, 50, tmp_path).gains[0].ladder
+    assert ladder is not None
+    assert (us(ladder.replayed_ns), ladder.error_ns) == (100, 0)
+    found = {
+        one.change: (one.spent_ns / US, one.step_ns / US, one.gain_ns / US)
+        for one in ladder.rungs
+        if one.where == "Step *"
+    }
+    _, left, wait = found["wait"]
+    says("Gains", f"Without the wait {left:.0f} are left: gain {wait:.0f}.")
+    spent, left, host = found["host"]
+    says("Gains", f"{spent:.0f} of it in the range")
+    says("Gains", f"Without the range's host time {left:.0f} are left: gain {host:.0f}.")
+    _, left, both = found["place"]
+    says("Gains", f"the kernel still takes 40 and its stream {left - 40:.1f}: gain {both:.1f}")
+    says("Gains", f"and not {wait + host:.0f}.")
+
+
+def kind(tmp_path: Path) -> None:
+    def found(busy: int, waits: int) -> tuple[str | None, float]:
+        answer = answer_of(steps_of_100(busy, waits, tmp_path))
+        return answer.kind, answer.rung.gain_ns / US if answer.rung else 0.0
+
+    name, wins = found(40, 50)
+    says("Kinds", f"{wins:.1f} to win in `Step *`, most of it the wait of 50: `{name}`.")
+    says("Kinds", f"without the wait, busy 40: `{found(40, 0)[0]}`.")
+    says("Kinds", f"With a kernel of 98 in place of it: `{found(98, 0)[0]}`.")
 
 
 def other_definitions(tmp_path: Path) -> None:
@@ -378,7 +394,8 @@ EXAMPLES: dict[str, Callable[[Path], None]] = {
     "Poll": poll,
     "Wait for a flag": flag,
     "Drained by": drained,
-    "Limiter and recoverable time": limiter,
+    "Gains": gains,
+    "Kinds": kind,
     "Other people's definitions": other_definitions,
     "Ranks and stragglers": _ranks,
     "Verdicts": verdicts,
@@ -400,3 +417,13 @@ def test_every_cause_is_defined() -> None:
     assert {f"`{cause.name}`" for cause in causes()} <= set(
         re.findall(r"`[\w-]+`", SECTIONS["Causes"])
     )
+
+
+def test_every_change_and_kind_is_listed() -> None:
+    done = subprocess.run(
+        [sys.executable, SCRIPT, "--check"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    for section, named in (("Gains", changes()), ("Kinds", kinds())):
+        rows = re.findall(r"^\| `([\w-]+)` \|", SECTIONS[section], re.MULTILINE)
+        assert rows == [one.name for one in named]

@@ -1,0 +1,60 @@
+#!/usr/bin/env python
+"""Write the lists of changes and kinds in docs/definitions.md from the code (`make docs`).
+
+A change is told by the first lines of its file, a kind by its own words. `--check` writes nothing
+and ends with 1 where the page is not current.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+from harness.analysis.answer.kinds import Kind, kinds
+from harness.analysis.gains.changes import Change, changes
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "definitions.md"
+LIST = re.compile(r"(<!-- (\w+): written by [^\n]* -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def page(text: str) -> str:
+    """The page with both lists made anew."""
+    lists = {"changes": _changes(), "kinds": _kinds()}
+    return LIST.sub(lambda found: found[1] + lists[found[2]] + found[3], text)
+
+
+def _changes() -> str:
+    rows = "".join(_change(change) for change in changes())
+    return "\n| change | what is other in the replay |\n|---|---|\n" + rows + "\n"
+
+
+def _change(change: Change) -> str:
+    told = (sys.modules[change.offers.__module__].__doc__ or "").split("\n\n")[0]
+    assumes = f" Assumed: {change.assumes}." if change.assumes else ""
+    return f"| `{change.name}` | {' '.join(told.split())}{assumes} |\n"
+
+
+def _kinds() -> str:
+    rows = "".join(_kind(kind) for kind in kinds())
+    return "\n| kind | what it is | what to do | `limiter` |\n|---|---|---|---|\n" + rows + "\n"
+
+
+def _kind(kind: Kind) -> str:
+    return f"| `{kind.name}` | {kind.title} | {kind.remedy} | `{kind.old_word}` |\n"
+
+
+def main() -> int:
+    old = PAGE.read_text("utf-8")
+    text = page(old)
+    if sys.argv[1:] == ["--check"]:
+        if old != text:
+            print(f"{PAGE} does not list what the code has: run `make docs`", file=sys.stderr)
+            return 1
+    else:
+        PAGE.write_text(text, "utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
