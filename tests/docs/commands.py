@@ -14,8 +14,8 @@ PROGRAMS = (
     "apt-get", "sh", "pytest", "timeout", "QdstrmImporter",
 )  # fmt: skip
 _START = rf"(?:{'|'.join(PROGRAMS)})"
-_NAMES = ("harness capture",)
-"""In backticks, and no command: the name of an NVTX range."""
+_NAMES = ("harness capture", "harness evidence")
+"""In backticks, and no command: the names of an NVTX range and of a domain."""
 
 
 @dataclass(frozen=True)
