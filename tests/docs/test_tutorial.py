@@ -79,12 +79,20 @@ def test_the_tutorial_from_first_to_last(desk: Path, capfd: pytest.CaptureFixtur
 def test_the_text_says_what_the_tables_say() -> None:
     """Figures in the sentences are those of the outputs above them."""
     page = text(PAGE)
-    step, idle = re.search(r"kv-cache \(simulated\) +18 +([\d,]+)\.\d +([\d,]+)\.\d", page).groups()
-    assert f"Of {step} µs a step the GPU idles {idle}." in page
+    python, launch = re.search(
+        r"kv-cache \(simulated\) +[\d.]+ +[\d.]+ +([\d,.]+) +([\d,.]+) +[\d.]+$", page, re.MULTILINE
+    ).groups()
+    assert f"{python} µs are Python (`host`) and {launch} the launch calls" in page
     drained, share = re.search(r"Condition · +([\d.]+) +(0\.\d%)", page).groups()
-    assert f"for {drained} µs a step, {share} of the idle time" in page
-    saved = re.search(r"^ +graph  .* (\d+)\.\d%$", page, re.MULTILINE).group(1)
-    assert f"as one CUDA graph wins {saved}%" in page
+    assert f"let the queue run dry for\n{drained} µs a step, {share} of the idle time" in page
+    saved, left = re.search(r"one CUDA graph .* (\d+)\.\d%  ([\d,.]+) ", page).groups()
+    assert f"as one CUDA graph, the step would take {left} µs, {saved}% less" in page
+    before, after = re.search(r"^ +step +([\d,.]+) µs +([\d,.]+) µs", page, re.MULTILINE).groups()
+    assert f"{left} µs were predicted, and `harness compare` below says {before}" in page
+    wins, predicted = re.search(r"'Check Stop +([\d.]+) +1\.1% +([\d,.]+) ", page).groups()
+    assert f"worth hiding: {wins} µs a step" in page
+    assert predicted == after
+    assert f"the {after} µs are those of the prediction" in page
     ratio = float(re.search(r"^ +step .* ([\d.]+)x ", page, re.MULTILINE).group(1))
     assert f"Better, by {100 * (1 - ratio):.1f}%" in page
 
