@@ -140,7 +140,7 @@ def _answer(answer: Answer) -> dict[str, Any]:
 def _gains(report: TraceReport, one: SeriesGains) -> dict[str, Any]:
     """What each change would win of one series; `series` is its place in the list of series."""
     steady, ladder = report.series[one.series].steady, one.ladder
-    chosen = choose(one, steady, causes_believed=True) if steady else None
+    chosen = choose(one, steady, causes_believed=True) if steady and ladder else None
     result: dict[str, Any] = {
         "series": one.series,
         "kind": chosen.kind.name if chosen else None,

@@ -31,6 +31,8 @@ def blocks() -> list[tuple[str, str, str]]:
 def test_the_worked_example_runs(environment: dict[str, str], tmp_path: Path) -> None:
     code = "\n".join(code for kind, mark, code in blocks() if kind == "python" and not mark)
     assert all(call in code for call in ("decode.run(", "profile.steps(", "profile.time("))
+    (tmp_path / "traces").mkdir()
+    shutil.copy(ROOT / "traces" / "example-sync.sqlite", tmp_path / "traces")
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False,
@@ -42,6 +44,11 @@ def test_the_worked_example_runs(environment: dict[str, str], tmp_path: Path) ->
     assert re.fullmatch(r"59 steps, median [\d.]+ us", said[3])
     assert re.fullmatch(r"\d+ us \(\d+\.\.\d+\)", said[4])
     assert said[5].startswith(("without takes ", "not significant"))
+    kind, answer, *gains = said[6:-1]
+    assert f"print(answer.kind)  # {kind}\n" in code
+    assert f"print(answer.text)  # {answer.partition(' steps. ')[0]} steps. ...\n" in code
+    assert "wait Check Stop Condition 55.6 µs a step" in [" ".join(one.split()) for one in gains]
+    assert said[-1] == "give or take 0.0 µs"
 
 
 def test_the_example_records_itself(environment: dict[str, str], tmp_path: Path) -> None:
