@@ -150,3 +150,15 @@ def test_gaps_prints_the_steps_of_the_readme(
     assert drained == pytest.approx(drained_us)
     worst, median = series["idle_per_step"]["max_ns"], series["idle_per_step"]["p50_ns"]
     assert (worst, median) == ((163_000, 63_000) if strategy == "sync" else (13_000, 13_000))
+
+
+def test_the_gain_of_the_readme_leaves_the_other_example_s_step(
+    printed: dict[str, dict[str, Any]],
+) -> None:
+    (gains,) = printed["sync"]["gains"]
+    (wait,) = [one for one in gains["rungs"] if one["change"] == "wait"]
+    assert (gains["kind"], wait["kind"]) == ("device-value-read",) * 2
+    assert wait["gain_ns"] / 1000 == pytest.approx(50 + SLOW)
+    (other,) = printed["pipelined"]["series"]
+    assert wait["step_ns"] == pytest.approx(other["steady"]["period_ns"])
+    assert other["steady"]["kind"] == "gpu"
