@@ -31,7 +31,7 @@ def _changes() -> str:
 
 def _change(change: Change) -> str:
     told = (sys.modules[change.offers.__module__].__doc__ or "").split("\n\n")[0]
-    assumes = f" Assumed: {change.assumes}." if change.assumes else ""
+    assumes = f" {change.assumes[0].upper()}{change.assumes[1:]}." if change.assumes else ""
     return f"| `{change.name}` | {' '.join(told.split())}{assumes} |\n"
 
 

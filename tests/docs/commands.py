@@ -72,8 +72,14 @@ def _blocks(text: str) -> list[str]:
     return fenced + [re.sub(r"^ {4}", "", block, flags=re.MULTILINE) for block in indented]
 
 
+def _typed(block: str) -> list[str]:
+    """Its lines; of a block that shows output too, what is typed: the output may name commands."""
+    lines = block.splitlines()
+    return [line for line in lines if line.startswith("$ ")] or lines
+
+
 def _in_blocks(text: str) -> list[tuple[str, bool]]:
-    lines = [line for block in _blocks(text) for line in block.splitlines()]
+    lines = [line for block in _blocks(text) for line in _typed(block)]
     found = (re.match(rf"\s*(?:\$ )?((?:{_START}|\.) .*)$", line) for line in lines)
     return [(_tidy(match[1]), True) for match in found if match]
 
