@@ -26,7 +26,7 @@ def page(text: str) -> str:
 
 def _changes() -> str:
     rows = "".join(_change(change) for change in changes())
-    return "\n| change | what is other in the replay |\n|---|---|\n" + rows + "\n"
+    return "\n| change | what is different in the replay |\n|---|---|\n" + rows + "\n"
 
 
 def _change(change: Change) -> str:
