@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from msgspec import Struct
 
+from ..model.communication import KNOWN, Communication
 from ..model.intervals import Int64, Intervals, complement, covered_before, union
 from ..question import AskedChange
 from ..readers.range_cpu import RangeCpu
@@ -84,12 +85,16 @@ class Ladder(Struct, frozen=True):
 
 
 def loops_of(
-    pieces: Iterable[Stretch], device_name: str, cpu: RangeCpu | None = None
+    pieces: Iterable[Stretch],
+    device_name: str,
+    cpu: RangeCpu | None = None,
+    communication: Communication = KNOWN,
 ) -> list[Loop]:
     """The stretches as arrays; those without work are left out. `device_name`: as the driver says
-    it; `cpu`: for how long threads ran, where somebody noted it."""
+    it; `cpu`: for how long threads ran, where somebody noted it; `communication`: what works
+    between ranks."""
     lender = _lender(device_name)
-    loops = [read_loop(piece, _timing(piece, lender), cpu) for piece in pieces]
+    loops = [read_loop(piece, _timing(piece, lender), cpu, communication) for piece in pieces]
     return [loop for loop in loops if loop.steps and len(loop.action)]
 
 

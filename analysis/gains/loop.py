@@ -86,6 +86,8 @@ class Loop(Struct, frozen=True, eq=False, weakref=True):
     direction: Int64
     """Of a copy `TO_HOST`, `TO_DEVICE` or `ON_DEVICE`; `NO_COPY` for other work."""
     pageable: Bool
+    talks: Bool
+    """It is communication between ranks."""
     row: Int64
     """Of the (first) operation in the trace of the stretch."""
     recorded_start: Int64

@@ -105,16 +105,17 @@ def _of(
     if not runs:
         return SeriesGains(place, None, None, stalls, "fewer than 3 steady steps stand together")
     name = source_name(tables, summary)
-    loops = loops_of(stretches(tables, series, launched, runs), name, cpu)
+    communication = Communication(question.comm)
+    loops = loops_of(stretches(tables, series, launched, runs), name, cpu, communication)
     if not loops:
         return SeriesGains(place, None, None, stalls, "no launch of these steps was recorded")
     known = sum(len(loop.action) for loop in loops)
     lost = sum(loop.stretch.without_call for loop in loops)
     if lost > LOST * (known + lost):
         why = f"{lost:,} of {known + lost:,} operations have no launch call"
-        return SeriesGains(place, None, busy_of(loops, Communication(question.comm)), stalls, why)
+        return SeriesGains(place, None, busy_of(loops, communication), stalls, why)
     found = ladder(loops, name, question.changes)
-    return SeriesGains(place, found, busy_of(loops, Communication(question.comm)), stalls)
+    return SeriesGains(place, found, busy_of(loops, communication), stalls)
 
 
 def source_name(tables: Whole | Store, summary: SeriesSummary) -> str:

@@ -13,8 +13,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ..model.arrays import Bool
+from ..model.communication import KNOWN, Communication
 from ..model.cuda_calls import host_waits
 from ..model.intervals import Int64
+from ..model.names import operation_names
 from ..model.schema import CopyKind, Kind
 from ..model.trace import Operations, Trace
 from ..readers.range_cpu import RangeCpu
@@ -32,9 +34,14 @@ IN_TURN = 0.02
 """Share of a thread's calls that may overlap another thread's where the two take turns."""
 
 
-def read_loop(stretch: Stretch, timing: Timing, cpu: RangeCpu | None = None) -> Loop:
+def read_loop(
+    stretch: Stretch,
+    timing: Timing,
+    cpu: RangeCpu | None = None,
+    communication: Communication = KNOWN,
+) -> Loop:
     """The stretch as arrays. `timing`: of the machine that it was recorded on; `cpu`: for how long
-    threads ran, where somebody noted it."""
+    threads ran, where somebody noted it; `communication`: what works between ranks."""
     trace = stretch.trace
     calls = trace.calls
     found = host_waits(trace)
@@ -90,6 +97,7 @@ def read_loop(stretch: Stretch, timing: Timing, cpu: RangeCpu | None = None) -> 
         lane=np.array([keys[key] for key in work.places], np.int64),
         direction=work.direction,
         pageable=work.pageable,
+        talks=_talks(trace, work.row, communication),
         row=work.row,
         recorded_start=work.start,
         recorded_end=work.end,
@@ -219,6 +227,14 @@ def _directions(operations: Operations, row: Int64) -> Int64:
     direction[(copy == CopyKind.DTOH) | (copy == CopyKind.ATOH)] = TO_HOST
     direction[kind != Kind.MEMCPY] = NO_COPY
     return direction
+
+
+def _talks(trace: Trace, row: Int64, communication: Communication) -> Bool:
+    """Which operations are communication between ranks."""
+    codes, names = operation_names(trace, row)
+    talks: Bool = communication.which(names or [""])[codes]
+    talks &= trace.operations.kind[row] != Kind.MEMCPY
+    return talks
 
 
 def _lane_keys(work: _Work, stretch: Stretch) -> dict[tuple[int, int], int]:

@@ -25,7 +25,7 @@ from ..model.cuda_calls import (
 from ..model.flag_waits import FLAG
 from ..model.intervals import Int64
 from ..model.polling import QUERY
-from ..model.schema import SyncType
+from ..model.schema import MAX_TIME, SyncType
 from ..model.trace import Synchronizations
 from .loop import (
     CALL,
@@ -44,6 +44,8 @@ from .machine import NEVER
 
 _LOOKED_AT = 4096
 """Operations among which that of an event is looked for."""
+_RECORDS = 64
+"""Events among which that of a stream's wait is looked for: the last ones."""
 _FREES = re.compile("Free|Unmap|Unregister|Release|Trim")
 """In names of calls of the allocator that may wait until the device is idle."""
 Lanes = Mapping[tuple[int, int], int]
@@ -204,8 +206,7 @@ def holds_of(loop: Loop, rows: Int64, shown: Bool, lanes: Lanes) -> tuple[Hold, 
         return ()
     name = loop.name
     records = named(names, EVENT_RECORD.match)[name] & shown
-    queued = np.where(records, loop.queued - 1, -1)
-    recorded = np.maximum.accumulate(queued)
+    passed = _Passed(loop, records)
     streams = _streams(synced, SyncType.STREAM_WAIT_EVENT)
     result = []
     for action in np.flatnonzero(named(names, STREAM_WAIT.__contains__)[name] & shown).tolist():
@@ -216,8 +217,29 @@ def holds_of(loop: Loop, rows: Int64, shown: Bool, lanes: Lanes) -> tuple[Hold, 
         else:
             lane = _next_given_work(loop, stream, following, lanes)
         if lane is not None:  # else nothing runs there
-            result.append(Hold(action, lane, int(recorded[action])))
+            result.append(Hold(action, lane, passed.target(action, lane)))
     return tuple(result)
+
+
+class _Passed:
+    """Which work an event stands behind that a stream was made to wait for: what was queued before
+    the last event was recorded, of those that had passed when the stream went on."""
+
+    def __init__(self, loop: Loop, records: Bool) -> None:
+        self.loop = loop
+        self.records = np.flatnonzero(records)
+        self.of_lane = [np.flatnonzero(loop.lane == k) for k in range(loop.lanes)]
+
+    def target(self, action: int, lane: int) -> int:
+        """`action` makes the stream wait; -1 where no event fits."""
+        loop, mine = self.loop, self.of_lane[lane]
+        place = int(np.searchsorted(mine, loop.queued[action]))
+        goes_on = int(loop.recorded_start[mine[place]]) if place < len(mine) else MAX_TIME
+        last = int(np.searchsorted(self.records, action))
+        targets = loop.queued[self.records[max(0, last - _RECORDS) : last]] - 1
+        fits = (targets < 0) | (loop.recorded_end[targets] <= goes_on)
+        found = np.flatnonzero(fits)
+        return int(targets[found[-1]]) if len(found) else -1
 
 
 def _next_given_work(loop: Loop, stream: int, following: int, lanes: Lanes) -> int | None:
