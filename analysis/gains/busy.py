@@ -118,7 +118,7 @@ def _busy(every: Sequence[_Work], steps: int, communication: Communication) -> B
     sums = np.zeros(4, np.int64)
     for work in every:
         names = np.array(work.names or [""])
-        known = {name: communication.is_communication(name) for name in set(work.names)}
+        known = {name: communication.is_communication(name) for name in sorted(set(work.names))}
         talks = np.array([known[name] for name in work.names], np.bool_)
         length = work.end - work.start
         for name in known:

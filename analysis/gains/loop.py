@@ -28,6 +28,8 @@ class Wait(Struct, frozen=True):
     """What waited, as a person calls it."""
     wake: int
     """From the end of the last target to the return, ns."""
+    ns: int
+    """For how long it held the host, as recorded: of a poll, from its first query on."""
     running: int = NEVER
     """Until when it waits for work that was queued before the stretch, ns."""
 

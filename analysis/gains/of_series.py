@@ -100,7 +100,9 @@ def _of(
     cpu: RangeCpu | None,
 ) -> SeriesGains:
     stalls = stalls_of(summary)
-    steady = np.flatnonzero(summary.table.steady)
+    # A step is measured from the end of the work of the step before it.
+    alive = launched.count > 0
+    steady = np.flatnonzero(summary.table.steady & np.concatenate(([False], alive[:-1])))
     runs = chosen_runs(steady, _calls_a_step(tables, series, launched))
     if not runs:
         return SeriesGains(place, None, None, stalls, "fewer than 3 steady steps stand together")

@@ -112,10 +112,12 @@ class _Waits:
             row = int(self.rows[action])
             end = int(self.calls.end[row])
             name, last = loop.call(action), int(loop.queued[action]) - 1
-            late, running = wake, NEVER
+            late, running, held_ns = wake, NEVER, int(self.loop.length[action])
             if not self.shown[action]:
                 how, name = FLAGGED, FLAG
-                targets, running = self._awaited(*self._flag(flag), last)
+                begun, until = self._flag(flag)
+                targets, running = self._awaited(begun, until, last)
+                held_ns = until - begun
                 flag += 1
             elif action in staged:
                 how, targets = STAGED, (staged[action],)
@@ -129,11 +131,12 @@ class _Waits:
                 how, targets = COPY, tuple(own[-1:].tolist())
             elif name in EVENT_SYNCHRONIZE | QUERY:
                 how = POLL if name in QUERY else CALL
+                held_ns = end - int(self.begun[row])
                 targets, running = self._awaited(int(self.begun[row]), end, last)
             else:
                 how = CALL
                 targets, running = self._queued(self._lanes_synced(row, name, last), last)
-            result.append(Wait(action, targets, how, name, late, running))
+            result.append(Wait(action, targets, how, name, late, held_ns, running))
         return tuple(result)
 
     def _flag(self, k: int) -> tuple[int, int]:

@@ -52,6 +52,13 @@ class Drawn:
         self.now += us
         return self.trace.api(start * US, self.now * US, name, thread=self.thread)
 
+    def query(self, us: int, *, done: bool) -> None:
+        start, self.now = self.now, self.now + us
+        self.trace.api(
+            start * US, self.now * US, "cudaEventQuery_v3020", thread=self.thread,
+            return_value=0 if done else 600,
+        )  # fmt: skip
+
     def run(self, us: int, stream: int, ready: int, gap: int = 1) -> tuple[int, int]:
         start = ready
         if stream in self.free:
@@ -192,6 +199,21 @@ def test_a_wait_removed() -> None:
     one = offer(loop, "wait")
     assert (one.where, one.call) == ("Step *", "cudaStreamSynchronize")
     assert step_us(loop, one)[1:] == every(51)[1:]
+
+
+def test_a_poll_holds_the_host_from_its_first_query_on() -> None:
+    def step(loop: Drawn) -> None:
+        end = loop.launch(50)
+        loop.call(1, "cudaEventRecord_v3020")
+        while loop.now < end:
+            loop.query(3, done=False)
+        loop.query(1, done=True)
+        loop.python(40)
+
+    loop = drawn(step)
+    one = offer(loop, "wait")
+    # The launch takes 5, the record 1: 52 are left, which is 18 queries of 3, and the last one.
+    assert (one.call, one.spent_ns) == ("polling", (18 * 3 + 1) * US)
 
 
 def test_a_wait_hidden() -> None:

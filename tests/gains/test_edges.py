@@ -105,6 +105,13 @@ def test_a_stretch_that_begins_behind_a_step_without_work() -> None:
     assert taken.tolist() == [100 + 63, 100, 100]  # from the begin of the dead step on
 
 
+def test_no_step_is_measured_from_one_without_work() -> None:
+    (found,) = analyze(dead_and_missing(dead={5, 6, 13}, missing=set())).gains
+    assert found.ladder is not None
+    assert found.ladder.recorded_ns == found.ladder.replayed_ns == 100 * US
+    assert all(rung.gain_ns < 100 * US for rung in found.ladder.rungs)
+
+
 def test_numbers_that_are_missing_cut_stretches() -> None:
     (found,) = analyze(dead_and_missing(dead=set(), missing={8, 9, 15})).gains
     assert found.ladder is not None

@@ -52,7 +52,7 @@ class _Grouping:
         self.numbers = [n for n, wait in enumerate(loop.waits) if wait.how not in (STAGED, FREED)]
         self.held = [loop.waits[number] for number in self.numbers]
         action = np.array([wait.action for wait in self.held], np.int64)
-        self.ns = loop.length[action].tolist()
+        self.ns = [wait.ns for wait in self.held]
         self.step, self.site = loop.step[action].tolist(), loop.site[action].tolist()
         # Work that is no copy to the host, queued before and after each wait; a copy that is itself
         # waited for is part of its wait.
