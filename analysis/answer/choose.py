@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from ..gains.busy import Busy
 from ..gains.changes import changes
 from ..gains.ladder import Ladder, Rung
 from ..gains.of_series import SeriesGains
 from ..gains.stalls import Stalls
-from ..idle.figures import Steady
+from ..idle.figures import Steady, launching_ns
 from .kinds import Kind, kind_named, kinds
 
 WORTH = 0.05
@@ -16,7 +18,11 @@ WORTH = 0.05
 EQUAL = 0.02
 """Share of the largest gain within which another is as good as equal to it."""
 MOSTLY = 0.5
-"""Share of its time from which time of the host is the price of launching."""
+"""Share of its time from which time of the host is the price of launching; of the idle time, from
+which it lies before launches or inside them; of a gain, from which a cause explains it."""
+MUCH = 0.25
+"""Share of a step in which communication or copies run beside no kernel, from which a GPU that is
+kept busy is kept busy by them."""
 STALLED = 0.7
 """Share of the largest gain that stalled steps may explain before it is theirs."""
 
@@ -59,14 +65,18 @@ def choose(gains: SeriesGains, steady: Steady, *, causes_believed: bool) -> Chos
     those that are as good as equal the change that is listed first."""
     step, found = steady.period_ns, gains.ladder
     options = [_option(rung, found.rungs) for rung in candidates(found)] if found else []
-    options += _by_cause(steady, found) if causes_believed else []
+    if causes_believed:
+        named = _by_cause(steady, found)
+        told = sum(one.rung.gain_ns for one in named if one.rung)
+        options = [one for one in options if not _explained(one, told)] + named
+        options = [_ahead(one, steady) for one in options]
     worth = [one for one in options if one.rung and one.rung.gain_ns >= WORTH * step]
     best = max((one.rung.gain_ns for one in worth if one.rung), default=0.0)
     stalls = gains.stalls
     if stalls and stalls.excess_ns >= max(STALLED * best, WORTH * step):
         return _stalled(stalls)
     if not worth:
-        return _on_the_gpu(found, step)
+        return _on_the_gpu(found, gains.busy, step)
     equal = [one for one in worth if one.rung and one.rung.gain_ns >= (1 - EQUAL) * best]
     return min(equal, key=lambda one: _place(one.rung))
 
@@ -87,16 +97,45 @@ def _option(rung: Rung, among: tuple[Rung, ...]) -> Chosen:
     return Chosen(kind, rung, about)
 
 
+def _explained(one: Chosen, told_ns: float) -> bool:
+    """Whether work that starts late does so for causes that are a kind of their own; `told_ns`: for
+    how long these let the GPU idle."""
+    late = one.rung is not None and one.rung.change == "held-starts"
+    return late and one.rung is not None and told_ns >= MOSTLY * one.rung.gain_ns
+
+
+def _ahead(one: Chosen, steady: Steady) -> Chosen:
+    """The host is ahead where the GPU mostly idles with work queued, and a graph would win by its
+    shorter gaps: launches are not late there."""
+    rung = one.about
+    if one.kind.name != "eager-launches" or rung is None:
+        return one
+    late = launching_ns(steady) >= MOSTLY * steady.idle_ns
+    if late or rung.gaps_ns < MOSTLY * rung.gain_ns:
+        return one
+    return replace(one, kind=kind_named("queue-gaps"))
+
+
 def _place(rung: Rung | None) -> int:
     names = [change.name for change in changes()]
     return names.index(rung.change) if rung and rung.change in names else len(names)
 
 
-def _on_the_gpu(found: Ladder | None, step: float) -> Chosen:
+def _on_the_gpu(found: Ladder | None, busy: Busy | None, step: float) -> Chosen:
     for rung in found.rungs if found else ():
         if not rung.of_host and rung.change != "kernel" and rung.gain_ns >= WORTH * step:
             return Chosen(kind_of(rung), rung, rung)
-    return Chosen(kind_named("gpu"), None, None)
+    return Chosen(kind_named(_mostly(busy, step)), None, None)
+
+
+def _mostly(busy: Busy | None, step: float) -> str:
+    """What a GPU that is kept busy does, as the name of a kind."""
+    if busy is None:
+        return "gpu"
+    talks, copies = busy.communication_alone_ns, busy.copy_alone_ns
+    if max(talks, copies) < MUCH * step:
+        return "gpu"
+    return "exposed-communication" if talks >= copies else "copy-bound"
 
 
 def _by_cause(steady: Steady, found: Ladder | None) -> list[Chosen]:

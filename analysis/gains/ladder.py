@@ -55,6 +55,8 @@ class Rung(Struct, frozen=True):
     """What tells its kind, where change and call do not."""
     of_host: bool
     """It concerns the host, its waits or other ranks; else the GPU."""
+    gaps_ns: float = 0.0
+    """What of the gain shorter gaps between queued operations may account for."""
 
 
 class Ladder(Struct, frozen=True):
@@ -120,6 +122,7 @@ def ladder(loops: Sequence[Loop], device_name: str, asked: Sequence[AskedChange]
     named = [offer_of(one, loops) for one in asked]
     played = _played(loops, [*offers, *named], costs)
     replayed, each = played[0], played.mean(axis=1)
+    each = np.maximum(each, [0.0, *(offer.least_ns for offer in (*offers, *named))])
     error, base = _error(recorded, replayed), float(each[0])
     rungs = [
         _rung(loops, offer, base, step_ns)
@@ -128,8 +131,7 @@ def ladder(loops: Sequence[Loop], device_name: str, asked: Sequence[AskedChange]
     ]
     rungs.sort(key=lambda rung: -rung.gain_ns)
     told = [
-        # A thread beside the step takes as long as its own work does.
-        _rung(loops, one, base, max(ns, one.spent_ns) if one.change == "overlap" else ns)
+        _rung(loops, one, base, ns)
         for one, ns in zip(named, each[1 + len(offers) :].tolist(), strict=True)
     ]
     return Ladder(
@@ -164,6 +166,7 @@ def _rung(loops: Sequence[Loop], offer: Offer, base: float, step_ns: float) -> R
         count=offer.count,
         detail=offer.detail,
         of_host=of_host.get(offer.change, True),
+        gaps_ns=offer.gaps_ns,
     )
 
 

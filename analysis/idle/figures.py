@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 
 import numpy as np
@@ -98,7 +98,7 @@ class Steady(Struct, frozen=True):
         period, busy, host = total / steps, (total - idle_ns) / steps, host_ns / steps
         device = busy + ahead_ns / steps
         share = sum(drained_by.values()) / idle_ns if idle_ns else 0.0
-        launching = sum(causes[name] for name in _before_or_inside()) / idle_ns if idle_ns else 0.0
+        launching = _launching(causes) / idle_ns if idle_ns else 0.0
         return cls(
             steps=steps,
             start_ns=int(periods.start[0]),
@@ -273,6 +273,15 @@ def limiter_of(
     if host >= GPU_BOUND * period and launching_share >= 0.5:
         return "launch"
     return "sync" if drained_share >= 0.5 else "mixed"
+
+
+def launching_ns(steady: Steady) -> float:
+    """Idle time per step before launches and inside them, ns: the host is not in time."""
+    return _launching(steady.causes)
+
+
+def _launching(causes: Mapping[str, float]) -> float:
+    return sum(causes[name] for name in _before_or_inside())
 
 
 @cache

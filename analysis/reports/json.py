@@ -191,7 +191,9 @@ def _kind(report: TraceReport, series: SeriesSummary) -> dict[str, str | None]:
     """The kind of a series' largest gain, and the word that `limiter` has for it: deprecated."""
     place = next(k for k, one in enumerate(report.series) if one is series)
     gains = next((one for one in report.gains if one.series == place), None)
-    if gains is None or gains.ladder is None or not report.calls_believed or not series.steady:
+    if gains is None or gains.ladder is None or not series.steady:
+        return {"kind": None}
+    if not believed(report, "causes", "steps"):
         return {"kind": None}
     kind = choose(gains, series.steady, causes_believed=True).kind
     return {"kind": kind.name, "limiter": kind.old_word}

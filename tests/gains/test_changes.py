@@ -383,6 +383,32 @@ def test_pinned_copies_on_the_stream_of_the_kernels() -> None:
     assert step_us(loop, one)[1:] == every(202)[1:]
 
 
+def test_copies_beside_the_kernels_take_as_long_as_they_take() -> None:
+    def step(loop: Drawn) -> None:
+        loop.copy(300, CopyKind.HTOD, PINNED, holds=False)
+        loop.launch(100)
+        loop.launch(100)
+
+    loop = drawn(step)
+    one = offer(loop, "copies-aside")
+    # Without them the kernels need 202; copies run one after the other, 300 each.
+    assert step_us(loop, one)[1:] == every(202)[1:]
+    assert one.least_ns == 300 * US
+
+
+def test_copies_that_the_kernels_stream_waits_for() -> None:
+    def step(loop: Drawn) -> None:
+        loop.copy(40, CopyKind.HTOD, PINNED, holds=False, stream=13)
+        loop.stream_wait(stream=7, other=13)
+        loop.launch(50)
+        loop.wait()
+
+    loop = drawn(step)
+    assert step_us(loop) == every(1 + 8 + 40 + 2 + 50 + 3)
+    # 1, the copy's launch, the event's two calls; the kernel starts 8 after its launch.
+    assert step_us(loop, offer(loop, "copies-aside")) == every(1 + 5 + 1 + 1 + 8 + 50 + 3)
+
+
 def eager(loop: Drawn) -> None:
     for _ in range(4):
         loop.python(20)

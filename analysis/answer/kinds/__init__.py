@@ -16,7 +16,8 @@ MODULES = (
     "polling", "explicit_sync", "python_threads", "held_host", "stalled_step", "allocator",
     "module_loading", "slow_launches", "eager_launches",
     "pageable_copies", "copies_on_path", "stream_dependency", "page_migration", "other_process",
-    "host_function", "straggler", "profiler", "late_starts", "graph_gaps", "gpu",
+    "host_function", "straggler", "profiler", "late_starts", "graph_gaps", "queue_gaps",
+    "exposed_communication", "copy_bound", "gpu",
 )  # fmt: skip
 
 

@@ -38,6 +38,10 @@ class Offer(Struct, frozen=True):
     apply: Callable[[Loop, Costs], Variant]
     detail: str = ""
     """What tells its kind, where change and call do not."""
+    gaps_ns: float = 0.0
+    """What of the gain shorter gaps between queued operations may account for."""
+    least_ns: float = 0.0
+    """A step with it is no shorter than this: what is done beside the step takes so long."""
 
 
 class Change(Struct, frozen=True):

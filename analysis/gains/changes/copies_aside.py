@@ -8,7 +8,7 @@ import numpy as np
 
 from ...model.arrays import Bool
 from ..batch import Variant
-from ..loop import NO_COPY, ON_DEVICE, STAGED, Loop
+from ..loop import NO_COPY, STAGED, TO_DEVICE, TO_HOST, Loop
 from .base import Change, Costs, Offer, steps_of
 
 PAGEABLE = "pageable"
@@ -16,11 +16,25 @@ PAGEABLE = "pageable"
 
 
 def in_the_way(loop: Loop) -> Bool:
-    """Which operations are copies from or to the host on a stream that also runs kernels."""
+    """Which operations are copies from or to the host on a stream that also runs kernels, or that
+    such a stream waits for."""
     kernels = np.unique(loop.lane[loop.direction == NO_COPY])
-    copies = (loop.direction != NO_COPY) & (loop.direction != ON_DEVICE)
-    found: Bool = copies & np.isin(loop.lane, kernels)
+    waited = [hold.target for hold in loop.holds if hold.target >= 0 and hold.lane in kernels]
+    found = np.isin(loop.lane, kernels)
+    found[waited] = True
+    found &= (loop.direction == TO_HOST) | (loop.direction == TO_DEVICE)
     return found
+
+
+def _beside(loops: Sequence[Loop]) -> float:
+    """How long the copies of one direction take, which run one after the other, ns a step; from
+    pageable memory left out, since from pinned memory they are faster."""
+    total = np.zeros(2)
+    for loop in loops:
+        for k, way in enumerate((TO_HOST, TO_DEVICE)):
+            mine = (loop.direction == way) & ~loop.pageable & loop.counted[loop.action]
+            total[k] += int(loop.duration[mine].sum())
+    return float(total.max()) / steps_of(loops)
 
 
 def _aside(loop: Loop, costs: Costs) -> Variant:
@@ -56,6 +70,7 @@ def _offers(loops: Sequence[Loop]) -> list[Offer]:
         Offer(
             CHANGE.name, where, longest.call(action), spent / steps, count / steps,
             float("inf"), _aside, PAGEABLE if 2 * pageable > spent else "",
+            least_ns=_beside(loops),
         )
     ]  # fmt: skip
 

@@ -81,17 +81,23 @@ def graphed(loop: Loop, costs: Costs, *, base: Variant | None = None) -> Variant
 def _offers(loops: Sequence[Loop]) -> list[Offer]:
     steps = steps_of(loops)
     spent = launches = 0
+    gaps = 0.0
     for loop in loops:
         for run in graphs_of(loop):
             if loop.step[run[0]] == 0:
                 continue
             spent += int(loop.before[run[1:]].sum() + loop.own[run].sum())
             launches += int(np.count_nonzero(loop.count[run]))
+            shorter = max(0, loop.timing.gap_ns - loop.timing.node_gap_ns)
+            gaps += shorter * (np.count_nonzero(loop.count[run]) - 1)
     if not launches:
         return []
     return [
-        Offer(CHANGE.name, "", "", spent / steps, launches / steps, float("inf"), partial(graphed))
-    ]
+        Offer(
+            CHANGE.name, "", "", spent / steps, launches / steps, float("inf"), partial(graphed),
+            gaps_ns=gaps / steps,
+        )
+    ]  # fmt: skip
 
 
 CHANGE = Change(

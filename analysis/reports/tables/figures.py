@@ -70,7 +70,9 @@ def _chosen(trace: TraceReport, series: SeriesSummary) -> tuple[str | None, floa
     """The kind of a series' largest gain, and that gain."""
     place = next(k for k, one in enumerate(trace.series) if one is series)
     gains = next((one for one in trace.gains if one.series == place), None)
-    if gains is None or gains.ladder is None or not series.steady or not trace.calls_believed:
+    if gains is None or gains.ladder is None or not series.steady:
+        return None, None
+    if not believed(trace, "causes", "steps"):
         return None, None
     chosen = choose(gains, series.steady, causes_believed=True)
     return chosen.kind.name, chosen.rung.gain_ns if chosen.rung else 0.0

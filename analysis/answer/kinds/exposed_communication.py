@@ -1,0 +1,22 @@
+"""Communication that nothing hides."""
+
+from __future__ import annotations
+
+from .base import Kind
+from .base import never as _fits
+
+KIND = Kind(
+    "exposed-communication",
+    "communication that nothing hides",
+    (
+        "The GPU has work nearly all of the time, and much of it is communication between ranks "
+        "beside which no other kernel runs."
+    ),
+    (
+        "See whether ranks wait for a late one: `harness gaps RANKS --by rank`. Else let "
+        "communication overlap with computing, or send less: smaller types, fewer and larger "
+        "messages."
+    ),
+    "gpu",
+    _fits,
+)

@@ -1,0 +1,141 @@
+"""Of what kind an answer is, for loops whose best change is known."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.analysis.answer.kinds import kinds
+from harness.analysis.reports.base import Report
+from harness.analysis.reports.json import document
+from harness.analysis.reports.tables.figures import overview
+from harness.analysis.writer.writer import PINNED, CopyKind
+from tests.gains.support import US
+from tests.gains.test_changes import Drawn
+
+from .support import answered, reported
+
+REDUCE = "ncclDevKernel_AllReduce_Sum_f32_RING_LL"
+
+
+def test_kinds_have_names_of_their_own() -> None:
+    names = [kind.name for kind in kinds()]
+    assert len(set(names)) == len(names)
+
+
+def test_communication_that_nothing_hides_is_named() -> None:
+    def step(loop: Drawn, number: int) -> None:
+        for _ in range(6):
+            loop.launch(50)
+            loop.launch(60, name=REDUCE)
+
+    answer = answered(step)
+    assert (answer.kind, answer.rung) == ("exposed-communication", None)
+    assert "--by rank" in answer.text
+
+
+def test_communication_beside_kernels_is_no_limit() -> None:
+    def step(loop: Drawn, number: int) -> None:
+        loop.launch(200, stream=13, name=REDUCE)
+        for _ in range(6):
+            loop.launch(50)
+
+    assert answered(step).kind == "gpu"
+
+
+def test_copies_of_a_gpu_that_is_kept_busy_are_named() -> None:
+    def step(loop: Drawn, number: int) -> None:
+        loop.copy(900, CopyKind.HTOD, PINNED, holds=False, stream=13)
+        for _ in range(4):
+            loop.launch(50)
+
+    answer = answered(step)
+    assert (answer.kind, answer.rung) == ("copy-bound", None)
+
+
+def test_copies_set_aside_still_take_their_time() -> None:
+    def step(loop: Drawn, number: int) -> None:
+        loop.copy(300, CopyKind.HTOD, PINNED, holds=False)
+        for _ in range(4):
+            loop.launch(50)
+
+    answer = answered(step)
+    assert answer.kind == "copies-on-path"
+    assert answer.rung is not None
+    assert answer.rung.step_ns == 300 * US
+
+
+def test_a_collective_that_waits_for_others_is_no_wait_between_streams() -> None:
+    def step(loop: Drawn, number: int) -> None:
+        for _ in range(4):
+            loop.launch(60)
+        loop.stream_wait(stream=13, other=7)
+        loop.launch(150, stream=13, name=REDUCE)
+        loop.stream_wait(stream=7, other=13)
+        loop.launch(30)
+
+    assert answered(step).kind == "exposed-communication"
+
+
+def test_a_host_function_that_was_recorded_is_named_before_work_that_starts_late() -> None:
+    def step(loop: Drawn, number: int) -> None:
+        end = loop.launch(50)
+        correlation = loop.call(2, "cudaLaunchHostFunc_v10000")
+        loop.trace.host_function(
+            (end + 1) * US, (end + 301) * US, process=loop.process, correlation=correlation
+        )
+        loop.free[7] = end + 301
+        loop.launch(50)
+
+    answer = answered(step)
+    assert answer.kind == "host-function"
+    assert answer.rung is not None
+    assert answer.rung.gain_ns == pytest.approx(300 * US, rel=0.02)
+
+
+def test_work_that_starts_late_for_no_recorded_reason_is_said_to() -> None:
+    def step(loop: Drawn, number: int) -> None:
+        loop.launch(50)
+        loop.launch(50, late=300)
+
+    assert answered(step).kind == "late-starts"
+
+
+def test_a_host_that_is_ahead_is_not_said_to_launch_too_slowly() -> None:
+    """Each kernel takes 5 and needs 3 to follow another; launches take 4."""
+
+    def step(loop: Drawn, number: int) -> None:
+        for _ in range(60):
+            loop.launch(5, own=4)
+            loop.free[7] += 2
+
+    answer = answered(step)
+    assert answer.kind == "queue-gaps"
+    assert answer.rung is not None
+    assert answer.rung.change == "graph"
+
+
+def test_a_host_that_is_behind_is() -> None:
+    def step(loop: Drawn, number: int) -> None:
+        for _ in range(60):
+            loop.python(5)
+            loop.launch(5, own=4)
+
+    assert answered(step).kind == "eager-launches"
+
+
+def test_nothing_is_to_be_won_where_the_device_cannot_be_believed() -> None:
+    def step(loop: Drawn, number: int) -> None:
+        loop.python(300)
+        loop.launch(50)
+        loop.call(5, "cudaLaunchKernel_v7000")  # its kernel was lost
+
+    found = reported(step)
+    assert any((v.figures, str(v.level)) == ("device", "invalid") for v in found.verdicts)
+    assert found.gains
+    report = Report((found,))
+    (row,) = overview(report).rows
+    told = dict(zip((column.name for column in overview(report).columns), row, strict=True))
+    assert (told["gain_kind"], told["gain_ns"]) == (None, None)
+    (trace,) = document(report)["traces"]
+    assert trace["gains"] == []
+    assert [series.get("kind") for series in trace["series"]] == [None]
