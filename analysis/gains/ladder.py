@@ -69,7 +69,7 @@ class Ladder(Struct, frozen=True):
     replayed_ns: float
     error_ns: float
     """How far the replay may be off: what it misses the mean by, and twice the standard error of
-    what it misses each step by."""
+    what it misses each step by; of a part of the steps, also by how much these differ from all."""
     steps: int
     """Steps that were replayed, and the stretches that they stand in."""
     stretches: int
@@ -104,9 +104,16 @@ def _lender(device_name: str) -> Gpu:
     return find_gpu(device_name) or load_gpu(REFERENCE)
 
 
-def ladder(loops: Sequence[Loop], device_name: str, asked: Sequence[AskedChange] = ()) -> Ladder:
+def ladder(
+    loops: Sequence[Loop],
+    device_name: str,
+    asked: Sequence[AskedChange] = (),
+    means: Sequence[float] = (),
+) -> Ladder:
     """Every change of the stretches of one loop, played; and those that are asked for by name.
 
+    `means`, where the loops are a part of the steady steps: what a step takes in all of them, ns,
+    and without stalled ones. The steps that are replayed may be other steps by as much.
     Raises NoSuchRange where one of these means no range of the loop.
     """
     lender = _lender(device_name)
@@ -124,6 +131,7 @@ def ladder(loops: Sequence[Loop], device_name: str, asked: Sequence[AskedChange]
     replayed, each = played[0], played.mean(axis=1)
     each = np.maximum(each, [0.0, *(offer.least_ns for offer in (*offers, *named))])
     error, base = _error(recorded, replayed), float(each[0])
+    error += min((abs(mean - float(recorded.mean())) for mean in means), default=0.0)
     rungs = [
         _rung(loops, offer, base, step_ns)
         for offer, step_ns in zip(offers, each[1 : 1 + len(offers)].tolist(), strict=True)

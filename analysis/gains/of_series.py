@@ -116,7 +116,10 @@ def _of(
     if lost > LOST * (known + lost):
         why = f"{lost:,} of {known + lost:,} operations have no launch call"
         return SeriesGains(place, None, busy_of(loops, communication), stalls, why)
-    found = ladder(loops, name, question.changes)
+    means = []
+    if sum(stop - first for first, stop in runs) < len(steady) and summary.steady:
+        means = [summary.steady.period_ns, *([stalls.without_ns] if stalls else [])]
+    found = ladder(loops, name, question.changes, means)
     return SeriesGains(place, found, busy_of(loops, communication), stalls)
 
 

@@ -45,13 +45,23 @@ def stalls_of(series: SeriesSummary) -> Stalls | None:
     if not late.any() or np.count_nonzero(late) > max(1, FEW * len(own)):
         return None
     order = np.argsort(-own[late], kind="stable")
+    named = _where(steady[late][order], table.host)
     return Stalls(
-        numbers=tuple(table.number[steady[late][order]].tolist()),
+        numbers=tuple(dict.fromkeys(table.number[named].tolist())),
         longest_ns=int(own.max()),
         median_ns=median,
         mean_ns=float(own.mean()),
         without_ns=float(own[~late].mean()),
     )
+
+
+def _where(late: Int64, host: Int64) -> Int64:
+    """The steps that users find at fault: the one before, where it is its range that took so long
+    on the host, so that the work of the next step began late."""
+    before = late - 1
+    usual = float(np.median(host))
+    theirs = (host[before] > TIMES * usual) & (host[before] > host[late])
+    return np.where(theirs, before, late)
 
 
 def _lengths(start: Int64, operations: Int64) -> Int64:

@@ -44,6 +44,8 @@ from .machine import NEVER
 
 _LOOKED_AT = 4096
 """Operations among which that of an event is looked for."""
+_BLOCKING = re.compile(r"(cuda|hip|cu)Memcpy(?!\w*(Async|Peer|DtoD|DtoA|AtoD))")
+"""Copies that return when they are done."""
 _RECORDS = 64
 """Events among which that of a stream's wait is looked for: the last ones."""
 _FREES = re.compile("Free|Unmap|Unregister|Release|Trim")
@@ -60,6 +62,16 @@ def holding_copies(loop: Loop, rows: Int64) -> dict[int, int]:
     call_end = loop.stretch.trace.calls.end[rows][loop.action]
     held = (loop.direction == TO_DEVICE) & loop.pageable
     held &= 2 * call_end > loop.recorded_start + loop.recorded_end
+    return {int(loop.action[k]): int(k) for k in np.flatnonzero(held)}
+
+
+def blocking_copies(loop: Loop, rows: Int64) -> dict[int, int]:
+    """Actions whose call copies to the device and returns when that is done, though the memory is
+    pinned: cudaMemcpy and kin; and that copy."""
+    calls = loop.stretch.trace.calls
+    blocking = named(calls.names, _BLOCKING.match)[loop.name] & (loop.name >= 0)
+    held = (loop.direction == TO_DEVICE) & ~loop.pageable & blocking[loop.action]
+    held &= calls.end[rows][loop.action] >= loop.recorded_end
     return {int(loop.action[k]): int(k) for k in np.flatnonzero(held)}
 
 
@@ -106,7 +118,8 @@ class _Waits:
     def all(self, staged: Mapping[int, int], freed: Mapping[int, int]) -> tuple[Wait, ...]:
         loop, wake = self.loop, self.loop.timing.wake_ns
         held = (self.found.held[self.rows] & self.shown) | ~self.shown
-        held[[*staged, *freed]] = True
+        blocking = blocking_copies(loop, self.rows)
+        held[[*staged, *freed, *blocking]] = True
         result, flag = [], 0
         for action in np.flatnonzero(held).tolist():
             row = int(self.rows[action])
@@ -122,6 +135,9 @@ class _Waits:
             elif action in staged:
                 how, targets = STAGED, (staged[action],)
                 late = end - int(loop.recorded_end[staged[action]])
+            elif action in blocking:
+                how, targets = CALL, (blocking[action],)
+                late = end - int(loop.recorded_end[blocking[action]])
             elif action in freed:
                 how, late = FREED, end - freed[action]
                 targets, running = self._queued(range(loop.lanes), last)

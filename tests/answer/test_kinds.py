@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from harness.analysis.answer.kinds import kinds
@@ -139,3 +141,72 @@ def test_nothing_is_to_be_won_where_the_device_cannot_be_believed() -> None:
     (trace,) = document(report)["traces"]
     assert trace["gains"] == []
     assert [series.get("kind") for series in trace["series"]] == [None]
+
+
+def test_a_copy_that_blocks_though_its_memory_is_pinned_is_a_wait() -> None:
+    """cudaMemcpy from pinned memory returns when it is done, and so when the kernels before it
+    are."""
+
+    def step(loop: Drawn, number: int) -> None:
+        begin = loop.now
+        start, end = loop.run(20, 7, begin + 8)
+        loop.now = end + 3
+        loop.trace.copy(
+            begin * US, loop.now * US, start * US, end * US, bytes=64, thread=loop.thread,
+            copy_kind=CopyKind.HTOD, src_kind=PINNED, dst_kind=2, api_name="cudaMemcpy_v3020",
+        )  # fmt: skip
+        loop.python(150)
+        for _ in range(8):
+            loop.launch(50)
+
+    answer = answered(step)
+    assert answer.kind == "explicit-sync"
+    assert answer.rung is not None
+    assert answer.rung.call == "cudaMemcpy"
+    # Nobody waits: eight kernels and the copy, one after the other.
+    assert answer.rung.step_ns == (8 * 51 + 21) * US
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_the_step_that_stalls_is_the_one_in_whose_range_the_host_was(inside: bool) -> None:
+    def step(loop: Drawn, number: int) -> None:
+        if number == 7 and not inside:
+            loop.now += 5_000
+        loop.launch(50)
+        loop.wait()
+        if number == 7 and inside:
+            loop.python(5_000)
+
+    answer = answered(step)
+    assert answer.kind == "stalled-step"
+    assert "step 7" in answer.text
+
+
+def test_figures_of_an_answer_are_plain_numbers() -> None:
+    def step(loop: Drawn, number: int) -> None:
+        for _ in range(20):
+            loop.python(5)
+            loop.launch(5, own=4)
+        loop.copy(5, CopyKind.HTOD, PINNED, holds=False)
+        loop.wait()
+
+    assert json.loads(json.dumps(document(Report((reported(step),)))))
+
+
+def test_a_part_of_the_steps_is_as_sure_as_it_is_like_all_of_them() -> None:
+    """Every seventh step takes 1,000 more: of 40 in 4 runs, 5 to 8 are such."""
+
+    def step(loop: Drawn, number: int) -> None:
+        loop.launch(50)
+        loop.wait()
+        if number % 7 == 3:
+            loop.python(1_000, "log")
+
+    (found,) = reported(step, steps=350).gains
+    assert found.ladder is not None
+    assert found.ladder.steps < 100
+    (rung,) = (one for one in found.ladder.rungs if one.where == "log")
+    every = [number % 7 == 3 for number in range(1, 349)]  # the first and the last are left out
+    assert rung.gain_ns == pytest.approx(
+        1_000 * US * sum(every) / len(every), abs=found.ladder.error_ns + 1
+    )

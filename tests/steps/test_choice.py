@@ -218,6 +218,23 @@ def test_what_is_taken_for_steps(tmp_path: Path, case: str) -> None:
         assert globs[0] in found.reason
 
 
+@pytest.mark.parametrize(
+    ("name", "glob"),
+    [
+        ("train\n{k}\x1b[0m", "train?*?[[]*m"),
+        ("train {k} " + 900 * "x", "train * " + 72 * "x" + "*"),
+        ("train {k} " + 69 * "x" + "[y]" + 900 * "z", "train * " + 69 * "x" + "*"),
+    ],
+)
+def test_a_wildcard_can_be_typed(tmp_path: Path, name: str, glob: str) -> None:
+    program = Program()
+    repeated(name)(program)
+    path = program.write(tmp_path)
+    found = chosen(path)
+    assert found.globs == (glob,)
+    assert len(analyze(path, found.asked(Question())).steps.series[0]) == 12
+
+
 def test_where_a_wildcard_takes_more_an_expression_stands(tmp_path: Path) -> None:
     program = Program()
     alike(program)

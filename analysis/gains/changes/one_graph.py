@@ -89,7 +89,7 @@ def _offers(loops: Sequence[Loop]) -> list[Offer]:
             spent += int(loop.before[run[1:]].sum() + loop.own[run].sum())
             launches += int(np.count_nonzero(loop.count[run]))
             shorter = max(0, loop.timing.gap_ns - loop.timing.node_gap_ns)
-            gaps += shorter * (np.count_nonzero(loop.count[run]) - 1)
+            gaps += shorter * (int(np.count_nonzero(loop.count[run])) - 1)
     if not launches:
         return []
     return [

@@ -25,6 +25,8 @@ from ..sizes import Sizes
 from .families import LEAST, families, held_by
 from .outermost import Judged, best, judged, outermost
 
+LONGEST = 80
+"""Characters of a wildcard that is typed again."""
 PROFILER_STEP = "ProfilerStep#*"
 _PROFILER_STEP = re.compile(r"ProfilerStep#\d+\Z")
 
@@ -193,15 +195,27 @@ def _of_family(tables: Whole | Store, sizes: Sizes, names: _Names) -> Chosen:
 
 
 def _family(tables: Whole | Store, names: _Names, family: str, count: int) -> Chosen:
+    own = family
+    others = [tables.strings[one] for one, name in names.families.items() if name != own]
+    short = _short(family)
+    if not any(StepPattern.glob(short).matches(other) for other in others):
+        family, glob = short, StepPattern.glob(short)
+    else:
+        glob = StepPattern.glob(family)
     reason = f"steps are the ranges '{family}' ({count}), the outermost that repeat"
-    glob = StepPattern.glob(family)
-    others = (one for one, name in names.families.items() if name != family)
-    if any(glob.matches(tables.strings[one]) for one in others):
+    if any(glob.matches(other) for other in others):
         # `step *` would take `step 3 (warm-up)` too.
-        like = tables.strings[next(one for one, name in names.families.items() if name == family)]
+        like = tables.strings[next(one for one, name in names.families.items() if name == own)]
         regex = re.sub(r"\d+", lambda _: r"\d+", re.escape(like))
         return Chosen(regexes=(f"^{regex}$",), reason=reason)
     return Chosen(globs=(family,), reason=reason)
+
+
+def _short(family: str) -> str:
+    """The same wildcard as somebody can type it: a star for the end of a long one, and a question
+    mark for what no terminal shows."""
+    text = family if len(family) <= LONGEST else family[:LONGEST].rstrip("[]*") + "*"
+    return "".join(one if one.isprintable() else "?" for one in text)
 
 
 def _why_none(every: list[Judged]) -> str:
