@@ -8,6 +8,7 @@ from .base import never as _fits
 KIND = Kind(
     "copy-bound",
     "copies that nothing hides",
+    "The GPU is kept busy, for a good part by copies beside which no kernel runs.",
     (
         "The GPU has work nearly all of the time, and much of it is copies between host and GPU "
         "beside which no kernel runs."

@@ -8,6 +8,7 @@ from .base import never as _fits
 KIND = Kind(
     "exposed-communication",
     "communication that nothing hides",
+    "The GPU is kept busy, for a good part by communication beside which no other kernel runs.",
     (
         "The GPU has work nearly all of the time, and much of it is communication between ranks "
         "beside which no other kernel runs."

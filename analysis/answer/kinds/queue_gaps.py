@@ -8,6 +8,7 @@ from .base import never as _fits
 KIND = Kind(
     "queue-gaps",
     "gaps between queued launches",
+    "Work is launched in time, and the GPU idles between one launch and the next: a few µs each.",
     (
         "The host is ahead of the GPU: work is queued in time, and the GPU idles between one of "
         "its **{number}** launches a step and the next."
