@@ -26,6 +26,9 @@ from .sentence import Piece, Sentence, plain_text, quoted, sentence
 
 LITTLE = 0.03
 """Idle share of a step below which a GPU counts as busy."""
+ALIKE = 0.9
+"""Share of the most operations from which a series does as much: of those, the one whose GPU idles
+most is told of."""
 LONGEST = 80
 """Characters of a name in a sentence."""
 IN_TABLE = 40
@@ -121,8 +124,8 @@ def answer_of(report: TraceReport, typed: tuple[str, ...] = ()) -> Answer:
 
 
 def _main(report: TraceReport) -> int | None:
-    """The series with most operations among those that have figures; an engine's decode steps
-    before its prefills."""
+    """The series with most operations among those that have figures, of several that do as much the
+    one whose GPU idles most; an engine's decode steps before its prefills."""
     found = [k for k, one in enumerate(report.series) if one.steady or one.own_edges]
     believed = report.level("steps") is not Level.INVALID
 
@@ -130,7 +133,16 @@ def _main(report: TraceReport) -> int | None:
         one = report.series[k]
         return of_steady_state(one.pattern), int(one.table.operations.sum())
 
-    return max(found, key=rank, default=None) if believed else None
+    if not found or not believed:
+        return None
+    steady, most = rank(max(found, key=rank))
+    alike = [k for k in found if rank(k)[0] == steady and rank(k)[1] >= ALIKE * most]
+    return max(alike, key=lambda k: _idle_share(report.series[k]))
+
+
+def _idle_share(series: SeriesSummary) -> float:
+    steady = series.steady or series.own_edges
+    return steady.idle_ns / steady.period_ns if steady and steady.period_ns else 0.0
 
 
 def _lead(report: TraceReport, summary: SeriesSummary, steady: Steady) -> Sentence:

@@ -113,9 +113,9 @@ def steady_periods(
     ends = _own_ends(launched, series, alive, quiet[1:])
     found = _periods(series, alive, kept, quiet + dropped, ends, dropped, lo, hi)
     overlap = np.maximum(launched.gpu_end[alive[:-1]] - launched.gpu_start[alive[1:]], 0).sum()
-    if overlap == 0 or _agree(found):
-        return found
     ends = np.maximum.accumulate(launched.gpu_end[alive])
+    if overlap == 0 or (_agree(found) and not _falls_behind(found, ends[kept - 1], ends[kept])):
+        return found
     kept = inner[(holes[inner - 1] == 0) & (lost[inner] == 0)]
     settled = kept[_begun_within(launched.gpu_start[alive], ends)[kept] <= AHEAD]
     before = np.concatenate((ends[:1], ends[:-1]))
@@ -226,6 +226,15 @@ def _between_own_edges(
         by_ends=False,
         own_edges=True,
     )
+
+
+def _falls_behind(found: SteadyPeriods, begin: Int64, end: Int64) -> bool:
+    """Whether the last work of these steps, which ends with `begin` before each and with `end`,
+    comes later and later, by a step or more in all: what begins first in a step, on a stream of its
+    own, keeps the host's time and not the device's."""
+    gpu, by_ends = int(found.length.sum()), int((end - begin).sum())
+    behind = by_ends - gpu
+    return behind > AGREEMENT * gpu and behind * len(found) > gpu
 
 
 def _agree(found: SteadyPeriods) -> bool:

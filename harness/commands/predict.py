@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,13 @@ import click
 from ._output_options import format_by_ending, talk_options
 from ._paths import ANY, PathName, one_trace
 from ._trace_options import StepSlice, asks
+
+
+def _number(context: click.Context, param: click.Parameter, value: float | None) -> float | None:
+    """A range lets `nan` pass, which no comparison holds against it."""
+    if value is not None and math.isnan(value):
+        raise click.BadParameter("nan is not a number.", context, param)
+    return value
 
 
 @click.command("predict")
@@ -65,6 +73,7 @@ from ._trace_options import StepSlice, asks
 @click.option(
     "--scale-host",
     type=click.FloatRange(min=0, max=100),
+    callback=_number,
     metavar="FACTOR",
     help="With --from: the host takes FACTOR times its time between CUDA calls.",
 )

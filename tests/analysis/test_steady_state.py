@@ -209,6 +209,27 @@ def test_a_prefetch_stream_far_ahead_leaves_the_step_what_it_is(tmp_path: Path) 
     same_in_parts(trace, tmp_path)
 
 
+def test_a_stream_that_keeps_the_hosts_time_does_not_tell_the_devices(tmp_path: Path) -> None:
+    """Each step begins with a copy of 5 us, on a stream of its own and at once, every 100 us of the
+    host; its kernel of 299 us follows that of the step before."""
+    trace, thread = builder()
+    gpu = 1020
+    for k in range(16):
+        at = 1000 + 100 * k
+        trace.nvtx(at * US, (at + 99) * US, f"Step {k}", thread=thread)
+        trace.copy(
+            (at + 1) * US, (at + 2) * US, (at + 8) * US, (at + 13) * US, bytes=8, stream=13,
+            thread=thread,
+        )  # fmt: skip
+        trace.launch((at + 5) * US, (at + 8) * US, gpu * US, (gpu + 299) * US, thread=thread)
+        gpu += 300
+    found = report(trace, tmp_path)
+    _, period, idle = steady(found)
+    assert (period, idle) == (300, 1)
+    assert only(found).steady.by_ends
+    same_in_parts(trace, tmp_path)
+
+
 def test_a_copy_ahead_in_a_loop_that_waits_changes_nothing(tmp_path: Path) -> None:
     """The next batch is copied during each step: the GPU's period is the host's."""
     trace, thread = builder()

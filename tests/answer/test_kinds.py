@@ -6,15 +6,17 @@ import json
 
 import pytest
 
+from harness.analysis.analyze import analyze
+from harness.analysis.answer.compose import answer_of
 from harness.analysis.answer.kinds import kinds
 from harness.analysis.reports.base import Report
 from harness.analysis.reports.json import document
 from harness.analysis.reports.tables.figures import overview
 from harness.analysis.writer.writer import PINNED, CopyKind
-from tests.gains.support import US
+from tests.gains.support import US, reopened
 from tests.gains.test_changes import Drawn
 
-from .support import answered, reported
+from .support import STEPS, answered, reported
 
 REDUCE = "ncclDevKernel_AllReduce_Sum_f32_RING_LL"
 
@@ -33,6 +35,30 @@ def test_communication_that_nothing_hides_is_named() -> None:
     answer = answered(step)
     assert (answer.kind, answer.rung) == ("exposed-communication", None)
     assert "--by rank" in answer.text
+
+
+def test_of_two_gpus_that_do_as_much_the_one_that_idles_is_told_of() -> None:
+    loops = [Drawn(), Drawn()]
+    trace = loops[0].trace
+    trace.device(1, name="GPU", uuid="u1")
+    process = trace.process(200)
+    loops[1].trace, loops[1].process, loops[1].thread = trace, process, trace.thread(process, 200)
+    for place, loop in enumerate(loops):
+        for number in range(STEPS):
+            start, loop.now = loop.now, loop.now + 1
+            end = loop.now + 8 + 50
+            correlation = loop.call(5, "cudaLaunchKernel_v7000")
+            trace.kernel(
+                (end - 50) * US, end * US, name="k", correlation=correlation,
+                process=loop.process, device=place,
+            )  # fmt: skip
+            loop.free[7] = end
+            loop.wait()
+            loop.python(400 * place + 5, "load")
+            trace.nvtx(start * US, loop.now * US, f"Step {number}", thread=loop.thread)
+    answer = answer_of(analyze(reopened(trace)))
+    assert answer.kind == "host-code"
+    assert answer.text.startswith("GPU 1")
 
 
 def test_communication_beside_kernels_is_no_limit() -> None:
