@@ -262,18 +262,20 @@ def _win(chosen: Chosen, rung: Rung, ladder: Ladder | None, steady: Steady) -> S
     if chosen.at_most or ladder is None:
         return (Piece("That could win at most "), *gain, Piece(", the idle time that it causes."))
     replayed = "1 step" if ladder.steps == 1 else f"{ladder.steps} steps"
+    error = missed(ladder, rung.unsure_ns)
     return (
         Piece("That would win "),
         *gain,
         Piece(" and leave "),
         Piece(human(left), "strong"),
-        Piece(f", give or take {missed(ladder)}, by a replay of {replayed}."),
+        Piece(f", give or take {error}, by a replay of {replayed}."),
     )
 
 
-def missed(ladder: Ladder) -> str:
-    """By how much the replay misses a step."""
-    return human(ladder.error_ns) if ladder.error_ns >= 100 else "less than 0.1 µs"
+def missed(ladder: Ladder, more_ns: float = 0.0) -> str:
+    """By how much the replay misses a step, and what else is not known of a change."""
+    off = ladder.error_ns + more_ns
+    return human(off) if off >= 100 else "less than 0.1 µs"
 
 
 def change_text(rung: Rung, among: Iterable[Rung] = ()) -> str:

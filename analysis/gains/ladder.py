@@ -57,6 +57,9 @@ class Rung(Struct, frozen=True):
     """It concerns the host, its waits or other ranks; else the GPU."""
     gaps_ns: float = 0.0
     """What of the gain shorter gaps between queued operations may account for."""
+    unsure_ns: float = 0.0
+    """What of the gain hangs on figures of another machine: beside the replay's error, it may be
+    off by as much."""
 
 
 class Ladder(Struct, frozen=True):
@@ -175,6 +178,7 @@ def _rung(loops: Sequence[Loop], offer: Offer, base: float, step_ns: float) -> R
         detail=offer.detail,
         of_host=of_host.get(offer.change, True),
         gaps_ns=offer.gaps_ns,
+        unsure_ns=offer.unsure_ns,
     )
 
 

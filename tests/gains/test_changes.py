@@ -425,6 +425,16 @@ def test_eager_launches_in_one_graph() -> None:
     assert step_us(loop, one) == every(21 + 8 + 4 * 10 + 3 * 1 + 3)
 
 
+def test_a_graph_is_as_sure_as_the_gaps_between_its_nodes_are_known() -> None:
+    assert offer(drawn(eager), "graph").unsure_ns == 3 * 1 * US
+
+    def step(loop: Drawn) -> None:
+        loop.graph((10, 10, 10))
+        eager(loop)
+
+    assert offer(drawn(step), "graph").unsure_ns == 0
+
+
 def test_a_graph_ends_at_a_long_pause_and_at_the_allocator() -> None:
     def step(loop: Drawn) -> None:
         for middle in (lambda: loop.python(600), lambda: loop.call(30, "cudaMalloc_v3020")):

@@ -40,6 +40,8 @@ class Offer(Struct, frozen=True):
     """What tells its kind, where change and call do not."""
     gaps_ns: float = 0.0
     """What of the gain shorter gaps between queued operations may account for."""
+    unsure_ns: float = 0.0
+    """What of the gain hangs on figures of another machine: the gain may be off by as much."""
     least_ns: float = 0.0
     """A step with it is no shorter than this: what is done beside the step takes so long."""
 

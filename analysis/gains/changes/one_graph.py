@@ -81,7 +81,7 @@ def graphed(loop: Loop, costs: Costs, *, base: Variant | None = None) -> Variant
 def _offers(loops: Sequence[Loop]) -> list[Offer]:
     steps = steps_of(loops)
     spent = launches = 0
-    gaps = 0.0
+    gaps = lent = 0.0
     for loop in loops:
         for run in graphs_of(loop):
             if loop.step[run[0]] == 0:
@@ -89,13 +89,16 @@ def _offers(loops: Sequence[Loop]) -> list[Offer]:
             spent += int(loop.before[run[1:]].sum() + loop.own[run].sum())
             launches += int(np.count_nonzero(loop.count[run]))
             shorter = max(0, loop.timing.gap_ns - loop.timing.node_gap_ns)
-            gaps += shorter * (int(np.count_nonzero(loop.count[run])) - 1)
+            between = int(np.count_nonzero(loop.count[run])) - 1
+            gaps += shorter * between
+            # Without a graph in the trace, the time between two nodes is another machine's.
+            lent += 0 if loop.chained.any() else loop.timing.node_gap_ns * between
     if not launches:
         return []
     return [
         Offer(
             CHANGE.name, "", "", spent / steps, launches / steps, float("inf"), partial(graphed),
-            gaps_ns=gaps / steps,
+            gaps_ns=gaps / steps, unsure_ns=lent / steps,
         )
     ]  # fmt: skip
 
