@@ -23,6 +23,13 @@ which it lies before launches or inside them; of a gain, from which a cause expl
 MUCH = 0.25
 """Share of a step in which communication or copies run beside no kernel, from which a GPU that is
 kept busy is kept busy by them."""
+EXACT = frozenset(
+    {
+        "garbage-collection", "compilation", "module-loading", "slow-launches", "input-pipeline",
+        "allocator",
+    }
+)  # fmt: skip
+"""Kinds that say why a step stalls, and what to do."""
 STALLED = 0.7
 """Share of the largest gain that stalled steps may explain before it is theirs."""
 
@@ -39,6 +46,8 @@ class Chosen(Struct, frozen=True):
     rung: Rung | None
     about: Rung | None
     at_most: bool = False
+    stalls: Stalls | None = None
+    """The steps that it happens in, where these are few and stall for it."""
 
 
 def kind_of(rung: Rung, among: tuple[Rung, ...] = ()) -> Kind:
@@ -74,6 +83,10 @@ def choose(gains: SeriesGains, steady: Steady, *, causes_believed: bool) -> Chos
     best = max((one.rung.gain_ns for one in worth if one.rung), default=0.0)
     stalls = gains.stalls
     if stalls and stalls.excess_ns >= max(STALLED * best, WORTH * step):
+        for one in worth:
+            gain = one.rung.gain_ns if one.rung else 0.0
+            if one.kind.name in EXACT and gain >= STALLED * stalls.excess_ns:
+                return replace(one, stalls=stalls)
         return _stalled(stalls)
     if not worth:
         return _on_the_gpu(found, gains.busy, step)
@@ -151,8 +164,13 @@ def _by_cause(steady: Steady, found: Ladder | None) -> list[Chosen]:
 
 
 def _stalled(stalls: Stalls) -> Chosen:
-    rung = _counted("stalled", named(stalls), stalls.excess_ns, stalls.without_ns)
+    rung = stalled_steps(stalls)
     return Chosen(kind_named("stalled-step"), rung, rung)
+
+
+def stalled_steps(stalls: Stalls) -> Rung:
+    """What the loop would win without the stalls of these steps."""
+    return _counted("stalled", named(stalls), stalls.excess_ns, stalls.without_ns)
 
 
 def _counted(change: str, where: str, gain: float, left: float) -> Rung:

@@ -20,7 +20,8 @@ from ..report import TraceReport
 from ..verdicts.judge import Level
 from .bare import without_profiler
 from .busy import busy_sentences
-from .choose import Chosen, candidates, choose
+from .choose import Chosen, candidates, choose, stalled_steps
+from .kinds import kind_named
 from .next_commands import next_commands
 from .sentence import Piece, Sentence, plain_text, quoted, sentence
 
@@ -174,11 +175,14 @@ def _of_gains(chosen: Chosen, gains: SeriesGains, steady: Steady) -> _Parts:
     if rung is None:
         told = busy_sentences(gains.busy, steady.period_ns) if gains.busy else ()
         return (filled(kind.because, None), *told), remedy, ()
-    because = (filled(kind.because, chosen.about),)
+    because: tuple[Sentence, ...] = (filled(kind.because, chosen.about),)
     if rung.change == "stalled" and gains.stalls:
         found = gains.stalls
         return (*because, _longest(found)), (*_look(found, ladder), *remedy), (_stalled(found),)
-    win = (_win(chosen, rung, ladder, steady),)
+    win: tuple[Sentence, ...] = (_win(chosen, rung, ladder, steady),)
+    if chosen.stalls:
+        stalled = filled(kind_named("stalled-step").because, stalled_steps(chosen.stalls))
+        because, win = (*because, stalled), (*win, _stalled(chosen.stalls))
     return (*because, *_blocked(chosen.about)), remedy, win
 
 

@@ -208,6 +208,19 @@ def test_the_step_that_stalls_is_the_one_in_whose_range_the_host_was(inside: boo
     assert "step 7" in answer.text
 
 
+def test_steps_that_stall_for_a_recorded_reason_are_of_its_kind() -> None:
+    def step(loop: Drawn, number: int) -> None:
+        loop.launch(50)
+        loop.wait()
+        if number % 20 == 11:
+            loop.python(5_000, "Python GC (generation 2)")
+
+    answer = answered(step, steps=40)
+    assert answer.kind == "garbage-collection"
+    assert "steps 11, 31" in answer.text
+    assert "the median" in answer.text
+
+
 def test_figures_of_an_answer_are_plain_numbers() -> None:
     def step(loop: Drawn, number: int) -> None:
         for _ in range(20):
