@@ -60,12 +60,12 @@ def run_show(
     entry, moment = _chosen(report, step, gap or "worst")
     view = terminal(to_file=output is not None)
     if not output:
-        lines = [*answer_lines(report, view.width), *step_lines(entry, moment, view.width)]
+        lines = [*step_lines(entry, moment, view.width), *answer_lines(report, view.width)]
         text = painted(lines, color=view.color)
         click.echo(text, nl=False)
         return
     if suffix == ".txt":
-        lines = [*answer_lines(report, view.width), *step_lines(entry, moment, view.width)]
+        lines = [*step_lines(entry, moment, view.width), *answer_lines(report, view.width)]
         data = painted(lines, color=False).encode()
     else:
         svg = figure(moment.scene, heading(entry, moment), _subtitle(entry), dark=dark)
@@ -100,7 +100,7 @@ def _chosen(report: Report, step: int | None, gap: str) -> tuple[Entry, Moment]:
 def answer_lines(report: Report, width: int) -> list[Line]:
     """What `harness gaps` answers of the trace that the step is of, in short."""
     said = " ".join(plain_text(one) for one in brief(answer_of(report.traces[0])))
-    return [*_folded(said, width), []]
+    return [[], [Run("The loop", "title")], *_folded(said, width)]
 
 
 def heading(entry: Entry, moment: Moment) -> str:

@@ -114,7 +114,7 @@ def test_what_is_piped_holds_no_colour(harness, unpacked) -> None:
 def test_show_and_the_page_say_the_same(inside, unpacked, tmp_path: Path) -> None:
     name = unpacked("item-fault.sqlite")
     drawn = inside("show", name)
-    assert drawn.stdout.startswith("The GPU idles 2.95 ms of every 9.97 ms step (30%), as recorded")
+    assert "\nThe GPU idles 2.95 ms of every 9.97 ms step (30%), as recorded" in drawn.stdout
     assert "Read of a device value: 2.91 ms a step to win." in " ".join(drawn.stdout.split())
     assert inside("report", name, "-o", "page.html").returncode == 0
     page = (tmp_path / "page.html").read_text("utf-8")

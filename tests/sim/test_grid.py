@@ -51,7 +51,7 @@ def test_the_table_fits_80_columns_and_shows_the_gap():
     result = run("--gpu", "l40s", "--batch-size", "64", "--strategy", "kv-cache", *SMALL)
     assert max(map(len, result.output.splitlines())) <= 80
     assert "Predicted (simulated): tiny" in result.output
-    assert "gap us" in result.output
+    assert "gap µs" in result.output
     assert "limiter" in result.output
 
 

@@ -99,5 +99,5 @@ def test_races_are_told_in_one_line_each():
     lines = list(race_lines(run("pipelined-published", "slow").runtime.races))
     assert all("\n" not in line for line in lines)
     assert "read flag" in lines[0]
-    assert "us before the copy of step" in lines[0]
+    assert "µs before the copy of step" in lines[0]
     assert "wait for the event of the copy" in lines[-1]
