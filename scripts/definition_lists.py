@@ -37,11 +37,11 @@ def _change(change: Change) -> str:
 
 def _kinds() -> str:
     rows = "".join(_kind(kind) for kind in kinds())
-    return "\n| kind | what it is | what to do | `limiter` |\n|---|---|---|---|\n" + rows + "\n"
+    return "\n| kind | what it is | `limiter` |\n|---|---|---|\n" + rows + "\n"
 
 
 def _kind(kind: Kind) -> str:
-    return f"| `{kind.name}` | {kind.title} | {kind.remedy} | `{kind.old_word}` |\n"
+    return f"| `{kind.name}` | {kind.means} | `{kind.old_word}` |\n"
 
 
 def main() -> int:
