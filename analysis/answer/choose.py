@@ -51,14 +51,17 @@ class Chosen(Struct, frozen=True):
 
 
 def kind_of(rung: Rung, among: tuple[Rung, ...] = ()) -> Kind:
-    """The first kind that fits; of a place that of the larger of its parts `among` the rungs."""
+    """The first kind that fits; of a place that of the larger of its parts `among` the rungs, where
+    none is that of time of the host."""
     return _about(rung, among)[0]
 
 
 def _about(rung: Rung, among: tuple[Rung, ...]) -> tuple[Kind, Rung]:
     if rung.change == "place":
         parts = [one for one in among if one.where == rung.where and one.change in _PARTS]
-        rung = max(parts, key=lambda one: one.gain_ns, default=rung)
+        # Neither part may win by itself: as long as one is there the other is hidden behind it.
+        both = replace(rung, change="host")
+        rung = max(parts, key=lambda one: one.gain_ns, default=both)
     if rung.change in _RANGES and rung.launching >= MOSTLY:
         graph = next((one for one in among if one.change == "graph"), rung)
         return kind_named("eager-launches"), graph
@@ -79,9 +82,10 @@ def choose(gains: SeriesGains, steady: Steady, *, causes_believed: bool) -> Chos
         told = sum(one.rung.gain_ns for one in named if one.rung)
         options = [one for one in options if not _explained(one, told)] + named
         options = [_ahead(one, steady) for one in options]
-    worth = [one for one in options if one.rung and one.rung.gain_ns >= WORTH * step]
+    # Nothing wins more than a step: such steps are not those that the figures count.
+    worth = [one for one in options if one.rung and WORTH * step <= one.rung.gain_ns < step]
     best = max((one.rung.gain_ns for one in worth if one.rung), default=0.0)
-    stalls = gains.stalls
+    stalls = gains.stalls if gains.stalls and gains.stalls.excess_ns < step else None
     if stalls and stalls.excess_ns >= max(STALLED * best, WORTH * step):
         for one in worth:
             gain = one.rung.gain_ns if one.rung else 0.0

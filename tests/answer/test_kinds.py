@@ -5,10 +5,15 @@ from __future__ import annotations
 import json
 
 import pytest
+from msgspec.structs import replace
 
 from harness.analysis.analyze import analyze
+from harness.analysis.answer.choose import choose, kind_of
 from harness.analysis.answer.compose import answer_of
 from harness.analysis.answer.kinds import kinds
+from harness.analysis.gains.changes import changes
+from harness.analysis.gains.ladder import Rung
+from harness.analysis.gains.stalls import Stalls
 from harness.analysis.reports.base import Report
 from harness.analysis.reports.json import document
 from harness.analysis.reports.tables.figures import overview
@@ -19,6 +24,17 @@ from tests.gains.test_changes import Drawn
 from .support import STEPS, answered, reported
 
 REDUCE = "ncclDevKernel_AllReduce_Sum_f32_RING_LL"
+
+
+def test_every_change_is_of_a_kind_whatever_else_wins() -> None:
+    for change in changes():
+        rung = Rung(
+            change=change.name, where="misc", call="", gain_ns=9.0, step_ns=1.0, spent_ns=9.0,
+            idle_ns=0.0, blocked_ns=None, launching=0.0, count=1.0, detail="",
+            of_host=change.of_host,
+        )  # fmt: skip
+        assert kind_of(rung).title
+    assert kind_of(replace(rung, change="place", of_host=True)).name == "host-code"
 
 
 def test_kinds_have_names_of_their_own() -> None:
@@ -249,3 +265,19 @@ def test_a_part_of_the_steps_is_as_sure_as_it_is_like_all_of_them() -> None:
     assert rung.gain_ns == pytest.approx(
         1_000 * US * sum(every) / len(every), abs=found.ladder.error_ns + 1
     )
+
+
+def test_nothing_wins_more_than_a_step() -> None:
+    """Steps 5 to 9 were lost, and with them the time that they took: it is no stall of step 10."""
+
+    def step(loop: Drawn, number: int) -> None:
+        loop.launch(50)
+        loop.wait()
+
+    found = reported(step)
+    (gains,) = found.gains
+    steady = found.series[0].steady
+    assert steady is not None
+    stalls = Stalls((10,), 10**9, steady.period_ns, 2.0 * steady.period_ns, 1.0)
+    chosen = choose(replace(gains, stalls=stalls), steady, causes_believed=True)
+    assert chosen.kind.name != "stalled-step"
