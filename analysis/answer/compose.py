@@ -182,7 +182,8 @@ def _of_gains(chosen: Chosen, gains: SeriesGains, steady: Steady) -> _Parts:
     win: tuple[Sentence, ...] = (_win(chosen, rung, ladder, steady),)
     if chosen.stalls:
         stalled = filled(kind_named("stalled-step").because, stalled_steps(chosen.stalls))
-        because, win = (*because, stalled), (*win, _stalled(chosen.stalls))
+        because = (*because, stalled, _longest(chosen.stalls))
+        win = (*win, _stalled(chosen.stalls))
     return (*because, *_blocked(chosen.about)), remedy, win
 
 
