@@ -85,7 +85,9 @@ def test_the_text_says_what_the_tables_say() -> None:
     assert f"{python} µs are Python (`host`) and {launch} the launch calls" in page
     drained, share = re.search(r"Condition · +([\d.]+) +(0\.\d%)", page).groups()
     assert f"let the queue run dry for\n{drained} µs a step, {share} of the idle time" in page
-    saved, left = re.search(r"one CUDA graph .* (\d+)\.\d%  ([\d,.]+) ", page).groups()
+    saved, left = re.search(
+        r"launches between waits as one .* (\d+)\.\d%  ([\d,.]+) ", page
+    ).groups()
     assert f"as one CUDA graph, the step would take {left} µs, {saved}% less" in page
     before, after = re.search(r"^ +step +([\d,.]+) µs +([\d,.]+) µs", page, re.MULTILINE).groups()
     assert f"{left} µs were predicted, and `harness compare` below says {before}" in page
