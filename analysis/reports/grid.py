@@ -74,6 +74,7 @@ def grid_of(
     columns = table.columns
     held = [max((cell_width(row[k]) for row in cells), default=0) for k in range(len(columns))]
     natural = [max(h, cell_width(c.title)) for h, c in zip(held, columns, strict=True)]
+    whole = natural
     if _total(map(_limited, natural, columns)) > width:
         # Heads are folded before any column is left out.
         natural = [
@@ -89,6 +90,8 @@ def grid_of(
                 break
             if name not in table.subject:
                 chosen = [k for k in chosen if columns[k].name != name]
+    if _total(whole[k] for k in chosen) <= width:
+        natural = whole
     widths = {k: natural[k] for k in chosen}
     _narrow(widths, [k for k in chosen if _is_text(columns[k])], width)
     return Grid(
