@@ -46,7 +46,7 @@ def test_the_worked_example_runs(environment: dict[str, str], tmp_path: Path) ->
     assert said[5].startswith(("without takes ", "not significant"))
     kind, answer, *gains = said[6:-1]
     assert f"print(answer.kind)  # {kind}\n" in code
-    assert f"print(answer.text)  # {answer.partition('),')[0]}) ...\n" in code
+    assert f"print(answer.text)  # {answer.partition('%), ')[0]}%), ...\n" in code
     assert "wait Check Stop Condition 55.6 µs a step" in [" ".join(one.split()) for one in gains]
     assert said[-1] == "give or take 0.0 µs"
 
