@@ -8,13 +8,13 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from .model.errors import TraceError
+from .model.errors import UsageError
 
 _MAX_NAME = 4096
 """Expressions see so many characters of a name, so that no hostile name can stall a regex."""
 
 
-class BadStepPattern(TraceError):
+class BadStepPattern(UsageError):
     """The text after `--step-regex` is not a regular expression.
 
     It is one of Python's `re`, and has to be quoted for the shell.

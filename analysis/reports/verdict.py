@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from msgspec import Struct
 
+from ..answer.bare import without_profiler
 from ..answer.compose import answer_of
 from ..answer.sentence import Piece, Sentence
 from ..compare.samples import Sample
@@ -92,7 +93,10 @@ def sentences_of(entry: Entry) -> list[Sentence]:
     if not is_main(entry):
         return []
     answer = answer_of(entry.report)
-    return [*answer.because, *answer.remedy, *answer.gain]
+    bare = without_profiler(entry.report, entry.steady) if entry.steady else ()
+    # The verdict says it last, of all that it speaks of.
+    because = [one for one in answer.because if one not in bare]
+    return [*because, *answer.remedy, *answer.gain]
 
 
 def _without_profiler(entries: Sequence[Entry]) -> list[Sentence]:

@@ -106,7 +106,7 @@ def test_a_busy_gpu_is_called_busy() -> None:
     calm = replace(series, steady=replace(series.steady, idle_ns=1000.0))
     told = said(replace(report, traces=(replace(report.traces[0], series=(calm,)),)))
     assert told[0].startswith("The GPU is kept busy: it idles only 1.00 µs of every ")
-    assert told[1].startswith("It has work nearly all of the time")
+    assert told[1].startswith("No change on the host would win 5% of a step")
 
 
 def test_without_steps_the_device_is_spoken_of(public_traces: Path) -> None:

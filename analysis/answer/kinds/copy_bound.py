@@ -10,8 +10,8 @@ KIND = Kind(
     "copies that nothing hides",
     "The GPU is kept busy, for a good part by copies beside which no kernel runs.",
     (
-        "The GPU has work nearly all of the time, and much of it is copies between host and GPU "
-        "beside which no kernel runs."
+        "No change on the host would win 5% of a step; much of the GPU's time goes to copies from "
+        "and to the host, beside which no kernel runs."
     ),
     (
         "Copy less: keep data on the GPU, send smaller types, copy once what does not change; "

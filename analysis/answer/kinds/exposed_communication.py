@@ -10,8 +10,8 @@ KIND = Kind(
     "communication that nothing hides",
     "The GPU is kept busy, for a good part by communication beside which no other kernel runs.",
     (
-        "The GPU has work nearly all of the time, and much of it is communication between ranks "
-        "beside which no other kernel runs."
+        "No change on the host would win 5% of a step; much of the GPU's time goes to "
+        "communication between ranks, beside which no other kernel runs."
     ),
     (
         "See whether ranks wait for a late one: `harness gaps RANKS --by rank`. Else let "

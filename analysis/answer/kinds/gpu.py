@@ -13,8 +13,8 @@ def _fits(rung: Rung) -> bool:
 KIND = Kind(
     "gpu",
     "the GPU itself",
-    "The GPU has work nearly all of the time: no change on the host would win 5% of a step.",
-    "It has work nearly all of the time; no change on the host would win 5% of a step.",
+    "The GPU's own work is the limit: no change on the host would win 5% of a step.",
+    "No change on the host would win 5% of a step.",
     (
         "Only faster or fewer kernels shorten the step: use lower precision, fuse kernels, or "
         "compute less."
