@@ -11,6 +11,8 @@ import re
 import sys
 from pathlib import Path
 
+from made_page import write_or_check
+
 from harness.analysis.answer.kinds import Kind, kinds
 from harness.analysis.gains.changes import Change, changes
 
@@ -45,15 +47,7 @@ def _kind(kind: Kind) -> str:
 
 
 def main() -> int:
-    old = PAGE.read_text("utf-8")
-    text = page(old)
-    if sys.argv[1:] == ["--check"]:
-        if old != text:
-            print(f"{PAGE} does not list what the code has: run `make docs`", file=sys.stderr)
-            return 1
-    else:
-        PAGE.write_text(text, "utf-8")
-    return 0
+    return write_or_check(PAGE, page(PAGE.read_text("utf-8")), "does not list what the code has")
 
 
 if __name__ == "__main__":

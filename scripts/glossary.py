@@ -9,6 +9,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from made_page import write_or_check
+
 from harness.entries import ROOMS, change_entries, kind_entries
 from harness.glossary import TOPICS, Word
 
@@ -61,14 +63,7 @@ def _room(title: str, entries: list[tuple[str, str]]) -> str:
 
 
 def main() -> int:
-    text = page()
-    if sys.argv[1:] == ["--check"]:
-        if PAGE.read_text("utf-8") != text:
-            print(f"{PAGE} is not what the glossary says: run `make docs`", file=sys.stderr)
-            return 1
-    else:
-        PAGE.write_text(text, "utf-8")
-    return 0
+    return write_or_check(PAGE, page(), "is not what the glossary says")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 from click.testing import CliRunner
+from made_page import write_or_check
 
 from harness.cli import cli
 
@@ -43,14 +44,7 @@ def _section(title: str, args: list[str]) -> str:
 
 
 def main() -> int:
-    text = reference()
-    if sys.argv[1:] == ["--check"]:
-        if PAGE.read_text("utf-8") != text:
-            print(f"{PAGE} is not what --help says: run `make docs`", file=sys.stderr)
-            return 1
-    else:
-        PAGE.write_text(text, "utf-8")
-    return 0
+    return write_or_check(PAGE, reference(), "is not what --help says")
 
 
 if __name__ == "__main__":

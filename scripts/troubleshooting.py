@@ -14,6 +14,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
+from made_page import write_or_check
+
 from harness.analysis.model.remark import Remark
 from harness.entries import ROOMS, Entry, Room, all_entries
 from harness.errors import TraceError
@@ -131,14 +133,7 @@ def _tidy(text: str) -> str:
 
 
 def main() -> int:
-    text = page()
-    if sys.argv[1:] == ["--check"]:
-        if PAGE.read_text("utf-8") != text:
-            print(f"{PAGE} is not what the errors say: run `make docs`", file=sys.stderr)
-            return 1
-    else:
-        PAGE.write_text(text, "utf-8")
-    return 0
+    return write_or_check(PAGE, page(), "is not what the errors say")
 
 
 if __name__ == "__main__":
