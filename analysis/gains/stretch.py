@@ -25,6 +25,8 @@ from ..store.whole import Whole
 MOST_STEPS = 40
 MOST_CALLS = 200_000
 """What is replayed at most of one loop, all its stretches together."""
+FEW_CALLS, PART = 20_000, 4
+"""So many calls are replayed in any case; of more, one part in so many."""
 RUNS = 4
 """Stretches that the steps of a long loop are spread over."""
 _AROUND = 4096
@@ -63,8 +65,12 @@ def chosen_runs(steady: Int64, calls_a_step: float) -> list[tuple[int, int]]:
 
     All of them where they are few; else `RUNS` runs of neighbours, evenly spread.
     """
-    most = min(MOST_STEPS, int(MOST_CALLS / max(calls_a_step, 1.0)))
     steady = steady[steady > 0]
+    # To replay a call takes a few times as long as to analyse it: of many calls, some.
+    calls = min(MOST_CALLS, max(FEW_CALLS, calls_a_step * len(steady) / PART))
+    most = min(MOST_STEPS, int(calls / max(calls_a_step, 1.0)))
+    if calls_a_step * _LEAST <= MOST_CALLS:
+        most = max(most, _LEAST)
     if most < _LEAST or len(steady) < _LEAST:
         return []
     whole = _neighbours(steady)
