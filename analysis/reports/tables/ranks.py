@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ...answer.kinds import kind_named
 from ...figures.units import human, share
 from ...model.communication import Communication
 from ...model.text import plain
@@ -127,7 +128,8 @@ def rank_lines(report: Report) -> list[str]:
             lines += [f"{where}{said}: {plain(job.reason, 300)}."] if asked else []
             continue
         if not job.own_edges:
-            lines.append(where + headline(job))
+            remedy = f" {kind_named('straggler').remedy}" if job.straggler else ""
+            lines.append(where + headline(job) + remedy)
         if asked:
             lines += [f"{where}{plain(note, 300)}." for note in job.notes]
     late = sum(job.straggler is not None for job in found)
