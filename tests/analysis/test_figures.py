@@ -348,7 +348,7 @@ def test_a_handoff_names_both_threads(tmp_path: Path, inside) -> None:
         "MainThread 100 → autograd 101": 30 * US,
         "autograd 101 → MainThread 100": 20 * US,
     }
-    run = inside("gaps", "trace.sqlite", "--by", "cause")
+    run = inside("gaps", "trace.sqlite", "--by", "cause", "--format", "md")
     assert "MainThread 100 → autograd 101 60%" in " ".join(run.stdout.split())
 
 
