@@ -40,10 +40,17 @@ record stopped 0 'steps 30:50' --steps 30:50 --then stop train.py --ranges --cou
 record torch-nvtx 3 'steps 30:50' --steps 30:50 train.py --ranges=torch
 record default 3 'settled 12' train.py --ranges
 record plain 3 'settled 0' train.py --count 3000
-record clock 3 'lasted 0.5' --delay 8 --duration 500ms train.py --count 4000
+record clock 3 'lasted 0.5' --delay 15 --duration 500ms train.py --count 6000
 record module 3 'steps 30:50' --steps 30:50 -m train --ranges
 record own 3 'steps 60:70' train.py --ranges --own 60:70
 export HARNESS_CUPTI_ROAD=torch
 record torch-road 3 'steps 30:50' --steps 30:50 train.py --ranges
+unset HARNESS_CUPTI_ROAD
+# A window that closes while PyTorch is still being imported says so then, not at the end.
+python3 -m harness profile --capture cupti --name early -o . --force --delay 1 --duration 500ms \
+    train.py --count 200 >early.out 2>early.err || :
+if grep -q 'CUDA had not begun' early.err; then echo "ok early: told that CUDA had not begun"
+else echo "failed early"; fi | tee -a first.txt
+grep -q '^failed early' first.txt && failed=1
 [ "$failed" = 0 ] && echo "all as asked" || echo "see first.txt"
 exit $failed

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -102,3 +104,9 @@ def test_a_capture_range_that_nsys_waits_for_is_named_while_it_waits():
     tick = _watching(config, log, said)
     tick(100.0)
     assert said.lines == []
+
+
+def test_a_process_without_a_cuda_runtime_has_not_begun_with_cuda():
+    code = "from harness.capture.cupti.window import _cuda_has_begun; print(_cuda_has_begun())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

@@ -444,10 +444,14 @@ def _children() -> int:
 
 
 def _cuda_has_begun() -> bool:
-    """Whether the program may have used the GPU: False where PyTorch is there, or still being
-    imported, and has not begun with CUDA."""
+    """Whether the program may have used the GPU: False where PyTorch has not begun with CUDA, or
+    is still being imported, and where no CUDA runtime is in the process."""
     torch = sys.modules.get("torch")
-    asked = getattr(getattr(torch, "cuda", None), "is_initialized", None)
-    if torch is None:
-        return True  # another package's program
-    return asked is not None and bool(asked())
+    if torch is not None:
+        asked = getattr(getattr(torch, "cuda", None), "is_initialized", None)
+        return asked is not None and bool(asked())
+    try:
+        with open("/proc/self/maps") as maps:
+            return any("libcudart" in line for line in maps)
+    except OSError:
+        return True  # nobody can tell
