@@ -171,7 +171,7 @@ def test_the_analysis_is_asked_as_gaps_is(machine, run):
     assert done.returncode == 3, done.stderr
     assert '"series"' in done.stdout
     done = run("forward", 60, "--steps", "20:50", "--step-regex", "(", "--format", "json")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "is not a regular expression" in done.stderr
     assert "recording" not in done.stderr
 
