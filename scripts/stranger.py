@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 KEPT = ("PIP_", "SSL_", "REQUESTS_")
 """How this machine reaches packages is its own; nothing else of the environment is kept."""
+NOT_SHOWN = re.compile(r"^\.\.\.$", re.MULTILINE)
 
 
 def main() -> int:
@@ -74,7 +76,7 @@ class Desk:
             list(map(str, words)), cwd=self.clone, env=self.env, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
         )  # fmt: skip
-        missing = next((part for part in says.split("\n...\n") if part not in done.stdout), None)
+        missing = next((part for part in NOT_SHOWN.split(says) if part not in done.stdout), None)
         if done.returncode or missing is not None:
             print(done.stdout, file=sys.stderr)
             code = done.returncode
