@@ -256,7 +256,9 @@ class _Passed:
         goes_on = int(loop.recorded_start[mine[place]]) if place < len(mine) else MAX_TIME
         last = int(np.searchsorted(self.records, action))
         targets = loop.queued[self.records[max(0, last - _RECORDS) : last]] - 1
-        fits = (targets < 0) | (loop.recorded_end[targets] <= goes_on)
+        # Work of its own stream holds nothing: the event is one of another's.
+        own = loop.lane[targets] == lane
+        fits = (targets < 0) | (~own & (loop.recorded_end[targets] <= goes_on))
         found = np.flatnonzero(fits)
         return int(targets[found[-1]]) if len(found) else -1
 

@@ -75,8 +75,12 @@ def programs(
             if kind == "spend":
                 actions.append(Spend(draw(times), step))
             elif kind == "hold":
-                actions.append(Plain("cudaEventRecord", draw(times), step))
-                actions.append(Hold("cudaStreamWaitEvent", draw(times), stream, queued - 1, step))
+                others = [one for one in streams if one != _stream(actions, queued - 1)]
+                if others:  # a stream does not wait for its own work
+                    stream = draw(st.sampled_from(others))
+                    actions.append(Plain("cudaEventRecord", draw(times), step))
+                    wait = Hold("cudaStreamWaitEvent", draw(times), stream, queued - 1, step)
+                    actions.append(wait)
             elif kind == "stream":
                 name = STREAM_SYNC
                 only = frozenset({stream})

@@ -28,6 +28,37 @@ def test_a_collective_is_waited_for_because_of_what_it_brings() -> None:
     assert offered(drawn(step)) == []
 
 
+def test_an_event_behind_a_streams_own_work_holds_it_not() -> None:
+    """As DDP does it: an event is recorded before a collective for its stream to wait for, and one
+    behind it; the stream of the kernels waits for the collectives only when all are queued, and for
+    each in turn. The last event that had passed by then may stand behind that stream's own work."""
+
+    def step(loop: Drawn) -> None:
+        ends = []
+        for us in (200, 300):
+            loop.launch(20, name="backward")
+            loop.stream_wait(stream=13, other=7)
+            ends.append(loop.launch(us, stream=13, name=REDUCE))
+            loop.call(1, "cudaEventRecord_v3020")
+        loop.launch(10, name="scale")
+        loop.call(1, "cudaEventRecord_v3020")
+        for end in ends:
+            begin, loop.now = loop.now, loop.now + 1
+            loop.held[7] = end + 2
+            loop.trace.wait(
+                begin * US, loop.now * US, thread=loop.thread, stream=7,
+                api_name="cudaStreamWaitEvent_v3020", sync_type=SyncType.STREAM_WAIT_EVENT,
+            )  # fmt: skip
+            loop.launch(5, name="copy back")
+        loop.wait()
+
+    loop = drawn(step)
+    talks = [k for k in range(len(loop.action)) if loop.talks[k]]
+    brought = [hold.target for hold in loop.holds if hold.lane == loop.lane[0]]
+    assert [target for target in brought if target >= 0][-2:] == talks[-2:]
+    assert loop.late.max() == 0
+
+
 @pytest.mark.parametrize("kind", [CopyKind.HTOD, CopyKind.DTOH])
 def test_so_is_a_copy_from_or_to_the_host(kind: CopyKind) -> None:
     def step(loop: Drawn) -> None:
