@@ -64,11 +64,15 @@ def patterns_of(globs: Sequence[str], regexes: Sequence[str]) -> tuple[StepPatte
 class AskedChange(Struct, frozen=True):
     """A change of a loop that is asked for by name, in the ranges that match `glob`: host time and
     waits are left out (`without`), host time takes `factor` of its time (`scale`), or it runs on
-    another thread beside the step (`overlap`)."""
+    another thread beside the step (`overlap`). Or a late rank, called `glob`, is on time, and the
+    `shorter` collectives end sooner (`late-rank`)."""
 
     what: str
     glob: str = "*"
     factor: float = 0.0
+    shorter: bytes = b""
+    """Of collectives, the start and by how much shorter each is, ns: pairs of int64. As bytes,
+    since questions are told apart by their text."""
 
 
 class Question(Struct, frozen=True):

@@ -279,8 +279,12 @@ def _win(chosen: Chosen, rung: Rung, ladder: Ladder | None, steady: Steady) -> S
 
 def missed(ladder: Ladder, more_ns: float = 0.0) -> str:
     """By how much the replay misses a step, and what else is not known of a change."""
-    off = ladder.error_ns + more_ns
-    return human(off) if off >= 100 else "less than 0.1 µs"
+    return within(ladder.error_ns + more_ns)
+
+
+def within(ns: float) -> str:
+    """An error as a person reads it: no smaller than the clocks of traces are exact."""
+    return human(ns) if ns >= 100 else "less than 0.1 µs"
 
 
 def change_text(rung: Rung, among: Iterable[Rung] = ()) -> str:

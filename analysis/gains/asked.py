@@ -1,4 +1,5 @@
-"""Changes that are asked for by name: `harness predict --from TRACE --without GLOB` and kin."""
+"""Changes that are asked for by name: `harness predict --from TRACE --without GLOB` and kin, and
+what ranks would not wait for a late one."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from ..question import AskedChange
 from .batch import Variant
+from .changes import late_rank
 from .changes.base import Costs, Offer, steps_of
 from .changes.host_time import without
 from .changes.wait import removed
@@ -27,6 +29,9 @@ DOES = {
 
 def offer_of(asked: AskedChange, loops: Sequence[Loop]) -> Offer:
     """The change, in the ranges of these stretches that it means. Raises NoSuchRange if none."""
+    if asked.what == late_rank.CHANGE.name:
+        shorter = np.frombuffer(asked.shorter, np.int64).reshape(-1, 2)
+        return late_rank.on_time(asked.glob, shorter, loops)
     sites = {name for loop in loops for name in loop.sites}
     found = frozenset(name for name in sites if _means(asked.glob, name))
     steps = steps_of(loops)

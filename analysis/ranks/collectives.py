@@ -45,6 +45,8 @@ class RankSteps(Struct, frozen=True):
     """Index into `names`, shape (m,)."""
     sequence: Code
     """Its number in its process group, as PyTorch counts; -1 where not said. Shape (m,)."""
+    start: Int64
+    """Of the kernel, on the clock of its trace, ns, shape (m,)."""
     duration: Int64
     """Length of the kernel, ns, shape (m,)."""
     others: int
@@ -108,6 +110,7 @@ def _of_series(
         names=tuple(texts[k] for k in used.tolist()),
         name=name.astype(np.int32),
         sequence=operations.sequence[rows[chosen]],
+        start=operations.start[rows[chosen]],
         duration=(operations.end - operations.start)[rows[chosen]],
         others=int(np.count_nonzero(said & ~together & (step >= 0))),
         own_edges=periods.steady.own_edges,

@@ -69,6 +69,30 @@ class RankFigures(Struct, frozen=True):
         return None if slight or ns <= 0 else (name, ns)
 
 
+class Spared(Struct, frozen=True):
+    """What a rank would not wait if the straggler were on time, kernel by kernel."""
+
+    rank: RankFigures
+    """Of the others, the one that waits least: its own work is the longest."""
+    start: Int64
+    """Of its kernels that waited for the straggler, on the clock of its trace, ns; shape (n,)."""
+    duration: Int64
+    """For how long they waited for nobody else, ns, shape (n,)."""
+
+
+class OnTime(Struct, frozen=True):
+    """What the job would win if its straggler were on time: a replay of another rank. Times in ns
+    a step."""
+
+    rank: int
+    """The rank that was replayed."""
+    replayed_ns: float
+    """Its step as it is."""
+    gain_ns: float
+    error_ns: float
+    """How far the replay may be off."""
+
+
 class JobRanks(Struct, frozen=True):
     """The ranks of one job: figures, or the reason why there are none."""
 
@@ -80,6 +104,10 @@ class JobRanks(Struct, frozen=True):
     """Steps that not all ranks have, or whose collectives differ between ranks."""
     reason: str
     notes: tuple[str, ...]
+    spared: Spared | None = None
+    """None where nobody is late."""
+    on_time: OnTime | None = None
+    """None where it is not known, or not worth a word."""
 
     @property
     def own_edges(self) -> bool:
@@ -180,7 +208,22 @@ def _job(name: str, job: str, pattern: str, members: list[Member]) -> JobRanks:
             "One or two steps of a trace are compared, between their own edges: too few to call a "
             "rank late"
         )
-    return JobRanks(title, pattern, ranks, matched.left_out, "", tuple(notes))
+    job_ranks = JobRanks(title, pattern, ranks, matched.left_out, "", tuple(notes))
+    return replace(job_ranks, spared=_spared(job_ranks, figures, matched))
+
+
+def _spared(job: JobRanks, figures: Sequence[RankSteps], matched: _Matched) -> Spared | None:
+    """`figures`: of each rank, what `matched` says the rows of."""
+    if job.straggler is None:
+        return None
+    late = job.ranks.index(job.straggler)
+    others = [k for k in range(len(job.ranks)) if k != late]
+    least = min(others, key=lambda k: job.ranks[k].wait_ns)
+    shortest_two = np.partition(matched.duration, 1, axis=0)[:2]
+    alone = shortest_two[1] - shortest_two[0]
+    mine = (matched.duration.argmin(axis=0) == late) & (alone > 0)
+    rows = matched.collective[least][mine]
+    return Spared(job.ranks[least], figures[least].start[rows], alone[mine])
 
 
 def _numbers(members: list[Member]) -> tuple[list[tuple[int, str]], list[str]]:
@@ -213,7 +256,7 @@ def _of_common_groups(ranks: Sequence[RankSteps]) -> tuple[list[RankSteps], int]
         shared = np.array([n in common or not of_group(n) for n in one.names], np.bool_)
         rows = np.flatnonzero(shared[one.name]) if len(shared) else np.arange(len(one.name))
         left_out += len(one.name) - len(rows)
-        columns = ("step", "name", "sequence", "duration")
+        columns = ("step", "name", "sequence", "start", "duration")
         kept.append(replace(one, **{name: getattr(one, name)[rows] for name in columns}))
     return kept, left_out
 
@@ -225,6 +268,8 @@ class _Matched(Struct, frozen=True):
     left_out: int
     rows: tuple[Int64, ...]
     """Of each rank, the rows of its steps, one a step; shape (steps,)."""
+    collective: Int64
+    """Of each rank, the rows of its collectives; shape (ranks, collectives)."""
     duration: Int64
     """Shape (ranks, collectives)."""
 
@@ -243,7 +288,7 @@ def _match(ranks: Sequence[RankSteps], *, numbered: bool) -> _Matched:
     codes, count_of = [np.searchsorted(used, own) for own in sequences], max(len(used), 1)
     ordinals = [_ordinals(one.step, one.name, code) for one, code in zip(ranks, codes, strict=True)]
     depth = 1 + max(int(one.max(initial=0)) for one in ordinals)
-    keys, lengths = [], []
+    keys, orders = [], []
     for one, code, ordinal in zip(ranks, codes, ordinals, strict=True):
         at = np.searchsorted(common, one.number)
         known = np.isin(one.number, common)
@@ -253,22 +298,21 @@ def _match(ranks: Sequence[RankSteps], *, numbered: bool) -> _Matched:
         mine = np.flatnonzero(at >= 0)
         order = mine[np.argsort(key[mine])]
         keys.append(key[order])
-        lengths.append(one.duration[order])
+        orders.append(order)
     distinct, count = np.unique(np.concatenate(keys), return_counts=True)
     step_of = distinct // (depth * count_of * len(texts))
     whole: Bool = np.zeros(len(common), np.bool_)
     whole[step_of] = True  # a step without collectives says nothing
     whole[step_of[count < len(ranks)]] = False
     wanted = distinct[whole[step_of]]
-    duration = np.stack(
-        [one[np.searchsorted(key, wanted)] for key, one in zip(keys, lengths, strict=True)]
-    )
+    rows = [one[np.searchsorted(key, wanted)] for key, one in zip(keys, orders, strict=True)]
     kept = common[whole]
     return _Matched(
         steps=len(kept),
         left_out=len(seen) - len(kept),
         rows=tuple(_rows(one.number, kept) for one in ranks),
-        duration=duration,
+        collective=np.stack(rows),
+        duration=np.stack([one.duration[row] for one, row in zip(ranks, rows, strict=True)]),
     )
 
 

@@ -171,6 +171,7 @@ def _job(job: JobRanks) -> dict[str, Any]:
         "made_wait_ns": worst.made_wait_ns if worst else None,
         "extra_cause": mostly[0] if mostly else None,
         "extra_ns": mostly[1] if mostly else None,
+        "on_time": to_builtins(job.on_time),
         "reason": job.reason or None,
         "notes": list(job.notes),
     }

@@ -17,12 +17,13 @@ from .. import talk
 from ..analysis.model.cores import usable
 from ..analysis.report import TraceReport
 from ..analysis.reports.base import Failure, Report
+from ..analysis.reports.tables.ranks import spoken_of
 from ..program_name import called
 from ..question import Means, Question
 from ..status_line import ChangingLine
 from ..version import __version__
 from .exports import room_for
-from .task import Outcome, Task, analyse, lost
+from .task import Outcome, Task, analyse, lost, path_of
 
 SMALL_BYTES = 64 << 20
 """Input below which starting processes takes longer than it saves."""
@@ -49,13 +50,38 @@ def collect(
                 found[position] = outcome
                 talk.detail(_chosen(traces[position], outcome))
                 progress.done(traces[position])
-    return Report(
-        tuple(one for one in found if isinstance(one, TraceReport)),
-        tuple(one for one in found if isinstance(one, Failure)),
-        question,
-        tool_version=__version__,
-        command=called(),
-    )
+        report = Report(
+            tuple(one for one in found if isinstance(one, TraceReport)),
+            tuple(one for one in found if isinstance(one, Failure)),
+            question,
+            tool_version=__version__,
+            command=called(),
+        )
+        return _with_late_ranks(report, asked) if question.gains else report
+
+
+def _with_late_ranks(report: Report, tasks: list[Task]) -> Report:
+    """The report, with what jobs would win if the late ranks that it speaks of were on time.
+
+    Of each job one trace is looked at once more: what it waited for is known only now.
+    """
+    late = [job for job in spoken_of(report) if job.spared]
+    if not late:
+        return report
+    from ..analysis.ranks.on_time import question_of, told_to_all
+
+    by_path = {path_of(task): task for task in tasks}
+    for job in late:
+        assert job.spared is not None
+        file, question, means = by_path[job.spared.rank.member.figures.path]
+        again = question_of(job, question)
+        if again is None:
+            continue
+        means = replace(means, rows=False, jobs=None)
+        for _, outcome in _outcomes([(file, again, means)], means):
+            if isinstance(outcome, TraceReport):
+                report = replace(report, traces=told_to_all(job, outcome, report.traces))
+    return report
 
 
 def _chosen(path: str, outcome: Outcome) -> str:

@@ -26,10 +26,12 @@ def job(
     names: Sequence[str] | None = None,
     kernel: str = ALL_REDUCE,
     skip: Sequence[tuple[int, int]] = (),
+    waits: bool = False,
 ) -> list[Path]:
     """One trace a rank. `host[r][s]` and `compute[r][s]`: of rank r in step s.
 
-    `skip`: (rank, step) without its collective kernel.
+    `skip`: (rank, step) without its collective kernel. `waits`: the host synchronises at the end
+    of each step, else it just happens to go on then.
     """
     ranks, steps = range(len(host)), range(len(host[0]))
     begin = 1000
@@ -45,7 +47,9 @@ def job(
         pid = 100 + r
         thread = trace.thread(trace.process(pid), pid, "MainThread")
         trace.device(name="Test GPU", uuid=f"GPU-{r}")
-        write_rank(trace, thread, edges, r, host, compute, kernel, skip, offset=r * 7_777_777)
+        write_rank(
+            trace, thread, edges, r, host, compute, kernel, skip, offset=r * 7_777_777, waits=waits
+        )
         path = folder / (names[r] if names else f"job-rank{r}.sqlite")
         path.parent.mkdir(parents=True, exist_ok=True)
         trace.write(path)
@@ -54,7 +58,17 @@ def job(
 
 
 def write_rank(
-    trace: TraceBuilder, thread: int, edges, r: int, host, compute, kernel, skip, *, offset=0
+    trace: TraceBuilder,
+    thread: int,
+    edges,
+    r: int,
+    host,
+    compute,
+    kernel,
+    skip,
+    *,
+    offset=0,
+    waits: bool = False,
 ) -> None:
     """The rows of one rank, on a clock that is `offset` us ahead."""
     for s, (begin, arrive, end) in enumerate(edges):
@@ -68,3 +82,6 @@ def write_rank(
                 (start + 1) * US, (start + 1 + LAUNCH) * US, (offset + arrive[r]) * US,
                 (offset + end) * US, name=kernel, thread=thread,
             )  # fmt: skip
+        if waits:
+            called = start + 1 + LAUNCH
+            trace.wait(called * US, (offset + end) * US, thread=thread)

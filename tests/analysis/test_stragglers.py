@@ -272,6 +272,81 @@ def test_what_a_user_sees(inside, tmp_path: Path) -> None:
     )
 
 
+def gains_of(job: dict) -> dict[int, list[float]]:
+    """By rank, what its trace says a late rank on time would win, ns."""
+    return {
+        int(trace["path"].removesuffix(".sqlite")[-1]): [
+            rung["gain_ns"]
+            for series in trace["gains"]
+            for rung in series["rungs"]
+            if rung["change"] == "late-rank"
+        ]
+        for trace in job["traces"]
+    }
+
+
+@pytest.mark.parametrize("options", [(), ("--jobs", "2"), ("--by", "rank")])
+def test_what_a_late_rank_on_time_would_win_is_replayed(
+    inside, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    job(tmp_path, steady([10, 10, 60]), steady([85, 85, 85]), waits=True)
+    names = [f"job-rank{r}.sqlite" for r in range(3)]
+    done = inside("gaps", *names, *options)
+    said = " ".join(done.stdout.split())
+    assert "With rank 2 on time, a step takes 50.0 µs less of 170 µs (29%)" in said
+    assert "by a replay of rank 0" in said
+    found = json.loads(inside("gaps", *names, *options, "--json").stdout)
+    # All ranks but the late one would win it; that one has to be mended.
+    assert gains_of(found) == {0: [50 * US], 1: [50 * US], 2: []}
+    if not options:
+        kinds = [trace["answer"]["kind"] for trace in found["traces"]]
+        assert kinds == ["straggler", "straggler", "explicit-sync"]
+        assert "waits in collectives for rank 2" in found["traces"][0]["answer"]["text"][1]
+    if "rank" in options:
+        (straggler,) = found["stragglers"]
+        assert straggler["on_time"]["gain_ns"] == 50 * US
+        assert (straggler["on_time"]["rank"], straggler["on_time"]["error_ns"]) == (0, 0)
+
+
+def test_of_a_late_rank_on_time_only_the_next_is_waited_for(inside, tmp_path: Path) -> None:
+    job(tmp_path, steady([10, 10, 40, 50]), steady([85] * 4), waits=True)
+    names = [f"job-rank{r}.sqlite" for r in range(4)]
+    found = json.loads(inside("gaps", *names, "--by", "rank", "--json").stdout)
+    (straggler,) = found["stragglers"]
+    assert straggler["straggler"] == 3
+    assert (straggler["on_time"]["rank"], straggler["on_time"]["gain_ns"]) == (2, 10 * US)
+    assert gains_of(found) == {0: [10 * US], 1: [10 * US], 2: [10 * US], 3: []}
+
+
+def test_time_waited_beside_other_work_is_not_won(inside, tmp_path: Path) -> None:
+    """The host does not wait for the collective, and is what bounds the step: with less to wait for
+    the kernels would only start sooner."""
+    job(tmp_path, steady([10, 60]), steady([85, 85]))
+    names = [f"job-rank{r}.sqlite" for r in range(2)]
+    done = inside("gaps", *names)
+    assert "Rank 1 makes the others wait 50.0 µs per step" in done.stdout
+    found = json.loads(inside("gaps", *names, "--json").stdout)
+    assert all(gain < 5 * US for gains in gains_of(found).values() for gain in gains)
+
+
+def test_without_gains_a_late_rank_is_named_alone(inside, tmp_path: Path) -> None:
+    job(tmp_path, steady([10, 60]), steady([85, 85]), waits=True)
+    names = [f"job-rank{r}.sqlite" for r in range(2)]
+    done = inside("gaps", *names, "--no-gains")
+    assert "Rank 1 makes the others wait" in done.stdout
+    assert "on time" not in done.stdout
+
+
+def test_ranks_that_no_rank_would_be_spared_anything_by(inside, tmp_path: Path) -> None:
+    """Two ranks are late alike: neither alone can be mended."""
+    job(tmp_path, steady([10, 60, 60]), steady([85] * 3), waits=True)
+    names = [f"job-rank{r}.sqlite" for r in range(3)]
+    done = inside("gaps", *names, "--by", "rank")
+    assert done.returncode == 0
+    assert "makes the others wait" in done.stdout
+    assert "on time" not in done.stdout
+
+
 def test_the_main_view_names_only_the_worst_jobs(tmp_path: Path) -> None:
     traces = []
     for number in range(5):

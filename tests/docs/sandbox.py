@@ -70,7 +70,8 @@ def build(folder: Path) -> None:
     (folder / "run.nsys-rep").write_bytes(b"a report")
     for name in ("job", "run"):
         names = [f"{name}-rank{rank}.sqlite" for rank in range(3)]
-        ranks.job(folder, [[10] * 14, [10] * 14, [60] * 14], [[85] * 14] * 3, names=names)
+        hosts = [[10] * 14, [10] * 14, [60] * 14]
+        ranks.job(folder, hosts, [[85] * 14] * 3, names=names, waits=True)
     (folder / "runs").mkdir()
     shutil.copy(TRACES / "example-sync.sqlite", folder / "runs" / "a.sqlite")
     columnar.folder_of(TRACES / "example-sync.sqlite", folder / "run_pqtdir")

@@ -16,7 +16,7 @@ def test_output_shown_is_output_given(harness, tmp_path: Path) -> None:
     """The ranks are those of the example in docs/definitions.md."""
     shown = re.search(r"^    \$ (harness .*)\n((?:    .*\n|\n)+)", PAGE, re.M)
     assert shown is not None
-    job(tmp_path, [[10] * 14, [10] * 14, [60] * 14], [[85] * 14] * 3)
+    job(tmp_path, [[10] * 14, [10] * 14, [60] * 14], [[85] * 14] * 3, waits=True)
     words = shlex.split(shown[1])[1:]
     paths = sorted(path.name for path in tmp_path.glob(words[1]))
     done = harness(words[0], *paths, *words[2:])

@@ -16,7 +16,7 @@ __all__ = ["MODULES", "Change", "Costs", "Offer", "changes"]
 MODULES = (
     "module_loading", "host_time", "wait", "hidden_wait", "place", "long_pauses", "allocator",
     "slow_launches", "held_starts", "stream_waits", "pageable_copies", "copies_aside", "one_graph",
-    "graph_gaps", "kernels",
+    "graph_gaps", "late_rank", "kernels",
 )  # fmt: skip
 
 

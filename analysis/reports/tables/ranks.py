@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ...answer.compose import within
 from ...answer.kinds import kind_named
 from ...figures.units import human, share
 from ...model.communication import Communication
@@ -29,6 +30,7 @@ def jobs_of(report: Report) -> tuple[JobRanks, ...]:
     if not any(device.communication_ns for trace in report.traces for device in trace.devices):
         return ()
     from ...ranks.collectives import rank_steps
+    from ...ranks.on_time import with_gains
     from ...ranks.stragglers import Member, jobs
 
     communication = Communication(report.question.comm)
@@ -46,7 +48,7 @@ def jobs_of(report: Report) -> tuple[JobRanks, ...]:
             )
             for one in rows_of(trace, "ranks", drawn)
         ]
-    return jobs(members)
+    return with_gains(jobs(members), report.traces)
 
 
 def by_rank(report: Report) -> Table:
@@ -114,7 +116,7 @@ def by_rank(report: Report) -> Table:
 def rank_lines(report: Report) -> list[str]:
     """The straggler of each job; with `--by rank` also what cannot be said, and why."""
     asked = report.question.by == "rank"
-    if report.question.by not in (None, "rank") or (report.question.top and not asked):
+    if not _speaks_of_ranks(report):
         return []
     found = jobs_of(report)
     if asked and not found:
@@ -129,13 +131,39 @@ def rank_lines(report: Report) -> list[str]:
             continue
         if not job.own_edges:
             remedy = f" {kind_named('straggler').remedy}" if job.straggler else ""
-            lines.append(where + headline(job) + remedy)
+            lines.append(where + headline(job) + would_win(job) + remedy)
         if asked:
             lines += [f"{where}{plain(note, 300)}." for note in job.notes]
     late = sum(job.straggler is not None for job in found)
     if late > len(shown):
         lines.append(f"{late - len(shown)} more jobs have a late rank: --by rank names them.")
     return lines
+
+
+def spoken_of(report: Report) -> tuple[JobRanks, ...]:
+    """The jobs of which the report says who is late: with `--by rank` all, else the worst."""
+    if not _speaks_of_ranks(report):
+        return ()
+    found = jobs_of(report)
+    return found if report.question.by == "rank" else tuple(_worst(found))
+
+
+def _speaks_of_ranks(report: Report) -> bool:
+    asked = report.question
+    return asked.by == "rank" or (asked.by is None and not asked.top)
+
+
+def would_win(job: JobRanks) -> str:
+    """What a step would win with the late rank on time, as another rank's replay has it; empty
+    where that is unknown, and where it is not more than the replay's error."""
+    gain, late = job.on_time, job.straggler
+    if gain is None or late is None:
+        return ""
+    return (
+        f" With rank {late.rank} on time, a step takes {human(gain.gain_ns)} less of "
+        f"{human(gain.replayed_ns)} ({share(gain.gain_ns / gain.replayed_ns)}), give or take "
+        f"{within(gain.error_ns)}, by a replay of rank {gain.rank}."
+    )
 
 
 def _nothing(report: Report) -> str:
