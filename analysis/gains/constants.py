@@ -174,13 +174,14 @@ def _copy_wakes(trace: Trace, asked: npt.NDArray[np.bool_]) -> Int64:
 def blocked_launches(trace: Trace) -> Int64:
     """Rows of the launch calls that were held up because the queue was full."""
     operations, calls = trace.operations, trace.calls
-    launches = np.unique(operations.launch[operations.launch >= 0])
-    launches = launches[~synchronizing(trace)[launches]]
-    if len(launches) == 0:
-        return launches
+    launching = np.zeros(len(calls), np.bool_)
+    launching[operations.launch[operations.launch >= 0]] = True
+    launches = np.flatnonzero(launching & ~synchronizing(trace))
     length = calls.end[launches] - calls.start[launches]
-    slow = length > max(BLOCKED_NS, BLOCKED_TIMES * float(np.quantile(length, 0.1)))
-    return launches[slow & (_ahead(trace, launches) >= BLOCKED_AHEAD)]
+    if not (length > BLOCKED_NS).any():
+        return launches[:0]
+    launches = launches[length > max(BLOCKED_NS, BLOCKED_TIMES * float(np.quantile(length, 0.1)))]
+    return launches[_ahead(trace, launches) >= BLOCKED_AHEAD]
 
 
 def _ahead(trace: Trace, launches: Int64) -> Int64:

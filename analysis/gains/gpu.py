@@ -106,18 +106,23 @@ def load_gpu(name: str) -> Gpu:
     """
     if name.endswith(".toml") or "/" in name:
         return read_gpu(Path(name))
-    path = built_in().get(name.lower())
-    if path is None:
+    if name.lower() not in built_in():
         raise NoSuchGpu(
             f"no GPU is called {name!r}",
             remedy=f"use {', '.join(built_in())}, or the path of a .toml file of your own",
         )
-    return read_gpu(path)
+    return _read_built_in(name.lower())
+
+
+@cache
+def _read_built_in(key: str) -> Gpu:
+    return read_gpu(built_in()[key])
 
 
 def find_gpu(driver_name: str) -> Gpu | None:
     """The built-in GPU that a recorded trace calls by this name, if any."""
-    for key in built_in():
+    # A name that holds a file's own name is most likely that one's: the others need no reading.
+    for key in sorted(built_in(), key=lambda key: key not in driver_name.lower()):
         gpu = load_gpu(key)
         if driver_name and gpu.is_called(driver_name):
             return gpu

@@ -13,9 +13,12 @@ from ..idle.launched import Launched
 from ..idle.parts import Parts
 from ..idle.steps import StepSeries
 from ..model.communication import Communication
+from ..model.cuda_calls import STREAM_WAIT, named
+from ..model.intervals import Int64
 from ..model.source import TORCH_PROFILER
 from ..question import Question
 from ..readers.range_cpu import RangeCpu, range_cpu
+from ..store.layout import SYNCHRONIZING
 from ..store.opened import Store
 from ..store.whole import Whole
 from .busy import Busy, busy_between, busy_of
@@ -30,6 +33,8 @@ MOST = 4
 _FEW = "there are one or two steps, and no steady steps"
 DeviceWindow = tuple[int, int, int, int]
 """A device, its window `[lo, hi)` in ns, and for how long it was busy there."""
+COUNTED = 16
+"""Steps in which waits are counted, or somewhat more."""
 LOST = 0.2
 """Share of the operations without a launch call from which a loop cannot be replayed."""
 
@@ -103,7 +108,9 @@ def _of(
     # A step is measured from the end of the work of the step before it.
     alive = launched.count > 0
     steady = np.flatnonzero(summary.table.steady & np.concatenate(([False], alive[:-1])))
-    runs = chosen_runs(steady, _calls_a_step(tables, series, launched))
+    threads = threads_of(series, launched)
+    waits = _waits_a_step(tables, series, threads, steady)
+    runs = chosen_runs(steady, _calls_a_step(tables, series, threads), waits)
     if not runs:
         return SeriesGains(place, None, None, stalls, "fewer than 3 steady steps stand together")
     name = source_name(tables, summary)
@@ -129,10 +136,28 @@ def source_name(tables: Whole | Store, summary: SeriesSummary) -> str:
     return devices[summary.device].name
 
 
-def _calls_a_step(tables: Whole | Store, series: StepSeries, launched: Launched) -> float:
+def _calls_a_step(tables: Whole | Store, series: StepSeries, threads: Sequence[int]) -> float:
     """How many calls the threads that launch make in a step."""
     total = 0
     begin, end = int(series.start[0]), int(series.end[-1])
-    for thread in threads_of(series, launched):
+    for thread in threads:
         total += len(calls_of(tables, thread, begin, end))
     return total / max(1, len(series))
+
+
+def _waits_a_step(
+    tables: Whole | Store, series: StepSeries, threads: Sequence[int], steady: Int64
+) -> float:
+    """In how many calls these threads or streams wait, in a step: of some, evenly spread."""
+    some = steady[:: max(1, len(steady) // COUNTED)]
+    of_streams = np.flatnonzero(named(tables.names, STREAM_WAIT.__contains__))
+    found = 0
+    for step in some.tolist():
+        for thread in threads:
+            calls = calls_of(tables, thread, int(series.start[step]), int(series.end[step]))
+            rows = slice(int(calls[0]), int(calls[-1]) + 1) if len(calls) else slice(0, 0)
+            columns = tables.calls.read(rows, "flags", "name")
+            waits = (columns["flags"] & SYNCHRONIZING) > 0
+            waits |= np.isin(columns["name"], of_streams)
+            found += int(np.count_nonzero(waits))
+    return found / max(1, len(some))

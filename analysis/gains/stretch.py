@@ -27,6 +27,8 @@ MOST_CALLS = 200_000
 """What is replayed at most of one loop, all its stretches together."""
 FEW_CALLS, PART = 20_000, 4
 """So many calls are replayed in any case; of more, one part in so many."""
+WAIT = 20
+"""To replay a wait of the host or of a stream takes as long as to replay so many calls."""
 RUNS = 4
 """Stretches that the steps of a long loop are spread over."""
 _AROUND = 4096
@@ -60,7 +62,9 @@ class Stretch(Struct, frozen=True):
     """Operations that begin in it and that no known call launched."""
 
 
-def chosen_runs(steady: Int64, calls_a_step: float) -> list[tuple[int, int]]:
+def chosen_runs(
+    steady: Int64, calls_a_step: float, waits_a_step: float = 0.0
+) -> list[tuple[int, int]]:
     """Which of the steady steps (positions in the series, ascending) are replayed: runs `[a, b)`.
 
     All of them where they are few; else `RUNS` runs of neighbours, evenly spread.
@@ -68,7 +72,7 @@ def chosen_runs(steady: Int64, calls_a_step: float) -> list[tuple[int, int]]:
     steady = steady[steady > 0]
     # To replay a call takes a few times as long as to analyse it: of many calls, some.
     calls = min(MOST_CALLS, max(FEW_CALLS, calls_a_step * len(steady) / PART))
-    most = min(MOST_STEPS, int(calls / max(calls_a_step, 1.0)))
+    most = min(MOST_STEPS, int(calls / max(calls_a_step + WAIT * waits_a_step, 1.0)))
     if calls_a_step * _LEAST <= MOST_CALLS:
         most = max(most, _LEAST)
     if most < _LEAST or len(steady) < _LEAST:
