@@ -47,7 +47,7 @@ export HARNESS_CUPTI_ROAD=torch
 record torch-road 3 'steps 30:50' --steps 30:50 train.py --ranges
 unset HARNESS_CUPTI_ROAD
 # A window that closes while PyTorch is still being imported says so then, not at the end.
-python3 -m harness profile --capture cupti --name early -o . --force --delay 1 --duration 500ms \
+python3 -m harness profile --capture cupti --name early -o . --force --delay 50ms --duration 100ms \
     train.py --count 200 >early.out 2>early.err || :
 if grep -q 'CUDA had not begun' early.err; then echo "ok early: told that CUDA had not begun"
 else echo "failed early"; fi | tee -a first.txt
