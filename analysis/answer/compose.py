@@ -297,7 +297,7 @@ def change_text(rung: Rung, among: Iterable[Rung] = ()) -> str:
     call = plain(rung.call, LONGEST)
     for change in changes():
         if change.name == rung.change:
-            return change.does.format(where=quoted(where), call=call)
+            return change.does.format(where=quoted(where), call=call, name=where)
     return rung.change
 
 

@@ -18,6 +18,7 @@ from ..model.text import plain
 from ..scenes.entries import Entry
 from ..verdicts.calibration import read_calibration
 from .base import Report
+from .tables.ranks import rank_lines
 
 LITTLE = 0.03
 """Idle share of the period below which a GPU counts as busy."""
@@ -42,7 +43,7 @@ def findings(report: Report, entries: Sequence[Entry]) -> Findings:
     for origin in ("measured", "simulated", "synthetic"):
         group = [e for e in stepped if e.origin == origin]
         if group:
-            return _of_steps(max(group, key=idle_share), group, len(stepped) > 1)
+            return _of_steps(report, max(group, key=idle_share), group, len(stepped) > 1)
     believed = [e for e in entries if e.believed]
     if believed:
         return _of_device(max(believed, key=idle_share))
@@ -56,7 +57,7 @@ def idle_share(entry: Entry) -> float:
     return entry.device.idle_ns / entry.device.window_ns if entry.device.window_ns else 0.0
 
 
-def _of_steps(entry: Entry, group: Sequence[Entry], several: bool) -> Findings:
+def _of_steps(report: Report, entry: Entry, group: Sequence[Entry], several: bool) -> Findings:
     steady = entry.steady
     assert steady is not None
     idle = idle_share(entry)
@@ -77,7 +78,9 @@ def _of_steps(entry: Entry, group: Sequence[Entry], several: bool) -> Findings:
         Piece(" of the time."),
     )
     best, remedy = _remedy(entry, group)
-    details = [*sentences_of(entry), *remedy]
+    ranks = [(Piece(line),) for line in rank_lines(report)]
+    # Ranks of one job have one step: none is faster than another.
+    details = [*sentences_of(entry), *(ranks or remedy)]
     details += _without_profiler([entry] if best is None else [entry, best])
     return Findings(headline, tuple(details), entry, best)
 

@@ -329,6 +329,16 @@ def test_time_waited_beside_other_work_is_not_won(inside, tmp_path: Path) -> Non
     assert all(gain < 5 * US for gains in gains_of(found).values() for gain in gains)
 
 
+def test_the_page_says_it_and_calls_no_rank_faster(inside, tmp_path: Path) -> None:
+    job(tmp_path, steady([10, 60]), steady([85, 85]), waits=True)
+    names = [f"job-rank{r}.sqlite" for r in range(2)]
+    assert inside("report", *names, "-o", "page.html").returncode == 0
+    page = (tmp_path / "page.html").read_text("utf-8")
+    assert "With rank 1 on time, a step takes 50.0 µs less of 170 µs (29%)" in page
+    assert "with rank 1 on time" in page
+    assert "No other strategy" not in page
+
+
 def test_without_gains_a_late_rank_is_named_alone(inside, tmp_path: Path) -> None:
     job(tmp_path, steady([10, 60]), steady([85, 85]), waits=True)
     names = [f"job-rank{r}.sqlite" for r in range(2)]

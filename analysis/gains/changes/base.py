@@ -48,7 +48,8 @@ class Offer(Struct, frozen=True):
 
 class Change(Struct, frozen=True):
     """`offers` gives what there is to change in the stretches of one loop; `does` says what the
-    change is, with `{where}` and `{call}`; `assumes` what it takes for granted, if anything."""
+    change is, with `{where}` (`{name}` without quotes) and `{call}`; `assumes` what it takes for
+    granted, if anything."""
 
     name: str
     offers: Callable[[Sequence[Loop]], list[Offer]]

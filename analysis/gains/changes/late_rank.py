@@ -46,4 +46,4 @@ def _less(loop: Loop, starts: Int64, waited: Int64) -> Int64:
     return np.where(meant, np.minimum(waited[at], loop.duration), 0)
 
 
-CHANGE = Change("late-rank", lambda loops: [], "with {where} on time")
+CHANGE = Change("late-rank", lambda loops: [], "with {name} on time")
