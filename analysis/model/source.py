@@ -60,8 +60,9 @@ class Source(Struct, frozen=True):
     origin: str
     """`measured`, `simulated` or `synthetic`."""
     strategy: str
-    """From the manifest, else the metadata, else the file's name."""
+    """One of ours, from the manifest, else the metadata; empty for a loop of one's own."""
     label: str
+    """What the tables call it: from the manifest, else the strategy, else the file's name."""
     session_start_utc_ns: int | None
     duration_ns: int | None
     manifest: dict[str, Any]

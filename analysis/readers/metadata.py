@@ -69,14 +69,14 @@ def source_of(metadata: Metadata, path: Path) -> Source:
     if origin == "measured" and manifest.get("origin") in ORIGINS:
         origin = manifest["origin"]
     rank, rank_from = _rank(manifest, metadata)
-    strategy = manifest.get("strategy") or meta.get("HARNESS_STRATEGY") or path.stem
+    strategy = manifest.get("strategy") or meta.get("HARNESS_STRATEGY") or ""
     return Source(
         producer=product,
         version=meta.get("EXPORT_PRODUCT_VERSION", ""),
         schema=meta.get("EXPORT_SCHEMA_VERSION", ""),
         origin=origin,
         strategy=_text(strategy),
-        label=_text(manifest.get("label") or strategy),
+        label=_text(manifest.get("label") or strategy or path.stem),
         session_start_utc_ns=metadata.session_start_utc_ns,
         duration_ns=metadata.duration_ns,
         manifest=manifest,

@@ -97,7 +97,7 @@ def _trace(report: TraceReport, typed: tuple[str, ...]) -> dict[str, Any]:
     return {
         "path": report.path,
         "label": report.label,
-        "strategy": source.strategy,
+        "strategy": source.strategy or None,
         "origin": source.origin,
         "producer": source.producer,
         "producer_version": source.version,

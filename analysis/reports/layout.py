@@ -133,14 +133,16 @@ def _told_apart(table: Table) -> bool:
 
 
 def columns_named(report: Report, table: Table) -> Table:
-    """The same with the column `strategy` headed `trace`, where no trace is of our strategies."""
-    if any(trace.trace.source.strategy for trace in report.traces):
+    """The same with the column `strategy` headed `trace`, unless every trace is of a strategy of
+    ours: a loop of one's own has none."""
+    if all(trace.trace.source.strategy for trace in report.traces):
         return table
     titles = [column.title for column in table.columns]
-    if "trace" in titles:
+    if "trace" in titles or "strategy" not in titles:
         return table
     named = (replace(c, title="trace") if c.name == "strategy" else c for c in table.columns)
-    return replace(table, columns=tuple(named))
+    title = table.title.replace("by strategy", "by the trace's name")
+    return replace(table, title=title, columns=tuple(named))
 
 
 def chosen_lines(report: Report) -> list[str]:

@@ -152,8 +152,10 @@ def _remedy(entry: Entry, group: Sequence[Entry]) -> tuple[Entry | None, list[Se
     if best is not None:
         sentences.append(_better(entry, best, how))
     elif peers:
+        ours = all(one.report.trace.source.strategy for one in (entry, *peers))
+        other = "strategy" if ours else "trace"
         sentences.append(
-            (Piece("No other strategy in this report takes clearly less time for a step."),)
+            (Piece(f"No other {other} in this report takes clearly less time for a step."),)
         )
     apart = len(group) - 1 - len(peers)
     if apart > 0:

@@ -265,3 +265,26 @@ def test_a_format_that_the_command_does_not_have(inside, tmp_path, words):
     assert done.returncode == 2
     assert "no format ends with '.html'; use .csv, .json, .markdown, .md, .txt" in done.stderr
     assert not (tmp_path / "x.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("strategies", "head"),
+    [(("fast", "slow"), "strategy"), (("", ""), "trace"), (("", "slow"), "trace")],
+)
+def test_a_loop_of_ones_own_is_a_trace_and_no_strategy(
+    inside: Run, tmp_path: Path, strategies: tuple[str, ...], head: str
+) -> None:
+    for number, strategy in enumerate(strategies):
+        loop(tmp_path / f"run{number}.sqlite", strategy)
+    told = json.loads(inside("gaps", "run0.sqlite", "run1.sqlite", "--json").stdout)
+    assert [one["strategy"] or "" for one in told["traces"]] == list(strategies)
+    shown = inside("gaps", "run0.sqlite", "run1.sqlite", "--tables", "all").stdout
+    heads = {word for word in ("strategy", "trace") if f"\n{word} " in shown}
+    assert heads == {head}
+    markdown = inside("gaps", "run0.sqlite", "run1.sqlite", "--format", "md").stdout
+    assert f"\n| {head} |" in markdown
+    assert inside("report", "run0.sqlite", "run1.sqlite", "-o", "page.html").returncode == 0
+    page = (tmp_path / "page.html").read_text("utf-8")
+    assert f'data-column="strategy">{head}<' in page
+    other = {"strategy": "trace", "trace": "strategy"}[head]
+    assert f'data-column="strategy">{other}<' not in page
