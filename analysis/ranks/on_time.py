@@ -14,7 +14,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from ..gains.changes.late_rank import CHANGE
-from ..gains.ladder import SHOWN, Rung
+from ..gains.ladder import SHOWN, Ladder, Rung
 from ..gains.of_series import SeriesGains
 from ..question import AskedChange, Question
 from ..report import TraceReport
@@ -43,6 +43,8 @@ def told_to_all(
     if found is None or found.ladder is None:
         return tuple(traces)
     (rung,) = found.ladder.asked
+    if not _shown(rung, found.ladder):
+        return tuple(traces)
     waiting = [one.member.figures for one in job.ranks if one is not late]
     return tuple(_with(trace, rung, waiting) for trace in traces)
 
@@ -53,13 +55,18 @@ def _with(trace: TraceReport, rung: Rung, waiting: Iterable[RankSteps]) -> Trace
         if gains is None or gains.ladder is None:
             continue
         ladder = gains.ladder
-        if rung.gain_ns <= ladder.error_ns or rung.gain_ns < SHOWN * ladder.replayed_ns:
+        if not _shown(rung, ladder):
             continue
         own = replace(rung, step_ns=ladder.replayed_ns - rung.gain_ns)
         rungs = tuple(sorted((*ladder.rungs, own), key=lambda one: -one.gain_ns))
         told = replace(gains, ladder=replace(ladder, rungs=rungs))
         trace = replace(trace, gains=tuple(told if one is gains else one for one in trace.gains))
     return trace
+
+
+def _shown(rung: Rung, ladder: Ladder) -> bool:
+    """Whether the gain is above the error of a ladder, and worth a word beside its step."""
+    return rung.gain_ns > ladder.error_ns and rung.gain_ns >= SHOWN * ladder.replayed_ns
 
 
 def _gains(report: TraceReport, rank: RankSteps) -> SeriesGains | None:

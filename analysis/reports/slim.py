@@ -64,7 +64,7 @@ _NONE = np.empty(0, np.int64)
 def _views(question: Question) -> dict[str, Callable[[TraceReport], Any]]:
     """How to draw each view that is asked for and that a slim report could not."""
     found: dict[str, Callable[[TraceReport], Any]] = {}
-    if question.by in (None, "rank"):
+    if question.by in (None, "rank") or question.gains:  # a late rank is a gain in every view
         found["ranks"] = lambda report: _ranks(report, question)
     if question.by == "cause":
         found["by_cause"] = cause_rows

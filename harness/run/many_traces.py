@@ -17,7 +17,7 @@ from .. import talk
 from ..analysis.model.cores import usable
 from ..analysis.report import TraceReport
 from ..analysis.reports.base import Failure, Report
-from ..analysis.reports.tables.ranks import spoken_of
+from ..analysis.reports.tables.ranks import jobs_of
 from ..program_name import called
 from ..question import Means, Question
 from ..status_line import ChangingLine
@@ -61,26 +61,32 @@ def collect(
 
 
 def _with_late_ranks(report: Report, tasks: list[Task]) -> Report:
-    """The report, with what jobs would win if the late ranks that it speaks of were on time.
+    """The report, with what jobs would win if their late ranks were on time.
 
     Of each job one trace is looked at once more: what it waited for is known only now.
     """
-    late = [job for job in spoken_of(report) if job.spared]
+    late = [job for job in jobs_of(report) if job.spared]
     if not late:
         return report
     from ..analysis.ranks.on_time import question_of, told_to_all
 
     by_path = {path_of(task): task for task in tasks}
+    means = replace(tasks[0][2], rows=False)
+    asked, again = [], []
     for job in late:
         assert job.spared is not None
-        file, question, means = by_path[job.spared.rank.member.figures.path]
-        again = question_of(job, question)
-        if again is None:
-            continue
-        means = replace(means, rows=False, jobs=None)
-        for _, outcome in _outcomes([(file, again, means)], means):
-            if isinstance(outcome, TraceReport):
-                report = replace(report, traces=told_to_all(job, outcome, report.traces))
+        file, first, _ = by_path[job.spared.rank.member.figures.path]
+        if question := question_of(job, first):
+            asked.append(job)
+            again.append((file, question, means))
+    found: list[Outcome | None] = [None] * len(again)
+    # Closed first, as above.
+    with contextlib.closing(_outcomes(again, means)) as outcomes:
+        for position, outcome in outcomes:
+            found[position] = outcome
+    for job, looked in zip(asked, found, strict=True):
+        if isinstance(looked, TraceReport):
+            report = replace(report, traces=told_to_all(job, looked, report.traces))
     return report
 
 

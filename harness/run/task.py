@@ -55,7 +55,8 @@ def _report(file: str, question: Question, means: Means) -> TraceReport:
     with sqlite_of(file, means) as sqlite:
         report = run(sqlite, question, means)
         ranked = any(device.communication_ns for device in report.devices)
-        if ranked and question.by is None and not means.alone and report.detailed is not None:
+        wanted = question.by is None or question.gains
+        if ranked and wanted and not means.alone and report.detailed is not None:
             # Ranks are held against one another by their collectives' rows, where these fit.
             with contextlib.suppress(TraceError):
                 return run(sqlite, question, replace(means, rows=True))

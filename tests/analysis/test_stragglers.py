@@ -308,6 +308,29 @@ def test_what_a_late_rank_on_time_would_win_is_replayed(
         assert (straggler["on_time"]["rank"], straggler["on_time"]["error_ns"]) == (0, 0)
 
 
+@pytest.mark.parametrize("options", [("--by", "cause"), ("--top", "3"), ("--by", "step")])
+def test_a_late_rank_is_told_in_every_view(inside, tmp_path: Path, options) -> None:
+    job(tmp_path, steady([10, 10, 60]), steady([85, 85, 85]), waits=True)
+    names = [f"job-rank{r}.sqlite" for r in range(3)]
+    found = json.loads(inside("gaps", *names, *options, "--json").stdout)
+    assert gains_of(found) == {0: [50 * US], 1: [50 * US], 2: []}
+
+
+def test_late_ranks_of_more_jobs_than_are_spoken_of_are_replayed(inside, tmp_path: Path) -> None:
+    names = []
+    for number in range(5):
+        late = steady([10, 30 + 10 * number])
+        folder = tmp_path / f"job{number}"
+        names += [str(path) for path in job(folder, late, steady([85, 85]), waits=True)]
+    found = json.loads(inside("gaps", *names, "--by", "rank", "--json").stdout)
+    won = [one["on_time"]["gain_ns"] for one in found["stragglers"]]
+    assert won == [(20 + 10 * number) * US for number in range(5)]
+    found = json.loads(inside("gaps", *names, "--json").stdout)
+    for number in range(5):
+        here = [one for one in found["traces"] if f"job{number}/" in one["path"]]
+        assert gains_of({"traces": here}) == {0: [won[number]], 1: []}
+
+
 def test_of_a_late_rank_on_time_only_the_next_is_waited_for(inside, tmp_path: Path) -> None:
     job(tmp_path, steady([10, 10, 40, 50]), steady([85] * 4), waits=True)
     names = [f"job-rank{r}.sqlite" for r in range(4)]

@@ -140,14 +140,6 @@ def rank_lines(report: Report) -> list[str]:
     return lines
 
 
-def spoken_of(report: Report) -> tuple[JobRanks, ...]:
-    """The jobs of which the report says who is late: with `--by rank` all, else the worst."""
-    if not _speaks_of_ranks(report):
-        return ()
-    found = jobs_of(report)
-    return found if report.question.by == "rank" else tuple(_worst(found))
-
-
 def _speaks_of_ranks(report: Report) -> bool:
     asked = report.question
     return asked.by == "rank" or (asked.by is None and not asked.top)
