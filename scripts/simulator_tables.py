@@ -83,7 +83,7 @@ def measured_row(row: dict[str, Any]) -> str:
 def measured() -> list[str]:
     rows = json.loads(MEASURED.read_text())["rows"]
     return [
-        "| strategy | batch | dtype | tokens | predicted us | fastest us | error | median us "
+        "| strategy | batch | dtype | tokens | predicted µs | fastest µs | error | median µs "
         "| error |",
         "|---|---:|---|---:|---:|---:|---:|---:|---:|",
         *map(measured_row, rows),
@@ -95,9 +95,9 @@ def article() -> list[str]:
     lines = [
         "| finding | article | predicted | |",
         "|---|---|---|---|",
-        f"| idle between steps, batch 16, synchronous | about 110 us | "
-        f"{sync.steady.inter_ns / 1e3:.1f} us | {sync.steady.inter_ns / 110e3 - 1:+.0%} |",
-        f"| the same, pipelined | none | {late.steady.inter_ns / 1e3:.1f} us (the stream's own "
+        f"| idle between steps, batch 16, synchronous | about 110 µs | "
+        f"{sync.steady.inter_ns / 1e3:.1f} µs | {sync.steady.inter_ns / 110e3 - 1:+.0%} |",
+        f"| the same, pipelined | none | {late.steady.inter_ns / 1e3:.1f} µs (the stream's own "
         f"gap) | {late.steady.inter_ns / sync.steady.inter_ns - 1:+.0%} of the above |",
     ]
     gains = {
@@ -125,8 +125,8 @@ def article() -> list[str]:
 
 def host() -> list[str]:
     lines = [
-        "| host's computing time | batch | step us, synchronous | gap us | limiter | step us, "
-        "pipelined | gap us | gain |",
+        "| host's computing time | batch | step µs, synchronous | gap µs | limiter | step µs, "
+        "pipelined | gap µs | gain |",
         "|---|---:|---:|---:|---|---:|---:|---:|",
     ]
     for share in (1.0, 0.5, 0.25, 0.125):
@@ -173,7 +173,7 @@ def bench() -> list[str]:
         f"The host's computing time fitted to one cell, {FITTED[0]} at batch {FITTED[1]}: "
         f"x {share:.3f} of the file's.",
         "",
-        "| strategy | batch | tokens | measured us | as shipped us | error | fitted us | error |",
+        "| strategy | batch | tokens | measured µs | as shipped µs | error | fitted µs | error |",
         "|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
     errors: dict[str, tuple[list[float], list[float]]] = {}

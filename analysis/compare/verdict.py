@@ -14,7 +14,7 @@ from .samples import Better, Sample
 
 MIN_SHARE = 0.01
 MIN_NS = 2_000.0
-"""The least effect that counts: the larger of 1% and 2 us."""
+"""The least effect that counts: the larger of 1% and 2 µs."""
 
 Verdict = Literal[
     "better", "worse", "differs", "these runs differ", "negligible", "not significant", "too few"

@@ -261,7 +261,7 @@ def show(results: dict[str, dict], name: str, output: Path) -> None:
         f"orphan {done['operations_without_launch']}; "
         f"stop {done['stop_result']}; "
         f"clock error {done['clock_error_ns']} ns, shift {done['clock_shift_ns']} ns; "
-        f"{result['loop']['step_us']} us a step, median {result['loop']['step_p50_us']}; "
+        f"{result['loop']['step_us']} µs a step, median {result['loop']['step_p50_us']}; "
         f"overhead {result['overhead_ms']}; {result['wall_s']} s",
         flush=True,
     )

@@ -124,7 +124,7 @@ def check_delays(rows: dict[str, dict[str, Any]]) -> list[str]:
             (plain, spread), (moved, other) = pair("plain", key), pair(name, key)
             expected = by if key in moves else 0.0
             bound = NOISE_US + spread + other
-            line = f"{name:5} {key:10} {plain:9.2f} -> {moved:9.2f} us: {moved - plain:+8.2f}, "
+            line = f"{name:5} {key:10} {plain:9.2f} -> {moved:9.2f} µs: {moved - plain:+8.2f}, "
             line += f"expected {expected:+8.2f}, within {bound:.2f}"
             off = abs(moved - plain - expected) > bound
             print(line + ("   WRONG" if off else ""))
@@ -132,7 +132,7 @@ def check_delays(rows: dict[str, dict[str, Any]]) -> list[str]:
                 wrong.append(line)
     for name, row in rows.items():
         period, event = row["analysis_us"]["period"], row["event_step_us"]
-        line = f"period against CUDA events, {name}: {period:.2f} and {event:.2f} us"
+        line = f"period against CUDA events, {name}: {period:.2f} and {event:.2f} µs"
         print(line)
         if abs(period / event - 1) > 0.02:
             wrong.append(line)
@@ -211,8 +211,8 @@ def profiled(strategy: str, folder: Path, repeats: int = 3) -> tuple[dict[str, A
         if off:
             wrong.append(line)
     print(
-        f"{strategy}: a step takes {row['unprofiled_step_us']:,.1f} us without a profiler, "
-        f"{row['profiled_step_us']:,.1f} us with torch.profiler"
+        f"{strategy}: a step takes {row['unprofiled_step_us']:,.1f} µs without a profiler, "
+        f"{row['profiled_step_us']:,.1f} µs with torch.profiler"
     )
     return row, wrong
 

@@ -96,7 +96,7 @@ def main() -> int:
                 f"batch {batch}, {name}: stale reads {row['stale_share_median']:.0%} "
                 f"({row['stale_share_min']:.0%} to {row['stale_share_max']:.0%}), overshoot "
                 f"{row['overshoot_median']:g} steps, at most {row['overshoot_max']}; "
-                f"{row['step_us']} us a step",
+                f"{row['step_us']} µs a step",
                 flush=True,
             )
     about = {"gpu": torch.cuda.get_device_name(), "torch": torch.__version__, "rows": rows}

@@ -60,8 +60,8 @@ def test_the_figures_against_the_h100_are_the_models(tables, strategy, batch):
 
 def test_the_articles_gap_is_the_models(tables):
     sync, late = tables.predicted("kv-cache", 16), tables.predicted("pipelined", 16)
-    assert f"| {sync.steady.inter_ns / 1e3:.1f} us |" in TEXT
-    assert f"| {late.steady.inter_ns / 1e3:.1f} us (the stream's own gap) |" in TEXT
+    assert f"| {sync.steady.inter_ns / 1e3:.1f} µs |" in TEXT
+    assert f"| {late.steady.inter_ns / 1e3:.1f} µs (the stream's own gap) |" in TEXT
     # The article: a gap with the synchronous check, none without.
     assert sync.steady.inter_ns > 20 * late.steady.inter_ns
 
