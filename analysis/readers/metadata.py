@@ -76,7 +76,7 @@ def source_of(metadata: Metadata, path: Path) -> Source:
         schema=meta.get("EXPORT_SCHEMA_VERSION", ""),
         origin=origin,
         strategy=_text(strategy),
-        label=_text(manifest.get("label") or strategy or path.stem),
+        label=_text(manifest.get("label") or strategy or meta.get("HARNESS_LABEL") or path.stem),
         session_start_utc_ns=metadata.session_start_utc_ns,
         duration_ns=metadata.duration_ns,
         manifest=manifest,

@@ -329,7 +329,7 @@ def test_rank_and_manifest(tmp_path: Path) -> None:
     tail = '\n  "distributedInfo": {"backend": "nccl", "rank": 3, "world_size": 8},'
     data = kineto_2_11(small_loop(), tail=tail)
     trace = opened(tmp_path, gzip.compress(data), "w0.pt.trace.json.gz")
-    assert (trace.source.strategy, trace.source.label) == ("w0", "w0 (rank 3 of 8)")
+    assert (trace.source.strategy, trace.source.label) == ("", "w0 (rank 3 of 8)")
     assert (trace.source.rank, trace.source.rank_from) == (3, "distributedInfo")
     (tmp_path / "w0.pt.trace.json").write_text(
         '{"manifest_version": 1, "strategy": "kv-cache", "label": "mine", "origin": "measured"}'

@@ -160,7 +160,7 @@ class _Tables(Database):
             meta = {
                 "EXPORT_PRODUCT_NAME": TORCH_PROFILER,
                 "EXPORT_SCHEMA_VERSION": f"Kineto {self._metadata.get('schemaVersion', '?')}",
-                "HARNESS_STRATEGY": self._stem,
+                "HARNESS_LABEL": self._stem,
                 "HARNESS_ACCELERATOR": self._accelerator,
             }
             return {"name": list(meta), "value": list(meta.values())}
