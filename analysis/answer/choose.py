@@ -142,10 +142,10 @@ def _on_the_gpu(found: Ladder | None, busy: Busy | None, step: float) -> Chosen:
     for rung in found.rungs if found else ():
         if not rung.of_host and rung.change != "kernel" and rung.gain_ns >= WORTH * step:
             return Chosen(kind_of(rung), rung, rung)
-    return Chosen(kind_named(_mostly(busy, step)), None, None)
+    return Chosen(kind_named(mostly(busy, step)), None, None)
 
 
-def _mostly(busy: Busy | None, step: float) -> str:
+def mostly(busy: Busy | None, step: float) -> str:
     """What a GPU that is kept busy does, as the name of a kind."""
     if busy is None:
         return "gpu"

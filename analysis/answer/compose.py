@@ -20,7 +20,7 @@ from ..report import TraceReport
 from ..verdicts.judge import Level
 from .bare import without_profiler
 from .busy import busy_sentences
-from .choose import Chosen, candidates, choose, stalled_steps
+from .choose import Chosen, candidates, choose, mostly, stalled_steps
 from .kinds import kind_named
 from .next_commands import next_commands
 from .sentence import Piece, Sentence, plain_text, quoted, sentence
@@ -91,7 +91,7 @@ def answer_of(report: TraceReport, typed: tuple[str, ...] = ()) -> Answer:
         worst = _worst_device(report)
         lead, *rest = _of_device(report, worst)
         return Answer(
-            None, "", None, None, lead, tuple(rest),
+            None, "", None, None, lead, tuple(rest), _of_busy_window(report, worst),
             doubts=_sure(report, None), commands=commands, idle=_idle_of(report, worst),
         )  # fmt: skip
     summary = report.series[place]
@@ -385,6 +385,14 @@ def _of_device(report: TraceReport, worst: int) -> tuple[Sentence, ...]:
     if report.work is not None:
         lines += busy_sentences(report.work, figures.window_ns, "")
     return tuple(lines)
+
+
+def _of_busy_window(report: TraceReport, worst: int) -> tuple[Sentence, ...]:
+    """What to do about a GPU that is kept busy, by what it does."""
+    if report.work is None or _idle_of(report, worst) >= LITTLE:
+        return ()
+    kind = kind_named(mostly(report.work, report.devices[worst].window_ns))
+    return (sentence(kind.remedy),)
 
 
 def _nothing(report: TraceReport) -> tuple[Sentence, tuple[Sentence, ...]]:

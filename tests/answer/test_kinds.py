@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
@@ -10,7 +11,8 @@ from msgspec.structs import replace
 from harness.analysis.analyze import analyze
 from harness.analysis.answer.choose import choose, kind_of
 from harness.analysis.answer.compose import answer_of
-from harness.analysis.answer.kinds import kinds
+from harness.analysis.answer.kinds import kind_named, kinds
+from harness.analysis.answer.sentence import sentence
 from harness.analysis.gains.changes import changes
 from harness.analysis.gains.ladder import Rung
 from harness.analysis.gains.stalls import Stalls
@@ -281,3 +283,10 @@ def test_nothing_wins_more_than_a_step() -> None:
     stalls = Stalls((10,), 10**9, steady.period_ns, 2.0 * steady.period_ns, 1.0)
     chosen = choose(replace(gains, stalls=stalls), steady, causes_believed=True)
     assert chosen.kind.name != "stalled-step"
+
+
+def test_a_window_that_copies_fill_is_told_to_copy_less(public_traces: Path) -> None:
+    answer = answer_of(analyze(public_traces / "h100_2gpu_copy_bound.sqlite"))
+    assert answer.remedy == (sentence(kind_named("copy-bound").remedy),)
+    idle = answer_of(analyze(public_traces / "graph_level.sqlite"))
+    assert idle.remedy == ()
