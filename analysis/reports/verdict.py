@@ -13,11 +13,11 @@ from ..answer.sentence import Piece, Sentence
 from ..compare.samples import Sample
 from ..compare.verdict import compare_samples
 from ..figures.units import human, share
-from ..idle.causes import causes
 from ..model.text import plain
 from ..scenes.entries import Entry
 from ..verdicts.calibration import read_calibration
 from .base import Report
+from .tables.place import name_of
 from .tables.ranks import rank_lines
 
 LITTLE = 0.03
@@ -46,7 +46,7 @@ def findings(report: Report, entries: Sequence[Entry]) -> Findings:
             return _of_steps(report, max(group, key=idle_share), group, len(stepped) > 1)
     believed = [e for e in entries if e.believed]
     if believed:
-        return _of_device(max(believed, key=idle_share))
+        return _of_device(max(believed, key=idle_share), len(report.traces) > 1)
     return _of_nothing(report)
 
 
@@ -261,33 +261,15 @@ def _better(entry: Entry, best: Entry, how: str) -> Sentence:
     )
 
 
-def _of_device(entry: Entry) -> Findings:
-    device = entry.device
-    headline = (
-        Piece(f"{plain(entry.gaps.device.label)} idles "),
-        Piece(human(device.idle_ns), "strong"),
-        Piece(" of the "),
-        Piece(human(device.window_ns), "strong"),
-        Piece(" recorded, "),
-        Piece(share(idle_share(entry)), "strong"),
-        Piece(" of the time."),
-    )
-    details: list[Sentence] = []
-    if entry.causes_believed and device.idle_ns:
-        name, ns = max(device.causes.items(), key=lambda item: item[1])
-        cause = next(c for c in causes() if c.name == name)
-        details.append(
-            (
-                Piece(share(ns / device.idle_ns), "strong"),
-                Piece(" of that is "),
-                Piece(name, "code"),
-                Piece(f": {cause.meaning}."),
-            )
-        )
+def _of_device(entry: Entry, several: bool) -> Findings:
+    """The answer, which is about the GPU that idles most of its window, as is this."""
+    answer = answer_of(entry.report)
+    who = (Piece(plain(name_of(entry.report)), "code"), Piece(": ")) if several else ()
+    details = [*answer.because, *answer.remedy, *answer.gain]
     reason = next((v for v in entry.report.verdicts if v.figures == "steps"), None)
-    if reason is not None:
+    if reason is not None and answer.series is None:
         details.append((Piece(f"Figures per step cannot be given: {plain(reason.reason, 400)}."),))
-    return Findings(headline, tuple(details), entry, None)
+    return Findings((*who, *answer.lead), tuple(details), entry, None)
 
 
 def _of_nothing(report: Report) -> Findings:

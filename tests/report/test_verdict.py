@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from harness.analysis.answer.compose import answer_of
 from harness.analysis.reports.base import Report
 from harness.analysis.reports.verdict import findings
 from harness.analysis.scenes.entries import entries_of
@@ -111,13 +112,34 @@ def test_a_busy_gpu_is_called_busy() -> None:
 
 def test_without_steps_the_device_is_spoken_of(public_traces: Path) -> None:
     told = said(analyzed(public_traces / "h100_2gpu_copy_bound.sqlite"))
-    assert told[0] == "GPU 0 idles 6.56 ms of the 969 ms recorded, 0.7% of the time."
+    assert told[0] == "GPU 0 idles 6.56 ms of the 969 ms recorded (0.7%)."
     assert (
         "Figures per step cannot be given: the trace holds no NVTX ranges but those of operators "
         "and libraries; no loop is sure in the launches: 78 operations come back 9 times on stream "
         "7, but nothing marks them as a step: no wait, no loop inside; a layer would look the "
         "same, with a copy to the device or without." in told
     )
+
+
+def test_the_page_and_the_terminal_have_one_answer_without_steps(public_traces: Path) -> None:
+    copies, graphs = (
+        public_traces / f"{n}.sqlite" for n in ("h100_2gpu_copy_bound", "graph_level")
+    )
+    told = said(analyzed(copies))
+    assert told[1].startswith("Copies between host and GPU run for 921 ms (95%, in 227 copies)")
+    assert any(line.startswith("Copy less: keep data on the GPU") for line in told)
+    (trace,) = analyzed(copies).traces
+    answer = answer_of(trace)
+    shown = ["".join(p.text for p in s) for s in (answer.lead, *answer.because, *answer.remedy)]
+    assert told[: len(shown)] == shown
+    both = said(analyzed(copies, graphs))
+    assert both[0].startswith("graph_level: GPU 0 (NVIDIA GeForce RTX 3060) idles")
+
+
+def test_one_step_has_its_figures_in_the_page() -> None:
+    told = said(analyzed(ROOT / "tests" / "data" / "h100_bert_with_stack.json.gz"))
+    assert told[0] == "The GPU idles 3.60 ms of every 3.91 ms step (92%), as recorded, over 1 step."
+    assert not any("cannot be given" in line for line in told)
 
 
 def test_nothing_to_say_is_said() -> None:
