@@ -26,15 +26,19 @@ def busy_sentences(busy: Busy, step: float, of: str = " a step") -> tuple[Senten
         pieces = [
             Piece("The longest kernel is " if len(first) == 1 else "The longest kernels are ")
         ]
+        # One launch of a graph runs many kernels.
+        in_graphs = sum(kernel.count for kernel in busy.kernels) > busy.launches
+        called = ("run", "runs") if in_graphs else ("launch", "launches")
         for k, kernel in enumerate(first):
             pieces += [
                 Piece((" and " if k == len(first) - 1 else ", ") if k else ""),
                 Piece(names[k], "code"),
                 Piece(f" ({human(kernel.ns)}{of}, {share(kernel.ns / step)}"),
-                Piece(f", in {_times(kernel.count, 'launch', 'launches')})"),
+                Piece(f", in {_times(kernel.count, *called)})"),
             ]
         told = _times(busy.launches, "launch", "launches")
-        lines.append((*pieces, Piece(f"; there are {told}{of} in all.")))
+        are = "is" if told == "1 launch" else "are"
+        lines.append((*pieces, Piece(f"; there {are} {told}{of} in all.")))
     if busy.copy_ns >= SHOWN * step and not copies:
         lines.append(_copies(busy, step, of))
     if busy.communication_ns >= SHOWN * step:
