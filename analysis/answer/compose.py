@@ -257,7 +257,6 @@ def _stalled(found: Stalls) -> Sentence:
 
 
 def _win(chosen: Chosen, rung: Rung, ladder: Ladder | None, steady: Steady) -> Sentence:
-    left = max(steady.period_ns - rung.gain_ns, 0.0)
     gain = (
         Piece(human(rung.gain_ns), "strong"),
         Piece(" a step ("),
@@ -272,7 +271,7 @@ def _win(chosen: Chosen, rung: Rung, ladder: Ladder | None, steady: Steady) -> S
         Piece("That would win "),
         *gain,
         Piece(" and leave "),
-        Piece(human(left), "strong"),
+        Piece(human(max(rung.step_ns, 0.0)), "strong"),
         Piece(f", give or take {error}, by a replay of {replayed}."),
     )
 

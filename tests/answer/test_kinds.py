@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from harness.analysis.analyze import analyze
 from harness.analysis.answer.choose import choose, kind_of
 from harness.analysis.answer.compose import answer_of
 from harness.analysis.answer.kinds import kind_named, kinds
-from harness.analysis.answer.sentence import sentence
+from harness.analysis.answer.sentence import plain_text, sentence
+from harness.analysis.figures.units import human
 from harness.analysis.gains.changes import changes
 from harness.analysis.gains.ladder import Rung
 from harness.analysis.gains.stalls import Stalls
@@ -20,6 +22,7 @@ from harness.analysis.reports.base import Report
 from harness.analysis.reports.json import document
 from harness.analysis.reports.tables.figures import overview
 from harness.analysis.writer.writer import PINNED, CopyKind
+from tests.conftest import ROOT
 from tests.gains.support import US, reopened
 from tests.gains.test_changes import Drawn
 
@@ -290,3 +293,14 @@ def test_a_window_that_copies_fill_is_told_to_copy_less(public_traces: Path) -> 
     assert answer.remedy == (sentence(kind_named("copy-bound").remedy),)
     idle = answer_of(analyze(public_traces / "graph_level.sqlite"))
     assert idle.remedy == ()
+
+
+@pytest.mark.parametrize("name", ["print-logging-fault", "python-fault", "stalled-step-clean"])
+def test_the_step_that_is_left_is_that_of_the_table(name: str, tmp_path: Path) -> None:
+    packed = ROOT / "tests" / "planted" / "data" / f"{name}.sqlite.gz"
+    (tmp_path / "t.sqlite").write_bytes(gzip.decompress(packed.read_bytes()))
+    answer = answer_of(analyze(tmp_path / "t.sqlite"))
+    told = " ".join(plain_text(one) for one in answer.gain)
+    assert (answer.rung is None) == (told == "")
+    if answer.rung:
+        assert f" and leave {human(answer.rung.step_ns)}, give or take " in told
