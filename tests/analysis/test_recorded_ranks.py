@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from harness.analysis.figures.units import human
+
 HERE = Path(__file__).parent / "data"
 SLEEP_NS = 3e6
 
@@ -61,3 +63,10 @@ def host_ns(found: dict[str, Any]) -> float:
     (series,) = found["traces"][0]["series"]
     host: float = series["steady"]["host_ns"]
     return host
+
+
+def test_it_is_said_of_the_step_that_the_table_shows(asked, inside) -> None:
+    period = asked("ddp-clean")["by_rank"][1]["period_ns"]
+    done = inside("gaps", "ddp-clean-rank0.sqlite", "ddp-clean-rank1.sqlite")
+    said = " ".join(done.stdout.split())
+    assert f" a step takes 491 µs less of {human(period)} (5.5%), " in said

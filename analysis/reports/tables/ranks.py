@@ -151,9 +151,10 @@ def would_win(job: JobRanks) -> str:
     gain, late = job.on_time, job.straggler
     if gain is None or late is None:
         return ""
+    step = next((one.period_ns for one in job.ranks if one.rank == gain.rank), gain.replayed_ns)
     return (
         f" With rank {late.rank} on time, a step takes {human(gain.gain_ns)} less of "
-        f"{human(gain.replayed_ns)} ({share(gain.gain_ns / gain.replayed_ns)}), give or take "
+        f"{human(step)} ({share(gain.gain_ns / step)}), give or take "
         f"{within(gain.error_ns)}, by a replay of rank {gain.rank}."
     )
 
