@@ -214,6 +214,17 @@ def test_two_traces_of_one_rank_are_not_compared(tmp_path: Path) -> None:
     assert "2 traces call themselves rank 0" in only(first).reason
 
 
+def test_a_trace_that_was_given_twice_is_one_rank(inside, tmp_path: Path) -> None:
+    paths = job(tmp_path, steady([10, 60]), steady([85, 85]), waits=True)
+    names = [path.name for path in paths]
+    alone = json.loads(inside("gaps", *names, "--by", "rank", "--json").stdout)
+    twice = json.loads(inside("gaps", *names, f"./{names[0]}", "--by", "rank", "--json").stdout)
+    assert twice["by_rank"] == alone["by_rank"]
+    assert twice["stragglers"] == alone["stragglers"]
+    said = " ".join(inside("gaps", names[0], *names).stdout.split())
+    assert "Rank 1 makes the others wait" in said
+
+
 def test_the_manifest_and_the_environment_come_before_the_file_name(tmp_path: Path) -> None:
     paths = job(tmp_path, steady([10, 60]), steady([85, 85]))
     for path, rank in zip(paths, (5, 4), strict=True):

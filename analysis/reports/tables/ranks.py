@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,7 +40,9 @@ def jobs_of(report: Report) -> tuple[JobRanks, ...]:
         return rank_steps(trace, communication)
 
     members = []
-    for trace in report.traces:
+    # A trace that was given twice is one rank all the same.
+    once = {os.path.normpath(trace.path): trace for trace in reversed(report.traces)}
+    for trace in reversed(once.values()):
         source = trace.trace.source
         told = source.manifest.get("label") or source.manifest.get("strategy")
         members += [
