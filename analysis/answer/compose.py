@@ -35,6 +35,8 @@ LONGEST = 80
 IN_TABLE = 40
 """Characters of a kernel's name in a table of changes."""
 _UNKNOWN = "unknown"
+TOO_LONG = "That code takes longer than the rest of the step: beside it, it would set the pace."
+"""Of code that can be moved elsewhere, and would not be gone by that."""
 UNMARKED = "(no range)"
 """Stands for code that no range marks."""
 
@@ -184,7 +186,28 @@ def _of_gains(chosen: Chosen, gains: SeriesGains, steady: Steady) -> _Parts:
         stalled = filled(kind_named("stalled-step").because, stalled_steps(chosen.stalls))
         because = (*because, stalled, _longest(chosen.stalls))
         win = (*win, _stalled(chosen.stalls))
-    return (*because, *_blocked(chosen.about)), remedy, win
+    because = (*because, *_blocked(chosen.about), *_summed(chosen.about, ladder))
+    if _too_long(chosen, ladder):
+        because = (*because, sentence(TOO_LONG))
+    return because, remedy, win
+
+
+def _summed(rung: Rung | None, ladder: Ladder | None) -> tuple[Sentence, ...]:
+    """Whose time it is, where a step has more of it than it takes."""
+    if rung is None or ladder is None or ladder.clocks < 2:
+        return ()
+    if rung.change != "host" or rung.spent_ns <= ladder.recorded_ns:
+        return ()
+    return ((Piece(f"These are the times of {ladder.clocks} threads that launch, added up."),),)
+
+
+def _too_long(chosen: Chosen, ladder: Ladder | None) -> bool:
+    """Whether the host's own code takes longer than what would be left of a step: run beside it,
+    it would set the pace."""
+    rung, about = chosen.rung, chosen.about
+    if rung is None or about is None or ladder is None or chosen.kind.name != "host-code":
+        return False
+    return about.spent_ns > ladder.clocks * rung.step_ns
 
 
 def _look(found: Stalls, ladder: Ladder | None) -> list[Sentence]:
@@ -268,7 +291,7 @@ def _win(chosen: Chosen, rung: Rung, ladder: Ladder | None, steady: Steady) -> S
     replayed = "1 step" if ladder.steps == 1 else f"{ladder.steps} steps"
     error = missed(ladder, rung.unsure_ns)
     return (
-        Piece("That would win "),
+        Piece("That would win up to " if _too_long(chosen, ladder) else "That would win "),
         *gain,
         Piece(" and leave "),
         Piece(human(max(rung.step_ns, 0.0)), "strong"),

@@ -21,7 +21,9 @@ def next_commands(
         commands.insert(0, f"{gaps} --by step --top 5")
     if rung is not None and rung.change == "host" and rung.where:
         where = shlex.quote(rung.where.replace("[", "[[]"))
-        words = ("predict --from", _path(report), *_options(report, typed), "--overlap", where)
+        # Beside a step that is shorter, it would set the pace and win little.
+        change = "--overlap" if rung.spent_ns <= rung.step_ns else "--without"
+        words = ("predict --from", _path(report), *_options(report, typed), change, where)
         commands.insert(0, " ".join(words))
     return tuple(commands)
 

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from harness.analysis.analyze import analyze
 from harness.analysis.answer.choose import choose, kind_of
-from harness.analysis.answer.compose import answer_of
+from harness.analysis.answer.compose import TOO_LONG, answer_of
 from harness.analysis.answer.kinds import kind_named, kinds
 from harness.analysis.answer.sentence import plain_text, sentence
 from harness.analysis.figures.units import human
@@ -304,3 +304,27 @@ def test_the_step_that_is_left_is_that_of_the_table(name: str, tmp_path: Path) -
     assert (answer.rung is None) == (told == "")
     if answer.rung:
         assert f" and leave {human(answer.rung.step_ns)}, give or take " in told
+
+
+@pytest.mark.parametrize(("host", "long"), [(100, False), (900, True)])
+def test_code_longer_than_the_rest_of_the_step_is_not_said_to_fit_beside_it(
+    host: int, long: bool
+) -> None:
+    def step(loop: Drawn, number: int) -> None:
+        loop.launch(300)
+        loop.wait()
+        loop.python(host, "work")
+
+    answer = answered(step)
+    gain = " ".join(plain_text(one) for one in answer.gain)
+    assert ("That would win up to " in gain) == long
+    assert (sentence(TOO_LONG) in answer.because) == long
+    assert answer.commands[0].endswith(" --without work") == long
+
+
+def test_times_of_two_threads_are_said_to_be_added_up(tmp_path: Path) -> None:
+    packed = ROOT / "tests" / "planted" / "data" / "two-threads-fault.sqlite.gz"
+    (tmp_path / "t.sqlite").write_bytes(gzip.decompress(packed.read_bytes()))
+    answer = answer_of(analyze(tmp_path / "t.sqlite"))
+    said = "These are the times of 2 threads that launch, added up."
+    assert said in [plain_text(one) for one in answer.because]
