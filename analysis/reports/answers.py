@@ -68,9 +68,9 @@ def brief(answer: Answer) -> tuple[Sentence, ...]:
     """How much the GPU idles, of what kind the largest gain is, and what it would win."""
     if answer.kind is None:
         return (answer.lead,)
-    title = Piece(_capital(answer.title))
     if answer.rung is None:
-        return (answer.lead, (title, Piece(".")))
+        return (answer.lead, (Piece(f"Why: {answer.title}."),))
+    title = Piece(_capital(answer.title))
     win = Piece(human(answer.rung.gain_ns), "strong")
     return (answer.lead, (title, Piece(": "), win, Piece(" a step to win.")))
 
