@@ -20,11 +20,11 @@ class TargetFailed(CaptureError):
 
 
 class CommandNotFound(TargetFailed):
-    """The command after `--` was not found, as a shell would look for it."""
+    """The program or command to record was not found, as a shell would look for it."""
 
     code = "command-not-found"
     exit_code = 127
-    remedy = "check the command after --"
+    remedy = "check its name, and the folder that you are in"
 
 
 class NotExecutable(TargetFailed):

@@ -130,7 +130,8 @@ def _check(request: Request) -> None:
     if not any(asked) and not request.given & {"cache", "execution", "stop_check", "allocator"}:
         raise NothingToDo(
             "nothing to record",
-            remedy="use --strategy NAME ('harness strategies' lists them), --all, or -- COMMAND",
+            remedy="name your program (harness profile train.py), or use --strategy NAME "
+            "('harness strategies' lists them) or --all",
         )
     if request.calibrate and request.argv:
         raise OptionsDoNotFit(

@@ -275,6 +275,7 @@ def test_the_environment_reaches_the_target_and_nothing_is_added_to_its_path(har
 @pytest.mark.parametrize(
     ("options", "words"),
     [
+        ([], "name your program (harness profile train.py)"),
         ([], "nothing to record"),
         (["--strategy", "kv-cache", "--", "true"], "exclude each other"),
         (["--batch-size", "4", "--", "true"], "--batch-size describes the harness's own loop"),
