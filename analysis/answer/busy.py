@@ -38,7 +38,9 @@ def busy_sentences(busy: Busy, step: float, of: str = " a step") -> tuple[Senten
             ]
         told = _times(busy.launches, "launch", "launches")
         are = "is" if told == "1 launch" else "are"
-        lines.append((*pieces, Piece(f"; there {are} {told}{of} in all.")))
+        # Where no launch was recorded, nothing is known of them.
+        all_told = f"; there {are} {told}{of} in all." if busy.launches else "."
+        lines.append((*pieces, Piece(all_told)))
     if busy.copy_ns >= SHOWN * step and not copies:
         lines.append(_copies(busy, step, of))
     if busy.communication_ns >= SHOWN * step:

@@ -24,6 +24,7 @@ def work(count: float, launches: float) -> Busy:
         (1, 3, "in 1 launch); there are 3 launches a step in all."),
         (24, 24.5, "in 24 launches); there are 24 launches a step in all."),
         (24, 1, "in 24 runs); there is 1 launch a step in all."),
+        (24, 0, "in 24 runs)."),
     ],
 )
 def test_no_kernel_is_launched_more_often_than_all_are(
