@@ -288,15 +288,21 @@ def _win(chosen: Chosen, rung: Rung, ladder: Ladder | None, steady: Steady) -> S
     )
     if chosen.at_most or ladder is None:
         return (Piece("That could win at most "), *gain, Piece(", the idle time that it causes."))
-    replayed = "1 step" if ladder.steps == 1 else f"{ladder.steps} steps"
     error = missed(ladder, rung.unsure_ns)
     return (
         Piece("That would win up to " if _too_long(chosen, ladder) else "That would win "),
         *gain,
         Piece(" and leave "),
         Piece(human(max(rung.step_ns, 0.0)), "strong"),
-        Piece(f", give or take {error}, by a replay of {replayed}."),
+        Piece(f", give or take {error}, by a replay of {replayed_steps(ladder)}."),
     )
+
+
+def replayed_steps(ladder: Ladder) -> str:
+    """`18 steps`, or `12 of 98 steps` where a part of them was taken."""
+    if ladder.steps < ladder.of_steps:
+        return f"{ladder.steps} of {ladder.of_steps} steps"
+    return "1 step" if ladder.steps == 1 else f"{ladder.steps} steps"
 
 
 def missed(ladder: Ladder, more_ns: float = 0.0) -> str:

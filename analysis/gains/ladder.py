@@ -75,6 +75,8 @@ class Ladder(Struct, frozen=True):
     what it misses each step by; of a part of the steps, also by how much these differ from all."""
     steps: int
     """Steps that were replayed, and the stretches that they stand in."""
+    of_steps: int
+    """The steady steps that they were taken from."""
     stretches: int
     calls: int
     without_call: int
@@ -112,11 +114,13 @@ def ladder(
     device_name: str,
     asked: Sequence[AskedChange] = (),
     means: Sequence[float] = (),
+    of_steps: int = 0,
 ) -> Ladder:
     """Every change of the stretches of one loop, played; and those that are asked for by name.
 
     `means`, where the loops are a part of the steady steps: what a step takes in all of them, ns,
-    and without stalled ones. The steps that are replayed may be other steps by as much.
+    and without stalled ones. The steps that are replayed may be other steps by as much. `of_steps`:
+    how many steady steps there are, if more than the loops have.
     Raises NoSuchRange where one of these means no range of the loop.
     """
     lender = _lender(device_name)
@@ -151,6 +155,7 @@ def ladder(
         replayed_ns=float(each[0]),
         error_ns=error,
         steps=steps,
+        of_steps=max(steps, of_steps),
         stretches=len(loops),
         calls=sum(loop.actions for loop in loops),
         without_call=sum(loop.stretch.without_call for loop in loops),

@@ -18,7 +18,7 @@ from ..model.intervals import Int64
 from ..model.source import TORCH_PROFILER
 from ..question import Question
 from ..readers.range_cpu import RangeCpu, range_cpu
-from ..store.layout import SYNCHRONIZING
+from ..store.layout import GOES_ON, SYNCHRONIZING
 from ..store.opened import Store
 from ..store.whole import Whole
 from .busy import Busy, busy_between, busy_of
@@ -126,7 +126,7 @@ def _of(
     means = []
     if sum(stop - first for first, stop in runs) < len(steady) and summary.steady:
         means = [summary.steady.period_ns, *([stalls.without_ns] if stalls else [])]
-    found = ladder(loops, name, question.changes, means)
+    found = ladder(loops, name, question.changes, means, len(steady))
     return SeriesGains(place, found, busy_of(loops, communication), stalls)
 
 
@@ -157,7 +157,8 @@ def _waits_a_step(
             calls = calls_of(tables, thread, int(series.start[step]), int(series.end[step]))
             rows = slice(int(calls[0]), int(calls[-1]) + 1) if len(calls) else slice(0, 0)
             columns = tables.calls.read(rows, "flags", "name")
-            waits = (columns["flags"] & SYNCHRONIZING) > 0
+            # A run of queries is replayed as one wait, its first call's.
+            waits = (columns["flags"] & (SYNCHRONIZING | GOES_ON)) == SYNCHRONIZING
             waits |= np.isin(columns["name"], of_streams)
             found += int(np.count_nonzero(waits))
     return found / max(1, len(some))

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from harness.analysis.analyze import analyze
+from harness.analysis.answer.compose import replayed_steps
 from harness.analysis.gains import ladder as ladder_module
 from harness.analysis.gains.ladder import ladder, step_ends
 from harness.analysis.gains.machine import NEVER, Timing
@@ -116,7 +117,37 @@ def test_numbers_that_are_missing_cut_stretches() -> None:
     (found,) = analyze(dead_and_missing(dead=set(), missing={8, 9, 15})).gains
     assert found.ladder is not None
     assert found.ladder.stretches > 1
+    assert found.ladder.steps == found.ladder.of_steps  # cut, and all of them taken
     assert found.ladder.recorded_ns == found.ladder.replayed_ns == 100 * US
+
+
+def polling(steps: int) -> Trace:
+    """A kernel of 99 us a step, asked for every microsecond until it is there."""
+    trace, thread = builder()
+    for step in range(steps):
+        begin = (1000 + 110 * step) * US
+        trace.launch(begin, begin + 1 * US, begin + 2 * US, begin + 101 * US, thread=thread)
+        for query in range(2, 103):
+            trace.api(
+                begin + query * US, begin + (query + 1) * US, "cudaEventQuery_v3020",
+                thread=thread, return_value=0 if query == 102 else 600,
+            )  # fmt: skip
+        trace.nvtx(begin, begin + 104 * US, f"Step {step}", thread=thread)
+    return reopened(trace)
+
+
+def test_a_poll_counts_as_one_wait_where_steps_are_chosen() -> None:
+    (found,) = analyze(polling(30)).gains
+    assert found.ladder is not None
+    assert found.ladder.steps == found.ladder.of_steps == 28
+    assert "polling" in {rung.call for rung in found.ladder.rungs}
+
+
+def test_of_many_steps_it_is_said_which_part_was_replayed() -> None:
+    (found,) = analyze(polling(200)).gains
+    assert found.ladder is not None
+    assert (found.ladder.steps, found.ladder.of_steps, found.ladder.stretches) == (40, 198, 4)
+    assert replayed_steps(found.ladder) == "40 of 198 steps"
 
 
 @settings(deadline=None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...answer.choose import candidates, kind_of
-from ...answer.compose import UNMARKED, change_text, missed
+from ...answer.compose import UNMARKED, change_text, missed, replayed_steps
 from ...gains.changes import changes
 from ...gains.ladder import Ladder, Rung
 from ...gains.of_series import SeriesGains
@@ -127,9 +127,10 @@ def _notes(ladder: Ladder, chosen: Sequence[Rung]) -> list[str]:
     """What to know of these gains."""
     if not chosen:
         return []
-    steps = "1 step" if ladder.steps == 1 else f"{ladder.steps} steps"
-    where = f" in {ladder.stretches} stretches, evenly spread" if ladder.stretches > 1 else ""
-    notes = [f"By a replay of {steps}{where}, which misses a recorded step by {missed(ladder)}."]
+    chosen_evenly = ladder.stretches > 1 and ladder.steps < ladder.of_steps
+    where = f", chosen evenly in {ladder.stretches} stretches" if chosen_evenly else ""
+    steps = f"{replayed_steps(ladder)}{where}"
+    notes = [f"By a replay of {steps}, which misses a recorded step by {missed(ladder)}."]
     if len(chosen) > 1:
         notes[0] += " Gains do not add up."
     if ladder.clocks > 1:
