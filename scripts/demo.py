@@ -1,8 +1,10 @@
 #!/usr/bin/env python
 """The main job, once: record a decode loop, say why its GPU idles, and try what the answer says.
 
+    python scripts/demo.py [FOLDER]
+
 With a GPU it records for real; without one it simulates an L40S, and every figure says so. The
-commands are printed as you would type them; everything lands in `demo/`.
+commands are printed as you would type them; everything lands in FOLDER, `demo` by default.
 """
 
 from __future__ import annotations
@@ -20,28 +22,28 @@ SLOW, FAST = "kv-cache", "cuda-graph"
 
 def main() -> int:
     os.chdir(ROOT)
-    record(SLOW)
-    print()
-    run("gaps", f"demo/{SLOW}.sqlite")
-    print()
-    record(FAST)
-    before, after = step_of(SLOW), step_of(FAST)
+    folder = sys.argv[1] if len(sys.argv) > 1 else "demo"
+    slow = record(SLOW, folder)
+    run("gaps", slow)
+    fast = record(FAST, folder)
+    before, after = step_of(slow), step_of(fast)
     print(
         f"With one CUDA graph a step takes {after / 1e6:.2f} ms, instead of {before / 1e6:.2f} ms."
     )
-    both = [f"demo/{name}.sqlite" for name in (SLOW, FAST)]
-    run("report", *both, "-o", "demo/report.html", "--force")
+    run("report", slow, fast, "-o", f"{folder}/report.html", "--force")
     return 0
 
 
-def record(strategy: str) -> None:
+def record(strategy: str, folder: str) -> str:
     """Each recording replaces the last one of its name when it is whole, not before."""
-    run("profile", "--strategy", strategy, "--name", strategy, "-o", "demo", "--force", quiet=True)
+    name = ("--strategy", strategy, "--name", strategy)
+    run("profile", *name, "-o", folder, "--force", "-q", quiet=True)
+    return f"{folder}/{strategy}.sqlite"
 
 
-def step_of(name: str) -> float:
+def step_of(trace: str) -> float:
     """How long a step of a recording takes, ns."""
-    command = [*harness(), "gaps", f"demo/{name}.sqlite", "--format", "json"]
+    command = [*harness(), "gaps", trace, "--format", "json"]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     (series,) = json.loads(done.stdout)["traces"][0]["series"]
     step: float = series["steady"]["period_ns"]

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from .. import nvtx
+from .. import nvtx, talk
 from ..decode.strategies import resolve
 from ..decode.workload import Workload
 from ..errors.options import OptionsConflict
@@ -66,7 +66,7 @@ def strategy_plan(
     default = f"{slug(strategy.name)}-{shape}-t{workload.max_new_tokens}-{_moment()}"
     name = f"{output.name}-{slug(strategy.name)}" if output.name and several else output.name
     return _plan(
-        own_python("-m", "harness.target", *workload.to_argv()),
+        own_python("-m", "harness.target", *workload.to_argv(), *(("-q",) if talk.quiet() else ())),
         recorder,
         dataclasses.replace(output, name=name),
         default,

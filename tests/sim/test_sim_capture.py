@@ -17,6 +17,7 @@ from harness import environment
 from harness.analysis.analyze import analyze
 from harness.analysis.gains.gpu import built_in
 
+from ..conftest import ROOT
 from ..external.nvidia import Nsys
 
 SMALL = ("--model", "tiny", "--max-new-tokens", "20", "--steps", "5:15", "--batch-size", "2")
@@ -52,6 +53,28 @@ def test_the_recording_is_marked_simulated_everywhere(recorded):
     assert manifest["result"]["simulated"]["values"] == "real"
     assert manifest["steps_recorded"] == 10
     assert analyze(folder / "run-pipelined.sqlite").trace.source.origin == "simulated"
+
+
+def test_a_quiet_recording_of_a_strategy_says_nothing(tmp_path):
+    done = harness(
+        "profile", "--strategy", "kv-cache", "--capture", "sim", *SMALL, "-o", ".", "-q",
+        cwd=tmp_path,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_demo_makes_its_point_in_a_screen(tmp_path):
+    done = subprocess.run(
+        [sys.executable, ROOT / "scripts" / "demo.py", tmp_path / "demo"],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+        env={**os.environ, "COLUMNS": "80"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    lines = done.stdout.splitlines()
+    assert len(lines) <= 30, done.stdout
+    said = " ".join(lines)
+    for told in ("Why: ", "To do: ", "That would win ", "With one CUDA graph a step takes "):
+        assert told in said
 
 
 def test_harness_gaps_reads_it_unchanged(recorded):
