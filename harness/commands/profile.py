@@ -162,8 +162,8 @@ def command(ctx: click.Context, /, **values: Any) -> None:
     check(analysis)
     outcome = run(_request(ctx, values, analysis))
     _details(outcome.recordings)
-    _summary(ctx, outcome.recordings, analysis)
-    _next_commands(outcome.recordings, analysis)
+    answered = _summary(ctx, outcome.recordings, analysis)
+    _next_commands(outcome.recordings, analysis, answered=answered)
     ctx.exit(outcome.exit_code)
 
 
@@ -214,8 +214,9 @@ def _request(ctx: click.Context, values: dict[str, Any], analysis: dict[str, Any
     )
 
 
-def _summary(ctx: click.Context, recordings: Any, analysis: dict[str, Any]) -> None:
-    """What `harness gaps` says about the recordings, on standard output.
+def _summary(ctx: click.Context, recordings: Any, analysis: dict[str, Any]) -> bool:
+    """What `harness gaps` says about the recordings, on standard output; whether that ends with
+    commands to type next.
 
     The recordings are there whatever becomes of this: a failure here is a warning.
     """
@@ -224,7 +225,7 @@ def _summary(ctx: click.Context, recordings: Any, analysis: dict[str, Any]) -> N
     found = [item.files[".sqlite"] for item in recordings if ".sqlite" in item.files]
     traces = tuple(str(short_path(path)) for path in found)
     if not traces or recordings[0].manifest.rank:
-        return  # of several ranks the first speaks
+        return False  # of several ranks the first speaks
     import os
 
     from ..errors import HarnessError
@@ -233,6 +234,11 @@ def _summary(ctx: click.Context, recordings: Any, analysis: dict[str, Any]) -> N
 
     try:
         ctx.invoke(gaps, traces=traces, **analysis)
+        return not (
+            analysis["as_json"]
+            or analysis["format_name"] not in (None, "table")
+            or any(analysis[view] for view in ("by", "top", "definitions"))
+        )
     except NothingBelieved:
         pass  # what was printed says so, and why
     except Exception as error:
@@ -241,10 +247,12 @@ def _summary(ctx: click.Context, recordings: Any, analysis: dict[str, Any]) -> N
         kind = "" if isinstance(error, HarnessError) else f"{type(error).__name__}: "
         said = NoSummary(f"no summary: {kind}{error}")
         click.echo(f"harness: warning: {said.line}", err=True)
+    return False
 
 
-def _next_commands(recordings: Any, analysis: dict[str, Any]) -> None:
-    """The exact commands that look further into what was recorded, on standard error."""
+def _next_commands(recordings: Any, analysis: dict[str, Any], *, answered: bool) -> None:
+    """The exact commands that look further into what was recorded, on standard error; those alone
+    that the answer did not name, where there was one."""
     import shlex
 
     from ..capture.profile_run import short_path
@@ -256,6 +264,7 @@ def _next_commands(recordings: Any, analysis: dict[str, Any]) -> None:
     if not traces or recordings[0].manifest.rank:
         return
     words = shlex.join(str(short_path(path)) for path in traces)
+    commands = []
     if recordings[0].together:
         # The other ranks' files may not be there yet: the shell fills the pattern in later.
         parts = recordings[0].together.split("*")
@@ -263,6 +272,8 @@ def _next_commands(recordings: Any, analysis: dict[str, Any]) -> None:
         words = f"{shlex.quote(str(short_path(traces[0].parent)))}/{pattern}.sqlite"
     for option, asked in (("--step", "globs"), ("--step-regex", "regexes")):
         words += "".join(f" {option} {shlex.quote(text)}" for text in analysis.get(asked, ()))
-    talk.say(f"\nNext:\n  {name} gaps {words} --by cause")
-    for path in reports:
-        talk.say(f"  {name} open {shlex.quote(str(short_path(path)))}")
+    if recordings[0].together or not answered:
+        commands.append(f"gaps {words}")
+    commands += [f"open {shlex.quote(str(short_path(path)))}" for path in reports]
+    if commands:
+        talk.say("\n".join(("\nNext:", *(f"  {name} {one}" for one in commands))))
