@@ -50,6 +50,20 @@ class CommandFolder(click.Group):
         remedy = None if meant is None else f"did you mean `{meant}`?"
         raise UnknownCommand(f"there is no command {word!r}", remedy=remedy)
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click does; an option of a command that stands before it gets a hint."""
+        try:
+            return super().parse_args(ctx, list(args))
+        except click.NoSuchOption as error:
+            from .errors.options import OptionBeforeCommand
+            from .guesses import behind_its_command
+
+            meant = behind_its_command(error.option_name, args, self.list_commands(ctx))
+            if meant is None:
+                raise
+            told = f"{error.option_name} stands before the command"
+            raise OptionBeforeCommand(told, remedy=f"options follow it: `{meant}`") from None
+
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)

@@ -34,6 +34,20 @@ TRACES = (
 """What the names of traces end with."""
 
 
+def behind_its_command(option: str, words: Sequence[str], commands: Sequence[str]) -> str | None:
+    """The command line with the option that stands before the command behind it; None where there
+    is no command in it.
+
+    >>> behind_its_command("-q", ["-q", "gaps", "run.sqlite"], ["gaps", "show"])
+    'harness gaps -q run.sqlite'
+    """
+    first = next((k for k, word in enumerate(words) if word in commands), None)
+    if first is None:
+        return None
+    before = [word for word in words[:first] if word != "--"]
+    return shlex.join(["harness", words[first], *before, *words[first + 1 :]])
+
+
 def meant_by(word: str, rest: Sequence[str], commands: Sequence[str]) -> str | None:
     """The command line that `word`, which is no command, most likely stands for.
 

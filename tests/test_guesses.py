@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from harness import commands
 from harness.cli import cli
-from harness.errors.options import UnknownCommand
+from harness.errors.options import OptionBeforeCommand, UnknownCommand
 from harness.guesses import MEANT, meant_by
 
 COMMANDS = [name.replace("_", "-") for name in commands.MODULES]
@@ -92,3 +92,21 @@ def test_an_option_that_is_none_is_clicks_to_say():
     found = run("--versoin")
     assert found.exit_code == 2
     assert "No such option" in found.output
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (("-q", "gaps", "a b.sqlite"), "harness gaps -q 'a b.sqlite'"),
+        (("--json", "compare", "a", "b"), "harness compare --json a b"),
+    ],
+)
+def test_an_option_before_its_command_is_told_where_it_goes(words, meant):
+    found = run(*words).exception
+    assert isinstance(found, OptionBeforeCommand)
+    assert f"options follow it: `{meant}`" in found.remedy
+
+
+def test_an_option_that_nothing_follows_is_no_option():
+    found = run("-q")
+    assert (found.exit_code, "No such option" in found.output) == (2, True)

@@ -27,6 +27,13 @@ class UnknownCommand(UsageError):
     remedy = "harness --help lists the commands"
 
 
+class OptionBeforeCommand(UsageError):
+    """An option of a command stands before it."""
+
+    code = "option-before-command"
+    remedy = "options follow the command: `harness gaps -q FILE`"
+
+
 class NothingToDo(UsageError):
     """The command was not told what to work on.
 
