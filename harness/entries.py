@@ -108,7 +108,9 @@ def all_entries() -> dict[str, Entry]:
 def entries_of(code: str) -> list[Entry]:
     """All that goes by this name: a cause, an error and a word may share one."""
     found = [entry for room in ROOMS for entry in room.entries() if entry.code == slug(code)]
-    found += [one for one in (*kind_entries(), *change_entries()) if one.code == slug(code)]
+    of_title = {slug(one.title): one.name for one in kinds()}
+    name = of_title.get(slug(code), slug(code))  # sentences call a kind by its title
+    found += [one for one in (*kind_entries(), *change_entries()) if one.code == name]
     return [*found, *map(word_entry, word_of(code))]
 
 

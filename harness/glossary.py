@@ -51,7 +51,7 @@ TOPICS: dict[str, tuple[Word, ...]] = {
             "gap",
             "One stretch without any operation on a GPU, from the end of the last one to the start "
             "of the next. See [the definition](definitions.md#gap).",
-            ("gaps", "length", "gap count", "longest gap"),
+            ("gaps", "length", "gap count", "longest gap", "worst gap"),
         ),
         Word(
             "operation",
@@ -312,7 +312,7 @@ TOPICS: dict[str, tuple[Word, ...]] = {
             "host time",
             "Time in which the host worked, and did not wait: Python, the framework, the calls "
             "that launch.",
-            ("host",),
+            ("host", "host work"),
         ),
         Word(
             "bare",

@@ -147,9 +147,9 @@ def glossary() -> list[tuple[str, str]]:
         ),
         ("host work", "What a step costs the host, less its time inside synchronising calls."),
         (
-            "at most to win",
-            "Step time less the larger of busy time and host work: more cannot be won by hiding "
-            "waits. Profiling makes host work longer, so this is a cautious figure.",
+            "to win",
+            "What the change that wins most would take off a step, by a replay of the recorded "
+            "steps. What is within the replay's error is not shown.",
         ),
     ]
     return words + [(f"cause: {c.name}", f"{c.meaning}. Usually: {c.remedy}.") for c in causes()]

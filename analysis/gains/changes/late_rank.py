@@ -1,7 +1,7 @@
 """A late rank is on time: the collectives of another rank that waited for it end sooner.
 
-How much sooner is not in the rank's own trace: `analysis.ranks` reads it from all ranks' together
-and asks for the change by name. A trace by itself offers none.
+How much sooner is not in a rank's own trace: it is read from the traces of all ranks together, and
+one of another rank is then replayed with it. A trace by itself offers none.
 """
 
 from __future__ import annotations
