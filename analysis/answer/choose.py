@@ -145,6 +145,18 @@ def _on_the_gpu(found: Ladder | None, busy: Busy | None, step: float) -> Chosen:
     return Chosen(kind_named(mostly(busy, step)), None, None)
 
 
+def host_close_behind(found: Ladder, busy: Busy) -> Rung | None:
+    """The heaviest kernel, left out, where hardly a step would be shorter and the GPU would have
+    little to do in what is left of it: the host needs almost as long."""
+    kernels = [rung for rung in found.rungs if rung.change == "kernel"]
+    if not kernels:
+        return None
+    rung = max(kernels, key=lambda one: one.spent_ns)
+    work = busy.kernel_ns + busy.copy_ns - rung.spent_ns
+    won = rung.gain_ns >= MOSTLY * rung.spent_ns
+    return None if won or work >= MOSTLY * rung.step_ns else rung
+
+
 def mostly(busy: Busy | None, step: float) -> str:
     """What a GPU that is kept busy does, as the name of a kind."""
     if busy is None:

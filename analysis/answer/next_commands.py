@@ -19,7 +19,9 @@ def next_commands(
     rung = chosen.rung if chosen is not None else None
     if rung is not None and rung.change == "stalled":
         commands.insert(0, f"{gaps} --by step --top 5")
-    if rung is not None and rung.change == "host" and rung.where:
+    # A step without anything in it tells nobody what to change.
+    steps = {one.pattern for one in report.series}
+    if rung is not None and rung.change == "host" and rung.where and rung.where not in steps:
         where = shlex.quote(rung.where.replace("[", "[[]"))
         # Beside a step that is shorter, it would set the pace and win little.
         change = "--overlap" if rung.spent_ns <= rung.step_ns else "--without"

@@ -30,7 +30,6 @@ MOST = 4
 """Series on a GPU of one trace that are replayed: those with most operations."""
 
 
-_FEW = "there are one or two steps, and no steady steps"
 DeviceWindow = tuple[int, int, int, int]
 """A device, its window `[lo, hi)` in ns, and for how long it was busy there."""
 COUNTED = 16
@@ -80,7 +79,8 @@ def gains_of(
                 tables, summaries[k].device, edges.start_ns, edges.end_ns, edges.steps,
                 Communication(question.comm),
             )  # fmt: skip
-            found.append(SeriesGains(k, None, busy, None, _FEW))
+            count = "is one step" if edges.steps == 1 else f"are {edges.steps} steps"
+            found.append(SeriesGains(k, None, busy, None, f"there {count}, and no steady state"))
     return tuple(found)
 
 

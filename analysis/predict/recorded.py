@@ -83,7 +83,8 @@ class _Reader:
         if len(threads) > 1:
             self.notes.append(
                 ThreadsInTurn(
-                    f"{len(threads)} threads launch work; they are replayed as one, in call order"
+                    f"{len(threads)} threads launch work; they are replayed as one, in call order; "
+                    "harness gaps replays each for itself"
                 )
             )
         chosen = np.isin(calls.thread, list(threads))

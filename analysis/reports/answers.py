@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import re
-import textwrap
 from collections.abc import Iterable
 
 from ..answer.compose import Answer, answer_of
 from ..answer.sentence import Piece, Sentence, plain_text
 from ..figures.units import human
-from ..model.text import plain
 from ..report import TraceReport
 from .base import Report
-from .tables.place import name_of
+from .layout import folded
+from .tables.place import brief_name
 
-LONGEST = 40
-"""Characters of a trace's name."""
 SHOWN = 5
 """Traces whose answers are told; of more, those in which the GPU idles most."""
 
@@ -44,7 +40,9 @@ def answer_lines(report: Report, width: int) -> list[tuple[str, str]]:
     for k, (head, sentences) in enumerate(paragraphs(report)):
         text = _joined(sentences)
         style = "" if k or len(report.traces) > 1 else "bold-text"
-        lines += [(line, style) for line in _wrapped(f"{head}: {text}" if head else text, width)]
+        lines += [
+            (line, style) for line in folded(f"{head}: {text}" if head else text, width, "  ")
+        ]
     return lines
 
 
@@ -56,7 +54,7 @@ def paragraphs(report: Report) -> list[Paragraph]:
     told = found
     if len(found) > SHOWN:
         told = sorted(found, key=lambda one: -one[1].idle)[:SHOWN]
-    said = [(plain(name_of(trace), LONGEST), brief(answer)) for trace, answer in told]
+    said = [(brief_name(trace), brief(answer)) for trace, answer in told]
     left = len(found) - len(told)
     if left:
         more = "1 more trace" if left == 1 else f"{left} more traces"
@@ -92,16 +90,3 @@ def _capital(text: str) -> str:
 
 def _joined(sentences: Iterable[Sentence]) -> str:
     return " ".join(plain_text(one) for one in sentences)
-
-
-_UNIT = re.compile(r"(?<=\d) (?=(?:ns|µs|ms|s)\b)")
-_HELD = "\N{NO-BREAK SPACE}"
-
-
-def _wrapped(text: str, width: int) -> list[str]:
-    """Lines of at most `width`, a figure with its unit in one."""
-    held = _UNIT.sub(_HELD, text)
-    lines = textwrap.wrap(
-        held, max(width, 20), subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
-    )
-    return [line.replace(_HELD, " ") for line in lines]

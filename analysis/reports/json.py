@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from msgspec import to_builtins
 
 from ..answer.choose import choose, kind_of
-from ..answer.compose import Answer, answer_of, change_text
+from ..answer.compose import Answer, answer_of
+from ..answer.of_gains import change_text
 from ..answer.sentence import plain_text
 from ..gains.of_series import SeriesGains
 from ..idle.figures import SeriesSummary

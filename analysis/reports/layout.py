@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 from collections import Counter
 from collections.abc import Collection
-from pathlib import Path
 
 from msgspec.structs import replace
 
@@ -12,7 +13,8 @@ from ..model.short_names import shortened
 from ..model.text import plain
 from ..verdicts.judge import Level
 from .base import Report, Table, Value
-from .tables.place import name_of
+from .tables.notes import listed
+from .tables.place import file_name, name_of
 
 LONGEST = 40
 """Characters of an operation's name in a table."""
@@ -145,13 +147,30 @@ def columns_named(report: Report, table: Table) -> Table:
     return replace(table, title=title, columns=tuple(named))
 
 
+_UNIT = re.compile(r"(?<=\d) (?=(?:ns|µs|ms|s)\b)")
+_HELD = "\N{NO-BREAK SPACE}"
+
+
+def folded(text: str, width: int, indent: str = "") -> list[str]:
+    """Lines of at most `width` unless a word is longer, a figure with its unit in one; `indent`
+    stands before all but the first."""
+    lines = textwrap.wrap(
+        _UNIT.sub(_HELD, text),
+        max(width, 20),
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return [line.replace(_HELD, " ") for line in lines]
+
+
 def chosen_lines(report: Report) -> list[str]:
     """What was taken for steps where nobody named them: one line for all traces that say the same,
     the traces named where they differ."""
     said: dict[str, list[str]] = {}
     for trace in report.by_label:
         if trace.chosen and trace.chosen.said:
-            said.setdefault(trace.chosen.said, []).append(plain(Path(trace.path).name, 40))
+            said.setdefault(trace.chosen.said, []).append(file_name(trace))
     alone = len(said) == 1 and sum(map(len, said.values())) == len(report.traces)
     return [
         plain((line[0].upper() + line[1:]) if alone else f"{', '.join(names)}: {line}", 2000)
@@ -160,17 +179,19 @@ def chosen_lines(report: Report) -> list[str]:
 
 
 def verdict_lines(report: Report) -> list[str]:
-    """One line a verdict, worst first; the same verdict of one trace is said once."""
-    lines: list[str] = []
+    """One line a verdict, those of one trace worst first; what holds of several is said once."""
+    said: dict[str, list[str]] = {}
     order = [Level.INVALID, Level.DEGRADED]
     for trace in report.by_label:
-        several = len(report.traces) > 1
-        where = f"{plain(Path(trace.path).name, 40)}: " if several else ""
         for verdict in sorted(trace.verdicts, key=lambda v: order.index(v.level)):
-            line = f"{where}{verdict.code} ({verdict.figures} {verdict.level}): {verdict.reason}"
+            line = f"{verdict.code} ({verdict.figures} {verdict.level}): {verdict.reason}"
             line += f". {verdict.remedy[0].upper()}{verdict.remedy[1:]}."
-            line = plain(line, 2000)
-            if line not in lines:
-                lines.append(line)
+            names = said.setdefault(line, [])
+            if file_name(trace) not in names:
+                names.append(file_name(trace))
+    several = len(report.traces) > 1
+    lines = [
+        plain(f"{listed(names)}: {line}" if several else line, 2000) for line, names in said.items()
+    ]
     lines.extend(plain(f"failed: {failure.error}", 2000) for failure in report.failures)
     return lines

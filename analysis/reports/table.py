@@ -13,7 +13,7 @@ from ..verdicts.judge import Level
 from .answers import answer_lines, wanted
 from .base import Report, Reporter, Table, Terminal, shown
 from .grid import grid_of
-from .layout import chosen_lines, columns_named, legible, repeated, verdict_lines
+from .layout import chosen_lines, columns_named, folded, legible, repeated, verdict_lines
 from .tables import rank_lines, tables
 
 if TYPE_CHECKING:
@@ -70,9 +70,20 @@ def drawn(tables: Sequence[Table], lines: Sequence[tuple[str, str]], terminal: T
     for table in tables:
         _draw(console, table, terminal.width, files)
     for line, style in lines:
-        bold = style.partition("-")[0]
-        console.print(Text(plain(line, _LONGEST), style=bold), soft_wrap=style == "bold")
+        bold, told = style.partition("-")[0], plain(line, _LONGEST)
+        if style == "bold":
+            console.print(Text(told, style=bold), soft_wrap=True)
+        else:
+            _print(console, told, bold)
     return "\n".join(line.rstrip() for line in file.getvalue().split("\n"))
+
+
+def _print(console: Console, text: str, style: str = "") -> None:
+    """A line, folded where the terminal ends."""
+    from rich.text import Text
+
+    for line in folded(text, console.width) or [""]:
+        console.print(Text(line, style=style))
 
 
 def open_console(file: io.StringIO, terminal: Terminal) -> Console:
@@ -103,7 +114,7 @@ def _draw(console: Console, table: Table, width: int, files: Mapping[str, str]) 
         for r in table.rows
     ]
     grid = grid_of(table, cells, _giving_way(table), width, _LAST)
-    console.print(Text(plain(table.title, _LONGEST), style="bold"))
+    _print(console, plain(table.title, _LONGEST), "bold")
     for line in grid.head([column.title for column in table.columns]):
         console.print(Text(line, style="bold"), soft_wrap=True)
     body = [grid.rule]
@@ -111,7 +122,7 @@ def _draw(console: Console, table: Table, width: int, files: Mapping[str, str]) 
         body.extend(grid.line(row))
     console.file.write("\n".join(body) + "\n")
     for note in table.said([table.columns[k] for k in grid.chosen]):
-        console.print(Text(plain(note, _LONGEST)))
+        _print(console, plain(note, _LONGEST))
     console.print()
 
 

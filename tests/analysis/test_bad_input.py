@@ -139,7 +139,7 @@ def test_other_files_are_still_analysed(inside, good: Path, tmp_path: Path) -> N
     (tmp_path / "bad.sqlite").write_bytes(b"")
     run = inside("gaps", "bad.sqlite", good)
     assert run.returncode == 1
-    assert "What each change would win" in run.stdout
+    assert "What each change alone would win" in run.stdout
     assert "1 of 2 traces could be analysed" in run.stderr
 
 

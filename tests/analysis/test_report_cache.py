@@ -140,7 +140,7 @@ def test_a_failed_export_is_one_line_and_other_traces_go_on(
     run = harness("gaps", report, "good.sqlite", "--nsys", nsys, FAKE_NSYS="export",
                   HARNESS_CACHE=str(tmp_path / "cache"))  # fmt: skip
     assert run.returncode == 1
-    assert "What each change would win" in run.stdout
+    assert "What each change alone would win" in run.stdout
     first, last = run.stderr.strip().splitlines()
     assert first.startswith(f"harness: error: {report}: nsys export failed with exit code 1")
     assert last == "harness: error: 1 of 2 traces could be analysed [some-failed]"

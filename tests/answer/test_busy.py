@@ -7,6 +7,9 @@ import pytest
 from harness.analysis.answer.busy import busy_sentences
 from harness.analysis.answer.sentence import plain_text
 from harness.analysis.gains.busy import Busy, Kernel
+from tests.gains.test_changes import Drawn
+
+from .support import answered
 
 
 def work(count: float, launches: float) -> Busy:
@@ -32,3 +35,20 @@ def test_no_kernel_is_launched_more_often_than_all_are(
 ) -> None:
     (said,) = busy_sentences(work(count, launches), 100e3)
     assert plain_text(said) == f"The longest kernel is 'k' (50.0 µs a step, 50%, {told}"
+
+
+@pytest.mark.parametrize(("host_us", "close"), [(90, True), (20, False)])
+def test_a_host_that_needs_almost_as_long_as_the_gpu_is_told(host_us: int, close: bool) -> None:
+    """Half of the kernel's time is never won: by then the host sets the pace."""
+
+    def step(loop: Drawn, number: int) -> None:
+        del number
+        loop.launch(100)
+        loop.python(host_us)
+
+    told = answered(step)
+    assert told.kind == "gpu"
+    said = "The host is close behind: without 'k' a step would still take 96.0 µs." in told.text
+    assert said == close
+    assert ("either alone wins little" in told.text) == close
+    assert ("Only faster or fewer kernels" in told.text) != close

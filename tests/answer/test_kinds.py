@@ -11,8 +11,9 @@ from msgspec.structs import replace
 
 from harness.analysis.analyze import analyze
 from harness.analysis.answer.choose import choose, kind_of
-from harness.analysis.answer.compose import TOO_LONG, answer_of
+from harness.analysis.answer.compose import answer_of
 from harness.analysis.answer.kinds import kind_named, kinds
+from harness.analysis.answer.of_gains import TOO_LONG
 from harness.analysis.answer.sentence import plain_text, sentence
 from harness.analysis.figures.units import human
 from harness.analysis.gains.changes import changes

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from harness.analysis.analyze import analyze
-from harness.analysis.answer.compose import replayed_steps
+from harness.analysis.answer.of_gains import replayed_steps
 from harness.analysis.gains import ladder as ladder_module
 from harness.analysis.gains.ladder import ladder, step_ends
 from harness.analysis.gains.machine import NEVER, Timing
@@ -51,7 +51,7 @@ def test_steps_that_launch_nothing_have_no_gains() -> None:
 
 @pytest.mark.parametrize(
     ("steps", "reason"),
-    [(1, "one or two steps"), (2, "one or two steps"), (3, "steady steps"), (4, "steady steps")],
+    [(1, "is one step"), (2, "are 2 steps"), (3, "steady steps"), (4, "steady steps")],
 )
 def test_too_few_steps_have_no_ladder_and_a_reason(steps: int, reason: str) -> None:
     for found in analyze(reopened(decode_loop(steps))).gains:

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.analysis.analyze import analyze
-from harness.analysis.answer.compose import change_text, filled, times
 from harness.analysis.answer.kinds import Kind, kinds
+from harness.analysis.answer.of_gains import change_text, filled, times
 from harness.analysis.answer.sentence import Piece, plain_text, sentence
 from harness.analysis.gains.changes import changes
 from harness.analysis.gains.ladder import Rung

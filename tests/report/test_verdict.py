@@ -138,7 +138,7 @@ def test_the_page_and_the_terminal_have_one_answer_without_steps(public_traces: 
 
 def test_one_step_has_its_figures_in_the_page() -> None:
     told = said(analyzed(ROOT / "tests" / "data" / "h100_bert_with_stack.json.gz"))
-    assert told[0] == "The GPU idles 3.60 ms of every 3.91 ms step (92%), as recorded, over 1 step."
+    assert told[0] == "The GPU idles 3.60 ms of one step of 3.91 ms (92%), as recorded."
     assert not any("cannot be given" in line for line in told)
 
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from ...idle.figures import Steady
-from ...model.text import plain
 from ...verdicts.calibration import read_calibration
 from ...verdicts.judge import Level
 from ..base import Column, Report, Table, Value
 from .notes import listed
-from .place import OF_TRACE, name_of
+from .place import OF_TRACE, file_name, name_of
 
 
 def calibration(report: Report) -> Table:
@@ -22,7 +19,7 @@ def calibration(report: Report) -> Table:
         if found is None:
             continue
         if found.doubt:
-            doubted.setdefault(found.doubt, []).append(plain(Path(trace.path).name, 40))
+            doubted.setdefault(found.doubt, []).append(file_name(trace))
         usable = trace.level("device") is not Level.INVALID
         steadies: list[Steady | None] = [s.steady for s in trace.series if s.steady and usable]
         for steady in steadies or [None]:

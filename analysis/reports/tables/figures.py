@@ -30,9 +30,11 @@ _STEP = (
 def overview(report: Report) -> Table:
     """One row per trace, series and device, grouped by strategy."""
     rows: list[tuple[Value, ...]] = []
+    all_between_own_edges = True
     for trace, series in each(report):
         steady = series.steady or series.own_edges if believed(trace) else None
         idle = series.idle_per_step if steady else None
+        all_between_own_edges &= bool(steady) and not series.steady
         rows.append(
             (
                 *place(trace, series),
@@ -51,7 +53,9 @@ def overview(report: Report) -> Table:
         )
     return Table(
         "steps",
-        "Idle per steady-state step (first and last step left out)",
+        "Idle per step (from its first operation to its last)"
+        if rows and all_between_own_edges
+        else "Idle per steady-state step (first and last step left out)",
         (
             *WHERE,
             Column("steady_steps", "steps", "int"),

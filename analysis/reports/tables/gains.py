@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...answer.choose import candidates, kind_of
-from ...answer.compose import UNMARKED, change_text, missed, replayed_steps
+from ...answer.of_gains import UNMARKED, change_text, missed, replayed_steps
 from ...gains.changes import changes
 from ...gains.ladder import Ladder, Rung
 from ...gains.of_series import SeriesGains
@@ -35,7 +35,7 @@ def gains(report: Report) -> Table:
                 notes.append(_LENGTHENED)
     return Table(
         "gains",
-        "What each change would win on its own, of a step as recorded",
+        "What each change alone would win, of a step as recorded",
         (
             *WHERE,
             Column("change", "change"),
@@ -130,7 +130,7 @@ def _notes(ladder: Ladder, chosen: Sequence[Rung]) -> list[str]:
     chosen_evenly = ladder.stretches > 1 and ladder.steps < ladder.of_steps
     where = f", chosen evenly in {ladder.stretches} stretches" if chosen_evenly else ""
     steps = f"{replayed_steps(ladder)}{where}"
-    notes = [f"By a replay of {steps}, which misses a recorded step by {missed(ladder)}."]
+    notes = [f"By a replay of {steps}, off by {missed(ladder)} a step."]
     if len(chosen) > 1:
         notes[0] += " Gains do not add up."
     if ladder.clocks > 1:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from ...idle.figures import Steady
 from ...model.text import plain
 from ...report import TraceReport
 from ..base import Report
-from .place import believed
+from .place import believed, file_name
 
 SPOKEN_OF = 3
 """Traces, and threads of one trace, that a note names; the others are counted."""
@@ -90,7 +89,7 @@ def _said(report: Report, trace: TraceReport, sentence: str) -> str:
 
 
 def _where(report: Report, trace: TraceReport) -> str:
-    return f"{plain(Path(trace.path).name, 40)}: " if len(report.traces) > 1 else ""
+    return f"{file_name(trace)}: " if len(report.traces) > 1 else ""
 
 
 def _unassigned(trace: TraceReport) -> Steady | None:

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from ...idle.figures import SeriesSummary
+from ...model.short_names import cut
+from ...model.text import plain
 from ...report import TraceReport
 from ...verdicts.judge import Level
 from ..base import Column, Report, Value
 
+LONGEST = 40
+"""Characters of a trace's name in a sentence."""
+_READ = 1000
+"""Characters of it that are looked at."""
 OF_TRACE = (Column("strategy", "strategy"), Column("trace", "trace"))
 OF_DEVICE = (*OF_TRACE, Column("device", "GPU", "int"))
 WHERE = (
@@ -23,6 +30,16 @@ def name_of(trace: TraceReport) -> str:
     """Label of a trace; simulated and synthetic ones always say so."""
     origin = trace.trace.source.origin
     return trace.label if origin == "measured" else f"{trace.label} ({origin})"
+
+
+def brief_name(trace: TraceReport) -> str:
+    """That label where there is little room: its beginning and its end."""
+    return cut(plain(name_of(trace), _READ), LONGEST)
+
+
+def file_name(trace: TraceReport) -> str:
+    """The name of a trace's file, where there is little room: its beginning and its end."""
+    return cut(plain(Path(trace.path).name, _READ), LONGEST)
 
 
 def place(trace: TraceReport, series: SeriesSummary) -> tuple[Value, ...]:

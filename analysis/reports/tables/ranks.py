@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...answer.compose import within
 from ...answer.kinds import kind_named
+from ...answer.of_gains import within
 from ...figures.units import human, share
 from ...model.communication import Communication
 from ...model.text import plain
@@ -16,7 +15,7 @@ from ...verdicts.judge import Level
 from ..base import Column, Report, Table, Value
 from .kept import rows_of
 from .notes import listed
-from .place import believed, name_of
+from .place import believed, file_name, name_of
 
 if TYPE_CHECKING:
     from ...ranks.collectives import RankSteps
@@ -167,7 +166,7 @@ def _nothing(report: Report) -> str:
     reasons: dict[str, list[str]] = {}
     for trace in report.traces:
         if why := _why_not(trace):
-            reasons.setdefault(why, []).append(plain(Path(trace.path).name, 40))
+            reasons.setdefault(why, []).append(file_name(trace))
     if not reasons:
         return (
             "No kernel of these traces is known to be communication (NCCL, RCCL, all-reduce "
