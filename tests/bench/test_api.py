@@ -41,8 +41,8 @@ def test_the_worked_example_runs(environment: dict[str, str], tmp_path: Path) ->
     said = done.stdout.splitlines()
     assert said[0] == "torch.Size([4, 66])"
     assert said[1] == "{'executed': 50, 'needed': 50, 'kept': 50, 'overshoot': 0}"
-    assert re.fullmatch(r"59 steps, median [\d.]+ us", said[3])
-    assert re.fullmatch(r"\d+ us \(\d+\.\.\d+\)", said[4])
+    assert re.fullmatch(r"59 steps, median [\d.]+ µs", said[3])
+    assert re.fullmatch(r"\d+ µs \(\d+\.\.\d+\)", said[4])
     assert said[5].startswith(("without takes ", "not significant"))
     kind, answer, *gains = said[6:-1]
     assert f"print(answer.kind)  # {kind}\n" in code
