@@ -235,7 +235,8 @@ def _summary(ctx: click.Context, recordings: Any, analysis: dict[str, Any]) -> b
     try:
         ctx.invoke(gaps, traces=traces, **analysis)
         return not (
-            analysis["as_json"]
+            not any(item.contents and item.contents.gpu_rows for item in recordings)
+            or analysis["as_json"]
             or analysis["format_name"] not in (None, "table")
             or any(analysis[view] for view in ("by", "top", "definitions"))
         )
