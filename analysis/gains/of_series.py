@@ -24,7 +24,7 @@ from ..store.whole import Whole
 from .busy import Busy, busy_between, busy_of
 from .ladder import Ladder, ladder, loops_of
 from .stalls import Stalls, stalls_of
-from .stretch import calls_of, chosen_runs, stretches, threads_of
+from .stretch import calls_between, calls_of, chosen_runs, stretches, threads_of
 
 MOST = 4
 """Series on a GPU of one trace that are replayed: those with most operations."""
@@ -152,11 +152,12 @@ def _waits_a_step(
     some = steady[:: max(1, len(steady) // COUNTED)]
     of_streams = np.flatnonzero(named(tables.names, STREAM_WAIT.__contains__))
     found = 0
-    for step in some.tolist():
-        for thread in threads:
-            calls = calls_of(tables, thread, int(series.start[step]), int(series.end[step]))
-            rows = slice(int(calls[0]), int(calls[-1]) + 1) if len(calls) else slice(0, 0)
-            columns = tables.calls.read(rows, "flags", "name")
+    for thread in threads:
+        firsts, stops = calls_between(tables, thread, series.start[some], series.end[some])
+        for first, stop in zip(firsts.tolist(), stops.tolist(), strict=True):
+            if first == stop:
+                continue
+            columns = tables.calls.read(slice(first, stop), "flags", "name")
             # A run of queries is replayed as one wait, its first call's.
             waits = (columns["flags"] & (SYNCHRONIZING | GOES_ON)) == SYNCHRONIZING
             waits |= np.isin(columns["name"], of_streams)

@@ -161,10 +161,18 @@ def _running(operations: Operations, rows: Bool) -> tuple[tuple[int, int, int], 
 
 def calls_of(tables: Whole | Store, thread: int, begin: int, end: int) -> Int64:
     """Rows of the calls of one thread that begin in `[begin, end)`."""
+    (first,), (stop,) = calls_between(tables, thread, np.array([begin]), np.array([end]))
+    return np.arange(first, stop)
+
+
+def calls_between(
+    tables: Whole | Store, thread: int, begin: Int64, end: Int64
+) -> tuple[Int64, Int64]:
+    """The first row of the calls of one thread that begin in each `[begin, end)`, and the row
+    behind the last."""
     low, high = sought(tables.calls["thread"], np.array([thread, thread + 1]), "left").tolist()
-    start = tables.calls["start"][low:high]
-    first, stop = sought(start, np.array([begin, end]), "left").tolist()
-    return np.arange(low + first, low + stop)
+    places = sought(tables.calls["start"][low:high], np.concatenate((begin, end)), "left")
+    return low + places[: len(begin)], low + places[len(begin) :]
 
 
 def _operations_near(tables: Whole | Store, begin: int, until: int, calls: Int64) -> Int64:
