@@ -142,7 +142,7 @@ def ladder(
     rungs = [
         _rung(loops, offer, base, step_ns)
         for offer, step_ns in zip(offers, each[1 : 1 + len(offers)].tolist(), strict=True)
-        if base - step_ns > error and base - step_ns >= SHOWN * base
+        if worth_showing(base - step_ns, error, base)
     ]
     rungs.sort(key=lambda rung: -rung.gain_ns)
     told = [
@@ -164,6 +164,11 @@ def ladder(
         asked=tuple(told),
         left_out=len(offers) - len(rungs),
     )
+
+
+def worth_showing(gain_ns: float, error_ns: float, step_ns: float) -> bool:
+    """Whether a gain is above the error of the replay, and worth a word beside the step."""
+    return gain_ns > error_ns and gain_ns >= SHOWN * step_ns
 
 
 def _rung(loops: Sequence[Loop], offer: Offer, base: float, step_ns: float) -> Rung:

@@ -14,22 +14,18 @@ import numpy as np
 from msgspec.structs import replace
 
 from ..gains.changes.late_rank import CHANGE
-from ..gains.ladder import SHOWN, Ladder, Rung
+from ..gains.ladder import Rung, worth_showing
 from ..gains.of_series import SeriesGains
 from ..question import AskedChange, Question
 from ..report import TraceReport
 from .collectives import RankSteps
-from .stragglers import JobRanks, OnTime
+from .stragglers import JobRanks, OnTime, Spared
 
 
-def question_of(job: JobRanks, question: Question) -> Question | None:
-    """What to ask of the trace of the spared rank, of which `question` was asked; None where no
-    rank would be spared anything."""
-    spared, late = job.spared, job.straggler
-    if spared is None or late is None or len(spared.start) == 0:
-        return None
+def question_of(spared: Spared, question: Question) -> Question:
+    """What to ask of the trace of the spared rank, of which `question` was asked."""
     pairs = np.stack((spared.start, spared.duration), axis=1).astype(np.int64)
-    asked = AskedChange(CHANGE.name, f"rank {late.rank}", shorter=pairs.tobytes())
+    asked = AskedChange(CHANGE.name, f"rank {spared.late}", shorter=pairs.tobytes())
     return replace(question, device=spared.rank.member.figures.device, changes=(asked,))
 
 
@@ -43,7 +39,7 @@ def told_to_all(
     if found is None or found.ladder is None:
         return tuple(traces)
     (rung,) = found.ladder.asked
-    if not _shown(rung, found.ladder):
+    if not worth_showing(rung.gain_ns, found.ladder.error_ns, found.ladder.replayed_ns):
         return tuple(traces)
     waiting = [one.member.figures for one in job.ranks if one is not late]
     return tuple(_with(trace, rung, waiting) for trace in traces)
@@ -55,18 +51,13 @@ def _with(trace: TraceReport, rung: Rung, waiting: Iterable[RankSteps]) -> Trace
         if gains is None or gains.ladder is None:
             continue
         ladder = gains.ladder
-        if not _shown(rung, ladder):
+        if not worth_showing(rung.gain_ns, ladder.error_ns, ladder.replayed_ns):
             continue
         own = replace(rung, step_ns=ladder.replayed_ns - rung.gain_ns)
         rungs = tuple(sorted((*ladder.rungs, own), key=lambda one: -one.gain_ns))
         told = replace(gains, ladder=replace(ladder, rungs=rungs))
         trace = replace(trace, gains=tuple(told if one is gains else one for one in trace.gains))
     return trace
-
-
-def _shown(rung: Rung, ladder: Ladder) -> bool:
-    """Whether the gain is above the error of a ladder, and worth a word beside its step."""
-    return rung.gain_ns > ladder.error_ns and rung.gain_ns >= SHOWN * ladder.replayed_ns
 
 
 def _gains(report: TraceReport, rank: RankSteps) -> SeriesGains | None:

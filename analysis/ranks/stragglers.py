@@ -74,6 +74,8 @@ class Spared(Struct, frozen=True):
 
     rank: RankFigures
     """Of the others, the one that waits least: its own work is the longest."""
+    late: int
+    """The straggler."""
     start: Int64
     """Of its kernels that waited for the straggler, on the clock of its trace, ns; shape (n,)."""
     duration: Int64
@@ -105,7 +107,7 @@ class JobRanks(Struct, frozen=True):
     reason: str
     notes: tuple[str, ...]
     spared: Spared | None = None
-    """None where nobody is late."""
+    """None where nobody is late, or no rank alone is."""
     on_time: OnTime | None = None
     """None where it is not known, or not worth a word."""
 
@@ -222,8 +224,10 @@ def _spared(job: JobRanks, figures: Sequence[RankSteps], matched: _Matched) -> S
     shortest_two = np.partition(matched.duration, 1, axis=0)[:2]
     alone = shortest_two[1] - shortest_two[0]
     mine = (matched.duration.argmin(axis=0) == late) & (alone > 0)
+    if not mine.any():
+        return None
     rows = matched.collective[least][mine]
-    return Spared(job.ranks[least], figures[least].start[rows], alone[mine])
+    return Spared(job.ranks[least], job.straggler.rank, figures[least].start[rows], alone[mine])
 
 
 def _numbers(members: list[Member]) -> tuple[list[tuple[int, str]], list[str]]:

@@ -65,28 +65,23 @@ def _with_late_ranks(report: Report, tasks: list[Task]) -> Report:
 
     Of each job one trace is looked at once more: what it waited for is known only now.
     """
-    late = [job for job in jobs_of(report) if job.spared]
+    late = [(job, job.spared) for job in jobs_of(report) if job.spared]
     if not late:
         return report
     from ..analysis.ranks.on_time import question_of, told_to_all
 
     by_path = {path_of(task): task for task in tasks}
     means = replace(tasks[0][2], rows=False)
-    asked, again = [], []
-    for job in late:
-        assert job.spared is not None
-        file, first, _ = by_path[job.spared.rank.member.figures.path]
-        if question := question_of(job, first):
-            asked.append(job)
-            again.append((file, question, means))
-    found: list[Outcome | None] = [None] * len(again)
-    # Closed first, as above.
+    again = []
+    for _, spared in late:
+        file, question, _ = by_path[spared.rank.member.figures.path]
+        again.append((file, question_of(spared, question), means))
+    # Closed first, as above. No two jobs have a rank in common: they may come in any order.
     with contextlib.closing(_outcomes(again, means)) as outcomes:
         for position, outcome in outcomes:
-            found[position] = outcome
-    for job, looked in zip(asked, found, strict=True):
-        if isinstance(looked, TraceReport):
-            report = replace(report, traces=told_to_all(job, looked, report.traces))
+            if isinstance(outcome, TraceReport):
+                job, _ = late[position]
+                report = replace(report, traces=told_to_all(job, outcome, report.traces))
     return report
 
 

@@ -40,8 +40,10 @@ def jobs_of(report: Report) -> tuple[JobRanks, ...]:
 
     members = []
     # A trace that was given twice is one rank all the same.
-    once = {os.path.normpath(trace.path): trace for trace in reversed(report.traces)}
-    for trace in reversed(once.values()):
+    once: dict[str, TraceReport] = {}
+    for trace in report.traces:
+        once.setdefault(os.path.normpath(trace.path), trace)
+    for trace in once.values():
         source = trace.trace.source
         told = source.manifest.get("label") or source.manifest.get("strategy")
         members += [
@@ -150,12 +152,12 @@ def _speaks_of_ranks(report: Report) -> bool:
 def would_win(job: JobRanks) -> str:
     """What a step would win with the late rank on time, as another rank's replay has it; empty
     where that is unknown, and where it is not more than the replay's error."""
-    gain, late = job.on_time, job.straggler
-    if gain is None or late is None:
+    gain, spared = job.on_time, job.spared
+    if gain is None or spared is None:
         return ""
-    step = next((one.period_ns for one in job.ranks if one.rank == gain.rank), gain.replayed_ns)
+    step = spared.rank.period_ns
     return (
-        f" With rank {late.rank} on time, a step takes {human(gain.gain_ns)} less of "
+        f" With rank {spared.late} on time, a step takes {human(gain.gain_ns)} less of "
         f"{human(step)} ({share(gain.gain_ns / step)}), give or take "
         f"{within(gain.error_ns)}, by a replay of rank {gain.rank}."
     )
