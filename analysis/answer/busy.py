@@ -37,7 +37,7 @@ def busy_sentences(busy: Busy, step: float, of: str = " a step") -> tuple[Senten
                 Piece(f", in {_times(kernel.count, *called)})"),
             ]
         told = _times(busy.launches, "launch", "launches")
-        are = "is" if told == "1 launch" else "are"
+        are = "is" if _number(busy.launches) == "1" else "are"
         # Where no launch was recorded, nothing is known of them.
         all_told = f"; there {are} {told}{of} in all." if busy.launches else "."
         lines.append((*pieces, Piece(all_told)))

@@ -99,7 +99,7 @@ def answer_of(report: TraceReport, typed: tuple[str, ...] = ()) -> Answer:
         )  # fmt: skip
     chosen = choose(gains, steady, causes_believed=report.calls_believed)
     bare = without_profiler(report, steady)
-    because, remedy, win = of_gains(chosen, gains, steady, both=bool(bare))
+    because, remedy, win = of_gains(chosen, gains, steady, beside_bare=bool(bare))
     return Answer(
         kind=chosen.kind.name,
         title=chosen.kind.title,
@@ -144,24 +144,17 @@ def _lead(report: TraceReport, summary: SeriesSummary, steady: Steady) -> Senten
     busy = "is kept busy: it idles only" if idle < LITTLE else "idles"
     origin = report.trace.source.origin
     how = "as recorded" if origin == "measured" else origin
+    of, step, over = " of every ", " step (", f", over {steady.steps} steps"
     if steady.steps == 1:
-        return (
-            Piece(f"{plain(who, LONGEST)} {busy} "),
-            Piece(human(steady.idle_ns), "strong"),
-            Piece(" of one step of "),
-            Piece(human(steady.period_ns), "strong"),
-            Piece(" ("),
-            Piece(share(idle), "strong"),
-            Piece(f"), {how}."),
-        )
+        of, step, over = " of one step of ", " (", ""
     return (
         Piece(f"{plain(who, LONGEST)} {busy} "),
         Piece(human(steady.idle_ns), "strong"),
-        Piece(" of every "),
+        Piece(of),
         Piece(human(steady.period_ns), "strong"),
-        Piece(" step ("),
+        Piece(step),
         Piece(share(idle), "strong"),
-        Piece(f"), {how}, over {steady.steps} steps."),
+        Piece(f"), {how}{over}."),
     )
 
 

@@ -23,11 +23,12 @@ IN_TABLE = 40
 """Characters of a kernel's name in a table of changes."""
 TOO_LONG = "That code takes longer than the rest of the step: beside it, it would set the pace."
 """Of code that can be moved elsewhere, and would not be gone by that."""
-BOTH = (
+CLOSE = "The host is close behind: without `{where}` a step would still take **{step}**."
+SHORTEN_BOTH = (
     "Shorten both, the kernels (lower precision, fusion, less work) and what the host does in a "
     "step: either alone wins little."
 )
-"""What to do where the GPU and the host need almost as long as each other."""
+"""What is said, and what to do, where the GPU and the host need almost as long as each other."""
 UNMARKED = "(no range)"
 """Stands for code that no range marks."""
 
@@ -35,22 +36,25 @@ Parts = tuple[tuple[Sentence, ...], tuple[Sentence, ...], tuple[Sentence, ...]]
 """Why, what to do, and what it would win."""
 
 
-def of_gains(chosen: Chosen, gains: SeriesGains, steady: Steady, *, both: bool) -> Parts:
-    """Why, what to do, and what it would win. `both`: a step without the profiler is told, too."""
+def of_gains(chosen: Chosen, gains: SeriesGains, steady: Steady, *, beside_bare: bool) -> Parts:
+    """Why, what to do, and what it would win. `beside_bare`: a step without the profiler is told,
+    too."""
     rung, kind, ladder = chosen.rung, chosen.kind, gains.ladder
     remedy = (sentence(kind.remedy),)
     if rung is None:
-        told = busy_sentences(gains.busy, steady.period_ns) if gains.busy else ()
-        if kind.name == "gpu" and ladder and gains.busy:
-            kernel = host_close_behind(ladder, gains.busy)
-            if kernel is not None:
-                return (filled(kind.because, None), *told, _close(kernel)), (sentence(BOTH),), ()
-        return (filled(kind.because, None), *told), remedy, ()
+        why: tuple[Sentence, ...] = (filled(kind.because, None),)
+        if gains.busy is None:
+            return why, remedy, ()
+        why = (*why, *busy_sentences(gains.busy, steady.period_ns))
+        kernel = host_close_behind(ladder, gains.busy) if ladder and kind.name == "gpu" else None
+        if kernel is None:
+            return why, remedy, ()
+        return (*why, filled(CLOSE, kernel)), (sentence(SHORTEN_BOTH),), ()
     because: tuple[Sentence, ...] = (filled(kind.because, chosen.about),)
     if rung.change == "stalled" and gains.stalls:
         found = gains.stalls
         return (*because, _longest(found)), (*_look(found, ladder), *remedy), (_stalled(found),)
-    win: tuple[Sentence, ...] = (_win(chosen, rung, ladder, steady, both),)
+    win: tuple[Sentence, ...] = (_win(chosen, rung, ladder, steady, beside_bare),)
     if chosen.stalls:
         stalled = filled(kind_named("stalled-step").because, stalled_steps(chosen.stalls))
         because = (*because, stalled, _longest(chosen.stalls))
@@ -59,16 +63,6 @@ def of_gains(chosen: Chosen, gains: SeriesGains, steady: Steady, *, both: bool) 
     if _too_long(chosen, ladder):
         because = (*because, sentence(TOO_LONG))
     return because, remedy, win
-
-
-def _close(kernel: Rung) -> Sentence:
-    return (
-        Piece("The host is close behind: without "),
-        Piece(plain(kernel.where, LONGEST), "code"),
-        Piece(" a step would still take "),
-        Piece(human(kernel.step_ns), "strong"),
-        Piece("."),
-    )
 
 
 def _summed(rung: Rung | None, ladder: Ladder | None) -> tuple[Sentence, ...]:
@@ -123,6 +117,7 @@ def filled(template: str, rung: Rung | None) -> Sentence:
         "spent": human(rung.spent_ns),
         "idle": human(rung.idle_ns),
         "gain": human(rung.gain_ns),
+        "step": human(rung.step_ns),
         "count": times(rung.count),
         "number": f"{rung.count:,.0f}",
     }
@@ -158,10 +153,12 @@ def _stalled(found: Stalls) -> Sentence:
     )
 
 
-def _win(chosen: Chosen, rung: Rung, ladder: Ladder | None, steady: Steady, both: bool) -> Sentence:
+def _win(
+    chosen: Chosen, rung: Rung, ladder: Ladder | None, steady: Steady, beside_bare: bool
+) -> Sentence:
     gain = (
         Piece(human(rung.gain_ns), "strong"),
-        Piece(" a step as recorded (" if both else " a step ("),
+        Piece(" a step as recorded (" if beside_bare else " a step ("),
         Piece(share(rung.gain_ns / steady.period_ns), "strong"),
         Piece(")"),
     )

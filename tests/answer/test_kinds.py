@@ -296,11 +296,16 @@ def test_a_window_that_copies_fill_is_told_to_copy_less(public_traces: Path) -> 
     assert idle.remedy == ()
 
 
+def planted(name: str, folder: Path) -> Path:
+    """A recording of the corpus, unpacked."""
+    packed = ROOT / "tests" / "planted" / "data" / f"{name}.sqlite.gz"
+    (folder / "t.sqlite").write_bytes(gzip.decompress(packed.read_bytes()))
+    return folder / "t.sqlite"
+
+
 @pytest.mark.parametrize("name", ["print-logging-fault", "python-fault", "stalled-step-clean"])
 def test_the_step_that_is_left_is_that_of_the_table(name: str, tmp_path: Path) -> None:
-    packed = ROOT / "tests" / "planted" / "data" / f"{name}.sqlite.gz"
-    (tmp_path / "t.sqlite").write_bytes(gzip.decompress(packed.read_bytes()))
-    answer = answer_of(analyze(tmp_path / "t.sqlite"))
+    answer = answer_of(analyze(planted(name, tmp_path)))
     told = " ".join(plain_text(one) for one in answer.gain)
     assert (answer.rung is None) == (told == "")
     if answer.rung:
@@ -324,8 +329,6 @@ def test_code_longer_than_the_rest_of_the_step_is_not_said_to_fit_beside_it(
 
 
 def test_times_of_two_threads_are_said_to_be_added_up(tmp_path: Path) -> None:
-    packed = ROOT / "tests" / "planted" / "data" / "two-threads-fault.sqlite.gz"
-    (tmp_path / "t.sqlite").write_bytes(gzip.decompress(packed.read_bytes()))
-    answer = answer_of(analyze(tmp_path / "t.sqlite"))
+    answer = answer_of(analyze(planted("two-threads-fault", tmp_path)))
     said = "These are the times of 2 threads that launch, added up."
     assert said in [plain_text(one) for one in answer.because]
