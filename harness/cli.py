@@ -58,7 +58,7 @@ class CommandFolder(click.Group):
             from .errors.options import OptionBeforeCommand
             from .guesses import behind_its_command
 
-            meant = behind_its_command(error.option_name, args, self.list_commands(ctx))
+            meant = behind_its_command(args, self.list_commands(ctx))
             if meant is None:
                 raise
             told = f"{error.option_name} stands before the command"

@@ -34,11 +34,11 @@ TRACES = (
 """What the names of traces end with."""
 
 
-def behind_its_command(option: str, words: Sequence[str], commands: Sequence[str]) -> str | None:
-    """The command line with the option that stands before the command behind it; None where there
-    is no command in it.
+def behind_its_command(words: Sequence[str], commands: Sequence[str]) -> str | None:
+    """The command line with what stands before the command behind it; None where there is no
+    command in it.
 
-    >>> behind_its_command("-q", ["-q", "gaps", "run.sqlite"], ["gaps", "show"])
+    >>> behind_its_command(["-q", "gaps", "run.sqlite"], ["gaps", "show"])
     'harness gaps -q run.sqlite'
     """
     first = next((k for k, word in enumerate(words) if word in commands), None)

@@ -14,7 +14,7 @@ from ..model.text import plain
 from ..verdicts.judge import Level
 from .base import Report, Table, Value
 from .tables.notes import listed
-from .tables.place import file_name, name_of
+from .tables.place import file_name, name_of, of_strategies
 
 LONGEST = 40
 """Characters of an operation's name in a table."""
@@ -137,14 +137,10 @@ def _told_apart(table: Table) -> bool:
 def columns_named(report: Report, table: Table) -> Table:
     """The same with the column `strategy` headed `trace`, unless every trace is of a strategy of
     ours: a loop of one's own has none."""
-    if all(trace.trace.source.strategy for trace in report.traces):
-        return table
-    titles = [column.title for column in table.columns]
-    if "trace" in titles or "strategy" not in titles:
+    if of_strategies(report.traces) or "trace" in [column.title for column in table.columns]:
         return table
     named = (replace(c, title="trace") if c.name == "strategy" else c for c in table.columns)
-    title = table.title.replace("by strategy", "by the trace's name")
-    return replace(table, title=title, columns=tuple(named))
+    return replace(table, columns=tuple(named))
 
 
 _UNIT = re.compile(r"(?<=\d) (?=(?:ns|µs|ms|s)\b)")
@@ -183,12 +179,13 @@ def verdict_lines(report: Report) -> list[str]:
     said: dict[str, list[str]] = {}
     order = [Level.INVALID, Level.DEGRADED]
     for trace in report.by_label:
+        name = file_name(trace)
         for verdict in sorted(trace.verdicts, key=lambda v: order.index(v.level)):
             line = f"{verdict.code} ({verdict.figures} {verdict.level}): {verdict.reason}"
             line += f". {verdict.remedy[0].upper()}{verdict.remedy[1:]}."
             names = said.setdefault(line, [])
-            if file_name(trace) not in names:
-                names.append(file_name(trace))
+            if name not in names:
+                names.append(name)
     several = len(report.traces) > 1
     lines = [
         plain(f"{listed(names)}: {line}" if several else line, 2000) for line, names in said.items()

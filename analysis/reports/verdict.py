@@ -17,7 +17,7 @@ from ..model.text import plain
 from ..scenes.entries import Entry
 from ..verdicts.calibration import read_calibration
 from .base import Report
-from .tables.place import name_of
+from .tables.place import name_of, of_strategies
 from .tables.ranks import rank_lines
 
 LITTLE = 0.03
@@ -152,7 +152,7 @@ def _remedy(entry: Entry, group: Sequence[Entry]) -> tuple[Entry | None, list[Se
     if best is not None:
         sentences.append(_better(entry, best, how))
     elif peers:
-        ours = all(one.report.trace.source.strategy for one in (entry, *peers))
+        ours = of_strategies(one.report for one in (entry, *peers))
         other = "strategy" if ours else "trace"
         sentences.append(
             (Piece(f"No other {other} in this report takes clearly less time for a step."),)

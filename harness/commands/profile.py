@@ -234,12 +234,10 @@ def _summary(ctx: click.Context, recordings: Any, analysis: dict[str, Any]) -> b
 
     try:
         ctx.invoke(gaps, traces=traces, **analysis)
-        return not (
-            not any(item.contents and item.contents.gpu_rows for item in recordings)
-            or analysis["as_json"]
-            or analysis["format_name"] not in (None, "table")
-            or any(analysis[view] for view in ("by", "top", "definitions"))
-        )
+        in_sentences = analysis["format_name"] in (None, "table") and not analysis["as_json"]
+        view = any(analysis[name] for name in ("by", "top", "definitions"))
+        gpu_work = any(item.contents and item.contents.gpu_rows for item in recordings)
+        return gpu_work and in_sentences and not view
     except NothingBelieved:
         pass  # what was printed says so, and why
     except Exception as error:

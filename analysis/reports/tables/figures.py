@@ -13,7 +13,7 @@ from ...report import TraceReport
 from ...statistics.quantiles import Quantiles
 from ..base import Column, Report, Table, Value
 from .notes import outside_steps, step_notes
-from .place import WHERE, believed, each, name_of, place
+from .place import WHERE, believed, each, name_of, of_strategies, place
 
 _STEP = (
     Column("period_ns", "step µs", "us"),
@@ -159,7 +159,7 @@ def pooled(report: Report) -> Table:
         )
     return Table(
         "strategies",
-        "Pooled by strategy",
+        "Pooled by strategy" if of_strategies(report.traces) else "Pooled by the trace's name",
         (
             Column("strategy", "strategy"),
             Column("traces", "traces", "int"),

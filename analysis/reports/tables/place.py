@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ...idle.figures import SeriesSummary
@@ -30,6 +30,11 @@ def name_of(trace: TraceReport) -> str:
     """Label of a trace; simulated and synthetic ones always say so."""
     origin = trace.trace.source.origin
     return trace.label if origin == "measured" else f"{trace.label} ({origin})"
+
+
+def of_strategies(traces: Iterable[TraceReport]) -> bool:
+    """Whether every trace is of a strategy of ours."""
+    return all(trace.trace.source.strategy for trace in traces)
 
 
 def brief_name(trace: TraceReport) -> str:
