@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include "shim.h"
@@ -77,15 +78,24 @@ void prepare_buffers(uint64_t max_bytes) {
   most_bytes = max_bytes;
   for (pooled = 0; pooled < POOL; pooled++)
     if (!(pool[pooled] = new_buffer())) break;
+}
+
+/* Tell CUPTI that they are zeroed. */
+void zero_buffers(void) {
   uint8_t zeroed = 1;
   size_t size = sizeof zeroed;
   cupti.cuptiActivitySetAttribute(CUPTI_ACTIVITY_ATTR_ZEROED_OUT_ACTIVITY_BUFFER, &size, &zeroed);
 }
 
+/* Those that stretches filled are zeroed and filled again. */
 void drop_blocks(void) {
   while (first_block) {
     block *next = first_block->next;
-    free_buffer(first_block->bytes);
+    head.buffer_bytes -= BUFFER_BYTES;
+    if (pooled < POOL)
+      pool[pooled++] = memset(first_block->bytes, 0, BUFFER_BYTES);
+    else
+      free_buffer(first_block->bytes);
     free(first_block);
     first_block = next;
   }

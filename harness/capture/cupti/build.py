@@ -17,7 +17,16 @@ from pathlib import Path
 
 from .errors import ShimNotBuilt
 
-SOURCES = ("buffers.c", "load.c", "select.c", "session.c", "tables.c", "walk.c", "write.c")
+SOURCES = (
+    "buffers.c",
+    "calls.c",
+    "load.c",
+    "select.c",
+    "session.c",
+    "tables.c",
+    "walk.c",
+    "write.c",
+)
 HEADER = "shim.h"
 FLAGS = ("-std=c11", "-O2", "-fPIC", "-shared", "-fvisibility=hidden", "-pthread")
 COMPILERS = ("cc", "gcc", "clang")

@@ -39,6 +39,7 @@ int hs_load(const char *path) {
   FUNCTIONS(RESOLVE)
   *(void **)&cupti.runtime_api = dlsym(handle, "cuptiActivityEnableRuntimeApi");
   *(void **)&cupti.driver_api = dlsym(handle, "cuptiActivityEnableDriverApi");
+  *(void **)&cupti.finalize = dlsym(handle, "cuptiFinalize");
   CUptiResult result = cupti.cuptiGetVersion(&head.library_version);
   if (result != CUPTI_SUCCESS) {
     failed("cuptiGetVersion", result);

@@ -8,7 +8,6 @@
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <pthread.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "shim.h"
@@ -19,15 +18,13 @@ enum { CAPTURE_FIRST = 900, CAPTURE_LAST = 908 };
 
 static pthread_mutex_t session_lock = PTHREAD_MUTEX_INITIALIZER;
 static CUpti_SubscriberHandle subscriber;
+static int letting_go;
 static pid_t owner;
 static char opened_path[4096];
 _Atomic int hs_session;
+_Atomic int hs_recording;
 _Atomic int64_t hs_launches;
 
-typedef struct {
-  CUpti_CallbackDomain domain;
-  CUpti_CallbackId id;
-} hs_call;
 static const hs_call PROFILER_CALLS[] = {
     {CUPTI_CB_DOMAIN_DRIVER_API, CUPTI_DRIVER_TRACE_CBID_cuProfilerStart},
     {CUPTI_CB_DOMAIN_DRIVER_API, CUPTI_DRIVER_TRACE_CBID_cuProfilerStop},
@@ -41,6 +38,10 @@ static const hs_call LAUNCH_CALLS[] = {
     {CUPTI_CB_DOMAIN_DRIVER_API, CUPTI_DRIVER_TRACE_CBID_cuLaunchKernel},
     {CUPTI_CB_DOMAIN_DRIVER_API, CUPTI_DRIVER_TRACE_CBID_cuLaunchKernelEx},
     {CUPTI_CB_DOMAIN_DRIVER_API, CUPTI_DRIVER_TRACE_CBID_cuGraphLaunch}};
+
+/* At the end of this call CUPTI is let go of: CUPTI asks for a place inside a callback. */
+static const hs_call LAST_CALL[] = {
+    {CUPTI_CB_DOMAIN_DRIVER_API, CUPTI_DRIVER_TRACE_CBID_cuCtxSynchronize}};
 
 static int follow(int on, const hs_call *calls, int count) {
   for (int i = 0; i < count; i++) {
@@ -82,12 +83,6 @@ static int synchronize(void) {
   return captured;
 }
 
-static int64_t clock_ns(clockid_t clock) {
-  struct timespec now;
-  clock_gettime(clock, &now);
-  return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
 static int read_clock(hs_clock *best) {
   CUptiResult result = CUPTI_SUCCESS;
   best->before = best->after = 0;
@@ -107,7 +102,7 @@ static int read_clock(hs_clock *best) {
 
 /* Open the session: idle devices first, since work already queued would never be seen. */
 int hs_start(void) {
-  if (!subscriber || getpid() != owner) return -1;
+  if (getpid() != owner || (hs_session == HS_IDLE && !subscriber)) return -1;
   pthread_mutex_lock(&session_lock);
   int code = 0;
   if (hs_session != HS_IDLE) {
@@ -118,35 +113,42 @@ int hs_start(void) {
     if (file >= 0) close(file);
     if (head.options & HS_COUNT_LAUNCHES) follow(0, LAUNCH_CALLS, LENGTH(LAUNCH_CALLS));
     head.capturing = synchronize();
-    code = enable_all();
+    code = enable_all(subscriber);
     if (!code) code = read_clock(&head.opened);
     head.start_result = code;
-    hs_session = HS_OPEN;
+    hs_session = hs_recording = HS_OPEN;
   }
   pthread_mutex_unlock(&session_lock);
   return code;
 }
 
-/* Close it: host records first, then wait for the queued work, so that its records are whole. */
+/* Host records first, then wait for the queued work, so that its records are whole. */
+static int disable_all(void) {
+  disable_calls(subscriber);
+  disable_host();
+  synchronize();
+  CUptiResult flushed = cupti.cuptiActivityFlushAll(0);
+  disable_rest();
+  CUptiResult forced = cupti.cuptiActivityFlushAll(CUPTI_ACTIVITY_FLAG_FLUSH_FORCED);
+  if (flushed != CUPTI_SUCCESS) return failed("cuptiActivityFlushAll", flushed);
+  return forced == CUPTI_SUCCESS ? 0 : failed("cuptiActivityFlushAll", forced);
+}
+
+/* Close the session. */
 int hs_stop(void) {
   if (!subscriber || getpid() != owner) return -1;
   pthread_mutex_lock(&session_lock);
   int code = 0;
   if (hs_session == HS_OPEN) {
     code = read_clock(&head.closed);
-    disable_host();
-    synchronize();
-    CUptiResult flushed = cupti.cuptiActivityFlushAll(0);
-    disable_rest();
-    CUptiResult forced = cupti.cuptiActivityFlushAll(CUPTI_ACTIVITY_FLAG_FLUSH_FORCED);
-    if (flushed != CUPTI_SUCCESS) code = failed("cuptiActivityFlushAll", flushed);
-    if (forced != CUPTI_SUCCESS) code = failed("cuptiActivityFlushAll", forced);
+    int disabled = disable_all();
+    if (disabled) code = disabled;
     size_t dropped = 0;
     CUptiResult counted = cupti.cuptiActivityGetNumDroppedRecords(NULL, 0, &dropped);
     if (counted != CUPTI_SUCCESS) code = failed("cuptiActivityGetNumDroppedRecords", counted);
     head.dropped += dropped;
     head.stop_result = code;
-    hs_session = HS_CLOSED;
+    hs_session = hs_recording = HS_CLOSED;
   }
   pthread_mutex_unlock(&session_lock);
   return code;
@@ -158,6 +160,18 @@ static void CUPTIAPI on_call(void *user, CUpti_CallbackDomain domain, CUpti_Call
   (void)user;
   int driver = domain == CUPTI_CB_DOMAIN_DRIVER_API;
   if (!driver && domain != CUPTI_CB_DOMAIN_RUNTIME_API) return;
+  if (letting_go && is_one_of(LAST_CALL, LENGTH(LAST_CALL), domain, id)) {
+    if (call->callbackSite == CUPTI_API_EXIT) {
+      letting_go = 0;
+      cupti.finalize();
+      subscriber = NULL;
+    }
+    return;
+  }
+  if (is_taken(driver, id)) {
+    take_call(driver, id, call);
+    return;
+  }
   if (is_one_of(LAUNCH_CALLS, LENGTH(LAUNCH_CALLS), domain, id)) {
     if (call->callbackSite == CUPTI_API_ENTER) hs_launches++;
     return;
@@ -170,27 +184,71 @@ static void CUPTIAPI on_call(void *user, CUpti_CallbackDomain domain, CUpti_Call
   }
 }
 
-/* Become this process's CUPTI client; `opened` is the file to make when the session opens. Returns
- * 0, a CUptiResult, or -1 when there is no driver. */
-int hs_attach(uint32_t options, uint64_t max_bytes, const char *opened) {
-  if (subscriber) return 0;
-  if (load_driver()) return -1;
+static int subscribe(void) {
   CUptiResult result = cupti.cuptiSubscribe(&subscriber, on_call, NULL);
   if (result != CUPTI_SUCCESS) {
     subscriber = NULL;
     return failed("cuptiSubscribe", result);
   }
+  zero_buffers();
+  result = cupti.cuptiSetThreadIdType(CUPTI_ACTIVITY_THREAD_ID_TYPE_SYSTEM);
+  if (result != CUPTI_SUCCESS) return failed("cuptiSetThreadIdType", result);
+  result = cupti.cuptiActivityRegisterCallbacks(requested, completed);
+  return result == CUPTI_SUCCESS ? 0 : failed("cuptiActivityRegisterCallbacks", result);
+}
+
+/* Become this process's CUPTI client; `opened` is the file to make when the session opens. Returns
+ * 0, a CUptiResult, or -1 when there is no driver. */
+int hs_attach(uint32_t options, uint64_t max_bytes, const char *opened) {
+  if (subscriber) return 0;
+  if (load_driver()) return -1;
   owner = getpid();
   head.options = options;
   snprintf(opened_path, sizeof opened_path, "%s", opened ? opened : "");
   prepare_buffers(max_bytes);
-  result = cupti.cuptiSetThreadIdType(CUPTI_ACTIVITY_THREAD_ID_TYPE_SYSTEM);
-  if (result != CUPTI_SUCCESS) return failed("cuptiSetThreadIdType", result);
-  result = cupti.cuptiActivityRegisterCallbacks(requested, completed);
-  if (result != CUPTI_SUCCESS) return failed("cuptiActivityRegisterCallbacks", result);
+  prepare_calls(max_bytes);
+  int code = subscribe();
+  if (code) return code;
   enable_graphs_early();
   if (options & HS_COUNT_LAUNCHES) follow(1, LAUNCH_CALLS, LENGTH(LAUNCH_CALLS));
   return options & HS_FOLLOW_PROFILER ? follow(1, PROFILER_CALLS, LENGTH(PROFILER_CALLS)) : 0;
+}
+
+/* Let go of CUPTI altogether, after which the process runs as if it had never been there. */
+static int let_go(void) {
+  if (!cupti.finalize) return -1;
+  int code = follow(1, LAST_CALL, LENGTH(LAST_CALL));
+  if (code) return code;
+  letting_go = 1;
+  synchronize();
+  if (!letting_go) return 0;
+  letting_go = 0;
+  follow(0, LAST_CALL, LENGTH(LAST_CALL));
+  snprintf(error_text, sizeof error_text, "CUPTI could not be let go of");
+  return -1;
+}
+
+/* Record a stretch of steps besides the session. */
+int hs_open_block(void) {
+  if (getpid() != owner || hs_session == HS_OPEN) return -1;
+  pthread_mutex_lock(&session_lock);
+  int code = subscriber ? 0 : subscribe();
+  if (!code) synchronize();
+  if (!code) code = enable_all(subscriber);
+  if (!code) hs_recording = HS_OPEN;
+  pthread_mutex_unlock(&session_lock);
+  return code;
+}
+
+/* End it; `leave`: what follows is to run without CUPTI. */
+int hs_close_block(int leave) {
+  if (!subscriber || getpid() != owner || hs_session == HS_OPEN) return -1;
+  pthread_mutex_lock(&session_lock);
+  hs_recording = HS_CLOSED;
+  int code = disable_all();
+  if (!code && leave) code = let_go();
+  pthread_mutex_unlock(&session_lock);
+  return code;
 }
 
 /* Let go of CUPTI: nothing is enabled and another client may subscribe. */
@@ -209,3 +267,6 @@ int hs_dump(const char *path) {
   head.state = hs_session;
   return dump(path);
 }
+
+/* How many records of each kind lie in the buffers, which are gone afterwards. */
+int hs_count(int64_t *counts) { return count_records(counts); }

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <time.h>
 
 /* Not cupti.h: it also wants headers of exactly the same CUDA release. */
 #include <cuda.h>
@@ -205,6 +206,7 @@ uint32_t hs_intern(hs_walker *w, const char *text);
 /* walk.c */
 
 void hs_walk(hs_walker *w, uint8_t *buffer, size_t valid);
+uint32_t hs_api_name(hs_walker *w, int driver, uint32_t id);
 
 /* load.c: both libraries by name, and what is known of the session. */
 
@@ -213,7 +215,8 @@ void hs_walk(hs_walker *w, uint8_t *buffer, size_t valid);
   F(cuptiUnsubscribe) F(cuptiEnableCallback) F(cuptiActivityRegisterCallbacks)            \
   F(cuptiActivityEnable) F(cuptiActivityDisable) F(cuptiActivityFlushAll)                 \
   F(cuptiActivityGetNextRecord) F(cuptiActivityGetNumDroppedRecords)                      \
-  F(cuptiActivitySetAttribute) F(cuptiGetCallbackName) F(cuptiSetThreadIdType)
+  F(cuptiActivitySetAttribute) F(cuptiGetCallbackName) F(cuptiSetThreadIdType)            \
+  F(cuptiGetStreamIdEx)
 
 #define DECLARE(name) __typeof__(&name) name;
 typedef struct {
@@ -221,6 +224,7 @@ typedef struct {
   FUNCTIONS(DECLARE)
   CUptiResult (*runtime_api)(CUpti_CallbackId, uint8_t); /* absent before 12.6 */
   CUptiResult (*driver_api)(CUpti_CallbackId, uint8_t);
+  CUptiResult (*finalize)(void);
 } hs_libcupti;
 
 #define DRIVER_FUNCTIONS(F)                                                             \
@@ -261,6 +265,7 @@ void CUPTIAPI requested(uint8_t **buffer, size_t *size, size_t *most_records);
 void CUPTIAPI completed(CUcontext context, uint32_t stream, uint8_t *buffer, size_t size,
                         size_t valid);
 void prepare_buffers(uint64_t max_bytes);
+void zero_buffers(void);
 void drop_blocks(void);
 
 /* select.c: what is recorded. */
@@ -269,21 +274,63 @@ enum { HS_GRAPH_LEVEL = 1, HS_MARKERS = 2, HS_FOLLOW_PROFILER = 4 };
 enum { HS_GRAPH_LATE = 8, HS_GPU_EARLY = 16 }; /* other moments, for tests on a GPU */
 enum { HS_COUNT_LAUNCHES = 32 };
 
+/* The records of a session: what the analysis uses, or one kind after another for a measurement. */
+enum {
+  HS_KERNELS = 1,
+  HS_COPIES = 2,
+  HS_MEMSETS = 4,
+  HS_CALLS = 8,         /* calls that launch, copy, allocate or wait, taken down by ourselves */
+  HS_WAITS = 16,        /* synchronisation records */
+  HS_EVENTS = 32,       /* which event a call recorded or waited for */
+  HS_OVERHEADS = 64,    /* CUPTI's own time */
+  HS_MOST_CALLS = 128,  /* runtime calls, less those that only ask or set something */
+  HS_MOST_DRIVER = 256, /* driver calls, less those that do nothing */
+  HS_EVERY_CALL = 512,  /* runtime calls */
+  HS_CONTEXTS = 1024,
+  HS_LIGHT = HS_KERNELS | HS_COPIES | HS_MEMSETS | HS_CALLS | HS_CONTEXTS,
+  HS_FULL = HS_KERNELS | HS_COPIES | HS_MEMSETS | HS_MOST_CALLS | HS_MOST_DRIVER | HS_WAITS |
+            HS_EVENTS | HS_OVERHEADS | HS_CONTEXTS
+};
+
 int is_recorded(int driver, const char *name);
+int is_used(int driver, const char *name);
 void enable_graphs_early(void);
-int enable_all(void);
+int enable_all(CUpti_SubscriberHandle subscriber);
+void disable_calls(CUpti_SubscriberHandle subscriber);
+int is_taken(int driver, uint32_t id);
 void disable_host(void);
 void disable_rest(void);
+
+/* calls.c: CUDA calls, taken down in callbacks. */
+
+typedef struct {
+  CUpti_CallbackDomain domain;
+  CUpti_CallbackId id;
+} hs_call;
+
+static inline int64_t clock_ns(clockid_t clock) {
+  struct timespec now;
+  clock_gettime(clock, &now);
+  return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+void prepare_calls(uint64_t max_bytes);
+void take_call(int driver, uint32_t id, const CUpti_CallbackData *call);
+void walk_calls(hs_walker *w, int64_t shift);
+void drop_calls(void);
 
 /* write.c */
 
 int dump(const char *path);
+int count_records(int64_t *counts);
 
 /* session.c: what Python calls, with hs_load and the small questions of load.c. */
 
 enum { HS_IDLE, HS_OPEN, HS_CLOSED };
 /* Read by the target's Python, without a call, at every range. */
 HS extern _Atomic int hs_session;
+/* The same, but open in a stretch besides the session, too. */
+HS extern _Atomic int hs_recording;
 /* Launches before the session, with HS_COUNT_LAUNCHES: has the work settled? */
 HS extern _Atomic int64_t hs_launches;
 
@@ -293,6 +340,13 @@ HS int hs_start(void);
 HS int hs_stop(void);
 HS int hs_dump(const char *path);
 HS int hs_detach(void);
+HS int hs_select(uint32_t records);
+HS uint32_t hs_selected(void);
+
+/* Stretches besides the session, to time steps with the recorder and without. */
+HS int hs_open_block(void);
+HS int hs_close_block(int leave);
+HS int hs_count(int64_t *counts);
 
 HS const char *hs_error(void);
 HS int hs_abi(void);

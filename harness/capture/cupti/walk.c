@@ -5,7 +5,7 @@
 
 #include "shim.h"
 
-static uint32_t api_name(hs_walker *w, int driver, uint32_t id) {
+uint32_t hs_api_name(hs_walker *w, int driver, uint32_t id) {
   uint32_t **names = &w->api_names[driver];
   if (!*names) *names = calloc(HS_API_NAMES, sizeof **names);
   if (id < HS_API_NAMES && *names && (*names)[id]) return (*names)[id] - 1;
@@ -107,7 +107,7 @@ static void take(hs_walker *w, const CUpti_Activity *record) {
     case CUPTI_ACTIVITY_KIND_DRIVER: {
       const CUpti_ActivityAPI *r = (const void *)record;
       int driver = record->kind == CUPTI_ACTIVITY_KIND_DRIVER;
-      uint32_t name = api_name(w, driver, r->cbid);
+      uint32_t name = hs_api_name(w, driver, r->cbid);
       if (!(made = hs_append(w, HS_API))) return;
       *(hs_api *)made = (hs_api){
           .start = (int64_t)r->start, .end = (int64_t)r->end, .process = r->processId,

@@ -40,13 +40,33 @@ static void free_walker(hs_walker *w) {
   free(w);
 }
 
-/* Walk all buffers and write them, with everything known about the session, to `path`. */
-int dump(const char *path) {
+static hs_walker *walk_all(void) {
   hs_walker *w = calloc(1, sizeof *w);
-  if (!w) return -1;
+  if (!w) return NULL;
   w->next = cupti.cuptiActivityGetNextRecord;
   w->callback_name = cupti.cuptiGetCallbackName;
   for (block *b = first_block; b; b = b->next) hs_walk(w, b->bytes, b->valid);
+  const hs_clock *clock = &head.opened;
+  walk_calls(w, clock->cupti - (clock->before + (clock->after - clock->before) / 2));
+  return w;
+}
+
+/* How many of each of our records there are: `counts` has room for HS_TABLES. */
+int count_records(int64_t *counts) {
+  hs_walker *w = walk_all();
+  if (!w) return -1;
+  for (int id = 0; id < HS_TABLES; id++) counts[id] = (int64_t)w->tables[id].count;
+  int code = w->failed ? -1 : 0;
+  drop_blocks();
+  drop_calls();
+  free_walker(w);
+  return code;
+}
+
+/* Walk all buffers and write them, with everything known about the session, to `path`. */
+int dump(const char *path) {
+  hs_walker *w = walk_all();
+  if (!w) return -1;
   head.broken_buffers += w->broken;
   int code = 0;
   if (w->failed) {
@@ -55,6 +75,7 @@ int dump(const char *path) {
   }
   if (!code) code = write_dump(path, w);
   drop_blocks();
+  drop_calls();
   free_walker(w);
   return code;
 }

@@ -22,6 +22,8 @@ static uint8_t store[64 << 20];
 static size_t used;
 static uint32_t correlation;
 static int followed[CUPTI_CB_DOMAIN_SIZE][2048];
+/* Of single calls: 0 as their kind is, 1 recorded, 2 not. */
+static int single[2][2048];
 
 static uint64_t now(void) {
   struct timespec t;
@@ -42,36 +44,58 @@ static size_t size_of(CUpti_ActivityKind kind) {
   }
 }
 
+static int is_on(const void *record, CUpti_ActivityKind kind) {
+  if (kind != CUPTI_ACTIVITY_KIND_RUNTIME && kind != CUPTI_ACTIVITY_KIND_DRIVER)
+    return enabled[kind];
+  int one = single[kind == CUPTI_ACTIVITY_KIND_DRIVER][((const CUpti_ActivityAPI *)record)->cbid];
+  return one ? one == 1 : enabled[kind];
+}
+
 static void put(const void *record, CUpti_ActivityKind kind) {
   size_t size = (size_of(kind) + 7) & ~(size_t)7;
-  if (!enabled[kind] || used + size > sizeof store) return;
+  if (!is_on(record, kind) || used + size > sizeof store) return;
   memcpy(store + used, record, size_of(kind));
   used += size;
 }
 
-static void put_api(uint32_t id, uint64_t start, CUpti_ActivityKind kind) {
+static void at(CUpti_ApiCallbackSite site, CUpti_CallbackDomain domain, CUpti_CallbackId id) {
+  static void *arguments[4] = {0};
+  static int result = 0;
+  if (!callback || !followed[domain][id]) return;
+  CUpti_CallbackData data;
+  memset(&data, 0, sizeof data);
+  data.callbackSite = site;
+  data.functionParams = arguments;
+  data.functionReturnValue = &result;
+  data.correlationId = correlation;
+  data.contextUid = 1;
+  callback(NULL, domain, id, &data);
+}
+
+static void call_back(CUpti_CallbackDomain domain, CUpti_CallbackId id) {
+  at(CUPTI_API_ENTER, domain, id);
+  at(CUPTI_API_EXIT, domain, id);
+}
+
+static uint64_t begins(CUpti_CallbackId id) {
+  correlation++;
+  at(CUPTI_API_ENTER, CUPTI_CB_DOMAIN_RUNTIME_API, id);
+  return now();
+}
+
+static void ends(uint32_t id, uint64_t start) {
+  CUpti_ActivityKind kind = CUPTI_ACTIVITY_KIND_RUNTIME;
   CUpti_ActivityAPI api = {.kind = kind, .cbid = id, .start = start, .end = now(),
                            .processId = getpid(), .threadId = (uint32_t)syscall(SYS_gettid),
                            .correlationId = correlation};
   put(&api, kind);
-}
-
-static void call_back(CUpti_CallbackDomain domain, CUpti_CallbackId id) {
-  if (!callback || !followed[domain][id]) return;
-  CUpti_CallbackData data;
-  memset(&data, 0, sizeof data);
-  for (int site = CUPTI_API_ENTER; site <= (int)CUPTI_API_EXIT; site++) {
-    data.callbackSite = site;
-    callback(NULL, domain, id, &data);
-  }
+  at(CUPTI_API_EXIT, CUPTI_CB_DOMAIN_RUNTIME_API, id);
 }
 
 /* One launch of a kernel; lose=1 leaves its record out, lose=2 gives it no times. */
 void fake_launch(const char *name, uint64_t duration_ns, int lose) {
-  call_back(CUPTI_CB_DOMAIN_RUNTIME_API, CUPTI_RUNTIME_TRACE_CBID_cudaLaunchKernel_v7000);
-  uint64_t start = now();
-  correlation++;
-  put_api(CUPTI_RUNTIME_TRACE_CBID_cudaLaunchKernel_v7000, start, CUPTI_ACTIVITY_KIND_RUNTIME);
+  uint64_t start = begins(CUPTI_RUNTIME_TRACE_CBID_cudaLaunchKernel_v7000);
+  ends(CUPTI_RUNTIME_TRACE_CBID_cudaLaunchKernel_v7000, start);
   act_kernel kernel;
   memset(&kernel, 0, sizeof kernel);
   kernel.kind = CUPTI_ACTIVITY_KIND_CONCURRENT_KERNEL;
@@ -88,9 +112,8 @@ void fake_launch(const char *name, uint64_t duration_ns, int lose) {
 
 /* One launch of a graph; its record appears where graphs as a whole are enabled. */
 void fake_graph(uint64_t duration_ns) {
-  uint64_t start = now();
-  correlation++;
-  put_api(CUPTI_RUNTIME_TRACE_CBID_cudaGraphLaunch_v10000, start, CUPTI_ACTIVITY_KIND_RUNTIME);
+  uint64_t start = begins(CUPTI_RUNTIME_TRACE_CBID_cudaGraphLaunch_v10000);
+  ends(CUPTI_RUNTIME_TRACE_CBID_cudaGraphLaunch_v10000, start);
   act_graph graph;
   memset(&graph, 0, sizeof graph);
   graph.kind = CUPTI_ACTIVITY_KIND_GRAPH_TRACE;
@@ -101,9 +124,8 @@ void fake_graph(uint64_t duration_ns) {
 }
 
 void fake_wait(void) {
-  uint64_t start = now();
-  correlation++;
-  put_api(CUPTI_RUNTIME_TRACE_CBID_cudaStreamSynchronize_v3020, start, CUPTI_ACTIVITY_KIND_RUNTIME);
+  uint64_t start = begins(CUPTI_RUNTIME_TRACE_CBID_cudaStreamSynchronize_v3020);
+  ends(CUPTI_RUNTIME_TRACE_CBID_cudaStreamSynchronize_v3020, start);
   CUpti_ActivitySynchronization sync;
   memset(&sync, 0, sizeof sync);
   sync.kind = CUPTI_ACTIVITY_KIND_SYNCHRONIZATION;
@@ -112,6 +134,11 @@ void fake_wait(void) {
   sync.contextId = 1, sync.streamId = 7, sync.correlationId = correlation;
   sync.cudaEventId = 0xFFFFFFFFu;
   put(&sync, CUPTI_ACTIVITY_KIND_SYNCHRONIZATION);
+}
+
+/* The other half of this fake machine's cuCtxSynchronize. */
+void fake_ctx_synchronize(void) {
+  call_back(CUPTI_CB_DOMAIN_DRIVER_API, CUPTI_DRIVER_TRACE_CBID_cuCtxSynchronize);
 }
 
 void fake_profiler(int start) {
@@ -165,6 +192,20 @@ CUptiResult cuptiActivityEnable(CUpti_ActivityKind kind) {
   enabled[kind] = 1;
   return CUPTI_SUCCESS;
 }
+CUptiResult cuptiActivityEnableRuntimeApi(CUpti_CallbackId id, uint8_t on) {
+  return single[0][id] = on ? 1 : 2, CUPTI_SUCCESS;
+}
+CUptiResult cuptiActivityEnableDriverApi(CUpti_CallbackId id, uint8_t on) {
+  return single[1][id] = on ? 1 : 2, CUPTI_SUCCESS;
+}
+/* Nothing is known afterwards. */
+CUptiResult cuptiFinalize(void) {
+  memset(enabled, 0, sizeof enabled);
+  memset(single, 0, sizeof single);
+  memset(followed, 0, sizeof followed);
+  callback = NULL, request = NULL, complete = NULL;
+  return CUPTI_SUCCESS;
+}
 CUptiResult cuptiActivitySetAttribute(CUpti_ActivityAttribute attribute, size_t *size, void *value) {
   (void)attribute, (void)size, (void)value;
   return CUPTI_SUCCESS;
@@ -215,6 +256,10 @@ CUptiResult cuptiGetCallbackName(CUpti_CallbackDomain domain, uint32_t id, const
     if (id == CUPTI_RUNTIME_TRACE_CBID_cudaGraphLaunch_v10000) *name = "cudaGraphLaunch_v10000";
   }
   return *name ? CUPTI_SUCCESS : CUPTI_ERROR_INVALID_PARAMETER;
+}
+CUptiResult cuptiGetStreamIdEx(CUcontext context, CUstream stream, uint8_t own, uint32_t *id) {
+  (void)context, (void)stream, (void)own;
+  return *id = 7, CUPTI_SUCCESS;
 }
 CUptiResult cuptiSetThreadIdType(CUpti_ActivityThreadIdType type) {
   (void)type;
