@@ -33,6 +33,7 @@ if TYPE_CHECKING:  # the program's modules are its own to import: nothing of thi
     from types import ModuleType, TracebackType
     from typing import Any, NoReturn
 
+    from harness.capture.cupti.blocks import Blocks
     from harness.capture.cupti.hooks import ImportHooks
     from harness.capture.cupti.nsys_session import NsysSession
     from harness.capture.cupti.ranges import Recorder
@@ -91,6 +92,9 @@ class Launcher:
             text, _, domain = window["name"].partition("@")
             named = (text, domain or None)
         self.state = self.session.state
+        self.recording = self.session.recording
+        self.blocks: Blocks | None = None
+        self.no_blocks: str | None = None
         self.ranges: Recorder = helper("ranges").Recorder(self, named)
         self.window: Window | None = None
         self.follows = window["kind"] == "cudaProfilerApi" and own
@@ -162,9 +166,44 @@ class Launcher:
             self._save()
         finally:
             self._closing.release()
-        if self.window is not None and self.state.value == 2:
-            self.ranges.before = None
+        if self.state.value != 2:
+            return
+        self.ranges.before = None
+        self._time_blocks()
+        if self.window is not None:
             self.window.closed()
+
+    def _time_blocks(self) -> None:
+        """Time steps with the recorder and without it, in turns, as long as the program makes any:
+        once, when the window is over."""
+        if self.blocks is not None or self.no_blocks is not None:
+            return
+        self.no_blocks = self.session.no_blocks() if self.config.get("bare") else "not asked for"
+        if self.no_blocks is not None:
+            return
+        inside = helper("blocks")
+        stops = self.window is not None and self.window.stops
+        try:
+            self.session.let_go()
+        except RuntimeError as error:
+            self.no_blocks = str(error)
+            return
+        self.blocks = inside.Blocks(
+            self.session,
+            self.ranges.done,
+            self.config.get("window") or {},
+            self._blocks_over,
+            *((inside.ADDED_NS,) if stops else ()),
+        )
+        if not self.blocks.finished:
+            self.ranges.before = self.blocks.begins
+
+    def _blocks_over(self) -> None:
+        self.ranges.before = None
+
+    def waits(self) -> bool:
+        """Is there something for which the program goes on past its window?"""
+        return self.blocks is not None and not self.blocks.finished and not self.blocks.late
 
     def capturing(self) -> bool:
         """Is a CUDA graph being captured, by this thread or any other?"""
@@ -207,16 +246,24 @@ class Launcher:
             "children_s": sum(os.times()[2:4]),
             "window": None if self.window is None else self.window.describe(),
             "nvtx_opened": self.nvtx_opened,
+            "bare": self._bare(),
             **more,
         }
         with open(path + ".part", "w") as file:
             json.dump(told, file)
         os.replace(path + ".part", path)
 
+    def _bare(self) -> Mapping[str, Any]:
+        if self.blocks is not None:
+            return self.blocks.describe()
+        return {"reason": self.no_blocks, "blocks": []}
+
     def finish(self) -> None:
         """At the end of the process: close, write, and put everything back."""
         if os.getpid() != self.owner:
             return
+        if self.blocks is not None:
+            self.blocks.finish()
         if self.window is not None:
             self.window.finish()
         self.hooks.remove()
@@ -287,6 +334,8 @@ class Launcher:
                 self.session.theirs()
                 if self.state.value == 0:  # the shim's callback has done it already
                     self.start()
+                elif self.blocks is not None:
+                    self.session.start()  # it is counted: CUPTI was let go of, and sees no calls
                 self.session.check_started()
             except self.refused as refusal:
                 self._refuse(refusal)

@@ -51,6 +51,7 @@ class RunManifest:
     steps_recorded: int | None = None
     result: Mapping[str, Any] | None = None
     calibration: Mapping[str, Any] | None = None
+    bare: Mapping[str, Any] | None = None
     notes: Sequence[str] = ()
     left_out: Sequence[str] = ()
     manifest_version: int = MANIFEST_VERSION
@@ -95,7 +96,7 @@ def read_manifest(path: Path) -> RunManifest:
 
 _TEXT = ("strategy", "label", "started_at")
 _TABLES = ("capture", "seeds", "device", "host", "versions", "durations_s")
-_OPTIONAL_TABLES = ("choices", "workload", "git", "result", "calibration")
+_OPTIONAL_TABLES = ("choices", "workload", "git", "result", "calibration", "bare")
 _LISTS = ("argv", "notes", "left_out")
 _NUMBERS = ("exit_code", "rank", "steps_recorded", "manifest_version")
 

@@ -37,8 +37,15 @@ from .options import strategy_option, workload_options
     metavar="FILE",
     help="Write the result as JSON to FILE (- is standard output, as its last line).",
 )
+@click.option(
+    "--again",
+    type=click.IntRange(0),
+    default=0,
+    metavar="N",
+    help="Generate up to N times more afterwards, for two seconds at most: the first run counts.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")
-def target(workload: Workload, result_file: str | None, quiet: bool) -> None:
+def target(workload: Workload, result_file: str | None, again: int, quiet: bool) -> None:
     """Run one decode strategy in this process.
 
     \b
@@ -55,7 +62,7 @@ def target(workload: Workload, result_file: str | None, quiet: bool) -> None:
         if not quiet:
             click.echo(f"harness: {text}", err=True)
 
-    _, result = session.run(workload, progress=progress)
+    _, result = session.run(workload, progress=progress, again=again)
     if result_file:
         _write(result, result_file)
     warning = session.check_window(workload, result)

@@ -76,7 +76,9 @@ class CaptureConfig:
     `env` holds variables that the target gets besides the caller's. `graph_trace` is the level at
     which CUDA graphs are recorded; None leaves it to the backend. `tool` is the profiler's path
     where the user gave one, `gpu` what a simulating backend is to simulate. `grace_s` is how long
-    an interrupted profiler may take to finish.
+    an interrupted profiler may take to finish. `records` says how much of the CUDA calls is
+    recorded, where the backend can choose, and `bare` whether steps are timed without the recorder,
+    too.
     """
 
     argv: tuple[str, ...]
@@ -89,6 +91,8 @@ class CaptureConfig:
     gpu: str | None = None
     grace_s: float = 60.0
     window: Window | None = None
+    records: Literal["light", "full"] = "light"
+    bare: bool = True
 
 
 @dataclass(frozen=True)
@@ -102,7 +106,7 @@ class CaptureResult:
     after the recording itself (the import, the export): what there is may be kept. `completeness`
     holds what the backend counted about itself (dropped records, ranges issued and found), under
     the keys that the analysis judges by. `lost_ranges` says why NVTX ranges did not reach the
-    recording, where that is known.
+    recording, where that is known. `bare` holds blocks of steps with the recorder and without it.
     """
 
     backend: str
@@ -119,6 +123,7 @@ class CaptureResult:
     failure: str | None = None
     completeness: Mapping[str, Any] = field(default_factory=dict)
     lost_ranges: str | None = None
+    bare: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,12 @@ class Recorder:
     graph_trace: Literal["graph", "node"] | None = None
     tool: str | None = None
     gpu: str | None = None
+    records: Literal["light", "full"] = "light"
+    bare: bool = True
+
+
+AGAIN = 3
+"""Runs of a strategy after the recorded one, for blocks of steps without the recorder."""
 
 
 def strategy_plan(
@@ -65,8 +71,10 @@ def strategy_plan(
     shape = f"{slug(Path(workload.model).name)[:40]}-b{workload.batch_size}"
     default = f"{slug(strategy.name)}-{shape}-t{workload.max_new_tokens}-{_moment()}"
     name = f"{output.name}-{slug(strategy.name)}" if output.name and several else output.name
+    again = recorder.bare and recorder.choice.backend.name == "cupti"
+    more = (*(("-q",) if talk.quiet() else ()), *((f"--again={AGAIN}",) if again else ()))
     return _plan(
-        own_python("-m", "harness.target", *workload.to_argv(), *(("-q",) if talk.quiet() else ())),
+        own_python("-m", "harness.target", *workload.to_argv(), *more),
         recorder,
         dataclasses.replace(output, name=name),
         default,
@@ -151,6 +159,8 @@ def _plan(
         graph_trace=recorder.graph_trace,
         tool=recorder.tool,
         gpu=recorder.gpu,
+        records=recorder.records,
+        bare=recorder.bare,
         rank=own_rank,
         together=together,
         about={**(about or {}), "label": output.label},

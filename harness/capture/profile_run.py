@@ -49,6 +49,8 @@ class Request:
     capture_range: str | None = None
     window: Window | None = None
     graph_trace: Literal["graph", "node"] | None = None
+    records: Literal["light", "full"] = "light"
+    bare: bool = True
     tool: str | None = None
     gpu: str | None = None
     calibrate: bool = False
@@ -133,6 +135,10 @@ def _check(request: Request) -> None:
             remedy="name your program (harness profile train.py), or use --strategy NAME "
             "('harness strategies' lists them) or --all",
         )
+    for name in ("records", "bare"):
+        if name in request.given and request.capture not in ("auto", "cupti"):
+            option = "--record" if name == "records" else "--bare"
+            raise OptionsDoNotFit(f"{option} is for --capture cupti, not {request.capture}")
     if request.calibrate and request.argv:
         raise OptionsDoNotFit(
             "--calibrate compares the steps of the harness's own strategies",
@@ -159,7 +165,9 @@ def _plans(
     request: Request, choice: Choice, lead: Console
 ) -> Iterator[tuple[str, Callable[[], Plan]]]:
     """(title, how to make the plan) of each recording; plans are made late, names hold the time."""
-    recorder = Recorder(choice, request.graph_trace, request.tool, request.gpu)
+    recorder = Recorder(
+        choice, request.graph_trace, request.tool, request.gpu, request.records, request.bare
+    )
     if request.argv:
         range_ = None
         if request.capture_range is not None:

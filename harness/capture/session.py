@@ -57,6 +57,8 @@ class Plan:
     graph_trace: Literal["graph", "node"] | None = None
     tool: str | None = None
     gpu: str | None = None
+    records: Literal["light", "full"] = "light"
+    bare: bool = True
     rank: int | None = None
     together: str | None = None
     own_target: bool = False
@@ -127,6 +129,8 @@ def _record(plan: Plan, place: Place, progress: Progress) -> Recording:
         graph_trace=plan.graph_trace,
         tool=plan.tool,
         gpu=plan.gpu,
+        records=plan.records,
+        bare=plan.bare,
     )
     try:
         result = plan.backend.record(config, progress)
@@ -225,6 +229,7 @@ def _manifest(
         started_at=started_at,
         durations_s=dict(result.durations_s),
         steps_recorded=None if contents is None else contents.steps,
+        bare=result.bare,
         result={key: told[key] for key in told if key not in _NOT_RESULT} or None,
         notes=list(result.notes) + ([result.failure] if result.failure else []),
         left_out=left_out,

@@ -92,6 +92,23 @@ class Seconds(ParamType):
     "them; cupti's default).",
 )
 @click.option(
+    "--record",
+    "records",
+    type=click.Choice(["light", "full"]),
+    default="light",
+    show_default=True,
+    help="With --capture cupti: what the analysis uses, or every CUDA call, the events and CUPTI's "
+    "own overhead as well, which slows the program more.",
+)
+@click.option(
+    "--bare",
+    type=click.Choice(["on", "off"]),
+    default="on",
+    show_default=True,
+    help="With --capture cupti: after the window, time steps with the recorder and without it in "
+    "turns, so that what it adds can be taken out.",
+)
+@click.option(
     "-o",
     "--output-dir",
     type=PathName(path_type=Path, file_okay=False),
@@ -207,6 +224,8 @@ def _request(ctx: click.Context, values: dict[str, Any], analysis: dict[str, Any
         capture=values["capture"],
         capture_range=values["capture_range"],
         graph_trace=values["graph_trace"],
+        records=values["records"],
+        bare=values["bare"] == "on",
         tool=values["nsys_path"],
         gpu=values["gpu"],
         calibrate=values["calibrate"],

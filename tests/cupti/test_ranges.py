@@ -18,7 +18,7 @@ from types import SimpleNamespace
 import nvtx
 from harness.capture.cupti.ranges import Recorder
 state = SimpleNamespace(value=0)
-recorder = Recorder(SimpleNamespace(state=state))
+recorder = Recorder(SimpleNamespace(recording=state))
 before = nvtx.annotate.__enter__, nvtx.push_range, nvtx.annotate.__init__
 recorder.watch_nvtx(nvtx)
 @nvtx.annotate("decorated")
@@ -64,7 +64,7 @@ def test_the_nvtx_package(version):
 @pytest.fixture
 def recorder():
     """One with a session that is open."""
-    return Recorder(SimpleNamespace(state=SimpleNamespace(value=1)))
+    return Recorder(SimpleNamespace(recording=SimpleNamespace(value=1)))
 
 
 def test_torch_s_functions(recorder):
@@ -103,7 +103,7 @@ def test_threads_and_domains_have_stacks_of_their_own(recorder):
 
 
 def test_a_range_from_before_the_session_does_not_end_one_in_it(recorder):
-    state = recorder.session.state
+    state = recorder.session.recording
     state.value = 0
     recorder.push("before")
     state.value = 1
@@ -115,7 +115,7 @@ def test_a_range_from_before_the_session_does_not_end_one_in_it(recorder):
 
 def test_a_range_that_outlives_the_session_is_kept_and_later_ones_are_not(recorder):
     recorder.push("open")
-    recorder.session.state.value = 2
+    recorder.session.recording.value = 2
     recorder.push("later")
     recorder.pop()
     recorder.pop()
@@ -134,7 +134,7 @@ def test_the_window_s_range_opens_and_closes_the_session():
         log.append("stop")
         state.value = 2
 
-    recorder = Recorder(SimpleNamespace(state=state, start=start, stop=stop), ("w", "d"))
+    recorder = Recorder(SimpleNamespace(recording=state, start=start, stop=stop), ("w", "d"))
     recorder.push("w", "other")
     recorder.pop("other")
     assert log == []

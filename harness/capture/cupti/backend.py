@@ -100,6 +100,8 @@ class CuptiBackend:
             "graph": level == "graph",
             "graph_from": self._graph_from,
             "nvtx": True,
+            "records": config.records,
+            "bare": config.bare,
             "evidence": NAMES,
             "max_bytes": MOST_BYTES,
         }
@@ -137,7 +139,7 @@ class CuptiBackend:
             origin="measured",
             sqlite=sqlite,
             tool_version=version,
-            options=(f"road={road.name}", f"graphs={level}"),
+            options=(f"road={road.name}", f"graphs={level}", f"records={config.records}"),
             graph_trace=level,
             interrupted=interrupted,
             notes=tuple(notes),
@@ -146,6 +148,7 @@ class CuptiBackend:
                 "decode": round(time.monotonic() - begun, 3),
             },
             completeness={**completeness.to_dict(), "road": road.name},
+            bare=_bare(config, road.name, host),
         )
 
     def _asked(self) -> str | None:
@@ -153,6 +156,20 @@ class CuptiBackend:
         if asked is not None and asked not in ROADS:
             raise UnknownRoad(f"{ROAD_VARIABLE} is {asked!r}", remedy=f"use {' or '.join(ROADS)}")
         return asked
+
+
+def _bare(config: CaptureConfig, road: str, host: dict[str, Any]) -> dict[str, Any]:
+    """The manifest's `bare`: blocks of steps with the recorder and without it, or why there are
+    none."""
+    recorder = "torch-profiler-cuda" if road == "torch" else f"cupti-{config.records}"
+    found = host.get("bare") or {"reason": None, "blocks": []}
+    return {
+        "version": 1,
+        "recorder": recorder,
+        "library_version": host["session"].get("library_version"),
+        "made_bare": "CUPTI was let go of",
+        **found,
+    }
 
 
 def _refuse_empty(

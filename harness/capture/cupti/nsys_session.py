@@ -28,7 +28,7 @@ class NsysSession:
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         self._config = config
-        self.state = _State()
+        self.state = self.recording = _State()
         self.markers = False
         self._range: Any = None
         self._calls: tuple[Any, Any] | None = None
@@ -53,6 +53,13 @@ class NsysSession:
             import nvtx
 
             self._range = nvtx.start_range(CAPTURE)
+
+    def no_blocks(self) -> str:
+        """Why no stretch can be recorded besides the session."""
+        return "Nsight Systems stays in the process after its range"
+
+    def let_go(self) -> None:
+        """Nothing to let go of."""
 
     def check_started(self) -> None:
         """nsys does not say."""

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from typing import Any, Protocol
 
     class State(Protocol):
-        """0 before, 1 during and 2 after the session."""
+        """0 before, 1 while, and 2 after something is recorded."""
 
         value: int
 
     class Session(Protocol):
-        """What opens and closes."""
+        """What opens and closes, and whether anything is recorded."""
 
-        state: State
+        recording: State
 
         def start(self) -> None: ...
         def stop(self) -> None: ...
@@ -60,13 +60,13 @@ class _Stack(_Items):
 class Recorder:
     """Collects the ranges that begin while a session is open.
 
-    `session.state.value` is 0 before, 1 during and 2 after the session. `window`, where given, is
-    the (name, domain) of the range that opens and closes the session itself.
+    `session.recording.value` is 0 before, 1 during and 2 after the session. `window`, where given,
+    is the (name, domain) of the range that opens and closes the session itself.
     """
 
     def __init__(self, session: Session, window: tuple[str, str | None] | None = None) -> None:
         self.session = session
-        self._state = session.state
+        self._state = session.recording
         self.window = window
         self.done: list[Done] = []
         self._open: dict[Hashable, tuple[str, str | None, int, int]] = {}
@@ -143,7 +143,7 @@ class Recorder:
         original = {name: getattr(annotate, name) for name in ("__init__", "__enter__", "__exit__")}
         decorate = annotate.__call__
         recorder, push, pop = self, self.push, self.pop
-        state = self.session.state
+        state = self.session.recording
         construct, begin, finish = original.values()
         windowed, marked = self.window is not None, self.marks is not None
 

@@ -26,6 +26,15 @@ OPENED = "opened"
 MULTIPLE_SUBSCRIBERS = 39
 FIRST_LIBRARY = 22  # CUDA 12.4, as cuptiGetVersion counts
 BREAKS_NVTX = 130000  # 13.0.0 crashes as an NVTX tool
+LETS_GO = 24
+"""CUDA 12.6: from there on PyTorch's own profiler lets go of CUPTI after each session, with CUDA
+graphs, too."""
+LIGHT, FULL = 1 | 2 | 4 | 8 | 1024, 1 | 2 | 4 | 16 | 32 | 64 | 128 | 256 | 1024
+"""HS_LIGHT and HS_FULL of shim.h."""
+_TABLES = (
+    "none", "kernel", "memcpy", "memset", "graph", "api", "sync", "overhead", "event", "context",
+    "marker", "unknown",
+)  # fmt: skip
 
 
 class Refused(Exception):
@@ -57,6 +66,7 @@ class ShimSession:
         self._shim.hs_attach.argtypes = [ctypes.c_uint32, ctypes.c_uint64, ctypes.c_char_p]
         self._shim.hs_dump.argtypes = [ctypes.c_char_p]
         self.state = ctypes.c_int.in_dll(self._shim, "hs_session")
+        self.recording = ctypes.c_int.in_dll(self._shim, "hs_recording")
         self._launches = ctypes.c_int64.in_dll(self._shim, "hs_launches")
         self.attached = False
         self.markers = False
@@ -107,6 +117,7 @@ class ShimSession:
         if self._config["graph"]:
             options |= GRAPH_LEVEL | GRAPH_FROM[self._config.get("graph_from", "attach")]
         options |= MARKERS if self.markers else 0
+        self._shim.hs_select(FULL if self._config.get("records") == "full" else LIGHT)
         opened = os.path.join(self._config["folder"], OPENED)
         code = self._shim.hs_attach(options, self._config["max_bytes"], os.fsencode(opened))
         if code == MULTIPLE_SUBSCRIBERS:
@@ -164,6 +175,32 @@ class ShimSession:
         if self.attached:
             self._shim.hs_stop()
 
+    def no_blocks(self) -> str | None:
+        """Why no stretch can be recorded besides the session; None where it can."""
+        if self._config["graph"]:
+            return "CUDA graphs are recorded as a whole, from before the first one is made"
+        if self.version < LETS_GO:
+            return "libcupti before CUDA 12.6 cannot be let go of safely"
+        return None
+
+    def open_block(self) -> None:
+        """Record a stretch besides the session; RuntimeError where CUPTI refuses."""
+        if self._shim.hs_open_block():
+            raise RuntimeError(f"CUPTI could not record again: {self._error()}")
+
+    def let_go(self) -> None:
+        """Let go of CUPTI after the session."""
+        if self._shim.hs_close_block(1):
+            raise RuntimeError(f"CUPTI could not be let go of: {self._error()}")
+
+    def close_block(self) -> dict[str, int]:
+        """End it, and let go of CUPTI: how many records of each kind there were."""
+        self.let_go()
+        counts = (ctypes.c_int64 * len(_TABLES))()
+        if self._shim.hs_count(counts):
+            raise RuntimeError(f"the records could not be counted: {self._error()}")
+        return {name: count for name, count in zip(_TABLES, counts, strict=False) if count}
+
     def save(self, folder: str) -> None:
         """Write the records once the session is closed; costs about 0.1 us a record."""
         if self.state.value == 2 and not self._dumped:
@@ -189,6 +226,7 @@ class ShimSession:
             "header_version": self._shim.hs_header_version(),
             "ignored_starts": self._shim.hs_ignored_starts(),
             "markers": self.markers,
+            "records": self._config.get("records", "light"),
             "error": self._error() or None,
         }
 
@@ -202,7 +240,7 @@ class TorchSession:
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         self._config = config
-        self.state = _State()
+        self.state = self.recording = _State()
         self.attached = False
         self.markers = False
         self._profiler: Any = None
@@ -256,6 +294,13 @@ class TorchSession:
     def launches(self) -> tuple[int, bool] | None:
         """Allocations, which keep step with launches where no graph makes them."""
         return facts.allocations()
+
+    def no_blocks(self) -> str:
+        """Why no stretch can be recorded besides the session."""
+        return "torch.profiler stays in the process after its session"
+
+    def let_go(self) -> None:
+        """Nothing to let go of."""
 
     def stop(self) -> None:
         """Close it, with everything that was launched in it."""

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         def finish(self) -> None: ...
         def capturing(self) -> bool: ...
         def launches(self) -> tuple[int, bool] | None: ...
+        def waits(self) -> bool: ...
 
 
 TICK_S = 0.05
@@ -388,7 +389,7 @@ class Window:
 
         def end() -> None:
             time.sleep(TICK_S)
-            while self._serving:
+            while self._serving or self._launcher.waits():
                 time.sleep(TICK_S)
             _raise_in_main(Stopped)
             time.sleep(END_GRACE_S)
