@@ -93,6 +93,7 @@ class Launcher:
             named = (text, domain or None)
         self.state = self.session.state
         self.recording = self.session.recording
+        self._stopped = False
         self.blocks: Blocks | None = None
         self.no_blocks: str | None = None
         self.ranges: Recorder = helper("ranges").Recorder(self, named)
@@ -166,18 +167,16 @@ class Launcher:
             self._save()
         finally:
             self._closing.release()
-        if self.state.value != 2:
+        if self.state.value != 2 or self._stopped:
             return
+        self._stopped = True  # several may find it closed
         self.ranges.before = None
         self._time_blocks()
         if self.window is not None:
             self.window.closed()
 
     def _time_blocks(self) -> None:
-        """Time steps with the recorder and without it, in turns, as long as the program makes any:
-        once, when the window is over."""
-        if self.blocks is not None or self.no_blocks is not None:
-            return
+        """Time steps with the recorder and without it, in turns, as long as the program makes any."""
         self.no_blocks = self.session.no_blocks() if self.config.get("bare") else "not asked for"
         if self.no_blocks is not None:
             return
