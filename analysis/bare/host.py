@@ -216,27 +216,32 @@ class TakenOut(Struct, frozen=True, eq=False):
     lines: Lines
     order: Int64
     """Stretches of calls, by call and time."""
-    room_before: Int64
-    """What can be taken out of the same call's stretches before each of these, ns."""
-    room: Int64
+    before: Int64
+    """What can be taken out of the same call's stretches before each of these, with it, and out of
+    all of them, ns."""
+    upto: Int64
+    all: Int64
 
     @classmethod
     def of(cls, lines: Lines) -> TakenOut:
         owned = np.flatnonzero(lines.owner >= 0)
         order = owned[np.argsort(lines.owner[owned], kind="stable")]
         room = (lines.length - lines.keeps)[order]
-        upto = np.cumsum(room) - room
+        upto = np.cumsum(room)
         head = np.flatnonzero(np.diff(lines.owner[order], prepend=-1))
         sizes = np.diff(np.append(head, len(order)))
-        return cls(lines, order, upto - np.repeat(upto[head], sizes), room)
+        upto -= np.repeat(upto[head] - room[head], sizes)
+        whole = np.repeat(upto[head + sizes - 1], sizes)
+        return cls(lines, order, upto - room, upto, whole)
 
     def lengths(self, inside: Int64, outside: Int64, range_ns: int) -> Int64:
         """What is left of each stretch, ns; shape (instants,). `inside`, `outside`: what each call
-        costs; what it costs inside is taken out of its begin."""
+        costs; what it costs inside is spread over its own time."""
         lines = self.lines
         less = np.zeros(len(lines.time), np.int64)
         owner = lines.owner[self.order]
-        less[self.order] = np.clip(inside[owner] - self.room_before, 0, self.room)
+        taken, whole = np.minimum(inside[owner], self.all), np.maximum(self.all, 1)
+        less[self.order] = taken * self.upto // whole - taken * self.before // whole
         after = np.zeros(len(lines.time) + 1, np.int64)
         ended = np.flatnonzero(lines.calls_end >= 0)
         np.add.at(after, lines.calls_end[ended] + 1, outside[ended])
