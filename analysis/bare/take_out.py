@@ -52,10 +52,10 @@ class Recorded(Struct, frozen=True, eq=False):
     part_of_thread: Int64
     """Which of these each thread belongs to; -1 for none: its times stay. Shape (threads,)."""
 
-    def without(self, costs: Sequence[Costs]) -> list[Bare]:
+    def without(self, costs: Sequence[Costs]) -> list[BareTimes]:
         """The times that result for each of these costs."""
         each = [process.played(costs) for _, _, process in self.parts]
-        return [Bare(self, tuple(played[k] for played in each)) for k in range(len(costs))]
+        return [BareTimes(self, tuple(played[k] for played in each)) for k in range(len(costs))]
 
 
 def read_recorded(trace: Trace, *, with_ranges: bool = False) -> Recorded:
@@ -83,7 +83,7 @@ def _alone(trace: Trace, calls: Int64, operations: Int64) -> Trace:
     return part_of(Whole(trace), calls, Operations(**columns), trace.ranges)
 
 
-class Bare(Struct, frozen=True, eq=False):
+class BareTimes(Struct, frozen=True, eq=False):
     """The times of one trace with some costs taken out."""
 
     recorded: Recorded
