@@ -9,7 +9,8 @@ import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
 
-from .bare.proof import Bare
+from .bare.estimate import Estimate
+from .bare.result import Bare
 from .gains.busy import Busy
 from .gains.of_series import SeriesGains
 from .idle.attribute import Attribution
@@ -61,6 +62,8 @@ class TraceReport(Struct, frozen=True):
     """Why there is no proof; empty where there is one."""
     recorded_ns: tuple[float | None, ...] = ()
     """Of each series, its step as recorded, where all this is bare."""
+    estimate: Estimate | None = None
+    """What of the recorded step may be the recorder's, where that is no more than guessed."""
     detailed: tuple[DeviceDetails, ...] | None = None
     """What was wanted of each device, where the report holds no rows to work it out from."""
 

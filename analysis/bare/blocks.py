@@ -16,6 +16,7 @@ from ..model.text import plain
 from ..statistics.interval import Float
 
 VERSION = 1
+NOT_MEASURED = "no steps without the recorder were measured beside it"
 _Time = Annotated[float, Meta(gt=0, lt=2**60)]
 
 
@@ -73,7 +74,7 @@ def read_blocks(manifest: Mapping[str, Any]) -> Blocks | NoBlocks:
     """The manifest's table `bare`. It is a stranger's word: what makes no sense is no proof."""
     table = manifest.get("bare")
     if table is None:
-        return NoBlocks("no steps without the recorder were measured beside it")
+        return NoBlocks(NOT_MEASURED)
     try:
         found = convert(table, _Table)
     except ValidationError as error:

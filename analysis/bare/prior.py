@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from msgspec import Struct, convert
@@ -83,7 +82,9 @@ def priors_of(tables: Mapping[str, Any]) -> dict[str, Prior]:
 @cache
 def priors() -> dict[str, Prior]:
     """Those that come with the harness."""
-    text = files(__package__).joinpath("prior.toml").read_text("utf-8")
+    import tomllib
+
+    text = (Path(__file__).parent / "prior.toml").read_text("utf-8")
     return priors_of(tomllib.loads(text))
 
 

@@ -19,6 +19,7 @@ from ..statistics.t_distribution import half_width
 from .blocks import Blocks, NoBlocks, pairs_of, read_blocks
 from .costs import Costs
 from .prior import Prior, priors
+from .result import AsRecorded, Bare
 from .step import SteadyStep, steady_step
 from .take_out import BareTimes, Recorded, read_recorded
 
@@ -34,55 +35,16 @@ _STILL = 1e-3
 """A step that all of a recorder's costs shorten by less does not go by the host."""
 
 
-class Bare(Struct, frozen=True):
-    """The proof of a bare timeline. Times in ns."""
+class Proved(Struct, frozen=True, eq=False):
+    """The proof, the bare times, and the trace with these."""
 
-    recorder: str
-    costs: Costs
-    """What was taken out."""
-    factor: float
-    """Times what is known of the recorder."""
-    ratio: Interval
-    """Of recorded steps to bare ones, by pairs of blocks."""
-    error: float
-    """By what share the bare step misses the blocks that the fit never saw."""
-    error_low: float
-    error_high: float
-    """95% interval of it, by how much those blocks differ."""
-    blocks: int
-    """Without a recorder."""
-    steps: int
-    """In these blocks."""
-    made_bare: str
-    blocks_step_ns: float
-    """Mean step of those blocks."""
-    recorded_ns: float
-    """The steady step of the trace as recorded."""
-    step_ns: float
-    """The steady step of the bare timeline."""
-
-    @property
-    def measured_ns(self) -> float:
-        """The recorded step, less what recording adds, as the blocks measured it."""
-        return self.recorded_ns / self.ratio.estimate
-
-    @property
-    def measured_interval_ns(self) -> tuple[float, float]:
-        """95% interval of it."""
-        return self.recorded_ns / self.ratio.high, self.recorded_ns / self.ratio.low
+    bare: Bare
+    times: BareTimes
+    trace: Trace
 
 
-class AsRecorded(Struct, frozen=True):
-    """Nothing is taken out, since that could not be proved to be right."""
-
-    reason: str
-    """Ends no sentence."""
-
-
-def prove(
-    trace: Trace, known: Mapping[str, Prior] | None = None
-) -> tuple[Bare, BareTimes] | AsRecorded:
-    """The proof, and the bare times; or why there is none. `known`: what recorders cost, where that
+def prove(trace: Trace, known: Mapping[str, Prior] | None = None) -> Proved | AsRecorded:
+    """The proof, or why there is none. `known`: what recorders cost, where that
     is not what comes with the harness."""
     blocks = read_blocks(trace.source.manifest)
     if isinstance(blocks, NoBlocks):
@@ -108,7 +70,8 @@ def prove(
     factor = fitted_factor(source, step, prior.middle, step.ns / fitted)
     costs = prior.middle.scaled(factor)
     times = source.without([costs])[0]
-    after = steady_step(times.trace())
+    bare_trace = times.trace()
+    after = steady_step(bare_trace)
     if after is None:
         return AsRecorded("the bare timeline has no steady state")
     off = [
@@ -118,7 +81,7 @@ def prove(
         return AsRecorded(f"without what the recorder costs a step misses bare blocks by "
                           f"{_percent(abs(off[0]))}")  # fmt: skip
     found = _bare(blocks, costs, factor, ratio, off, step, after)
-    return found, times
+    return Proved(found, times, bare_trace)
 
 
 def _bare(

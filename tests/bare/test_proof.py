@@ -14,7 +14,8 @@ from msgspec.structs import replace
 from harness.analysis.bare.blocks import NoBlocks, pairs_of, read_blocks
 from harness.analysis.bare.costs import Costs
 from harness.analysis.bare.prior import Prior, priors, priors_of
-from harness.analysis.bare.proof import AsRecorded, fitted_factor, prove, ratio_of
+from harness.analysis.bare.proof import Proved, fitted_factor, prove, ratio_of
+from harness.analysis.bare.result import AsRecorded
 from harness.analysis.bare.step import steady_step
 from harness.analysis.bare.take_out import read_recorded
 from harness.analysis.model.trace import Trace
@@ -70,7 +71,7 @@ def test_a_recording_with_bare_blocks_proves_its_bare_timeline(name: str) -> Non
     trace, bare, long = recording(name)
     found = prove(with_blocks(trace, blocks(bare, long)), known(cost(1_000, 500)))
     assert not isinstance(found, AsRecorded), found
-    proof, times = found
+    proof = found.bare
     assert abs(proof.error) < 0.01
     assert proof.error_low <= proof.error <= proof.error_high
     assert proof.step_ns == pytest.approx(bare, rel=0.01)
@@ -79,7 +80,7 @@ def test_a_recording_with_bare_blocks_proves_its_bare_timeline(name: str) -> Non
     assert low <= proof.measured_ns <= high
     assert proof.measured_ns == pytest.approx(bare, rel=0.01)
     assert (proof.blocks, proof.steps, proof.made_bare) == (8, 32, "finalised")
-    again = steady_step(times.trace())
+    again = steady_step(found.trace)
     assert again is not None
     assert again.ns == proof.step_ns
     if name in ("host_bound", "item"):
@@ -90,8 +91,8 @@ def test_of_a_loop_that_the_gpu_bounds_the_prior_is_believed() -> None:
     trace, bare, long = recording("gpu_bound", 200, 100)
     assert bare == pytest.approx(long, rel=0.001)
     found = prove(with_blocks(trace, blocks(bare, long)), known(cost(200, 100)))
-    assert isinstance(found, tuple)
-    assert found[0].factor == 1.0
+    assert isinstance(found, Proved)
+    assert found.bare.factor == 1.0
 
 
 def test_the_factor_is_that_which_was_put_in() -> None:
