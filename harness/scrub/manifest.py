@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 KEPT = (
     "manifest_version", "origin", "exit_code", "strategy", "label", "choices", "workload", "seeds",
-    "versions", "rank", "durations_s", "steps_recorded", "calibration",
+    "versions", "rank", "durations_s", "steps_recorded", "calibration", "bare",
 )  # fmt: skip
 CAPTURE = ("backend", "graph_trace", "range", "tool_version", "interrupted", "completeness")
 DEVICE = (
