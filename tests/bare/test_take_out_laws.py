@@ -67,7 +67,7 @@ def test_what_costs_nothing_changes_nothing(program: Program, timing: Timing) ->
         same(bare_trace(trace, Costs(driver=2.0)), trace)
 
 
-def _by_stream(trace: Trace) -> dict[tuple[int, int], np.ndarray]:
+def by_stream(trace: Trace) -> dict[tuple[int, int], np.ndarray]:
     operations = trace.operations
     keys = np.stack((operations.device, operations.stream)).T
     return {
@@ -87,7 +87,7 @@ def test_rows_keep_their_order_and_their_work(
         assert len(getattr(bare, group)) == len(getattr(trace, group))
     assert np.array_equal(bare.calls.correlation, trace.calls.correlation)
     assert (np.diff(bare.operations.start) >= 0).all()
-    old, new = _by_stream(trace), _by_stream(bare)
+    old, new = by_stream(trace), by_stream(bare)
     assert old.keys() == new.keys()
     for key, rows in old.items():
         before, after = trace.operations, bare.operations
