@@ -151,7 +151,8 @@ def _line(
         mine &= (ranges.start >= start.min()) & (ranges.end <= end.max())
         opened, closed = np.sort(ranges.start[mine]), np.sort(ranges.end[mine])
         edges += [opened, closed]
-    time = np.unique(np.concatenate(edges))
+    time = np.sort(np.concatenate(edges))
+    time = time[np.diff(time, prepend=time[0] - 1) > 0]
     time = time[~_within(time, low, high)]
     length = np.diff(time, prepend=time[:1])
     owner = _owners(calls, rows, time)

@@ -150,12 +150,12 @@ class _Play:
 def _rows(score: Score) -> tuple[list[int], Int64]:
     """The instants at which a line may wait, and of each instant the row of offsets that it goes
     by: that of the last of them, or its line's first."""
-    lines = score.lines
+    lines, count = score.lines, len(score.origin)
     of_waits = {one.instant for one in score.waits}
     rows = sorted(of_waits | {one.instant for one in score.follows})
-    count = len(score.origin)
-    latest = np.repeat(np.arange(count), np.diff(lines.first))
-    for number, k in enumerate(rows):
-        line = int(np.searchsorted(lines.first, k, side="right")) - 1
-        latest[k : int(lines.first[line + 1])] = count + number
-    return rows, latest.astype(np.int64)
+    line = np.repeat(np.arange(count), np.diff(lines.first))
+    last = np.searchsorted(np.array(rows, np.int64), np.arange(len(line)), side="right") - 1
+    if not rows:
+        return rows, line
+    own = (last >= 0) & (line[np.array(rows, np.int64)[np.maximum(last, 0)]] == line)
+    return rows, np.where(own, count + last, line)

@@ -30,7 +30,9 @@ MOST_TIMES = 4.0
 """Times its prior that a recorder may cost."""
 LEAST_PAIRS = 4
 """Pairs below which one half of them has no interval."""
-_GRID, _ROUNDS = 9, 4
+_GRID, _ROUNDS = 5, 6
+_NEAR = 1e-4
+"""Share by which a fitted step may miss."""
 _STILL = 1e-3
 """A step that all of a recorder's costs shorten by less does not go by the host."""
 
@@ -135,23 +137,33 @@ def ratio_of(bare: Float, recorded: Float) -> Interval:
 def fitted_factor(recorded: Recorded, step: SteadyStep, costs: Costs, wanted_ns: float) -> float:
     """How many times these costs leave a step of that length; 1 where they hardly change it.
 
-    What is taken out can make no step longer: so the factor is closed in, several at once.
+    What is taken out can make no step longer, so the factor is closed in.
     """
-    low, high = 0.0, MOST_TIMES
-    for turn in range(_ROUNDS):
-        factors = np.linspace(low, high, _GRID)
-        times = recorded.without([costs.scaled(float(one)) for one in factors])
-        steps = np.array([step.without(one) for one in times])
-        if turn == 0 and steps[0] - steps[-1] <= _STILL * step.ns:
-            return 1.0
-        over = np.flatnonzero(steps >= wanted_ns)
-        if len(over) == 0:
-            return float(factors[0])
-        place = int(over[-1])
-        if place == len(factors) - 1:
-            return float(factors[-1])
-        low, high = float(factors[place]), float(factors[place + 1])
-    return (low + high) / 2
+
+    def left(factors: Sequence[float]) -> list[float]:
+        return [step.without(one) for one in recorded.without([costs.scaled(f) for f in factors])]
+
+    factors = np.linspace(0.0, MOST_TIMES, _GRID).tolist()
+    steps = left(factors)
+    if steps[0] - steps[-1] <= _STILL * step.ns:
+        return 1.0
+    over = [k for k, ns in enumerate(steps) if ns >= wanted_ns]
+    if not over or over[-1] == _GRID - 1:
+        return float(factors[over[-1] if over else 0])
+    low, high = factors[over[-1]], factors[over[-1] + 1]
+    longer, shorter = steps[over[-1]], steps[over[-1] + 1]
+    for _ in range(_ROUNDS):
+        # Between the two the step is nearly a line; it is cut well within, so that both ends move.
+        share = (longer - wanted_ns) / (longer - shorter)
+        middle = low + (high - low) * min(max(share, 0.05), 0.95)
+        (ns,) = left([middle])
+        if abs(ns - wanted_ns) <= _NEAR * wanted_ns:
+            return float(middle)
+        if ns >= wanted_ns:
+            low, longer = middle, ns
+        else:
+            high, shorter = middle, ns
+    return float(low + (high - low) * (longer - wanted_ns) / (longer - shorter))
 
 
 def _percent(share: float) -> str:

@@ -144,9 +144,10 @@ def _loop(trace: Trace) -> Loop:
 def _waiting(loop: Loop, places: dict[tuple[int, int], int]) -> list[Waiting]:
     """Streams that were made to wait, and for what."""
     operations, rows = loop.stretch.trace.operations, LastRows(loop)
+    lanes, first = np.unique(loop.lane, return_index=True)
     keys = {
-        int(lane): (int(operations.device[row]), int(operations.stream[row]))
-        for lane, row in zip(loop.lane.tolist(), loop.row.tolist(), strict=True)
+        lane: (int(operations.device[row]), int(operations.stream[row]))
+        for lane, row in zip(lanes.tolist(), loop.row[first].tolist(), strict=True)
     }
     return [
         Waiting(places[keys[one.lane]], int(loop.start[one.action]), rows.last(one.target))
@@ -166,8 +167,11 @@ def _score(
     heads = lines.first[:-1]
     first = set(heads.tolist())
     waits = []
-    for one, ended in waited:
-        k = int(lines.at(np.array([one.line]), np.array([one.end]))[0])
+    ends_at = lines.at(
+        np.array([one.line for one, _ in waited], np.int64),
+        np.array([one.end for one, _ in waited], np.int64),
+    )
+    for k, (one, ended) in zip(ends_at.tolist(), waited, strict=True):
         if not ended.targets or k < 0 or lines.time[k] != one.end or k in first:
             continue
         over = one.end - max(int(ends[row]) for row in ended.targets)

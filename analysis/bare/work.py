@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from ..gains.constants import FALLBACK
 from ..gains.machine import NEVER
-from ..model.arrays import Bool
+from ..model.arrays import Bool, factorize
 from ..model.cuda_calls import GRAPH_LAUNCH
 from ..model.intervals import Int64
 from ..model.schema import Kind
@@ -78,10 +78,14 @@ class Waiting(Struct, frozen=True):
 def lanes_of(trace: Trace) -> tuple[Int64, dict[tuple[int, int], int]]:
     """The stream of each operation as a number from 0, and the number of each (device, stream)."""
     operations = trace.operations
-    keys = np.stack((operations.device.astype(np.int64), operations.stream))
-    unique, lane = np.unique(keys, axis=1, return_inverse=True)
-    places = {(int(d), int(s)): k for k, (d, s) in enumerate(unique.T.tolist())}
-    return lane.reshape(-1).astype(np.int64), places
+    devices, device = factorize(operations.device.astype(np.int64))
+    streams, stream = factorize(operations.stream)
+    codes, keys = factorize(devices.astype(np.int64) * max(1, len(stream)) + streams)
+    places = {
+        (int(device[key // len(stream)]), int(stream[key % len(stream)])): k
+        for k, key in enumerate(keys.tolist())
+    }
+    return codes.astype(np.int64), places
 
 
 def work_of(
