@@ -12,9 +12,10 @@ import numpy as np
 from msgspec import Struct
 
 from ..gains.constants import FALLBACK
+from ..gains.late import LEAST_NS
 from ..gains.machine import NEVER
 from ..model.arrays import Bool, factorize
-from ..model.cuda_calls import GRAPH_LAUNCH
+from ..model.cuda_calls import GRAPH_LAUNCH, STREAM_WAIT
 from ..model.intervals import Int64
 from ..model.schema import Kind
 from ..model.trace import Trace
@@ -23,6 +24,11 @@ from .host import Lines
 CLOSE_NS = 10_000
 """An operation that no known call launched follows the one before it within so long, else the host.
 """
+
+_AT_ONCE_NS = 3_000
+"""Work that waited for other work starts within so long of its end."""
+_UNTOLD_NS = 2_000
+"""Work so late waited for something, where the recorder left out what makes streams wait."""
 
 
 class Held(Struct, frozen=True):
@@ -127,6 +133,8 @@ def work_of(
     by_stream[~on_time] &= (start - reach <= CLOSE_NS)[~on_time]
     by_other = ~by_stream & (latest > launched)
     by_launch = ~by_stream & ~by_other
+    unseen = _unseen(trace, row, start, end, called, lane, by_launch & on_time, launched)
+    by_launch[[one.place for one in unseen]] = False
     lag = start - reference
     least = np.minimum(np.maximum(launched - reference, 0), lag)
     lag = np.where(by_launch, lag, np.where(on_time, least, NEVER // 4))
@@ -140,6 +148,7 @@ def work_of(
         _edge(one, start, one.place in bound and until == latest[one.place])
         for one, until in (*held, *other)
     ]
+    edges += unseen
     return Work(
         row, start, end - start, lane, bounds, launch, begin, lag, step, node & ~inside, gap,
         tuple(edges),
@@ -216,7 +225,9 @@ def _latency(
         mine = kind == one
         some = delay[mine & samples]
         if len(some):
-            found[mine] = int(np.quantile(some, 0.1))
+            least = int(np.quantile(some, 0.1))
+            # Graphs take their time. Other work that is always far later waited for something.
+            found[mine] = least if one < 0 else min(least, usual + LEAST_NS)
     return found
 
 
@@ -262,6 +273,38 @@ def _held(
         until[k] = max(int(until[k]), passes)
         found.append((Held(k, target, passes - int(start[target])), passes))
     return found, until
+
+
+def _unseen(
+    trace: Trace,
+    row: Int64,
+    start: Int64,
+    end: Int64,
+    called: Int64,
+    lane: Int64,
+    launched_late: Bool,
+    launched: Int64,
+) -> list[Held]:
+    """Work that starts much later than its launch and its stream allow, and just when work of
+    another stream of its device ends that was launched before it: it waited for that, by an event
+    that nobody recorded, or for room on the device."""
+    told = bool(trace.calls.named(STREAM_WAIT).any())
+    late = launched_late & (start - launched >= (LEAST_NS if told else _UNTOLD_NS))
+    found: list[Held] = []
+    devices = trace.operations.device[row]
+    for device in np.unique(devices[late]).tolist():
+        mine = np.flatnonzero(devices == device)
+        mine = mine[np.argsort(end[mine], kind="stable")]
+        some = np.flatnonzero(late & (devices == device))
+        at = np.searchsorted(end[mine], start[some], side="right") - 1
+        before = mine[np.maximum(at, 0)]
+        fits = (at >= 0) & (lane[before] != lane[some]) & (called[before] < called[some])
+        fits &= start[some] - end[before] <= _AT_ONCE_NS
+        found += [
+            Held(place, after, int(start[place] - start[after]))
+            for place, after in zip(some[fits].tolist(), before[fits].tolist(), strict=True)
+        ]
+    return found
 
 
 def _of_one_launch(launch: Int64, start: Int64, lane: Int64) -> tuple[_Edges, Int64]:
