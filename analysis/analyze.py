@@ -31,8 +31,11 @@ from .readers.open import open_trace
 from .report import TraceReport
 from .store.opened import Store
 from .store.whole import Whole
+from .unrecorded import why_as_recorded, without_recorder
 from .verdicts.chosen import judge_inferred
 from .verdicts.judge import judge
+
+_Opened = tuple[Parts, Counted, Launches, CallsLost, Chosen | None, str]
 
 
 def analyze(
@@ -45,14 +48,23 @@ def analyze(
 
     A stored trace is read in parts of these sizes: its report holds no rows, but the details that
     the question wants. (A small one, in which repeats of the work are looked for, is read whole.)
+    Where its manifest proves what a trace in memory is without its recorder, the report is of that.
     Raises TraceError where the file cannot be read, or has no such device or step.
     """
     question = question or Question()
-    parts, counted, whole, lost, chosen, inferred = (
-        _stored(source, question, sizes or Sizes(), progress)
-        if isinstance(source, Store)
-        else _in_memory(source if isinstance(source, Trace) else open_trace(source), question)
-    )
+    if isinstance(source, Store):
+        report = _analyzed(_stored(source, question, sizes or Sizes(), progress), question)
+        return replace(report, as_recorded=why_as_recorded(source.source.manifest, question))
+    trace = source if isinstance(source, Trace) else open_trace(source)
+    return without_recorder(trace, question, _whole)
+
+
+def _whole(trace: Trace, question: Question) -> TraceReport:
+    return _analyzed(_in_memory(trace, question), question)
+
+
+def _analyzed(opened: _Opened, question: Question) -> TraceReport:
+    parts, counted, whole, lost, chosen, inferred = opened
     narrower, narrowed = narrow(parts, whole, question)
     # Nobody asks for the edges of a window in which no device could be looked at.
     recorded = _recorded(whole)
@@ -70,9 +82,6 @@ def analyze(
         if one.operations == 0:
             totals.add(parts.idle(one.device.index, one.window_start, one.window_end))
     return _report(parts, question, narrowed, counted, totals, lost, chosen, inferred)
-
-
-_Opened = tuple[Parts, Counted, Launches, CallsLost, Chosen | None, str]
 
 
 def _in_memory(trace: Trace, question: Question) -> _Opened:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from .bare.costs import Costs, PerCall
+from .bare.estimate import Estimate
+from .bare.result import Bare
 from .gains.busy import Busy, Kernel
 from .gains.ladder import Ladder, Rung
 from .gains.of_series import SeriesGains
@@ -18,6 +21,7 @@ from .model.verdict import Level, Verdict
 from .outline import outlined_gaps, outlined_trace
 from .question import Question
 from .report import TraceReport
+from .statistics.interval import Interval
 from .statistics.quantiles import Quantiles
 from .store.codec import decode, encode
 from .store.opened import Store
@@ -25,11 +29,11 @@ from .store.opened import Store
 _KNOWN = (
     DeviceSummary, Quantiles, SeriesSummary, Steady, StepTable, HostSeries, Verdict, Level,
     DeviceDetails, TopGap, StreamFigures, Definition, ProcessCount, SeriesGains, Ladder, Rung, Busy,
-    Kernel, Stalls, Chosen,
+    Kernel, Stalls, Chosen, Bare, Estimate, Costs, PerCall, Interval,
 )  # fmt: skip
 _FIGURES = (
     "devices", "all_window_ns", "all_idle_ns", "series", "host", "verdicts", "gains", "work",
-    "processes", "chosen",
+    "processes", "chosen", "bare", "as_recorded", "recorded_ns", "estimate",
 )  # fmt: skip
 
 

@@ -109,6 +109,8 @@ class Question(Struct, frozen=True):
     """Changes to play, besides those that every analysis plays."""
     comm: tuple[str, ...] = ()
     """Wildcards of kernels that are collectives, besides those that are known."""
+    as_recorded: bool = False
+    """The trace as its recorder made it, though its manifest proves what it is without."""
 
     @property
     def streams(self) -> bool:
@@ -142,4 +144,5 @@ class Question(Struct, frozen=True):
             *([f"--end {self.end}ns"] if self.end is not None else []),
             *(["--window capture"] if self.capture else []),
             *(f"--comm {shlex.quote(glob)}" for glob in self.comm),
+            *(["--as-recorded"] if self.as_recorded else []),
         )

@@ -9,6 +9,8 @@ import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
 
+from .bare.estimate import Estimate
+from .bare.result import Bare
 from .gains.busy import Busy
 from .gains.of_series import SeriesGains
 from .idle.attribute import Attribution
@@ -53,6 +55,15 @@ class TraceReport(Struct, frozen=True):
     kept: Mapping[str, tuple[Any, ...]] | None = None
     """None: the trace is whole. Else its arrays are empty, and this holds the rows of the views
     that need them, by name (see `reports.slim`)."""
+    bare: Bare | None = None
+    """The proof that all this is what the loop takes without its recorder; None: it is as recorded.
+    Verdicts are of the trace as recorded, either way."""
+    as_recorded: str = ""
+    """Why there is no proof; empty where there is one."""
+    recorded_ns: tuple[float | None, ...] = ()
+    """Of each series, its step as recorded, where all this is bare."""
+    estimate: Estimate | None = None
+    """What of the recorded step may be the recorder's, where that is no more than guessed."""
     detailed: tuple[DeviceDetails, ...] | None = None
     """What was wanted of each device, where the report holds no rows to work it out from."""
 

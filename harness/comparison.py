@@ -10,13 +10,13 @@ from msgspec.structs import replace
 
 from .analysis.analyze import analyze
 from .analysis.compare.comparison import Comparison, compare, metrics_of_both
-from .analysis.compare.sample_sets import trace_side
+from .analysis.compare.sample_sets import BARE, trace_side
 from .analysis.compare.samples import Side
 from .analysis.model.errors import TraceError
 from .analysis.readers.arrow.tables import is_columnar
 from .analysis.report import TraceReport
 from .bench.errors import NothingInCommon, NothingToCompare, NotInResults
-from .bench.remarks import FileLeftOut
+from .bench.remarks import ComparedAsRecorded, FileLeftOut
 from .errors import NoSuchFile
 from .folders import traces_in
 from .question import Means, Question
@@ -142,6 +142,23 @@ def _of_both(one: Side, other: Side) -> Side:
     return replace(one, metadata={k: v for k, v in one.metadata.items() if k != "steps"})
 
 
+def _sides(before: str, after: str, question: Question, means: Means) -> tuple[Side, Side]:
+    """Both sides without their recorders, where all traces of both prove what that is; else both as
+    recorded: a loop must not look faster because its recording proves more."""
+    a, b = side(before, question, means), side(after, question, means)
+    # What `harness bench` measured had no recorder.
+    recorded = [one for one in (a, b) if "producer" in one.metadata]
+    timelines = {one.metadata.get("timeline") for one in recorded}
+    if timelines in (set(), {None}, {BARE}):
+        return a, b
+    question = replace(question, as_recorded=True)
+    a, b = side(before, question, means), side(after, question, means)
+    said = ComparedAsRecorded(
+        "both sides are as recorded, recorder included: not every trace proves what it is without"
+    )
+    return a, replace(b, notes=(*b.notes, said))
+
+
 def run_compare(
     before: str,
     after: str,
@@ -157,7 +174,10 @@ def run_compare(
 
     Raises HarnessError where nothing can be compared, or a metric is not there.
     """
-    a, b = side(before, question, means), side(after, question, means)
+    a, b = _sides(before, after, question, means)
+    question = replace(
+        question, as_recorded=BARE not in (a.metadata.get("timeline"), b.metadata.get("timeline"))
+    )
     a, b = _of_both(a, b), _of_both(b, a)
     before_that = None if past is None else history(past, question, means)
     there = metrics_of_both(a, b)

@@ -316,8 +316,9 @@ TOPICS: dict[str, tuple[Word, ...]] = {
         ),
         Word(
             "bare",
-            "Without the profiler. A recording is slower than the loop alone; figures that were "
-            "corrected for that say so, the others are as recorded.",
+            "Without the profiler. A recording is slower than the loop alone; where it "
+            "[proves](definitions.md#as-recorded-and-bare) what it is without, all figures are "
+            "that, else they are as recorded.",
             (
                 "as recorded",
                 "calibrated",
@@ -327,11 +328,33 @@ TOPICS: dict[str, tuple[Word, ...]] = {
                 "corr idle",
                 "recorded",
                 "profiler adds",
+                "recorder adds",
                 "step without",
                 "step profiled",
                 "idle without",
                 "idle profiled",
             ),
+        ),
+        Word(
+            "recorder",
+            "Who records a trace, and lengthens it meanwhile: `cupti-light`, `cupti-full`, `nsys`, "
+            "`torch-profiler-cuda` or `torch-profiler-cpu+cuda`.",
+        ),
+        Word(
+            "bare block",
+            "A few steps of a recording that nobody recorded, beside some that were: how much "
+            "longer the latter are is the recorder's, whatever else the machine does.",
+            ("blocks", "made bare"),
+        ),
+        Word(
+            "missed by",
+            "By what share the bare step is off, as bare blocks say that had no part in fitting "
+            "what the recorder costs.",
+        ),
+        Word(
+            "cost factor",
+            "How many times what is known of a recorder it costs here.",
+            ("cost x",),
         ),
         Word(
             "evidence range",

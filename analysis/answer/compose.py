@@ -13,7 +13,7 @@ from ..idle.figures import SeriesSummary, Steady
 from ..model.text import plain
 from ..report import TraceReport
 from ..verdicts.judge import Level
-from .bare import without_profiler
+from .bare import beside_recorder, without_profiler
 from .busy import busy_sentences
 from .choose import choose, mostly
 from .kinds import kind_named
@@ -88,11 +88,11 @@ def answer_of(report: TraceReport, typed: tuple[str, ...] = ()) -> Answer:
     steady = summary.steady or summary.own_edges
     assert steady is not None
     gains = next((one for one in report.gains if one.series == place), None)
-    lead = _lead(report, summary, steady)
+    lead, beside = _lead(report, summary, steady), beside_recorder(report, place)
     idle = steady.idle_ns / steady.period_ns if steady.period_ns else 0.0
     if gains is None or gains.ladder is None or not report.calls_believed:
         told = busy_sentences(gains.busy, steady.period_ns) if gains and gains.busy else ()
-        because = (*_cause(report, steady), *told, *_no_gains(report, gains))
+        because = (*beside, *_cause(report, steady), *told, *_no_gains(report, gains))
         return Answer(
             None, "", place, None, lead, because, _advice(report, steady),
             doubts=_sure(report, None), commands=commands, idle=idle,
@@ -106,7 +106,7 @@ def answer_of(report: TraceReport, typed: tuple[str, ...] = ()) -> Answer:
         series=place,
         rung=chosen.rung,
         lead=lead,
-        because=(*because, *bare),
+        because=(*beside, *because, *bare),
         remedy=remedy,
         gain=win,
         doubts=_sure(report, gains.ladder),
@@ -144,6 +144,8 @@ def _lead(report: TraceReport, summary: SeriesSummary, steady: Steady) -> Senten
     busy = "is kept busy: it idles only" if idle < LITTLE else "idles"
     origin = report.trace.source.origin
     how = "as recorded" if origin == "measured" else origin
+    if report.bare is not None:
+        how = "without its recorder"
     of, step, over = " of every ", " step (", f", over {steady.steps} steps"
     if steady.steps == 1:
         of, step, over = " of one step of ", " (", ""

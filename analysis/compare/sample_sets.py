@@ -18,6 +18,8 @@ from .samples import Sample, Side, Subject
 # What a manifest says about how a trace came to be; what only names the recording is left out.
 _TELLING = ("origin", "strategy", "choices", "workload", "seeds", "versions", "host", "git")
 _CAPTURE = ("backend", "graph_trace", "tool_version")
+BARE = "without its recorder"
+"""The `timeline` of a trace whose figures are those without its recorder."""
 _DEVICE = ("kind", "name", "type", "driver", "cuda", "capability", "threads", "tf32_matmul")
 
 
@@ -45,7 +47,11 @@ def trace_side(
         for (label, place), figures in runs.items()
     )
     said = [f"{name}: {origin}" for origin in sorted(set(made)) if origin != "measured"]
-    return Side(name, merged([_metadata(report) for report in reports]), subjects, (*said, *notes))
+    metadata = merged([_metadata(report) for report in reports])
+    bare = {report.bare is not None for report in reports}
+    if True in bare:
+        metadata["timeline"] = BARE if len(bare) == 1 else "partly as recorded"
+    return Side(name, metadata, subjects, (*said, *notes))
 
 
 _PERIODS = ("step", "host step", "idle")

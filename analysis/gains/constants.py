@@ -190,7 +190,7 @@ def _ahead(trace: Trace, launches: Int64) -> Int64:
     known = operations.launch >= 0
     over = np.full(len(calls), NEVER, np.int64)
     np.maximum.at(over, operations.launch[known], operations.end[known])
-    made = np.unique(operations.launch[known])
+    made = np.flatnonzero(over > NEVER)
     at = calls.start[launches]
     ends = np.sort(over[made])
     return np.searchsorted(np.sort(calls.start[made]), at) - np.searchsorted(ends, at, "right")

@@ -64,6 +64,9 @@ class Loop(Struct, frozen=True, eq=False, weakref=True):
     """Of the call, as recorded; 0 of a wait that no call shows."""
     own: Int64
     """What the call takes by itself: without waiting for work, or for room in the queue."""
+    call_row: Int64
+    """The call's row in the trace of the stretch; of a wait that no call shows, that of the call
+    that ended it."""
     name: Int64
     """Index into the names of the trace's calls; -1 of a wait that no call shows."""
     site: Int64

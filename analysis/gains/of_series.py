@@ -16,8 +16,9 @@ from ..model.communication import Communication
 from ..model.cuda_calls import STREAM_WAIT, named
 from ..model.intervals import Int64
 from ..model.source import TORCH_PROFILER
+from ..model.trace import Trace
 from ..question import Question
-from ..readers.range_cpu import RangeCpu, range_cpu
+from ..readers.range_cpu import RangeCpu, noted_in, range_cpu
 from ..store.layout import GOES_ON, SYNCHRONIZING
 from ..store.opened import Store
 from ..store.whole import Whole
@@ -59,7 +60,7 @@ def gains_of(
     launched on its device."""
     source = parts.source
     tables = source if isinstance(source, Store) else Whole(source)
-    cpu = range_cpu(source.path) if source.source.producer != TORCH_PROFILER else None
+    cpu = _noted(source)
     order = sorted(
         range(len(summaries)),
         key=lambda k: (
@@ -82,6 +83,13 @@ def gains_of(
             count = "is one step" if edges.steps == 1 else f"are {edges.steps} steps"
             found.append(SeriesGains(k, None, busy, None, f"there {count}, and no steady state"))
     return tuple(found)
+
+
+def _noted(source: Trace | Store) -> RangeCpu | None:
+    """For how long threads had a core in their ranges, where somebody noted it."""
+    if not isinstance(source, Store):
+        return noted_in(source)
+    return range_cpu(source.path) if source.source.producer != TORCH_PROFILER else None
 
 
 def work_of(parts: Parts, devices: Sequence[DeviceWindow], comm: tuple[str, ...]) -> Busy | None:

@@ -48,7 +48,7 @@ def read_loop(
     events = _events(trace, timing.wake_ns)
     row, shown, start, end = events
     thread = calls.thread[row].astype(np.int64) if len(row) else row
-    clock = _clocks(thread, start, end)
+    clock = clocks_of(thread, start, end)
     held, last = found.held, found.last(calls)
     # The calls of a poll but its last are no actions: the poll is one wait.
     asks_on = shown & (held & ~last)[row] if len(row) else shown
@@ -82,6 +82,7 @@ def read_loop(
         before=np.bincount(piece_action, piece_ns, minlength=len(kept)).astype(np.int64),
         length=np.where(seen, (calls.end - calls.start)[rows], 0),
         own=np.zeros(len(kept), np.int64),
+        call_row=rows,
         name=np.where(seen, calls.name[rows], -1).astype(np.int64),
         site=sites.at(start[kept], thread[kept]),
         queued=np.cumsum(count) - count,
@@ -143,7 +144,7 @@ def _events(trace: Trace, wake_ns: int) -> tuple[Int64, Bool, Int64, Int64]:
     return row[order], shown[order], start[order], end[order]
 
 
-def _clocks(thread: Int64, start: Int64, end: Int64) -> Int64:
+def clocks_of(thread: Int64, start: Int64, end: Int64) -> Int64:
     """One clock for threads that take turns; one each where they call at the same time."""
     threads, number, count = np.unique(thread, return_inverse=True, return_counts=True)
     if len(threads) < 2:

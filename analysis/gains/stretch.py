@@ -132,7 +132,7 @@ def _stretch(
     called[known] = tables.calls.one(operations.launch[known], "start")
     here = (operations.start >= begin) & (operations.start < end)
     return Stretch(
-        trace=_piece(tables, calls, operations, _ranges(tables, begin, end)),
+        trace=part_of(tables, calls, operations, _ranges(tables, begin, end)),
         threads=threads,
         main=series.thread_index,
         begin=begin,
@@ -201,7 +201,9 @@ def _ranges(tables: Whole | Store, begin: int, end: int) -> Ranges:
     return Ranges(**{name: getattr(ranges, name)[near] for name in GROUPS["ranges"]})
 
 
-def _piece(tables: Whole | Store, calls: Int64, operations: Operations, ranges: Ranges) -> Trace:
+def part_of(tables: Whole | Store, calls: Int64, operations: Operations, ranges: Ranges) -> Trace:
+    """These calls, with the work and the ranges, as a trace of their own; `operations.launch`, as
+    `calls`, are rows of the whole trace."""
     columns = tables.calls.read(calls, *GROUPS["calls"])
     place = _places(calls, operations.launch)
     operations = replace(operations, launch=place)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 from msgspec import Struct
 
@@ -10,6 +11,8 @@ from ..model.errors import TraceError
 from ..model.evidence import CPU_TABLE
 from ..model.intervals import Int64
 from ..model.schema import Column, Table
+from ..model.source import TORCH_PROFILER
+from ..model.trace import Trace
 from .formats import is_json
 from .sqlite.database import open_database
 
@@ -44,3 +47,18 @@ def range_cpu(path: Path) -> RangeCpu | None:
         return None
     ran = rows["cpuEnd"] - rows["cpuStart"]
     return RangeCpu(rows["start"], rows["end"], rows["globalTid"], ran.clip(min=0))
+
+
+_known: WeakKeyDictionary[Trace, RangeCpu] = WeakKeyDictionary()
+
+
+def noted_in(trace: Trace) -> RangeCpu | None:
+    """What the file of a trace says, unless something else is known of the trace."""
+    if trace in _known:
+        return _known[trace]
+    return range_cpu(trace.path) if trace.source.producer != TORCH_PROFILER else None
+
+
+def know_range_cpu(trace: Trace, noted: RangeCpu) -> None:
+    """Say beforehand what was noted, for a trace whose times are not those of its file."""
+    _known[trace] = noted

@@ -112,7 +112,7 @@ def _figures(entry: Entry) -> tuple[tuple[str, str, str], ...]:
         ("idle share", share(idle_share(entry)), repr(idle_share(entry))),
     ]
     without = read_calibration(entry.report.trace.source.manifest)
-    if without is not None:
+    if without is not None and entry.report.bare is None:
         idle = without.idle_ns(steady)
         found += [
             ("step, no profiler", human(without.unprofiled_ns), repr(without.unprofiled_ns)),

@@ -9,6 +9,7 @@ from msgspec import Struct
 from .base import Report, Table, Value, shown
 from .layout import columns_named, legible, repeated
 from .tables import (
+    bare,
     calibration,
     census,
     definitions,
@@ -81,6 +82,7 @@ def more_tables(report: Report) -> list[Grid]:
         devices(report),
         host_steps(report),
         census(report),
+        bare(report),
         calibration(report),
         definitions(report),
     ]

@@ -16,6 +16,7 @@ from ..idle.figures import SeriesSummary
 from ..report import TraceReport
 from .base import Report, Reporter, Table, Terminal
 from .tables import by_cause, by_rank, by_stream, definitions, pooled, steps, top_gaps
+from .tables.bare import bare
 from .tables.calibrated import calibration
 from .tables.place import believed
 from .tables.processes import processes
@@ -104,6 +105,9 @@ def _trace(report: TraceReport, typed: tuple[str, ...]) -> dict[str, Any]:
         "producer_version": source.version,
         "schema": source.schema,
         "calibration": source.manifest.get("calibration"),
+        "bare": next(iter(_rows(bare(Report((report,)))))) if report.bare else None,
+        "as_recorded": report.as_recorded or None,
+        "estimate": to_builtins(report.estimate),
         "answer": _answer(answer_of(report, typed)),
         "gains": [_gains(report, one) for one in report.gains] if split else [],
         "chosen": to_builtins(report.chosen),

@@ -107,12 +107,14 @@ def _without_profiler(entries: Sequence[Entry]) -> list[Sentence]:
     pieces: list[Piece] = []
     for entry in entries:
         found = read_calibration(entry.report.trace.source.manifest)
-        if found is None or entry.steady is None:
+        if found is None or entry.steady is None or entry.report.bare is not None:
             continue
         idle = found.idle_ns(entry.steady)
         pieces += [
             Piece(
-                ", " if pieces else "All this is under the profiler, which lengthens it. Without, "
+                ", "
+                if pieces
+                else "All this is as recorded. In separate runs without the profiler, "
             ),
             Piece(plain(entry.title), "code"),
             Piece(" takes "),

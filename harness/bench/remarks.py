@@ -136,3 +136,14 @@ class CannotJudge(Warned):
     """
 
     code = "cannot-judge"
+
+
+class ComparedAsRecorded(Remark):
+    """Both sides are compared as recorded, with what their recorders cost, since one of the traces
+    does not prove what it is without.
+
+    Ratios of loops that make more calls then look worse than they are. Record both with bare
+    blocks, or read the ratio as one of recordings.
+    """
+
+    code = "compared-as-recorded"

@@ -96,6 +96,11 @@ _STEP = click.option(
     "else 'ProfilerStep#N', else those of vLLM, SGLang or TensorRT-LLM, else the outermost ranges "
     "that repeat and hold most launches, else repeats of the work; what was taken is said.",
 )
+recorded_option = click.option(
+    "--as-recorded",
+    is_flag=True,
+    help="The trace as its recorder made it, though it proves what it is without one.",
+)
 _COMMON = [
     click.option(
         "--step-regex",
@@ -112,6 +117,7 @@ _COMMON = [
     ),
     click.option("--device", type=int, metavar="N", help="Only this GPU."),
     nsys_option,
+    recorded_option,
 ]
 window_option = click.option(
     "--window",
@@ -169,7 +175,18 @@ def trace_options(*, names_steps: bool = True) -> Callable[[Callable[..., Any]],
     return decorate
 
 
-_ASKED = ("steps", "start", "end", "device", "infer", "by", "top", "definitions", "comm")
+_ASKED = (
+    "steps",
+    "start",
+    "end",
+    "device",
+    "infer",
+    "by",
+    "top",
+    "definitions",
+    "comm",
+    "as_recorded",
+)
 
 
 def asks(function: Callable[..., Any]) -> Any:

@@ -11,7 +11,7 @@ from ..errors.options import ValueOutOfRange
 from ..param_type import ParamType
 from ._output_options import force_option, format_by_ending, talk_options
 from ._paths import ANY, PathName
-from ._trace_options import answers, asks, nsys_option, slice_option
+from ._trace_options import answers, asks, nsys_option, recorded_option, slice_option
 
 if TYPE_CHECKING:
     from ..analysis.compare.gate import Gate
@@ -84,6 +84,7 @@ class Share(ParamType):
 @click.option("-o", "--output", type=PathName(dir_okay=False, path_type=Path))
 @force_option
 @nsys_option
+@recorded_option
 @asks
 @answers
 @talk_options
@@ -101,6 +102,9 @@ def command(
     Three runs or more on a side show how much runs differ. Differences below 1% or 2 µs count for
     nothing. By default --fail-above looks at runtime, and at step and idle time, as mean and as
     median; together they raise a false alarm in at most 5% of comparisons.
+
+    Where both sides prove what they are without their recorder, that is compared; else, and with
+    --as-recorded, both are as recorded.
 
     Exit codes: 0 nothing is known to be worse; 1 error; 2 usage; 3 regression; 4 cannot judge: too
     few runs, and what was seen, or its interval, is beyond --fail-above.

@@ -10,7 +10,7 @@ import click
 
 from ._output_options import format_by_ending, talk_options
 from ._paths import ANY, PathName, one_trace
-from ._trace_options import StepSlice, asks
+from ._trace_options import StepSlice, asks, recorded_option
 
 
 def _number(context: click.Context, param: click.Parameter, value: float | None) -> float | None:
@@ -64,6 +64,7 @@ def _number(context: click.Context, param: click.Parameter, value: float | None)
     "--steps", type=StepSlice(), metavar="A:B", help="With --from: only steps A up to, not with, B."
 )
 @click.option("--device", type=int, metavar="N", help="With --from: the GPU to look at.")
+@recorded_option
 @click.option(
     "--without",
     multiple=True,

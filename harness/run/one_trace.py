@@ -20,6 +20,7 @@ from ..analysis.report import TraceReport
 from ..analysis.store.errors import StoreError
 from ..analysis.store.folder import read_checked, write_checked
 from ..analysis.store.opened import Store
+from ..analysis.unrecorded import why_as_recorded
 from ..question import Means, Question
 from ..sizes import shown_bytes
 from ..status_line import ChangingLine
@@ -97,7 +98,11 @@ def _cached(store: Store, question: Question, means: Means) -> TraceReport:
     with contextlib.suppress(StoreError):
         return unpack(read_checked(answer), store, question)
     budget = _budget(means)
-    if not question.narrowed and memory.needed_by_rows(store) <= budget:
+    # Only a trace in memory is analysed without its recorder.
+    whole = not question.narrowed or not why_as_recorded(
+        store.source.manifest, question, in_parts=False
+    )
+    if whole and memory.needed_by_rows(store) <= budget:
         report = analyze(store.trace(), question)
     else:
         report = _chunked(store, budget, question)
@@ -176,7 +181,10 @@ class _Keeper:
             save_trace(self._trace, read_metadata(open_database(path)), work)
             self.ready.wait()
             if self.report is not None:
-                keep_whole(work, self._trace, self.report.steps, self._question, self.report.chosen)
+                if self.report.bare is None:  # else its steps are not those of the columns
+                    keep_whole(
+                        work, self._trace, self.report.steps, self._question, self.report.chosen
+                    )
                 answer = _answer(work, path, self._question)
                 _cache_answer(answer, self.report, self._question)
             (work / cache.TRACE).write_text(str(path.resolve()), "utf-8", "surrogateescape")

@@ -7,6 +7,7 @@ from pathlib import Path
 from ..analysis.analyze import analyze
 from ..analysis.gains.errors import TooFewSteps
 from ..analysis.gains.of_series import SeriesGains
+from ..analysis.predict.host_times import host_times
 from ..analysis.question import Question
 from ..analysis.report import TraceReport
 from ..analysis.reports.base import Column, Table
@@ -43,7 +44,7 @@ def predict_changes(trace: str, question: Question) -> Outcome:
     notes = (
         f"{ladder.steps} steps are replayed; ± is what the replay misses a step by, with twice the "
         "standard error of what it misses each step by. A gain below it is none.",
-        "The host's times are as recorded, with whatever the profiler added to them.",
+        host_times(report),
     )
     name = Path(report.path).name
     table = Table("changes", f"Predicted from {name} ({report.label}), per step", _COLUMNS,

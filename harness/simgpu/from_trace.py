@@ -15,6 +15,7 @@ from ..analysis.gains.log import Log
 from ..analysis.idle.choose.choice import Chosen
 from ..analysis.idle.figures import Steady
 from ..analysis.predict.figures import Looked, builder, look
+from ..analysis.predict.host_times import host_times
 from ..analysis.predict.recorded import Recorded, read_program
 from ..analysis.predict.replay import (
     TRACED,
@@ -173,7 +174,7 @@ def _outcome(
         *([_not_offered(left_out, misses)] if left_out else []),
         *assumptions,
         *_steps_taken(looked.report.chosen),
-        "The host's times are as recorded, with whatever the profiler added to them.",
+        host_times(looked.report),
         *(f"{note[0].upper()}{note[1:]}." for note in recorded.notes),
     ]
     warnings = []

@@ -22,6 +22,8 @@ from harness.analysis.writer.writer import TraceBuilder
 
 from ..analysis import test_flag_waits as flags
 from ..analysis.build import US, builder, decode_loop, report
+from ..bare import support as taken_out
+from ..bare.test_comes_back import host_bound
 from ..conftest import ROOT
 from ..steps.loops import Program
 from ..steps.test_choice import chosen, epochs, repeated
@@ -380,6 +382,18 @@ def _ranks(folder: Path) -> None:
     test_the_example_of_the_definitions(folder)
 
 
+def _bare(tmp_path: Path) -> None:
+    from harness.analysis.bare.take_out import bare_trace
+
+    program = taken_out.loop(host_bound)
+    plain, slow = (taken_out.recorded(one, taken_out.TIMING)
+                   for one in (program, taken_out.costly(program, 2 * US, 1 * US)))  # fmt: skip
+    found = bare_trace(slow, taken_out.cost(2 * US, 1 * US))
+    steps = [us(taken_out.step_ns(one)) for one in (plain, slow, found)]
+    assert steps == [185, 245, 185]
+    says("As recorded, and bare", "Steps of 185", "makes them 245", "185 again", "60 of the 245")
+
+
 EXAMPLES: dict[str, Callable[[Path], None]] = {
     "Busy and idle": busy_and_idle,
     "Window": window,
@@ -394,6 +408,7 @@ EXAMPLES: dict[str, Callable[[Path], None]] = {
     "Poll": poll,
     "Wait for a flag": flag,
     "Drained by": drained,
+    "As recorded, and bare": _bare,
     "Gains": gains,
     "Kinds": kind,
     "Other people's definitions": other_definitions,

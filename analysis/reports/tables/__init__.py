@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from ..base import Report, Table
+from .bare import bare
 from .calibrated import calibration
 from .details import by_cause, steps, top_gaps
 from .device import by_stream, definitions, devices, host_steps
@@ -17,6 +18,7 @@ from .ranks import by_rank, rank_lines
 __all__ = [
     "VIEWS",
     "asked",
+    "bare",
     "by_cause",
     "by_rank",
     "by_stream",
@@ -54,7 +56,7 @@ def asked(report: Report) -> list[Table]:
     return list(_asked(report, _FIGURES))
 
 
-_FIGURES = (overview, idle_causes, drained, devices, host_steps, census, calibration)
+_FIGURES = (overview, idle_causes, drained, devices, host_steps, census, bare, calibration)
 """The tables of figures where no view is asked for."""
 
 

@@ -1,4 +1,4 @@
-"""The table of what the profiler added, where a recording was calibrated."""
+"""The table of what separate runs without the profiler took, where a recording was calibrated."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from .place import OF_TRACE, file_name, name_of
 
 
 def calibration(report: Report) -> Table:
-    """Step and idle time as recorded and without the profiler; one row a series, or a trace."""
+    """Step and idle time as recorded and in separate runs without the profiler; one row a series,
+    or a trace. Of a bare timeline it says nothing: processes differ for other reasons too."""
     rows: list[tuple[Value, ...]] = []
     doubted: dict[str, list[str]] = {}
     for trace in report.by_label:
         found = read_calibration(trace.trace.source.manifest)
-        if found is None:
+        if found is None or trace.bare is not None:
             continue
         if found.doubt:
             doubted.setdefault(found.doubt, []).append(file_name(trace))
@@ -40,7 +41,7 @@ def calibration(report: Report) -> Table:
             )
     return Table(
         "calibration",
-        "What the profiler added, and idle per step without it (busy taken as recorded)",
+        "As recorded: what the profiler added by separate runs, and idle per step without it",
         (
             *OF_TRACE,
             Column("profiled_step_ns", "step profiled µs", "us"),

@@ -66,8 +66,10 @@ _LENGTHENED = "Gains are by this trace's own host times, which the profiler leng
 
 
 def _lengthened(trace: TraceReport) -> bool:
-    """Whether a trace was measured under a profiler whose cost nobody measured."""
+    """Whether a trace was measured under a profiler whose cost nobody measured, or took out."""
     source = trace.trace.source
+    if trace.bare is not None:
+        return False
     return source.origin == "measured" and not source.manifest.get("calibration")
 
 
