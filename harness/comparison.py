@@ -16,7 +16,7 @@ from .analysis.model.errors import TraceError
 from .analysis.readers.arrow.tables import is_columnar
 from .analysis.report import TraceReport
 from .bench.errors import NothingInCommon, NothingToCompare, NotInResults
-from .bench.remarks import ComparedAsRecorded, FileLeftOut
+from .bench.remarks import ComparedAsRecorded, ComparedBare, FileLeftOut
 from .errors import NoSuchFile
 from .folders import traces_in
 from .question import Means, Question
@@ -149,14 +149,17 @@ def _sides(before: str, after: str, question: Question, means: Means) -> tuple[S
     # What `harness bench` measured had no recorder.
     recorded = [one for one in (a, b) if "producer" in one.metadata]
     timelines = {one.metadata.get("timeline") for one in recorded}
-    if timelines in (set(), {None}, {BARE}):
+    if timelines == {BARE}:
+        said = ComparedBare("without their recorders, which steps beside the recorded ones prove")
+        return a, replace(b, notes=(*b.notes, said))
+    if timelines in (set(), {None}):
         return a, b
     question = replace(question, as_recorded=True)
     a, b = side(before, question, means), side(after, question, means)
-    said = ComparedAsRecorded(
+    note = ComparedAsRecorded(
         "both sides are as recorded, recorder included: not every trace proves what it is without"
     )
-    return a, replace(b, notes=(*b.notes, said))
+    return a, replace(b, notes=(*b.notes, note))
 
 
 def run_compare(

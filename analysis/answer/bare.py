@@ -31,8 +31,10 @@ def beside_recorder(report: TraceReport, series: int | None) -> tuple[Sentence, 
 
 def _proved(report: TraceReport, series: int | None) -> tuple[Sentence, ...]:
     found = report.bare
-    if found is None or series is None:
+    if found is None:
         return ()
+    if series is None:
+        return ((Piece("All this is without the recorder."),),)
     summary = report.series[series]
     steady = summary.steady
     recorded = report.recorded_ns[series] if series < len(report.recorded_ns) else None

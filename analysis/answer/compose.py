@@ -44,6 +44,8 @@ class Answer(Struct, frozen=True):
     """How much the GPU idles."""
     because: tuple[Sentence, ...]
     """What for, and in whose code."""
+    recorder: tuple[Sentence, ...] = ()
+    """What its recorder has to do with that."""
     remedy: tuple[Sentence, ...] = ()
     """What to do."""
     gain: tuple[Sentence, ...] = ()
@@ -63,7 +65,7 @@ class Answer(Struct, frozen=True):
     @property
     def sentences(self) -> tuple[Sentence, ...]:
         """All of them, in reading order."""
-        return (self.lead, *self.because, *self.remedy, *self.gain, *self.doubts)
+        return (self.lead, *self.recorder, *self.because, *self.remedy, *self.gain, *self.doubts)
 
     @property
     def text(self) -> str:
@@ -81,8 +83,9 @@ def answer_of(report: TraceReport, typed: tuple[str, ...] = ()) -> Answer:
         worst = _worst_device(report)
         lead, *rest = _of_device(report, worst)
         return Answer(
-            None, "", None, None, lead, tuple(rest), _of_busy_window(report, worst),
-            doubts=_sure(report, None), commands=commands, idle=_idle_of(report, worst),
+            None, "", None, None, lead, tuple(rest), beside_recorder(report, None),
+            _of_busy_window(report, worst), doubts=_sure(report, None), commands=commands,
+            idle=_idle_of(report, worst),
         )  # fmt: skip
     summary = report.series[place]
     steady = summary.steady or summary.own_edges
@@ -92,9 +95,9 @@ def answer_of(report: TraceReport, typed: tuple[str, ...] = ()) -> Answer:
     idle = steady.idle_ns / steady.period_ns if steady.period_ns else 0.0
     if gains is None or gains.ladder is None or not report.calls_believed:
         told = busy_sentences(gains.busy, steady.period_ns) if gains and gains.busy else ()
-        because = (*beside, *_cause(report, steady), *told, *_no_gains(report, gains))
+        because = (*_cause(report, steady), *told, *_no_gains(report, gains))
         return Answer(
-            None, "", place, None, lead, because, _advice(report, steady),
+            None, "", place, None, lead, because, beside, _advice(report, steady),
             doubts=_sure(report, None), commands=commands, idle=idle,
         )  # fmt: skip
     chosen = choose(gains, steady, causes_believed=report.calls_believed)
@@ -106,7 +109,8 @@ def answer_of(report: TraceReport, typed: tuple[str, ...] = ()) -> Answer:
         series=place,
         rung=chosen.rung,
         lead=lead,
-        because=(*beside, *because, *bare),
+        because=(*because, *bare),
+        recorder=beside,
         remedy=remedy,
         gain=win,
         doubts=_sure(report, gains.ladder),

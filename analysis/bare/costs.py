@@ -76,11 +76,6 @@ class Costs(Struct, frozen=True):
             **times,
         )
 
-    @property
-    def none(self) -> bool:
-        """Whether there is nothing to take out."""
-        return self == Costs(driver=self.driver)
-
 
 _PLAIN = ("node", "node_gap", "iteration_gap", "range")
 

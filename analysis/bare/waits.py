@@ -10,6 +10,7 @@ from ..gains.constants import FALLBACK
 from ..gains.loop import FLAGGED, POLL, TO_HOST, Loop, Wait
 from ..model.cuda_calls import EVENT_RECORD, EVENT_SYNCHRONIZE, host_waits, named
 from ..model.intervals import Int64
+from ..model.schema import MAX_TIME
 from ..model.trace import Trace
 from .host import Waited
 
@@ -135,7 +136,7 @@ class _Records:
 def _ended(trace: Trace, targets: tuple[int, ...], one: Waited, wake: int) -> tuple[Waited, Ended]:
     """A wait for work that began when it was over is for something else, and keeps its length."""
     kept = tuple(k for k in targets if trace.operations.start[k] < one.end)
-    return (one if kept else replace(one, own=one.end - one.start)), Ended(kept, wake)
+    return (one if kept else replace(one, own=MAX_TIME)), Ended(kept, wake)
 
 
 class LastRows:

@@ -76,7 +76,7 @@ def brief(answer: Answer) -> tuple[Sentence, ...]:
 def _whole(answer: Answer) -> list[Paragraph]:
     title = ((Piece(f"{answer.title}."),),) if answer.title else ()
     found: list[Paragraph] = [
-        ("", (answer.lead,)),
+        ("", (answer.lead, *answer.recorder)),
         ("But" if answer.despite else "Why", (*title, *answer.because)),
         ("To do", (*answer.remedy, *answer.gain)),
         ("Not certain", answer.doubts),

@@ -99,7 +99,7 @@ def sentences_of(entry: Entry) -> list[Sentence]:
     bare = without_profiler(entry.report, entry.steady) if entry.steady else ()
     # The verdict says it last, of all that it speaks of.
     because = [one for one in answer.because if one not in bare]
-    return [*because, *answer.remedy, *answer.gain]
+    return [*answer.recorder, *because, *answer.remedy, *answer.gain]
 
 
 def _without_profiler(entries: Sequence[Entry]) -> list[Sentence]:

@@ -147,3 +147,13 @@ class ComparedAsRecorded(Remark):
     """
 
     code = "compared-as-recorded"
+
+
+class ComparedBare(Remark):
+    """Both sides are what their loops take without their recorders.
+
+    Each recording holds steps that nobody recorded, and these prove it. `--as-recorded` compares
+    the traces as they are.
+    """
+
+    code = "compared-bare"

@@ -17,7 +17,7 @@ from harness.analysis.idle.sizes import quiet
 from harness.analysis.model.trace import Trace
 from harness.analysis.predict.program import Program, play
 from harness.analysis.predict.to_trace import fill, recorded_place
-from harness.analysis.question import Question
+from harness.analysis.question import Question, StepPattern
 from harness.analysis.readers.open import open_trace
 from harness.analysis.store.opened import Store
 from harness.analysis.writer.writer import TraceBuilder
@@ -197,7 +197,7 @@ def test_two_sides_are_compared_without_recorders_or_both_with(tmp_path: Path) -
 
     bare, notes = ratio(host, item)
     assert bare == pytest.approx(truth[1].period_ns / truth[0].period_ns, rel=0.02)
-    assert not any("as recorded" in note for note in notes)
+    assert any("without their recorders" in note for note in notes)
     mixed, notes = ratio(host, plain)
     assert any("as recorded" in note for note in notes)
     assert mixed == ratio(host, item, "--as-recorded")[0]
@@ -218,3 +218,31 @@ def test_a_trace_that_is_read_in_parts_says_that_it_is_as_recorded(
     assert "All this is as recorded: a trace that is read in parts" in answer_of(found).text
     whole = analyze(Store(folder, path).trace())
     assert whole.bare == analyze(open_trace(path)).bare
+
+
+@pytest.mark.usefixtures("known")
+def test_a_kept_answer_says_the_same(tmp_path: Path) -> None:
+    from harness.analysis.cached_report import pack, unpack
+    from harness.analysis.store.build import build_store
+
+    for proof in (True, False):
+        path, _, _ = recording(tmp_path, "item", proof=proof, called=f"run-{proof}")
+        folder = tmp_path / f"store-{proof}"
+        folder.mkdir()
+        build_store(path, folder, 10**9, quiet)
+        question = Question()
+        report = analyze(path, question)
+        again = unpack(pack(report, question), Store(folder, path), question)
+        for name in ("bare", "estimate", "as_recorded", "recorded_ns", "verdicts"):
+            assert getattr(again, name) == getattr(report, name), name
+        assert (report.bare is None) is (report.estimate is not None)
+        assert answer_of(again).text == answer_of(report).text
+
+
+@pytest.mark.usefixtures("known")
+def test_without_steps_the_window_is_said_to_be_bare(tmp_path: Path) -> None:
+    path, _, _ = recording(tmp_path, "item")
+    found = analyze(path, Question(patterns=(StepPattern.glob("no such range"),)))
+    assert found.series == ()
+    assert found.bare is not None
+    assert "All this is without the recorder." in answer_of(found).text

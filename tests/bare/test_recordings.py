@@ -54,11 +54,11 @@ def test_recordings_keep_the_laws(trace: Trace) -> None:
     known = bare.operations.launch >= 0
     late = bare.operations.start[known] < bare.calls.start[bare.operations.launch[known]]
     assert late.sum() <= (~fits).sum()
-    _streams_keep_their_order(trace, bare)
+    streams_keep_their_order(trace, bare)
     _sums_of_work_are_the_same(some, trace)
 
 
-def _streams_keep_their_order(trace: Trace, bare: Trace) -> None:
+def streams_keep_their_order(trace: Trace, bare: Trace) -> None:
     old, new = by_stream(trace), by_stream(bare)
     before, after = trace.operations, bare.operations
     for key, rows in old.items():

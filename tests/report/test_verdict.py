@@ -167,7 +167,7 @@ def test_the_figures_without_the_profiler_stand_last(
     manifest = {"manifest_version": 1, "calibration": calibration}
     told = said(analyzed(loop(tmp_path / "a.sqlite", manifest=manifest)))
     assert told[-1] == (
-        "All this is under the profiler, which lengthens it. Without, sync (synthetic) takes "
+        "All this is as recorded. In separate runs without the profiler, sync (synthetic) takes "
         f"80.0 µs a step and the GPU idles 20.0 µs of it (25%{end}"
     )
 
@@ -192,7 +192,7 @@ def test_the_faster_one_without_the_profiler_stands_beside_it(tmp_path: Path) ->
         )
     )  # fmt: skip
     assert told[-1] == (
-        "All this is under the profiler, which lengthens it. Without, sync (synthetic) takes "
+        "All this is as recorded. In separate runs without the profiler, sync (synthetic) takes "
         "80.0 µs a step and the GPU idles 20.0 µs of it (25%), free (synthetic) takes 60.0 µs a "
         "step and the GPU idles 0.00 µs of it (0.0%)."
     )

@@ -41,7 +41,7 @@ def calibration(report: Report) -> Table:
             )
     return Table(
         "calibration",
-        "As recorded: what the profiler added by separate runs, and idle per step without it",
+        "As recorded: what the profiler added by separate runs, and idle without it",
         (
             *OF_TRACE,
             Column("profiled_step_ns", "step profiled µs", "us"),

@@ -35,7 +35,7 @@ def gains(report: Report) -> Table:
                 notes.append(_LENGTHENED)
     return Table(
         "gains",
-        "What each change alone would win, of a step as recorded",
+        f"What each change alone would win, of a step {_timeline(report)}",
         (
             *WHERE,
             Column("change", "change"),
@@ -60,6 +60,12 @@ def gains(report: Report) -> Table:
             "strategy",
         ),
     )
+
+
+def _timeline(report: Report) -> str:
+    """Which steps they are, of all traces of the report."""
+    bare = {trace.bare is not None for trace in report.traces}
+    return "without its recorder" if bare == {True} else "as recorded"
 
 
 _LENGTHENED = "Gains are by this trace's own host times, which the profiler lengthens."
