@@ -176,12 +176,12 @@ class Launcher:
             self.window.closed()
 
     def _time_blocks(self) -> None:
-        """Time steps with the recorder and without it, in turns, as long as the program makes any."""
-        self.no_blocks = self.session.no_blocks() if self.config.get("bare") else "not asked for"
+        """Time steps with the recorder and without it, as long as the program makes any."""
+        most_s = float(self.config.get("bare_s") or 0)
+        self.no_blocks = self.session.no_blocks() if most_s else "not asked for"
         if self.no_blocks is not None:
             return
         inside = helper("blocks")
-        stops = self.window is not None and self.window.stops
         try:
             self.session.let_go()
         except RuntimeError as error:
@@ -192,7 +192,8 @@ class Launcher:
             self.ranges.done,
             self.config.get("window") or {},
             self._blocks_over,
-            *((inside.ADDED_NS,) if stops else ()),
+            round(most_s * 1e9),
+            waited_for=self.window is not None and self.window.stops,
         )
         if not self.blocks.finished:
             self.ranges.before = self.blocks.begins

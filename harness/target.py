@@ -39,13 +39,13 @@ from .options import strategy_option, workload_options
 )
 @click.option(
     "--again",
-    type=click.IntRange(0),
+    type=click.FloatRange(0),
     default=0,
-    metavar="N",
-    help="Generate up to N times more afterwards, for two seconds at most: the first run counts.",
+    metavar="SECONDS",
+    help="Generate again and again afterwards, for so long at most: the first run counts.",
 )
 @click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")
-def target(workload: Workload, result_file: str | None, again: int, quiet: bool) -> None:
+def target(workload: Workload, result_file: str | None, again: float, quiet: bool) -> None:
     """Run one decode strategy in this process.
 
     \b
@@ -62,7 +62,7 @@ def target(workload: Workload, result_file: str | None, again: int, quiet: bool)
         if not quiet:
             click.echo(f"harness: {text}", err=True)
 
-    _, result = session.run(workload, progress=progress, again=again)
+    _, result = session.run(workload, progress=progress, again_s=again)
     if result_file:
         _write(result, result_file)
     warning = session.check_window(workload, result)

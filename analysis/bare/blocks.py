@@ -13,29 +13,31 @@ import numpy as np
 from msgspec import Meta, Struct, ValidationError, convert
 
 from ..model.text import plain
-from ..statistics.interval import Float
+from .ratio import Pairs
 
 VERSION = 1
 NOT_MEASURED = "no steps without the recorder were measured beside it"
 _Time = Annotated[float, Meta(gt=0, lt=2**60)]
+Clock = Literal["host", "gpu"]
+AHEAD = 1.02
+"""By so much longer are steps on the GPU where the host runs ahead of it."""
 
 
 class Block(Struct, frozen=True):
     """Steps one after the other, all recorded or none; times in ns."""
 
     recorded: bool
-    steps_ns: tuple[_Time, ...]
-    """How long each step took, from its begin to that of the next."""
-    clock: Literal["host", "gpu"] = "host"
+    steps: Annotated[int, Meta(gt=0, lt=2**31)]
+    host_ns: _Time
+    """All of them together, from begin to begin, by the host's clock."""
+    gpu_ns: _Time | None = None
+    """By the GPU's, between events: of a host that runs ahead."""
     at_ns: float = 0
     """When it began, by a clock of the recording's own."""
-    window: bool = False
-    """It is what was recorded for the trace."""
 
-    @property
-    def step_ns(self) -> float:
+    def step_ns(self, clock: Clock) -> float:
         """The mean step."""
-        return math.fsum(self.steps_ns) / len(self.steps_ns)
+        return (self.host_ns if clock == "host" else self.gpu_ns or 0.0) / self.steps
 
 
 class Blocks(Struct, frozen=True):
@@ -43,10 +45,18 @@ class Blocks(Struct, frozen=True):
 
     recorder: str
     made_bare: str
-    """How the steps of the bare ones came to have no recorder: `finalised`, or `before the first
-    record`."""
+    """How the steps of the bare ones came to have no recorder."""
     blocks: tuple[Block, ...]
     library_version: int = 0
+
+    @property
+    def clock(self) -> Clock:
+        """Whose clock tells the steps: the GPU's where the host does not wait for it."""
+        gpu = [one.gpu_ns for one in self.blocks]
+        if None in gpu:
+            return "host"
+        host_ns = math.fsum(one.host_ns for one in self.blocks)
+        return "gpu" if math.fsum(ns or 0.0 for ns in gpu) > AHEAD * host_ns else "host"
 
     @property
     def bare(self) -> tuple[Block, ...]:
@@ -86,9 +96,8 @@ def read_blocks(manifest: Mapping[str, Any]) -> Blocks | NoBlocks:
         why = plain(found.reason or "the recording gives none", 200)
         return NoBlocks(f"no bare blocks: {why}")
     for k, one in enumerate(found.blocks, start=1):
-        if not one.steps_ns:
-            return NoBlocks(f"bare block {k} of the manifest has no steps")
-        if not all(math.isfinite(ns) for ns in (*one.steps_ns, one.at_ns)):
+        times = (one.host_ns, one.gpu_ns or 0.0, one.at_ns)
+        if not all(math.isfinite(ns) for ns in times):
             return NoBlocks(f"bare block {k} of the manifest has times that are no numbers")
     ordered = tuple(sorted(found.blocks, key=lambda one: one.at_ns))
     if all(one.recorded for one in ordered):
@@ -100,23 +109,14 @@ def _said(error: ValidationError) -> str:
     return plain(str(error), 120)
 
 
-def pairs_of(blocks: Blocks) -> tuple[Float, Float]:
-    """Mean steps of bare blocks, and of the recorded block next to each in time, ns; shapes
-    (pairs,). By one clock; a recorded block has one partner, as long as there are enough."""
-    all_of, used = blocks.blocks, set()
-    bare, recorded = [], []
-    for k, one in enumerate(all_of):
-        if one.recorded:
-            continue
-        beside = [
-            j
-            for j in (k - 1, k + 1)
-            if 0 <= j < len(all_of) and all_of[j].recorded and all_of[j].clock == one.clock
-        ]
-        if not beside:
-            continue
-        partner = next((j for j in beside if j not in used), beside[0])
-        used.add(partner)
-        bare.append(one.step_ns)
-        recorded.append(all_of[partner].step_ns)
-    return np.array(bare, np.float64), np.array(recorded, np.float64)
+def pairs_of(blocks: Blocks) -> Pairs:
+    """Each recorded block between two without a recorder, one before and one after: so a host that
+    drifts cancels."""
+    rows, clock = blocks.blocks, blocks.clock
+    found = [
+        (before.step_ns(clock), one.step_ns(clock), after.step_ns(clock))
+        for before, one, after in zip(rows, rows[1:], rows[2:], strict=False)
+        if one.recorded and not before.recorded and not after.recorded
+    ]
+    before, recorded, after = np.array(found, np.float64).reshape(-1, 3).T
+    return Pairs((before + after) / 2, recorded, np.abs(np.log(before / after)))

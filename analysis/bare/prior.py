@@ -110,5 +110,5 @@ def recorder_of(trace: Trace) -> str:
     if source.producer != CUPTI:
         return ""
     capture = source.manifest.get("capture")
-    light = isinstance(capture, dict) and capture.get("record") == "light"
+    light = isinstance(capture, dict) and "records=light" in (capture.get("options") or ())
     return "cupti-light" if light else "cupti-full"

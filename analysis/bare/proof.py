@@ -13,12 +13,11 @@ import numpy as np
 from msgspec import Struct
 
 from ..model.trace import Trace
-from ..statistics.bootstrap import MIN_RUNS, paired_ratio_interval
-from ..statistics.interval import CONFIDENCE, Float, Interval
-from ..statistics.t_distribution import half_width
+from ..statistics.interval import Interval
 from .blocks import Blocks, NoBlocks, pairs_of, read_blocks
 from .costs import Costs
 from .prior import Prior, priors
+from .ratio import ratio_of
 from .result import AsRecorded, Bare
 from .step import SteadyStep, steady_step
 from .take_out import BareTimes, Recorded, read_recorded
@@ -30,11 +29,12 @@ MOST_TIMES = 4.0
 """Times its prior that a recorder may cost."""
 LEAST_PAIRS = 4
 """Pairs below which one half of them has no interval."""
-_GRID, _ROUNDS = 5, 6
-_NEAR = 1e-4
-"""Share by which a fitted step may miss."""
-_STILL = 1e-3
-"""A step that all of a recorder's costs shorten by less does not go by the host."""
+SPREAD = 2.0
+"""Hosts differ: a recorder may well cost so many times what is known of it, or so much less."""
+_GRID, _FINE = 13, 2001
+_NORMAL = 1.96
+_SURE, _UNSURE = 5e-3, 1.0
+"""Standard errors of a ratio: what is taken out is known no better than that; or not at all."""
 
 
 class Proved(Struct, frozen=True, eq=False):
@@ -51,11 +51,11 @@ def prove(trace: Trace, known: Mapping[str, Prior] | None = None) -> Proved | As
     blocks = read_blocks(trace.source.manifest)
     if isinstance(blocks, NoBlocks):
         return AsRecorded(blocks.reason)
-    bare, recorded = pairs_of(blocks)
-    if len(bare) < LEAST_PAIRS:
-        few = f"{_count(len(bare), 'bare block')} beside a recorded one"
-        return AsRecorded(f"{few} {_is(len(bare))} too few to fit and to test")
-    ratio = ratio_of(bare, recorded)
+    pairs = pairs_of(blocks)
+    if len(pairs) < LEAST_PAIRS:
+        few = f"{_count(len(pairs), 'recorded block')} between two without the recorder"
+        return AsRecorded(f"{few} {_is(len(pairs))} too few to fit and to test")
+    ratio = ratio_of(pairs)
     width = max(ratio.high / ratio.estimate, ratio.estimate / ratio.low) - 1
     if width > WITHIN:
         return AsRecorded(f"pairs of bare and recorded blocks differ among themselves by "
@@ -66,10 +66,10 @@ def prove(trace: Trace, known: Mapping[str, Prior] | None = None) -> Proved | As
     step = steady_step(trace)
     if step is None:
         return AsRecorded("the trace has no steady state")
-    fitted = ratio_of(bare[::2], recorded[::2]).estimate
-    held_out = ratio_of(bare[1::2], recorded[1::2])
+    fitted = ratio_of(pairs.other(0))
+    held_out = ratio_of(pairs.other(1))
     source = read_recorded(trace, with_ranges=prior.middle.range > 0)
-    factor = fitted_factor(source, step, prior.middle, step.ns / fitted)
+    factor = fitted_factor(source, step, prior.middle, fitted)
     costs = prior.middle.scaled(factor)
     times = source.without([costs])[0]
     bare_trace = times.trace()
@@ -96,7 +96,8 @@ def _bare(
     after: SteadyStep,
 ) -> Bare:
     bare = blocks.bare
-    steps = sum(len(one.steps_ns) for one in bare)
+    steps = sum(one.steps for one in bare)
+    clock = blocks.clock
     return Bare(
         recorder=blocks.recorder,
         costs=costs,
@@ -108,62 +109,28 @@ def _bare(
         blocks=len(bare),
         steps=steps,
         made_bare=blocks.made_bare,
-        blocks_step_ns=math.fsum(ns for one in bare for ns in one.steps_ns) / steps,
+        blocks_step_ns=math.fsum(one.steps * one.step_ns(clock) for one in bare) / steps,
         recorded_ns=step.ns,
         step_ns=after.ns,
     )
 
 
-def ratio_of(bare: Float, recorded: Float) -> Interval:
-    """How many times as long a recorded step is, by pairs; shapes (pairs,), at least one.
+def fitted_factor(recorded: Recorded, step: SteadyStep, costs: Costs, fitted: Interval) -> float:
+    """How many times these costs leave a step as `fitted` says, the ratio of recorded to bare ones.
 
-    The median with its bootstrap interval where there are enough; of a few pairs the mean of the
-    logarithms, with Student's. One pair alone has no interval: its ends are those of no knowledge.
+    What is known of the recorder counts too: within a factor of `SPREAD` it is as sure as a
+    standard error of the ratio. So a step that hardly goes by the costs leaves them as they are.
     """
-    if len(bare) >= MIN_RUNS:
-        found = paired_ratio_interval(bare, recorded)
-        if found is not None:
-            return found
-    logs = np.log(recorded / bare)
-    middle = float(logs.mean())
-    if len(logs) < 2:
-        return Interval(math.exp(middle), 0.0, math.inf, CONFIDENCE, "one pair")
-    error = float(logs.std(ddof=1)) / math.sqrt(len(logs))
-    reach = half_width(CONFIDENCE, len(logs) - 1) * error
-    low, high = math.exp(middle - reach), math.exp(middle + reach)
-    return Interval(math.exp(middle), low, high, CONFIDENCE, "t of pairs")
-
-
-def fitted_factor(recorded: Recorded, step: SteadyStep, costs: Costs, wanted_ns: float) -> float:
-    """How many times these costs leave a step of that length; 1 where they hardly change it.
-
-    What is taken out can make no step longer, so the factor is closed in.
-    """
-
-    def left(factors: Sequence[float]) -> list[float]:
-        return [step.without(one) for one in recorded.without([costs.scaled(f) for f in factors])]
-
-    factors = np.linspace(0.0, MOST_TIMES, _GRID).tolist()
-    steps = left(factors)
-    if steps[0] - steps[-1] <= _STILL * step.ns:
-        return 1.0
-    over = [k for k, ns in enumerate(steps) if ns >= wanted_ns]
-    if not over or over[-1] == _GRID - 1:
-        return float(factors[over[-1] if over else 0])
-    low, high = factors[over[-1]], factors[over[-1] + 1]
-    longer, shorter = steps[over[-1]], steps[over[-1] + 1]
-    for _ in range(_ROUNDS):
-        # Between the two the step is nearly a line; it is cut well within, so that both ends move.
-        share = (longer - wanted_ns) / (longer - shorter)
-        middle = low + (high - low) * min(max(share, 0.05), 0.95)
-        (ns,) = left([middle])
-        if abs(ns - wanted_ns) <= _NEAR * wanted_ns:
-            return float(middle)
-        if ns >= wanted_ns:
-            low, longer = middle, ns
-        else:
-            high, shorter = middle, ns
-    return float(low + (high - low) * (longer - wanted_ns) / (longer - shorter))
+    factors = np.geomspace(1 / MOST_TIMES, MOST_TIMES, _GRID)
+    steps = np.array(
+        [step.without(one) for one in recorded.without([costs.scaled(f) for f in factors])]
+    )
+    fine = np.geomspace(1 / MOST_TIMES, MOST_TIMES, _FINE)
+    ratio = step.ns / np.interp(np.log(fine), np.log(factors), steps)
+    error = np.log(fitted.high / fitted.low) / (2 * _NORMAL)
+    error = min(max(float(error), _SURE), _UNSURE)
+    off = (np.log(ratio) - np.log(fitted.estimate)) / error
+    return float(fine[np.argmin(off**2 + (np.log(fine) / np.log(SPREAD)) ** 2)])
 
 
 def _percent(share: float) -> str:

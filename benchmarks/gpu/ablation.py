@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 KERNELS, COPIES, MEMSETS, CALLS, WAITS, EVENTS, OVERHEADS = 1, 2, 4, 8, 16, 32, 64
-MOST_CALLS, MOST_DRIVER, EVERY_CALL, CONTEXTS = 128, 256, 512, 1024
+MOST_CALLS, MOST_DRIVER, EVERY_CALL, CONTEXTS, DRIVER_ALONE = 128, 256, 512, 1024, 2048
 GPU = KERNELS | COPIES | MEMSETS | CONTEXTS
 LIGHT = GPU | CALLS
 FULL = GPU | MOST_CALLS | MOST_DRIVER | WAITS | EVENTS | OVERHEADS
@@ -35,7 +35,9 @@ SETS = {
     "kernels": KERNELS,
     "gpu": GPU,
     "calls": CALLS,
+    "driver-alone": CALLS | DRIVER_ALONE,
     "light": LIGHT,
+    "light-driver": LIGHT | DRIVER_ALONE,
     "waits": WAITS,
     "events": EVENTS,
     "overheads": OVERHEADS,
@@ -283,7 +285,7 @@ def measured(shim: Shim, name: str, rounds: int, sets: dict[str, int], checks: P
     if checks is not None:
         for number in range(4):
             reset()
-            shim.open(LIGHT if number % 2 else SETS["full"])
+            shim.open(LIGHT if number % 2 else LIGHT | DRIVER_ALONE)
             block(step)
             shim.close(True)
             shim.dump(checks / f"{name}-{number}.bin")

@@ -18,6 +18,8 @@ from ..errors.options import UnknownChoice
 from .errors import BadCaptureRange, CannotRecord, NoGpu, OptionsDoNotFit
 from .window import Window
 
+BARE_S = 2.0
+"""What a recorder may add to the program's time for steps without it, where nobody says."""
 CPU_REMEDY = "--device cpu records NVTX ranges and OS calls on this machine's CPU"
 
 
@@ -77,8 +79,8 @@ class CaptureConfig:
     which CUDA graphs are recorded; None leaves it to the backend. `tool` is the profiler's path
     where the user gave one, `gpu` what a simulating backend is to simulate. `grace_s` is how long
     an interrupted profiler may take to finish. `records` says how much of the CUDA calls is
-    recorded, where the backend can choose, and `bare` whether steps are timed without the recorder,
-    too.
+    recorded, where the backend can choose, and `bare_s` how much time may be added for steps
+    without the recorder.
     """
 
     argv: tuple[str, ...]
@@ -92,7 +94,7 @@ class CaptureConfig:
     grace_s: float = 60.0
     window: Window | None = None
     records: Literal["light", "full"] = "light"
-    bare: bool = True
+    bare_s: float = 0.0
 
 
 @dataclass(frozen=True)

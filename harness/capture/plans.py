@@ -14,7 +14,7 @@ from ..decode.strategies import resolve
 from ..decode.workload import Workload
 from ..errors.options import OptionsConflict
 from ..own_python import own_python
-from .base import CaptureRange, Choice
+from .base import BARE_S, CaptureRange, Choice
 from .errors import OptionsDoNotFit
 from .naming import checked, expand, pattern, rank, slug
 from .session import Plan
@@ -41,11 +41,7 @@ class Recorder:
     tool: str | None = None
     gpu: str | None = None
     records: Literal["light", "full"] = "light"
-    bare: bool = True
-
-
-AGAIN = 3
-"""Runs of a strategy after the recorded one, for blocks of steps without the recorder."""
+    bare_s: float = BARE_S
 
 
 def strategy_plan(
@@ -71,8 +67,11 @@ def strategy_plan(
     shape = f"{slug(Path(workload.model).name)[:40]}-b{workload.batch_size}"
     default = f"{slug(strategy.name)}-{shape}-t{workload.max_new_tokens}-{_moment()}"
     name = f"{output.name}-{slug(strategy.name)}" if output.name and several else output.name
-    again = recorder.bare and recorder.choice.backend.name == "cupti"
-    more = (*(("-q",) if talk.quiet() else ()), *((f"--again={AGAIN}",) if again else ()))
+    again = recorder.bare_s > 0 and recorder.choice.backend.name == "cupti"
+    more = (
+        *(("-q",) if talk.quiet() else ()),
+        *((f"--again={recorder.bare_s:g}",) if again else ()),
+    )
     return _plan(
         own_python("-m", "harness.target", *workload.to_argv(), *more),
         recorder,
@@ -160,7 +159,7 @@ def _plan(
         tool=recorder.tool,
         gpu=recorder.gpu,
         records=recorder.records,
-        bare=recorder.bare,
+        bare_s=recorder.bare_s,
         rank=own_rank,
         together=together,
         about={**(about or {}), "label": output.label},

@@ -20,7 +20,7 @@ from ..errors import CaptureError
 from ..errors.options import NothingToDo, OptionsConflict
 from ..nvtx import CAPTURE
 from ..own_python import own_python
-from .base import CaptureRange, Choice, choose
+from .base import BARE_S, CaptureRange, Choice, choose
 from .calibrate import calibrated
 from .commands import as_command
 from .console import Console
@@ -50,7 +50,7 @@ class Request:
     window: Window | None = None
     graph_trace: Literal["graph", "node"] | None = None
     records: Literal["light", "full"] = "light"
-    bare: bool = True
+    bare_s: float = BARE_S
     tool: str | None = None
     gpu: str | None = None
     calibrate: bool = False
@@ -135,9 +135,8 @@ def _check(request: Request) -> None:
             remedy="name your program (harness profile train.py), or use --strategy NAME "
             "('harness strategies' lists them) or --all",
         )
-    for name in ("records", "bare"):
+    for name, option in (("records", "--record"), ("bare_s", "--bare")):
         if name in request.given and request.capture not in ("auto", "cupti"):
-            option = "--record" if name == "records" else "--bare"
             raise OptionsDoNotFit(f"{option} is for --capture cupti, not {request.capture}")
     if request.calibrate and request.argv:
         raise OptionsDoNotFit(
@@ -166,7 +165,7 @@ def _plans(
 ) -> Iterator[tuple[str, Callable[[], Plan]]]:
     """(title, how to make the plan) of each recording; plans are made late, names hold the time."""
     recorder = Recorder(
-        choice, request.graph_trace, request.tool, request.gpu, request.records, request.bare
+        choice, request.graph_trace, request.tool, request.gpu, request.records, request.bare_s
     )
     if request.argv:
         range_ = None

@@ -16,6 +16,7 @@ from ..errors import CaptureError
 from ..manifest import RunManifest, now, redacted
 from ..version import __version__
 from .base import (
+    BARE_S,
     CaptureBackend,
     CaptureConfig,
     CaptureRange,
@@ -58,7 +59,7 @@ class Plan:
     tool: str | None = None
     gpu: str | None = None
     records: Literal["light", "full"] = "light"
-    bare: bool = True
+    bare_s: float = BARE_S
     rank: int | None = None
     together: str | None = None
     own_target: bool = False
@@ -130,7 +131,7 @@ def _record(plan: Plan, place: Place, progress: Progress) -> Recording:
         tool=plan.tool,
         gpu=plan.gpu,
         records=plan.records,
-        bare=plan.bare,
+        bare_s=plan.bare_s,
     )
     try:
         result = plan.backend.record(config, progress)

@@ -49,6 +49,19 @@ class Seconds(ParamType):
         return nanoseconds / 1e9
 
 
+class BareTime(Seconds):
+    """`on`, `off`, or a length of time."""
+
+    name = "on|off|SECONDS"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        from ..capture.base import BARE_S
+
+        if value in ("on", "off"):
+            return BARE_S if value == "on" else 0.0
+        return super().convert(value, param, ctx)
+
+
 @click.command(
     cls=ProgramLine,
     context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False},
@@ -102,11 +115,13 @@ class Seconds(ParamType):
 )
 @click.option(
     "--bare",
-    type=click.Choice(["on", "off"]),
+    "bare_s",
+    type=BareTime(),
     default="on",
     show_default=True,
     help="With --capture cupti: after the window, time steps with the recorder and without it in "
-    "turns, so that what it adds can be taken out.",
+    "turns, so that what it adds can be taken out. It may add two seconds (on), none (off), or so "
+    "many: a noisy host needs more.",
 )
 @click.option(
     "-o",
@@ -225,7 +240,7 @@ def _request(ctx: click.Context, values: dict[str, Any], analysis: dict[str, Any
         capture_range=values["capture_range"],
         graph_trace=values["graph_trace"],
         records=values["records"],
-        bare=values["bare"] == "on",
+        bare_s=values["bare_s"],
         tool=values["nsys_path"],
         gpu=values["gpu"],
         calibrate=values["calibrate"],

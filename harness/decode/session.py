@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from .strategy import Strategy
 
 RESULT_VERSION = 1
-AGAIN_NS = 2_000_000_000
-"""For how long a strategy may run again after the run that counts."""
 
 
 def _silent(_: str) -> None:
@@ -69,11 +67,11 @@ def run(
     runtime: Runtime | None = None,
     model: Any = None,
     progress: Callable[[str], None] = _silent,
-    again: int = 0,
+    again_s: float = 0,
 ) -> tuple[Generation, dict[str, Any]]:
     """Run one workload; the generation, and its result as plain values (see docs/strategies.md).
 
-    `again`: so many times more afterwards, of which nothing is told.
+    It is run again and again for `again_s` seconds afterwards, of which nothing is told.
     `runtime` and `model` are made from the workload where they are not given. Raises HarnessError
     when the strategy cannot run here or the capture window never opened.
     """
@@ -148,16 +146,14 @@ def run(
         "memory": runtime.memory_statistics(),
         "graphs_compiled_in_run": graphs_compiled() - compiled_before,
     }
-    _run_again(decoder, again, generation.wall_ns)
+    _run_again(decoder, round(again_s * 1e9), generation.wall_ns)
     return generation, result
 
 
-def _run_again(decoder: Engine, times: int, last_ns: int) -> None:
-    """As long as the next run is likely to end within `AGAIN_NS`."""
+def _run_again(decoder: Engine, most_ns: int, last_ns: int) -> None:
+    """As long as the next run is likely to end in time."""
     spent = 0
-    for _ in range(times):
-        if spent + last_ns > AGAIN_NS:
-            return
+    while spent + last_ns <= most_ns:
         last_ns = decoder.run().wall_ns
         spent += last_ns
 

@@ -37,6 +37,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     parser.add_argument("--trace", type=Path)
     parser.add_argument("--steps", type=int, help="record and time so few steps")
+    parser.add_argument("--after", type=float, default=0, help="go on for so many seconds")
     options = parser.parse_args()
     planted = LOOPS[options.loop]
     if options.variant not in planted.variants:
@@ -57,6 +58,7 @@ def main() -> None:
             if options.recorder == "shim" and ON_GPU:
                 torch.cuda.profiler.stop()
             told["python_after_us"] = python_probe()
+            go_on(loop, loop.warm_up + steps, options.after)
     if options.recorder == "torch":
         profiler = torch.profiler.profile(with_stack=True)
         profiler.start()
@@ -98,6 +100,16 @@ def warm_up(loop: Training) -> None:
         with loop.mark(f"warm_up {number}"):
             loop.step(number)
     cuda.synchronize()
+
+
+def go_on(loop: Training, first: int, seconds: float) -> None:
+    """Further steps, which a recorder may time with itself and without."""
+    until = time.monotonic() + seconds
+    for number in itertools.count(first):
+        if time.monotonic() >= until:
+            return
+        with loop.mark(f"train_step {number}"):
+            loop.step(number)
 
 
 def timed(loop: Training, steps: int) -> dict[str, Any]:

@@ -101,7 +101,7 @@ class CuptiBackend:
             "graph_from": self._graph_from,
             "nvtx": True,
             "records": config.records,
-            "bare": config.bare,
+            "bare_s": config.bare_s,
             "evidence": NAMES,
             "max_bytes": MOST_BYTES,
         }

@@ -7,6 +7,7 @@ recorded, steps stay longer until then.
 
 from __future__ import annotations
 
+import math
 import sys
 import threading
 import time
@@ -27,24 +28,25 @@ if TYPE_CHECKING:
 
 SETTLE = 2
 """Steps after each change that are not timed."""
-STEPS, LEAST = 8, 3
-"""Steps of a block; fewer where they are long."""
+STEPS, LEAST = 4, 3
+"""Steps of a block; fewer where they are long. Many short blocks make a noisy host harmless."""
 BLOCK_NS = 50_000_000
 """A block is not longer than this unless its least steps are."""
-PAIRS = 12
-"""Recorded blocks at most, each between two without."""
-ADDED_NS = 2_000_000_000
-"""Time that the recorder may add, changes included."""
-MOST_NS = 20_000_000_000
-"""So long after the window the last block ends, if the program goes on."""
+PAIRS, FEWEST = 48, 12
+"""Recorded blocks, each between two without; fewer where they agree."""
+AGREE = 0.005
+"""Standard error of the ratio of steps with and without at which they do."""
+GOES_ON = 10
+"""So many times the time that may be added the blocks may take in a program that goes on anyway."""
 
 
 class Blocks:
     """Told of every range that begins. `rows` are the blocks, in order of time.
 
-    `done` are the ranges of the window, of which the step is chosen; `globs` and `regexes` name it
-    where the user did. `most_ns`: for how long the program goes on for the blocks' sake alone, or
-    at all.
+    `done` are the ranges of the window, of which the step is chosen; `globs` and `regexes` in
+    `config` name it where the user did. `most_ns` is what the recorder may add to the program's
+    time; where the program goes on for the blocks' sake alone (`waited_for`), it is all that they
+    may take.
     """
 
     def __init__(
@@ -53,13 +55,16 @@ class Blocks:
         done: list[Any],
         config: Mapping[str, Any],
         over: Callable[[], None],
-        most_ns: int = MOST_NS,
+        most_ns: int,
+        *,
+        waited_for: bool = False,
     ) -> None:
         self._session = session
         self._done = done
         self._kept = len(done)
         self._over = over
-        self._most_ns = most_ns
+        self._added_most_ns = most_ns
+        self._most_ns = most_ns if waited_for else GOES_ON * most_ns
         self._step = _step_of(done, config)
         self._begun_ns = time.monotonic_ns()
         self._added_ns = 0
@@ -138,10 +143,22 @@ class Blocks:
     def _enough(self) -> bool:
         spent = time.monotonic_ns() - self._begun_ns
         return (
-            sum(row["recorded"] for row in self.rows) >= PAIRS
-            or self._added_ns > ADDED_NS
+            len(self.rows) > 2 * PAIRS
+            or self._added_ns > self._added_most_ns
             or spent > self._most_ns
+            or (len(self.rows) > 2 * FEWEST and self._error() < AGREE)
         )
+
+    def _error(self) -> float:
+        """About the standard error of the ratio of steps with the recorder and without."""
+        step = [row["host_ns"] / row["steps"] for row in self.rows]
+        ratios = sorted(
+            2 * step[k] / (step[k - 1] + step[k + 1]) for k in range(1, len(step) - 1, 2)
+        )
+        middle = ratios[len(ratios) // 2]
+        off = sorted(abs(ratio - middle) for ratio in ratios)
+        error: float = 1.86 * off[len(off) // 2] / middle / math.sqrt(len(ratios))
+        return error
 
     @property
     def late(self) -> bool:

@@ -159,7 +159,7 @@ int enable_all(CUpti_SubscriberHandle subscriber) {
   if (selected & HS_MOST_CALLS) leave_out(0);
   if (selected & HS_MOST_DRIVER) leave_out(1);
   if (!(selected & HS_CALLS)) return 0;
-  code = take_calls(subscriber, 0);
+  code = selected & HS_DRIVER_ALONE ? 0 : take_calls(subscriber, 0);
   return code ? code : take_calls(subscriber, 1);
 }
 

@@ -287,6 +287,7 @@ enum {
   HS_MOST_DRIVER = 256, /* driver calls, less those that do nothing */
   HS_EVERY_CALL = 512,  /* runtime calls */
   HS_CONTEXTS = 1024,
+  HS_DRIVER_ALONE = 2048, /* of HS_CALLS those of the driver, which the runtime's make, too */
   HS_LIGHT = HS_KERNELS | HS_COPIES | HS_MEMSETS | HS_CALLS | HS_CONTEXTS,
   HS_FULL = HS_KERNELS | HS_COPIES | HS_MEMSETS | HS_MOST_CALLS | HS_MOST_DRIVER | HS_WAITS |
             HS_EVENTS | HS_OVERHEADS | HS_CONTEXTS
