@@ -19,6 +19,9 @@ TRACES = Path(__file__).parents[2] / "traces"
 EXAMPLES = sorted(TRACES.glob("*.sqlite"))
 
 
+AS_RECORDED = Question((DEFAULT_STEP,), as_recorded=True)
+
+
 def figures(report: TraceReport) -> list[object]:
     """What a report says, without names of files and devices or times against its own zero."""
     found: list[object] = [report.all_window_ns, report.all_idle_ns]
@@ -50,7 +53,7 @@ def test_there_are_examples() -> None:
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda p: p.stem)
 @pytest.mark.parametrize("layout", [kineto_2_11, kineto_2_13])
 def test_examples(tmp_path: Path, path: Path, layout) -> None:
-    nsys, kineto = both(tmp_path, open_trace(path), layout, Question((DEFAULT_STEP,)))
+    nsys, kineto = both(tmp_path, open_trace(path), layout, AS_RECORDED)
     # What the device loops has no range for its steps.
     assert len(kineto.series) == (path.stem != "h100-device-loop")
     assert all(series.steady is not None for series in kineto.series)

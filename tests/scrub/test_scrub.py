@@ -239,6 +239,8 @@ def figures(inside, trace: Path, *options: str) -> dict:
     for one in found.get("traces", []):
         one.pop("path")
         one["answer"].pop("next")
+        if one["bare"]:
+            one["bare"].pop("trace")
     for row in found.get("calibration", []):
         row.pop("trace")
     return found

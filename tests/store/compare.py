@@ -18,7 +18,11 @@ def in_detail(question: Question) -> Question:
 
 
 def figures(report: TraceReport) -> dict:
-    """The JSON documents of every view in one; the order of the keys counts."""
+    """The JSON documents of every view in one; the order of the keys counts.
+
+    What the recorder may have cost is estimated of a trace in memory alone.
+    """
+    report = replace(report, estimate=None, as_recorded="")
     found: dict = {}
     for by in ("step", "cause", "stream"):
         question = Question(by=by, top=0 if by == "step" else TOP, definitions=True)

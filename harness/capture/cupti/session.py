@@ -199,7 +199,7 @@ class ShimSession:
         counts = (ctypes.c_int64 * len(_TABLES))()
         if self._shim.hs_count(counts):
             raise RuntimeError(f"the records could not be counted: {self._error()}")
-        return {name: count for name, count in zip(_TABLES, counts, strict=False) if count}
+        return {name: counts[k] for k, name in enumerate(_TABLES) if counts[k]}
 
     def save(self, folder: str) -> None:
         """Write the records once the session is closed; costs about 0.1 us a record."""
