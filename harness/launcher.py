@@ -188,17 +188,17 @@ class Launcher:
             self.no_blocks = str(error)
             return
         self.blocks = inside.Blocks(
-            self.session,
+            self,
             self.ranges.done,
             self.config.get("window") or {},
-            self._blocks_over,
             round(most_s * 1e9),
             waited_for=self.window is not None and self.window.stops,
         )
         if not self.blocks.finished:
             self.ranges.before = self.blocks.begins
 
-    def _blocks_over(self) -> None:
+    def blocks_over(self) -> None:
+        """Nobody needs to hear of ranges any more."""
         self.ranges.before = None
 
     def waits(self) -> bool:
@@ -313,7 +313,7 @@ class Launcher:
         self.ranges.replace(core, "_cuda_init", cuda_init)
         if self.follows or self.window is not None:
             self._watch_profiler_calls(core._cudart)
-        if self.window is not None:
+        if self.window is not None or self.config.get("bare_s"):
             self.captures.watch(torch)
         self.ranges.watch_torch(torch.cuda.nvtx)
         self._listen(lambda: core._nvtx.markA("harness"))

@@ -23,6 +23,16 @@ class Session:
     def __init__(self) -> None:
         self.asked: list[str] = []
 
+    @property
+    def session(self) -> Session:
+        return self
+
+    def capturing(self) -> bool:
+        return False
+
+    def blocks_over(self) -> None:
+        self.asked.append("over")
+
     def open_block(self) -> None:
         self.asked.append("open")
 
@@ -51,7 +61,7 @@ def clock(monkeypatch):
 def made(done, config=None, **options):
     """Blocks after a window with these ranges, and their session."""
     session = Session()
-    return inside.Blocks(session, done, config or {}, lambda: None, BARE_NS, **options), session
+    return inside.Blocks(session, done, config or {}, BARE_NS, **options), session
 
 
 def test_blocks_with_the_recorder_stand_between_blocks_without(clock):
@@ -68,7 +78,7 @@ def test_blocks_with_the_recorder_stand_between_blocks_without(clock):
         assert row["steps"] == inside.STEPS
         assert row["host_ns"] == inside.STEPS * (5_000_000 if row["recorded"] else 4_000_000)
         assert row.get("records") == ({"kernel": 40} if row["recorded"] else None)
-    assert session.asked == ["open", "close"] * inside.FEWEST
+    assert session.asked == [*["open", "close"] * inside.FEWEST, "over"]
     assert blocks.describe()["reason"] is None
 
 
@@ -111,6 +121,15 @@ def test_what_the_recorder_may_add_is_limited(clock, monkeypatch):
     assert sum(row["recorded"] for row in blocks.rows) == 2
 
 
+def test_no_change_is_made_while_a_graph_is_captured(clock):
+    blocks, session = made(ranges(*(f"Step {k}" for k in range(5))))
+    session.capturing = lambda: True
+    for k in range(5 * ROUND):
+        blocks.begins(f"Step {k}", None)
+        clock.ns += 1_000_000
+    assert (blocks.rows, session.asked) == ([], [])
+
+
 def test_the_program_s_end_closes_what_is_open(clock):
     done = ranges(*(f"Step {k}" for k in range(5)))
     blocks, session = made(done)
@@ -119,7 +138,7 @@ def test_the_program_s_end_closes_what_is_open(clock):
         clock.ns += 1_000_000
     done.append(("Step 99", None, 0, 1, 7))
     blocks.finish()
-    assert session.asked == ["open", "close"]
+    assert session.asked == ["open", "close", "over"]
     assert len(done) == 5
     assert blocks.describe()["reason"] == "the program made no more steps after its window"
 

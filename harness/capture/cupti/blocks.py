@@ -25,6 +25,14 @@ if TYPE_CHECKING:
         def open_block(self) -> None: ...
         def close_block(self) -> dict[str, int]: ...
 
+    class Launcher(Protocol):
+        """What the blocks ask and tell."""
+
+        session: Session
+
+        def capturing(self) -> bool: ...
+        def blocks_over(self) -> None: ...
+
 
 SETTLE = 2
 """Steps after each change that are not timed."""
@@ -51,21 +59,22 @@ class Blocks:
 
     def __init__(
         self,
-        session: Session,
+        launcher: Launcher,
         done: list[Any],
         config: Mapping[str, Any],
-        over: Callable[[], None],
         most_ns: int,
         *,
         waited_for: bool = False,
     ) -> None:
-        self._session = session
+        self._launcher = launcher
+        self._session = launcher.session
         self._done = done
         self._kept = len(done)
-        self._over = over
         self._added_most_ns = most_ns
         self._most_ns = most_ns if waited_for else GOES_ON * most_ns
         self._step = _step_of(done, config)
+        # Cheap to ask of each range of the program, recorded or not.
+        self._prefix = self._step[0].partition("#")[0] if self._step else ""
         self._begun_ns = time.monotonic_ns()
         self._added_ns = 0
         self._steps = STEPS
@@ -84,7 +93,9 @@ class Blocks:
 
     def begins(self, name: str, domain: str | None) -> None:
         """A range begins on this thread; called before it does."""
-        if self.finished or self._step is None or self._step[0] != family(name):
+        if self.finished or self._step is None or not name.startswith(self._prefix):
+            return
+        if self._step[0] != family(name):
             return
         thread = threading.get_ident()
         if self._thread is None:
@@ -98,7 +109,7 @@ class Blocks:
 
     def _edge(self, number: int | None) -> None:
         before, self._number = self._number, number
-        if _capturing():
+        if self._launcher.capturing():  # a change would break the capture
             self._edges = 0
             return
         if self._edges == 0 or (number is not None and before is not None and number != before + 1):
@@ -178,7 +189,7 @@ class Blocks:
         self.reason = reason
         del self._done[self._kept :]
         self._read_events()
-        self._over()
+        self._launcher.blocks_over()
 
     def _read_events(self) -> None:
         """What the GPU's clock says of each block: a host may run ahead of its GPU."""
@@ -234,12 +245,6 @@ def _step_of(
         return found[0] if found and rank == 0 else None
 
     return kind, number
-
-
-def _capturing() -> bool:
-    torch: Any = sys.modules.get("torch")
-    asked = getattr(getattr(torch, "cuda", None), "is_current_stream_capturing", None)
-    return asked is not None and torch.cuda.is_initialized() and bool(asked())
 
 
 def _event() -> Any:
