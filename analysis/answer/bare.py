@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..bare.estimate import Estimate
+from ..bare.result import Bare
 from ..figures.units import human, share
 from ..idle.figures import Steady
 from ..model.text import plain
@@ -50,9 +51,17 @@ def _proved(report: TraceReport, series: int | None) -> tuple[Sentence, ...]:
             Piece(human(steady.period_ns), "strong"),
             Piece(f"{measured}; with it "),
             Piece(human(recorded), "strong"),
-            Piece("."),
+            Piece(f"{_more(recorded / steady.period_ns - 1, found)}."),
         ),
     )
+
+
+def _more(added: float, found: Bare) -> str:
+    """By how much, and what that is for each launch; nothing where it is next to nothing."""
+    if added < LITTLE:
+        return ""
+    node = f" and {human(found.costs.node_gap)} a node of a graph" if found.nodes else ""
+    return f" ({share(added)} more; it costs {human(found.launch_ns)} a launch{node})"
 
 
 def _guessed(found: Estimate) -> tuple[Sentence, ...]:

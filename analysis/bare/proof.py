@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from msgspec import Struct
 
+from ..model.schema import Kind
 from ..model.trace import Trace
 from ..statistics.interval import Interval
 from .blocks import Blocks, NoBlocks, pairs_of, read_blocks
@@ -82,7 +83,8 @@ def prove(trace: Trace, known: Mapping[str, Prior] | None = None) -> Proved | As
     if abs(off[0]) > WITHIN:
         return AsRecorded(f"without what the recorder costs a step misses bare blocks by "
                           f"{_percent(abs(off[0]))}")  # fmt: skip
-    found = _bare(blocks, costs, factor, ratio, off, step, after)
+    nodes = bool(np.any((trace.operations.node != 0) & (trace.operations.kind != Kind.GRAPH)))
+    found = _bare(blocks, costs, factor, ratio, off, step, after, nodes=nodes)
     return Proved(found, times, bare_trace)
 
 
@@ -94,6 +96,8 @@ def _bare(
     off: Sequence[float],
     step: SteadyStep,
     after: SteadyStep,
+    *,
+    nodes: bool,
 ) -> Bare:
     bare = blocks.bare
     steps = sum(one.steps for one in bare)
@@ -112,6 +116,7 @@ def _bare(
         blocks_step_ns=math.fsum(one.steps * one.step_ns(clock) for one in bare) / steps,
         recorded_ns=step.ns,
         step_ns=after.ns,
+        nodes=nodes,
     )
 
 

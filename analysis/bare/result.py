@@ -34,6 +34,13 @@ class Bare(Struct, frozen=True):
     """The steady step of the trace as recorded."""
     step_ns: float
     """The steady step of the bare timeline."""
+    nodes: bool = False
+    """Nodes of CUDA graphs were recorded one by one."""
+
+    @property
+    def launch_ns(self) -> int:
+        """What the recorder costs a launch, inside its call and after it."""
+        return self.costs.inside.launch + self.costs.outside.launch
 
     @property
     def measured_ns(self) -> float:
