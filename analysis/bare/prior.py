@@ -103,6 +103,8 @@ def recorder_of(trace: Trace) -> str:
     if isinstance(named, str) and named:
         return named
     if source.producer == TORCH_PROFILER:
+        if source.stacks:
+            return ""  # nobody has measured what frames cost
         operators = bool((trace.ranges.domain == OPERATORS_DOMAIN).any())
         return "torch-profiler-cpu+cuda" if operators else "torch-profiler-cuda"
     if source.producer == NSYS:

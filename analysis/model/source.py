@@ -77,6 +77,8 @@ class Source(Struct, frozen=True):
     """`manifest`, the environment variable, or `distributedInfo` of a torch.profiler trace."""
     gpus: int = 0
     """GPUs of the machine, as the trace lists them; 0 where it lists none."""
+    stacks: bool = False
+    """The frames of Python were recorded, too: torch.profiler's with_stack."""
     accelerator: str = "CUDA"
     """Whose API the calls are of: `CUDA`, `HIP`, `XPU`, ..."""
 

@@ -60,7 +60,8 @@ def read_kineto(path: Path) -> Trace:
     label = trace.source.label
     if rank and not trace.source.manifest.get("label"):
         label = f"{label} ({rank})"
-    source = replace(trace.source, label=label)
+    stacks = "python_function" in rows.categories
+    source = replace(trace.source, label=label, stacks=stacks)
     if rank and source.rank is None:
         number = stream.metadata["distributedInfo"]["rank"]
         source = replace(source, rank=number, rank_from="distributedInfo")
