@@ -91,6 +91,8 @@ ELSEWHERE = {
     "python benchmarks/many_traces.py --traces 12 --kernels 100000": "minutes",
     "sh benchmarks/gpu/smoke.sh FOLDER": "needs a GPU",
     "sh benchmarks/gpu/fetch_wheels.sh": "for a GPU machine",
+    "sh benchmarks/gpu/ablation.sh results": "needs a GPU",
+    "python benchmarks/gpu/graph_probe.py": "needs a GPU",
     "sh benchmarks/gpu/bench.sh results 540": "needs a GPU",
     "sh benchmarks/gpu/first_recording.sh results": "needs a GPU",
     "sh benchmarks/gpu/record.sh results 540": "needs a GPU",
