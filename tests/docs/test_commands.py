@@ -93,6 +93,7 @@ ELSEWHERE = {
     "sh benchmarks/gpu/fetch_wheels.sh": "for a GPU machine",
     "sh benchmarks/gpu/ablation.sh results": "needs a GPU",
     "python benchmarks/gpu/graph_probe.py": "needs a GPU",
+    "sh benchmarks/gpu/bare.sh results": "needs a GPU",
     "sh benchmarks/gpu/bench.sh results 540": "needs a GPU",
     "sh benchmarks/gpu/first_recording.sh results": "needs a GPU",
     "sh benchmarks/gpu/record.sh results 540": "needs a GPU",
