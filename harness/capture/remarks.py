@@ -131,7 +131,7 @@ class GraphsByNode(Remark):
 
 
 class StartsIgnored(Remark):
-    """CUPTI records one session a process: only the first window is in the recording."""
+    """A process is recorded once: only the first window is in the recording."""
 
     code = "starts-ignored"
 

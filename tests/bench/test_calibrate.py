@@ -92,7 +92,7 @@ def test_gaps_show_both_figures(here, tmp_path: Path) -> None:
     assert (row["corrected_idle_low_ns"], row["corrected_idle_high_ns"]) == (None, None)
     assert data["traces"][0]["calibration"] == CALIBRATION
     table = here("gaps", "a.sqlite", "--tables", "all", cwd=tmp_path).stdout
-    assert "What the profiler added" in table
+    assert "As recorded: what the profiler added by separate runs" in table
     assert "25.0%" in table
     assert "not certain" not in table
 

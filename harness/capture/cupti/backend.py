@@ -127,8 +127,8 @@ class CuptiBackend:
         if host["session"].get("ignored_starts"):
             notes.append(
                 StartsIgnored(
-                    f"{host['session']['ignored_starts']} later cudaProfilerStart ignored: CUPTI "
-                    "records one session a process"
+                    f"{host['session']['ignored_starts']} later cudaProfilerStart ignored: a "
+                    "process is recorded once"
                 )
             )
         interrupted = ended.interrupted
