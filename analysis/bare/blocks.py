@@ -112,11 +112,10 @@ def _said(error: ValidationError) -> str:
 def pairs_of(blocks: Blocks) -> Pairs:
     """Each recorded block between two without a recorder, one before and one after: so a host that
     drifts cancels."""
-    rows, clock = blocks.blocks, blocks.clock
-    found = [
-        (before.step_ns(clock), one.step_ns(clock), after.step_ns(clock))
-        for before, one, after in zip(rows, rows[1:], rows[2:], strict=False)
-        if one.recorded and not before.recorded and not after.recorded
-    ]
-    before, recorded, after = np.array(found, np.float64).reshape(-1, 3).T
-    return Pairs((before + after) / 2, recorded, np.abs(np.log(before / after)))
+    rows = blocks.blocks
+    ns = np.array([one.step_ns(blocks.clock) for one in rows], np.float64)
+    with_recorder = np.array([one.recorded for one in rows], np.bool_)
+    middle = np.flatnonzero(~with_recorder[:-2] & with_recorder[1:-1] & ~with_recorder[2:]) + 1
+    before, after = ns[middle - 1], ns[middle + 1]
+    shared = np.diff(middle, prepend=-2) == 2
+    return Pairs((before + after) / 2, ns[middle], np.abs(np.log(before / after)), shared)
