@@ -27,6 +27,7 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
+from page import written
 from planted_judge import Finding, Said, Verdict, judge
 from planted_peers import ask_hta, ask_nsys, ask_nsys_ai, without_last_wait
 
@@ -228,18 +229,6 @@ def sections(ours: dict[str, dict[str, Ours]], peers: Asked) -> dict[str, str]:
         "clean": "\n".join(clean_table(ours, peers)),
         "versions": f"Asked on {peers.date}: {versions}.",
     }
-
-
-def written(page: str, texts: dict[str, str]) -> str:
-    """The page with its tables replaced; each lies between two comments that name it."""
-    for name, text in texts.items():
-        begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
-        before, found, rest = page.partition(begin)
-        _, ended, after = rest.partition(end)
-        if not found or not ended:
-            raise SystemExit(f"planted_vs_peers: the page has no place for {name!r}: {begin} {end}")
-        page = f"{before}{begin}\n{text}\n{end}{after}"
-    return page
 
 
 def ask_all(folder: Path) -> dict[str, dict[str, Ours]]:

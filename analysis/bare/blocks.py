@@ -17,7 +17,7 @@ from .ratio import Pairs
 
 VERSION = 1
 NOT_MEASURED = "no steps without the recorder were measured beside it"
-_Time = Annotated[float, Meta(gt=0, lt=2**60)]
+_Time = Annotated[float, Meta(ge=1, lt=2**60)]
 Clock = Literal["host", "gpu"]
 AHEAD = 1.02
 """By so much longer are steps on the GPU where the host runs ahead of it."""
@@ -32,7 +32,7 @@ class Block(Struct, frozen=True):
     """All of them together, from begin to begin, by the host's clock."""
     gpu_ns: _Time | None = None
     """By the GPU's, between events: of a host that runs ahead."""
-    at_ns: float = 0
+    at_ns: float | None = None
     """When it began, by a clock of the recording's own."""
 
     def step_ns(self, clock: Clock) -> float:
@@ -86,23 +86,41 @@ def read_blocks(manifest: Mapping[str, Any]) -> Blocks | NoBlocks:
     if table is None:
         return NoBlocks(NOT_MEASURED)
     try:
-        found = convert(table, _Table)
+        found = _read(table)
     except ValidationError as error:
         return NoBlocks(f"the manifest's table of bare blocks cannot be read ({_said(error)})")
     if found.version != VERSION:
-        return NoBlocks(f"the manifest's table of bare blocks is of version {found.version}, "
+        version = plain(str(found.version), 20)
+        return NoBlocks(f"the manifest's table of bare blocks is of version {version}, "
                         f"and {VERSION} is known here")  # fmt: skip
     if found.reason or not found.blocks:
         why = plain(found.reason or "the recording gives none", 200)
         return NoBlocks(f"no bare blocks: {why}")
     for k, one in enumerate(found.blocks, start=1):
-        times = (one.host_ns, one.gpu_ns or 0.0, one.at_ns)
+        times = (one.host_ns, one.gpu_ns or 0.0, one.at_ns or 0.0)
         if not all(math.isfinite(ns) for ns in times):
             return NoBlocks(f"bare block {k} of the manifest has times that are no numbers")
-    ordered = tuple(sorted(found.blocks, key=lambda one: one.at_ns))
-    if all(one.recorded for one in ordered):
+    if all(one.recorded for one in found.blocks):
         return NoBlocks("no bare blocks: all of them were recorded")
-    return Blocks(found.recorder, plain(found.made_bare, 80), ordered, found.library_version)
+    ordered = found.blocks
+    if all(one.at_ns is not None for one in ordered):
+        ordered = tuple(sorted(ordered, key=lambda one: one.at_ns or 0.0))
+    recorder, made_bare = plain(found.recorder, 80), plain(found.made_bare, 80)
+    return Blocks(recorder, made_bare, ordered, found.library_version)
+
+
+def _read(table: Any) -> _Table:
+    given = _given(table)
+    if isinstance(given, dict) and isinstance(given.get("blocks"), list):
+        given["blocks"] = [_given(one) for one in given["blocks"]]
+    return convert(given, _Table)
+
+
+def _given(table: Any) -> Any:
+    """Without what is null, which says no more than what is left out."""
+    if not isinstance(table, Mapping):
+        return table
+    return {name: value for name, value in table.items() if value is not None}
 
 
 def _said(error: ValidationError) -> str:
@@ -112,11 +130,10 @@ def _said(error: ValidationError) -> str:
 def pairs_of(blocks: Blocks) -> Pairs:
     """Each recorded block between two without a recorder, one before and one after: so a host that
     drifts cancels."""
-    rows, clock = blocks.blocks, blocks.clock
-    found = [
-        (before.step_ns(clock), one.step_ns(clock), after.step_ns(clock))
-        for before, one, after in zip(rows, rows[1:], rows[2:], strict=False)
-        if one.recorded and not before.recorded and not after.recorded
-    ]
-    before, recorded, after = np.array(found, np.float64).reshape(-1, 3).T
-    return Pairs((before + after) / 2, recorded, np.abs(np.log(before / after)))
+    rows = blocks.blocks
+    ns = np.array([one.step_ns(blocks.clock) for one in rows], np.float64)
+    with_recorder = np.array([one.recorded for one in rows], np.bool_)
+    middle = np.flatnonzero(~with_recorder[:-2] & with_recorder[1:-1] & ~with_recorder[2:]) + 1
+    before, after = ns[middle - 1], ns[middle + 1]
+    shared = np.diff(middle, prepend=-2) == 2
+    return Pairs((before + after) / 2, ns[middle], np.abs(np.log(before / after)), shared)

@@ -112,5 +112,6 @@ def recorder_of(trace: Trace) -> str:
     if source.producer != CUPTI:
         return ""
     capture = source.manifest.get("capture")
-    light = isinstance(capture, dict) and "records=light" in (capture.get("options") or ())
+    options = capture.get("options") if isinstance(capture, dict) else None
+    light = isinstance(options, list | tuple) and "records=light" in options
     return "cupti-light" if light else "cupti-full"

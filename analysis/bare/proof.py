@@ -132,14 +132,21 @@ def fitted_factor(recorded: Recorded, step: SteadyStep, costs: Costs, fitted: In
     )
     fine = np.geomspace(1 / MOST_TIMES, MOST_TIMES, _FINE)
     ratio = step.ns / np.interp(np.log(fine), np.log(factors), steps)
-    error = np.log(fitted.high / fitted.low) / (2 * _NORMAL)
-    error = min(max(float(error), _SURE), _UNSURE)
+    known = fitted.low > 0
+    error = math.log(fitted.high / fitted.low) / (2 * _NORMAL) if known else _UNSURE
+    error = min(max(error, _SURE), _UNSURE)
     off = (np.log(ratio) - np.log(fitted.estimate)) / error
     return float(fine[np.argmin(off**2 + (np.log(fine) / np.log(SPREAD)) ** 2)])
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.2g} %" if share < 9.995 else "more than they take"
+    """
+    >>> _percent(0.0456), _percent(1.3), _percent(12.0)
+    ('4.6 %', '130 %', 'more than they take')
+    """
+    if share >= 9.995:
+        return "more than they take"
+    return f"{100 * share:.0f} %" if share >= 0.995 else f"{100 * share:.2g} %"
 
 
 def _count(number: int, what: str) -> str:

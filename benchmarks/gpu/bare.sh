@@ -2,8 +2,8 @@
 # Recordings with blocks of steps without the recorder, on a GPU machine without a network; see
 # fetch_wheels.sh. About six minutes; benchmarks/bare.py judges them, on any machine.
 #     sh benchmarks/gpu/bare.sh OUTPUT_FOLDER [NAME...]
-# Strategies, one of them in three processes, a training loop, and a loop with 500 us of Python or a
-# longer kernel put in. With NAMEs only those.
+# Strategies, one of them in three processes, a training loop, and twice a loop with 500 us of Python
+# or a longer kernel put in. With NAMEs only those.
 set -u
 cd "$(dirname "$0")/../.."
 root=$PWD
@@ -34,9 +34,11 @@ done
 record kv-cache-again --strategy kv-cache --batch-size 16
 record kv-cache-once-more --strategy kv-cache --batch-size 16
 record train --steps 30:50 benchmarks/gpu/train.py --ranges
-record delay-none benchmarks/gpu/delayed_loop.py --more 400
-record delay-host benchmarks/gpu/delayed_loop.py --more 400 --host-us 500
-record delay-gpu benchmarks/gpu/delayed_loop.py --more 400 --gpu-cycles 2000000
+for again in "" -again; do
+    record "delay-none$again" benchmarks/gpu/delayed_loop.py --more 400
+    record "delay-host$again" benchmarks/gpu/delayed_loop.py --more 400 --host-us 500
+    record "delay-gpu$again" benchmarks/gpu/delayed_loop.py --more 400 --gpu-cycles 2000000
+done
 record cuda-graph-full --strategy cuda-graph --batch-size 16 --record full
 record kv-cache-full --strategy kv-cache --batch-size 16 --record full
 record compiled --strategy compiled --batch-size 16

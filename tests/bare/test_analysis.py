@@ -141,8 +141,11 @@ def test_without_blocks_a_known_recorder_is_guessed_at(tmp_path: Path) -> None:
 
 
 def test_no_recorder_is_guessed_at_whose_costs_nobody_measured(tmp_path: Path) -> None:
-    path, _, _ = recording(tmp_path, "host_bound", proof=False)
-    assert analyze(path).estimate is None
+    program = costly(loop(LOOPS["host_bound"], steps=24), INSIDE, OUTSIDE)
+    table = blocks(1, 1, 0, reason="a test")
+    found = analyze(written(tmp_path / "run.sqlite", program, table))
+    assert found.as_recorded == "no bare blocks: a test"
+    assert found.estimate is None
 
 
 @pytest.mark.usefixtures("known")

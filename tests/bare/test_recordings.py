@@ -24,6 +24,7 @@ FILES = sorted(
         *ROOT.glob("tests/data/*.gz"),
         *ROOT.glob("tests/kineto/data/*.gz"),
         *ROOT.glob("tests/analysis/data/*.gz"),
+        *ROOT.glob("tests/bare/data/*.gz"),
     ]
 )
 

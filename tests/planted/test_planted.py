@@ -18,6 +18,8 @@ from harness.analysis.answer.compose import Answer, answer_of
 from harness.analysis.question import Question, StepPattern
 from harness.analysis.report import TraceReport
 
+from .kinds import KINDS, NOT_OF_THE_HOST, PLACES
+
 HERE = Path(__file__).resolve().parent
 CORPUS: dict[str, Any] = json.loads((HERE / "corpus.json").read_text())
 LOOPS: list[dict[str, Any]] = CORPUS["loops"]
@@ -39,32 +41,6 @@ every_recording = pytest.mark.parametrize(
     RECORDINGS,
     ids=[f"{named(loop)}-{variant}" for loop, variant in RECORDINGS],
 )
-
-
-KINDS = {
-    "read of a device value": ("device-value-read",),
-    "explicit synchronise": ("explicit-sync",),
-    "polling": ("polling",),
-    "python": ("host-code",),
-    "garbage collection": ("garbage-collection", "host-code"),
-    "allocator": ("allocator",),
-    "eager launches": ("eager-launches",),
-    "compilation": ("compilation", "host-code"),
-    "lazy loading": ("module-loading", "host-code"),
-    "python threads": ("python-threads", "held-host"),
-    "lock": ("host-code", "host-code"),
-    "stalled step": ("stalled-step",),
-    "input pipeline": ("input-pipeline",),
-    "pageable copy": ("pageable-copies",),
-    "copy in the compute stream": ("copies-on-path",),
-    "stream dependency": ("stream-dependency",),
-}
-"""What the answer calls each fault. The second is that of torch.profiler's file, which holds none
-of the evidence that our recorder notes: then it is time of the host in a range, never a guess."""
-NOT_OF_THE_HOST = {"gpu", "graph-gaps"}
-PLACES = {"shim": {"gc": "Python GC", "recompile": "torch.compile", "dataloader": "DataLoader"},
-          "torch": {"dataloader": "enumerate(DataLoader)"}}  # fmt: skip
-"""Where evidence is more exact than the loop's own range."""
 
 
 @pytest.fixture(scope="module")
