@@ -21,6 +21,7 @@ DEVICE = (
     "memory_bytes", "multiprocessors", "gpus", "before", "throttled_us",
 )  # fmt: skip
 HOST = ("system", "machine", "cpu", "cores", "memory_gib")
+RECORDS = ("records=light", "records=full")
 HIDDEN = "***"
 
 
@@ -42,6 +43,9 @@ def scrubbed_manifest(path: Path, removed: Removed) -> str | None:
     for key, inner in (("capture", CAPTURE), ("device", DEVICE), ("host", HOST)):
         if isinstance(data.get(key), dict):
             kept[key] = {name: data[key][name] for name in inner if name in data[key]}
+    options = data.get("capture", {}).get("options") if "capture" in kept else None
+    if isinstance(options, list):  # others may name files
+        kept["capture"]["options"] = [word for word in options if word in RECORDS]
     workload = kept.get("workload")
     if isinstance(workload, dict):
         kept["workload"] = workload = dict(workload)
