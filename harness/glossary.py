@@ -338,7 +338,9 @@ TOPICS: dict[str, tuple[Word, ...]] = {
         Word(
             "recorder",
             "Who records a trace, and lengthens it meanwhile: `cupti-light`, `cupti-full`, `nsys`, "
-            "`torch-profiler-cuda` or `torch-profiler-cpu+cuda`.",
+            "`torch-profiler-cuda` or `torch-profiler-cpu+cuda`. A launch costs it so much (`per "
+            "launch`), in its call and after it.",
+            ("per launch",),
         ),
         Word(
             "bare block",

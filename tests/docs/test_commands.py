@@ -78,6 +78,8 @@ ELSEWHERE = {
     "python -m tests.fuzz.run --mutants 104000 --first 2000000 --jobs 2": "a quarter of an hour",
     "python benchmarks/big_trace.py --peers": "minutes",
     "python benchmarks/sizes.py": "half an hour",
+    "python benchmarks/bare.py FOLDER...":
+        "needs recordings from a GPU; tests/bare/test_measured.py has some",
     "python benchmarks/stages.py": "a minute",
     "python benchmarks/detection.py": "minutes; tests/analysis/test_detection.py runs some of it",
     "python benchmarks/detection.py FOLDER": "the same",

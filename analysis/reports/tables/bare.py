@@ -27,7 +27,7 @@ def bare(report: Report) -> Table:
             Column("measured_step_low_ns", "from µs", "us"),
             Column("measured_step_high_ns", "to µs", "us"),
             Column("recorder_added_share", "recorder adds", "percent"),
-            Column("recorder_launch_ns", "a launch µs", "us"),
+            Column("recorder_launch_ns", "per launch µs", "us"),
             Column("error_share", "missed by", "percent"),
             Column("error_low_share", "from", "percent"),
             Column("error_high_share", "to", "percent"),
