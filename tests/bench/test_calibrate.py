@@ -187,5 +187,5 @@ def test_a_real_recording_is_calibrated(environment: dict[str, str], tmp_path: P
     assert found["inflation"]["ratio"] == pytest.approx(with_it / without)
     assert min(with_it, without) > 0
     assert "calibrated: " in done.stderr
-    assert "What the profiler added" in done.stdout
+    assert "As recorded: what the profiler added by separate runs" in done.stdout
     assert [name for name in os.listdir(tmp_path / "out") if name.startswith(".")] == []

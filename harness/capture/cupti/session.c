@@ -234,7 +234,12 @@ int hs_open_block(void) {
   pthread_mutex_lock(&session_lock);
   int code = subscriber ? 0 : subscribe();
   if (!code) synchronize();
-  if (!code) code = enable_all(subscriber);
+  if (!code && (code = enable_all(subscriber))) {
+    char why[sizeof error_text];
+    snprintf(why, sizeof why, "%s", error_text);
+    disable_all(); /* what was enabled until then would go on costing the program time */
+    snprintf(error_text, sizeof error_text, "%s", why);
+  }
   if (!code) hs_recording = HS_OPEN;
   pthread_mutex_unlock(&session_lock);
   return code;
