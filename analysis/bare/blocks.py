@@ -130,8 +130,8 @@ def _said(error: ValidationError) -> str:
 def pairs_of(blocks: Blocks) -> Pairs:
     """Each recorded block between two without a recorder, one before and one after: so a host that
     drifts cancels."""
-    rows = blocks.blocks
-    ns = np.array([one.step_ns(blocks.clock) for one in rows], np.float64)
+    rows, clock = blocks.blocks, blocks.clock
+    ns = np.array([one.step_ns(clock) for one in rows], np.float64)
     with_recorder = np.array([one.recorded for one in rows], np.bool_)
     middle = np.flatnonzero(~with_recorder[:-2] & with_recorder[1:-1] & ~with_recorder[2:]) + 1
     before, after = ns[middle - 1], ns[middle + 1]

@@ -8,6 +8,7 @@ import numpy as np
 from msgspec import Struct
 from msgspec.structs import asdict, fields
 
+from ..model.arrays import Bool
 from ..model.cuda_calls import (
     EVENT_RECORD,
     GRAPH_LAUNCH,
@@ -17,7 +18,8 @@ from ..model.cuda_calls import (
 )
 from ..model.intervals import Int64
 from ..model.polling import QUERY
-from ..model.trace import Calls
+from ..model.schema import Kind
+from ..model.trace import Calls, Operations
 
 _LAUNCH = re.compile(r"^(cuda|hip|cu|hipExt)(ModuleLaunch|ExtLaunch|Launch)\w*(Kernel|Grid)?")
 _COPY = re.compile(r"^(cuda|hip|cu)(Mem(cpy|set)|MemPrefetch)")
@@ -101,6 +103,12 @@ def class_of(name: str) -> int:
     if _COPY.match(name):
         return COPY
     return LAUNCH if _LAUNCH.match(name) else OTHER
+
+
+def graph_nodes(operations: Operations) -> Bool:
+    """Which operations are nodes of CUDA graphs, recorded one by one. Shape (operations,)."""
+    nodes: Bool = (operations.node != 0) & (operations.kind != Kind.GRAPH)
+    return nodes
 
 
 def cost_of_calls(costs: Costs, calls: Calls, nodes: Int64) -> tuple[Int64, Int64]:

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
 from msgspec import Struct
 
-from ..model.schema import Kind
 from ..model.trace import Trace
+from .costs import graph_nodes
 
 if TYPE_CHECKING:
     from .prior import Prior
@@ -53,8 +52,7 @@ def estimate_by(trace: Trace, known: Prior) -> Estimate | None:
         return None
     recorded = read_recorded(trace, with_ranges=known.high.range > 0)
     low, high = (step.ns - step.without(one) for one in recorded.without([known.low, known.high]))
-    operations = trace.operations
-    nodes = bool(np.any((operations.node != 0) & (operations.kind != Kind.GRAPH)))
+    nodes = bool(graph_nodes(trace.operations).any())
     launches = [one.inside.launch + one.outside.launch for one in (known.low, known.high)]
     return Estimate(
         known.recorder, launches[0], launches[1], step.ns, low, high,

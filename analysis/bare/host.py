@@ -14,8 +14,9 @@ from ..gains.constants import FALLBACK
 from ..model.arrays import Bool
 from ..model.intervals import Int64
 from ..model.nesting import innermost
-from ..model.schema import MAX_TIME, Kind
+from ..model.schema import MAX_TIME
 from ..model.trace import Calls, Trace
+from .costs import graph_nodes
 
 FLOOR_NS = 300
 """A call keeps as much of its length, or all of it if it is shorter."""
@@ -100,7 +101,7 @@ def submitted(trace: Trace) -> Int64:
     held up first, as far as the start of its work allows; all others begin with it. (calls,)"""
     operations, calls = trace.operations, trace.calls
     found = calls.start.copy()
-    nodes = (operations.launch >= 0) & (operations.node != 0) & (operations.kind != Kind.GRAPH)
+    nodes = (operations.launch >= 0) & graph_nodes(operations)
     first = np.full(len(calls), MAX_TIME, np.int64)
     np.minimum.at(first, operations.launch[nodes], operations.start[nodes] - FALLBACK.latency_ns)
     launches = np.flatnonzero(first < MAX_TIME)

@@ -12,11 +12,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from msgspec import Struct
 
-from ..model.schema import Kind
 from ..model.trace import Trace
 from ..statistics.interval import Interval
 from .blocks import Blocks, NoBlocks, pairs_of, read_blocks
-from .costs import Costs
+from .costs import Costs, graph_nodes
 from .prior import Prior, priors
 from .ratio import ratio_of
 from .result import AsRecorded, Bare
@@ -69,9 +68,10 @@ def prove(trace: Trace, known: Mapping[str, Prior] | None = None) -> Proved | As
         return AsRecorded("the trace has no steady state")
     fitted = ratio_of(pairs.other(0))
     held_out = ratio_of(pairs.other(1))
-    source = read_recorded(trace, with_ranges=prior.middle.range > 0)
-    factor = fitted_factor(source, step, prior.middle, fitted)
-    costs = prior.middle.scaled(factor)
+    known_costs = prior.middle
+    source = read_recorded(trace, with_ranges=known_costs.range > 0)
+    factor = fitted_factor(source, step, known_costs, fitted)
+    costs = known_costs.scaled(factor)
     times = source.without([costs])[0]
     bare_trace = times.trace()
     after = steady_step(bare_trace)
@@ -83,7 +83,7 @@ def prove(trace: Trace, known: Mapping[str, Prior] | None = None) -> Proved | As
     if abs(off[0]) > WITHIN:
         return AsRecorded(f"without what the recorder costs a step misses bare blocks by "
                           f"{_percent(abs(off[0]))}")  # fmt: skip
-    nodes = bool(np.any((trace.operations.node != 0) & (trace.operations.kind != Kind.GRAPH)))
+    nodes = bool(graph_nodes(trace.operations).any())
     found = _bare(blocks, costs, factor, ratio, off, step, after, nodes=nodes)
     return Proved(found, times, bare_trace)
 

@@ -19,9 +19,8 @@ from ..model.cuda_calls import (
     know_waits,
 )
 from ..model.intervals import Int64
-from ..model.schema import Kind
 from ..model.trace import Ranges, Trace
-from .costs import Costs, cost_of_calls
+from .costs import Costs, cost_of_calls, graph_nodes
 from .host import Lines, TakenOut, Waited, line_of_threads, lines_of, submitted
 from .play import Follows, Played, Score, Until, play
 from .waits import Ended, LastRows, waited_for
@@ -112,7 +111,7 @@ def _busiest(trace: Trace, line: Int64) -> int:
 
 def _nodes(trace: Trace) -> Int64:
     operations = trace.operations
-    mine = (operations.launch >= 0) & (operations.node != 0) & (operations.kind != Kind.GRAPH)
+    mine = (operations.launch >= 0) & graph_nodes(operations)
     count = np.bincount(operations.launch[mine], minlength=len(trace.calls))
     return count.astype(np.int64)
 

@@ -83,7 +83,6 @@ class Blocks:
         self._recorded = False
         self._edges = 0
         self._first: Any = None
-        self._row: dict[str, Any] = {}
         self._events: list[tuple[dict[str, Any], Any, Any]] = []
         self.rows: list[dict[str, Any]] = []
         self.reason: str | None = None
@@ -152,11 +151,10 @@ class Blocks:
         self._edges = 1
 
     def _enough(self) -> bool:
-        spent = time.monotonic_ns() - self._begun_ns
         return (
             len(self.rows) > 2 * PAIRS
             or self._added_ns > self._added_most_ns
-            or spent > self._most_ns
+            or self.late
             or (len(self.rows) > 2 * FEWEST and self._error() < AGREE)
         )
 
@@ -181,7 +179,6 @@ class Blocks:
         if not self.finished:
             if self._recorded:
                 self._session.close_block()
-                del self._done[self._kept :]
             self._end(None)
 
     def _end(self, reason: str | None) -> None:

@@ -75,12 +75,7 @@ int is_used(int driver, const char *name) {
 }
 
 /* The records of the sessions to come. */
-int hs_select(uint32_t records) {
-  selected = records;
-  return 0;
-}
-
-uint32_t hs_selected(void) { return selected; }
+void hs_select(uint32_t records) { selected = records; }
 
 /* Leave calls out of CUPTI's own records. */
 static void leave_out(int driver) {

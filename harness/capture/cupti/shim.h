@@ -341,8 +341,7 @@ HS int hs_start(void);
 HS int hs_stop(void);
 HS int hs_dump(const char *path);
 HS int hs_detach(void);
-HS int hs_select(uint32_t records);
-HS uint32_t hs_selected(void);
+HS void hs_select(uint32_t records);
 
 /* Stretches besides the session, to time steps with the recorder and without. */
 HS int hs_open_block(void);
